@@ -1,0 +1,8 @@
+"""The one exception for what a person can mend: a setting, a file, a machine."""
+
+
+class UserError(Exception):
+    """Says which file, line or setting, what was found, what was expected and what to do.
+
+    Commands print its text alone, without a traceback. Anything else that is raised is our own mistake and keeps its traceback.
+    """

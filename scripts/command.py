@@ -1,0 +1,90 @@
+"""What all commands share: arguments, log, errors for people, and dying with the parent.
+
+A command takes its settings as JSON (`--settings`, what `mobilebert.settings.to_json` writes), so that a command printed by
+Snakemake can be copied and run by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from mobilebert.errors import UserError
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its start-up notices drown ours
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the arguments that every command has: --settings, --out, --log, --threads."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument("--settings", default="{}", help="the settings of this stage, as JSON")
+    made.add_argument("--out", type=Path, required=True, help="what to write")
+    made.add_argument("--log", type=Path, help="log file (the terminal is written to as well)")
+    made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to use")
+    return made
+
+
+def training_parser(description: str | None) -> argparse.ArgumentParser:
+    """`parser` with what a resumable training needs: --state and --checkpoint-seconds."""
+    made = parser(description)
+    made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
+    made.add_argument("--checkpoint-seconds", type=float, default=600, help="time between checkpoints; 0: after every call")
+    return made
+
+
+def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:
+    """Parse the command line, set up the log, run `main`, and leave with 0, or with 1 and a message for people."""
+    options = arguments.parse_args()
+    _log_to(options.log)
+    _die_with_parent()
+    try:
+        main(options)
+    except UserError as error:
+        logging.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        logging.exception("this is a mistake in the program, please report it")
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _log_to(path: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
+
+
+def _die_with_parent() -> None:
+    """A killed Snakemake must leave no orphan that writes into a folder which its successor uses.
+
+    The kernel's signal covers our own parent, the job's shell; the thread covers Snakemake, whose process id `workflow.jobs`
+    hands down through the environment.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    watched = os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")
+    if watched.isdigit():
+        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
+
+
+def _die_after(process: int) -> None:
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        os._exit(1)
+    select.select([handle], [], [])
+    os._exit(1)
