@@ -1,0 +1,1 @@
+"""Knowledge transfer from teacher to student, pretraining distillation, and the checks of both."""

@@ -1,0 +1,190 @@
+"""Losses of knowledge transfer and of pretraining distillation, as plain functions of tensors.
+
+Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision is raised to
+float32 first; float64 stays float64.
+
+Three forms exist (`transfer.losses`), told apart by what is passed in (`form` says what that is):
+
+| form | statistics against | padding | LayerNorm epsilon | divided by | source |
+|---|---|---|---|---|---|
+| corrected | the same teacher layer | ignored | 1e-12 | L | the MobileBERT paper's intent |
+| published | all L + 1 teacher outputs at once | counted | 1e-12 | L | Google's and the Chinese TF1 code, run_pretraining.py |
+| google_tf2 | the same teacher layer | counted | 1e-3 | the layer's number | tensorflow/models, projects/mobilebert/distillation.py |
+
+In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not subtracted, so that
+gradients equal those of the KL divergence and values do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tensorflow as tf
+
+FormName = Literal["corrected", "published", "google_tf2"]
+BERT_EPSILON = 1e-12  # contrib_layers.layer_norm, as in BERT
+KERAS_EPSILON = 1e-3  # tf.keras.layers.LayerNormalization, which Google's TF2 port uses
+WEIGHT_EPSILON = 1e-5  # run_pretraining.py, get_masked_lm_output: no division by zero without predictions
+
+
+@dataclass(frozen=True)
+class Form:
+    """What tells one published form of the transfer losses from another."""
+
+    name: FormName
+    ignores_padding: bool
+    all_outputs: bool  # statistics against every teacher output, the embeddings' included
+    epsilon: float
+
+    def divisor(self, layer: int, depth: int) -> int:
+        """What the losses of `layer` (1-based) of `depth` layers are divided by."""
+        return layer if self.name == "google_tf2" else depth
+
+
+def form(name: FormName) -> Form:
+    """The form that `transfer.losses` names."""
+    if name == "corrected":
+        return Form(name, ignores_padding=True, all_outputs=False, epsilon=BERT_EPSILON)
+    if name == "published":
+        return Form(name, ignores_padding=False, all_outputs=True, epsilon=BERT_EPSILON)
+    return Form(name, ignores_padding=False, all_outputs=False, epsilon=KERAS_EPSILON)
+
+
+def feature_map_transfer(
+    teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 100.0, *, epsilon: float = BERT_EPSILON
+) -> Any:
+    """Distance of the layer-normalised outputs of a layer.
+
+    factor / layers * mean over B, S, H of (LN(t) - LN(s))^2, LN a layer normalisation over H without parameters
+    (MobileBERT run_pretraining.py, `hidden_distill_factor`).
+
+    Args:
+        teacher: (B, S, H) output of the teacher's layer.
+        student: (B, S, H) output of the student's layer.
+        mask: (B, S), 1 for tokens and 0 for padding, which is then left out of the mean; None counts every position.
+        layers: what the sum over layers is divided by, the model's depth in the published code.
+        factor: weight of the term.
+        epsilon: added to the variance in LN.
+    """
+    target, found = _pair(teacher, student)
+    difference = tf.math.squared_difference(_normalized(target, epsilon), _normalized(found, epsilon))
+    return _mean(tf.reduce_mean(difference, axis=-1), mask) * (factor / layers)
+
+
+def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
+    """Cross-entropy of the student's attention distributions against the teacher's.
+
+    factor / layers * mean over B, A, queries of sum over keys of -softmax(zt) log_softmax(zs)
+    (MobileBERT run_pretraining.py, `attention_distill_factor`).
+
+    Args:
+        teacher_scores: (B, A, S, S) scores before the softmax, scaled, masked keys at -10000.
+        student_scores: the same of the student.
+        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out (keys that are padding
+            have no weight in either softmax); None counts every query.
+        layers: what the sum over layers is divided by.
+        factor: weight of the term.
+    """
+    target, found = _pair(teacher_scores, student_scores)
+    entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found)  # (B, A, S)
+    return _mean(entropy, None if mask is None else tf.convert_to_tensor(mask)[:, None, :]) * (factor / layers)
+
+
+def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0) -> Any:
+    """Distance of the means over the hidden size: factor / layers * mean over positions of (mu(t) - mu(s))^2.
+
+    (MobileBERT run_pretraining.py, `beta_distill_factor`.) There the teacher's tensor holds all its outputs, (L+1, B, S, H),
+    the embeddings' first, so that every student layer is pulled to their average; that is the form `published`.
+
+    Args:
+        teacher: (B, S, H), or (L+1, B, S, H) for `published`.
+        student: (B, S, H).
+        mask: (B, S), 1 for tokens and 0 for padding, which is then left out; None counts every position.
+        layers: what the sum over layers is divided by.
+        factor: weight of the term.
+    """
+    target, found = _pair(teacher, student)
+    difference = tf.math.squared_difference(tf.reduce_mean(target, axis=-1), tf.reduce_mean(found, axis=-1))
+    return _mean(difference, mask) * (factor / layers)
+
+
+def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5.0) -> Any:
+    """Distance of the population variances over the hidden size: factor / layers * mean over positions of |var(t) - var(s)|.
+
+    (MobileBERT run_pretraining.py, `gamma_distill_factor`.) Arguments as for `mean_transfer`.
+    """
+    target, found = _pair(teacher, student)
+    difference = tf.abs(tf.math.reduce_variance(target, axis=-1) - tf.math.reduce_variance(found, axis=-1))
+    return _mean(difference, mask) * (factor / layers)
+
+
+def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
+    """Masked language modelling: sum(w * -log softmax(logits)[label]) / (sum(w) + 1e-5), in nats a prediction.
+
+    (BERT and MobileBERT run_pretraining.py, get_masked_lm_output.)
+
+    Args:
+        logits: (N, V) at the masked positions.
+        labels: (N,) true token ids.
+        weights: (N,) 1 for a prediction, 0 for filling.
+    """
+    logits = _raised(logits)
+    return _weighted(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights)
+
+
+def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> Any:
+    """Cross-entropy against the teacher's distribution: sum(w * -softmax(teacher) log softmax(logits)) / (sum(w) + 1e-5).
+
+    Shapes as for `soft_masked_lm_loss`.
+    """
+    target, found = _pair(teacher_logits, logits)
+    return _weighted(tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found), weights)
+
+
+def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5) -> Any:
+    """Masked language modelling against a mixture of the truth and the teacher's distribution.
+
+    sum(w * CE(q, softmax(logits))) / (sum(w) + 1e-5) with q = truth_ratio * one-hot(label) + (1 - truth_ratio) * softmax(teacher)
+    (MobileBERT run_pretraining.py, `distill_ground_truth_ratio`; the cross-entropy is linear in q, so it is computed as two).
+
+    Args:
+        logits: (N, V) of the student at the masked positions.
+        teacher_logits: (N, V) of the teacher.
+        labels: (N,) true token ids.
+        weights: (N,) 1 for a prediction, 0 for filling.
+        truth_ratio: weight of the truth; 1 removes the teacher.
+    """
+    hard = masked_lm_loss(logits, labels, weights)
+    soft = teacher_masked_lm_loss(logits, teacher_logits, weights)
+    return truth_ratio * hard + (1.0 - truth_ratio) * soft
+
+
+def _raised(tensor: Any) -> Any:
+    """At least float32: sums over a vocabulary or a hidden size need more than half precision."""
+    tensor = tf.convert_to_tensor(tensor)
+    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
+
+
+def _pair(teacher: Any, student: Any) -> tuple[Any, Any]:
+    found = _raised(student)
+    return tf.stop_gradient(tf.cast(teacher, found.dtype)), found
+
+
+def _normalized(tensor: Any, epsilon: float) -> Any:
+    """Layer normalisation over the last axis without parameters; population variance, epsilon inside the root."""
+    mean, variance = tf.nn.moments(tensor, axes=[-1], keepdims=True)
+    return (tensor - mean) * tf.math.rsqrt(variance + epsilon)
+
+
+def _mean(values: Any, mask: Any) -> Any:
+    """Mean of (..., B, S) over everything, or over the positions where `mask`, broadcast to it, is not 0."""
+    if mask is None:
+        return tf.reduce_mean(values)
+    weights = tf.broadcast_to(tf.cast(mask, values.dtype), tf.shape(values))
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
+
+
+def _weighted(values: Any, weights: Any) -> Any:
+    weights = tf.cast(weights, values.dtype)
+    return tf.reduce_sum(values * weights) / (tf.reduce_sum(weights) + WEIGHT_EPSILON)

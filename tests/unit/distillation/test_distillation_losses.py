@@ -1,0 +1,144 @@
+"""The losses against float64 NumPy, written with plain loops from the formulas of the published code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mobilebert.distillation import losses
+
+B, A, S, H, V = 2, 3, 5, 8, 11
+
+
+@pytest.fixture
+def numbers() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def mask() -> np.ndarray:
+    return np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], np.int32)
+
+
+def layer_norm(vector: np.ndarray, epsilon: float) -> np.ndarray:
+    mean = sum(vector) / len(vector)
+    variance = sum((value - mean) ** 2 for value in vector) / len(vector)
+    return (vector - mean) / np.sqrt(variance + epsilon)
+
+
+def softmax(vector: np.ndarray) -> np.ndarray:
+    powers = np.exp(vector - vector.max())
+    return powers / powers.sum()
+
+
+def positions(mask: np.ndarray | None) -> list[tuple[int, int]]:
+    return [(b, s) for b in range(B) for s in range(S) if mask is None or mask[b, s]]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
+def test_feature_map_transfer_is_the_mean_squared_distance_of_normalised_outputs(numbers, mask, masked, epsilon):
+    teacher, student = numbers.normal(1, 2, (B, S, H)), numbers.normal(-1, 0.1, (B, S, H))
+    chosen = mask if masked else None
+    expected = np.mean([(layer_norm(teacher[p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in positions(chosen)])
+    found = losses.feature_map_transfer(teacher, student, chosen, layers=4, epsilon=epsilon)
+    np.testing.assert_allclose(found, 100 / 4 * expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_attention_transfer_is_a_cross_entropy_over_keys(numbers, mask, masked):
+    hidden_keys = -10000.0 * (1 - mask[:, None, None, :])
+    teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) + hidden_keys for _ in range(2))
+    chosen = mask if masked else None
+    entropies = [
+        -np.sum(softmax(teacher[b, a, s]) * np.log(np.maximum(softmax(student[b, a, s]), 1e-300)))
+        for b, s in positions(chosen)
+        for a in range(A)
+    ]
+    found = losses.attention_transfer(teacher, student, chosen, layers=12, factor=3.0)
+    np.testing.assert_allclose(found, 3 / 12 * np.mean(entropies), rtol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_statistics_of_one_layer(numbers, mask, masked):
+    teacher, student = numbers.normal(0.3, 2, (B, S, H)), numbers.normal(-0.2, 1, (B, S, H))
+    chosen = mask if masked else None
+    means = np.mean([(teacher[p].mean() - student[p].mean()) ** 2 for p in positions(chosen)])
+    variances = np.mean([abs(teacher[p].var() - student[p].var()) for p in positions(chosen)])
+    np.testing.assert_allclose(losses.mean_transfer(teacher, student, chosen, layers=2), 5000 / 2 * means, rtol=1e-11)
+    np.testing.assert_allclose(losses.variance_transfer(teacher, student, chosen, layers=2), 5 / 2 * variances, rtol=1e-11)
+
+
+def test_published_statistics_compare_with_every_teacher_output(numbers):
+    outputs, student = numbers.normal(0.3, 2, (4, B, S, H)), numbers.normal(-0.2, 1, (B, S, H))
+    means = np.mean([(layer[p].mean() - student[p].mean()) ** 2 for layer in outputs for p in positions(None)])
+    variances = np.mean([abs(layer[p].var() - student[p].var()) for layer in outputs for p in positions(None)])
+    np.testing.assert_allclose(losses.mean_transfer(outputs, student, layers=3), 5000 / 3 * means, rtol=1e-11)
+    np.testing.assert_allclose(losses.variance_transfer(outputs, student, layers=3), 5 / 3 * variances, rtol=1e-11)
+
+
+def test_published_mean_pulls_to_the_average_of_all_layers(numbers):
+    # The consequence that the reference page measured: the gradient vanishes at the average of the teacher's means.
+    outputs = numbers.normal(0.3, 2, (4, B, S, H))
+    student = tf.Variable(np.broadcast_to(outputs.mean(axis=(0, 3))[..., None], (B, S, H)))
+    with tf.GradientTape() as tape:
+        loss = losses.mean_transfer(outputs, student)
+    np.testing.assert_allclose(tape.gradient(loss, student), 0, atol=1e-12)
+
+
+def test_padding_never_matters_with_a_mask(numbers, mask):
+    teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
+    other = np.where(mask[..., None] == 1, student, 1e3)
+    for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer):
+        np.testing.assert_allclose(loss(teacher, other, mask), loss(teacher, student, mask), rtol=1e-12)
+        assert abs(float(loss(teacher, other)) - float(loss(teacher, student))) > 1e-3
+
+
+def test_the_teacher_gets_no_gradient_and_equal_features_lose_nothing(numbers):
+    teacher, student = tf.Variable(numbers.normal(size=(B, S, H))), tf.Variable(numbers.normal(size=(B, S, H)))
+    for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer):
+        with tf.GradientTape() as tape:
+            value = loss(teacher, student)
+        towards_teacher, towards_student = tape.gradient(value, [teacher, student])
+        assert towards_teacher is None
+        assert float(tf.norm(towards_student)) > 0
+        assert float(loss(teacher, teacher)) == 0.0
+
+
+def test_masked_lm_losses_weigh_truth_and_teacher(numbers):
+    logits, teacher = numbers.normal(0, 2, (6, V)), numbers.normal(0, 2, (6, V))
+    labels, weights = numbers.integers(0, V, 6), np.array([1, 1, 0, 1, 0, 1.0])
+    rows = []
+    for row in range(6):
+        truth = np.eye(V)[labels[row]]
+        log = np.log(softmax(logits[row]))
+        rows.append([-np.sum((ratio * truth + (1 - ratio) * softmax(teacher[row])) * log) for ratio in (1.0, 0.5, 0.1)])
+    expected = (np.array(rows) * weights[:, None]).sum(axis=0) / (4 + 1e-5)
+    np.testing.assert_allclose(losses.masked_lm_loss(logits, labels, weights), expected[0], rtol=1e-12)
+    np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights), expected[1], rtol=1e-12)
+    np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio=0.1), expected[2], rtol=1e-12)
+
+
+def test_no_predictions_and_no_tokens_give_zero(numbers):
+    logits = numbers.normal(size=(3, V))
+    assert float(losses.masked_lm_loss(logits, [0, 0, 0], [0, 0, 0])) == 0.0
+    teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
+    assert float(losses.mean_transfer(teacher, student, np.zeros((B, S)))) == 0.0
+
+
+def test_half_precision_is_raised_before_it_is_summed(numbers):
+    teacher, student = (tf.cast(numbers.normal(size=(B, S, H)), tf.bfloat16) for _ in range(2))
+    found = losses.feature_map_transfer(teacher, student)
+    assert found.dtype == tf.float32
+    np.testing.assert_allclose(found, losses.feature_map_transfer(tf.cast(teacher, tf.float32), tf.cast(student, tf.float32)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "divisor", "padding", "all_outputs", "epsilon"),
+    [("corrected", 12, True, False, 1e-12), ("published", 12, False, True, 1e-12), ("google_tf2", 3, False, False, 1e-3)],
+)
+def test_forms(name, divisor, padding, all_outputs, epsilon):
+    form = losses.form(name)
+    assert form.divisor(layer=3, depth=12) == divisor
+    assert (form.ignores_padding, form.all_outputs, form.epsilon) == (padding, all_outputs, epsilon)
