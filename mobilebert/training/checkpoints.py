@@ -1,0 +1,123 @@
+"""Checkpoints: one safetensors file each, written atomically, verified on reading, the two newest kept.
+
+A checkpoint holds tensors, its step, the fingerprint of the work, and size and digest of the metrics file at that moment, so
+that metrics can be cut back to it. No TensorFlow here: tensors are numpy arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+LOG = logging.getLogger(__name__)
+FORMAT = 1  # part of every fingerprint: raise it when a checkpoint means something else
+KEPT = 2
+PATTERN = "step-*.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was read: tensors by name, the number of steps done, bytes of the metrics file that belong to them."""
+
+    step: int
+    tensors: dict[str, np.ndarray]
+    metrics_size: int
+
+
+class Damaged(Exception):
+    """A checkpoint that must not be used; says why."""
+
+
+def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.ndarray], metrics: Path) -> Path:
+    """Write the checkpoint of `step` and drop all but the two newest.
+
+    A kill at any instruction leaves the older checkpoints and either no new one or the whole new one.
+    """
+    arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "metrics": _synced(metrics)}
+    facts = json.dumps(body, sort_keys=True)
+    path = folder / f"step-{step:010d}.safetensors"
+    temporary = folder / f".{path.name}.partial"
+    save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    sync_folder(folder)
+    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:
+    """The newest whole checkpoint, or None. Damaged ones are removed with a warning, half-written files without."""
+    for partial in folder.glob(".*.partial"):
+        partial.unlink()
+    for path in sorted(folder.glob(PATTERN), reverse=True):
+        try:
+            return _read(path, fingerprint, metrics)
+        except Damaged as damage:
+            LOG.warning("%s is not used: %s", path, damage)
+            path.unlink()
+    return None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read(path: Path, fingerprint: str, metrics: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="np") as stored:
+            metadata = stored.metadata() or {}
+            arrays = {name: stored.get_tensor(name) for name in sorted(stored.keys())}
+        facts = metadata["facts"]
+        body = json.loads(facts)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise Damaged(f"it cannot be read ({error})") from None
+    if metadata.get("sha256") != _digest(facts, arrays):
+        raise Damaged("its digest differs from its content")
+    if body["format"] != FORMAT or body["fingerprint"] != fingerprint:
+        raise Damaged("it belongs to other work")
+    size, digest = body["metrics"]
+    if _prefix_digest(metrics, size) != digest:
+        raise Damaged(f"{metrics.name} is not what it was at that step")
+    return Checkpoint(body["step"], arrays, size)
+
+
+def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(facts.encode())
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _synced(metrics: Path) -> tuple[int, str]:
+    """Size and digest of the metrics file, made durable first."""
+    with metrics.open("ab+") as stream:
+        os.fsync(stream.fileno())
+        size = stream.tell()
+    return size, _prefix_digest(metrics, size)
+
+
+def _prefix_digest(path: Path, size: int) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(size)
+    except FileNotFoundError:
+        data = b""
+    return hashlib.sha256(data).hexdigest() if len(data) == size else ""

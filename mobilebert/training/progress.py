@@ -1,0 +1,79 @@
+"""What a person sees of a training: a bar on a terminal, a line a minute in the log, TensorBoard beside the log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+LOG = logging.getLogger(__name__)
+LOG_SECONDS = 60.0
+
+
+class Progress:
+    """Tells how far a training is; times and speeds live only here, never in an artefact."""
+
+    def __init__(self, name: str, start: int, steps: int, batch_size: int, log: Path | None) -> None:
+        """Open the bar and the event file; a fresh start (step 0) drops the event files of an earlier one.
+
+        Args:
+            name: the job's.
+            start: steps done already.
+            steps: steps in all.
+            batch_size: sequences a step.
+            log: the command's log file; TensorBoard events go to a folder beside it.
+        """
+        self._name, self._start, self._steps, self._batch_size = name, start, steps, batch_size
+        self._began = self._logged = time.monotonic()
+        self._stack = contextlib.ExitStack()
+        self._bar = self._stack.enter_context(tqdm(total=steps, initial=start, desc=name, unit="step", disable=not sys.stderr.isatty()))
+        if not self._bar.disable:
+            self._stack.enter_context(logging_redirect_tqdm())
+        self._events = None
+        if log is not None:
+            folder = log.with_name(log.name.removesuffix(".log") + ".tensorboard")
+            if start == 0:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._events = tf.summary.create_file_writer(str(folder))
+
+    def advance(self, step: int, values: Mapping[str, float]) -> None:
+        """After `step` steps in all: show the latest means."""
+        speed = (step - self._start) * self._batch_size / max(time.monotonic() - self._began, 1e-9)
+        self._bar.set_postfix_str(f"loss {values['loss']:.4g}, {speed:.1f} sequences/s", refresh=False)
+        self._bar.update(step - self._bar.n)
+        if self._events is not None:
+            with self._events.as_default():
+                for name, value in {**values, "sequences_per_second": speed}.items():
+                    tf.summary.scalar(name, value, step=step)
+        if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
+            self._logged = time.monotonic()
+            left = (self._steps - step) * self._batch_size / speed
+            parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", self._name, step, self._steps, parts, speed, duration(left))
+
+    def close(self) -> None:
+        """Close the bar and the event file."""
+        self._stack.close()
+        if self._events is not None:
+            self._events.close()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def duration(seconds: float) -> str:
+    """For people: "45 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,135 @@
+"""Unfinished work: a locked folder named by the fingerprint of everything that shaped it (`design.md` section 3).
+
+    with state.open(root, "transfer_layer-mini-layer01", state.fingerprint(...)) as work:
+        loop.train(job, accelerator, work, ...)
+        ...write the artefact...
+        work.finish()
+
+Same fingerprint: go on from the last whole checkpoint. Anything changed: another folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from mobilebert import artifacts
+from mobilebert.errors import UserError
+from mobilebert.training import checkpoints
+
+LOCK = "lock"
+METRICS = "metrics.jsonl"
+FINGERPRINT_DIGITS = 12
+
+
+class State:
+    """A locked state folder: checkpoints and the metrics file of one piece of work."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.metrics = folder / METRICS
+
+    def restore(self) -> checkpoints.Checkpoint | None:
+        """The newest whole checkpoint, or None for a fresh start; the metrics file is cut back to it."""
+        found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
+        with self.metrics.open("ab") as stream:
+            stream.truncate(found.metrics_size if found else 0)
+            os.fsync(stream.fileno())
+        return found
+
+    def save(self, step: int, tensors: Mapping[str, np.ndarray]) -> None:
+        """Write the checkpoint after `step` steps; what `add_metrics` wrote before belongs to it."""
+        checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics)
+
+    def add_metrics(self, line: Mapping[str, Any]) -> None:
+        """Append one JSON line to the metrics."""
+        with self.metrics.open("ab") as stream:
+            stream.write((json.dumps(line) + "\n").encode())
+
+    def finish(self) -> None:
+        """Remove the folder: call it once the artefact is complete."""
+        shutil.rmtree(self.folder)
+
+
+def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]) -> str:
+    """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the checkpoint format.
+
+    Args:
+        command: the command's name and what else tells its jobs apart.
+        settings: what it received, JSON values or settings sections (`settings.from_json`).
+        inputs: role -> artefact directory.
+
+    Raises:
+        ArtifactError: when an input has no manifest.
+    """
+    body = {
+        "command": command,
+        "settings": dict(settings),
+        "inputs": {role: artifacts.digest(folder) for role, folder in inputs.items()},
+        "format": checkpoints.FORMAT,
+    }
+    return hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+@contextmanager
+def open(root: Path | str, name: str, fingerprint: str) -> Iterator[State]:
+    """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless `finish` was called.
+
+    Raises:
+        UserError: when another process uses it, naming that process.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise ValueError(f"'{name}' cannot name a state folder")
+    folder = Path(root) / f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}"
+    handle = _lock(folder)
+    try:
+        yield State(folder, fingerprint)
+    finally:
+        os.close(handle)
+
+
+def _lock(folder: Path) -> int:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / LOCK
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the other process finished and removed the folder just now
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
+            os.close(handle)
+            raise UserError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
+        if _still_there(path, handle):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            return handle
+        os.close(handle)
+
+
+def _still_there(path: Path, handle: int) -> bool:
+    """Whether the locked file is the one at `path`: its holder may have removed the folder between our open and our lock."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    raise TypeError(f"{type(value).__name__} does not belong in a fingerprint")

@@ -1,0 +1,95 @@
+"""The training step on the device, several of them in one host call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from mobilebert.errors import UserError
+from mobilebert.settings import Optimization
+from mobilebert.training import schedules
+from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.objective import Objective
+from mobilebert.training.optimizers import AdamW
+
+GRADIENT_NORM = "gradient_norm"
+LEARNING_RATE = "learning_rate"
+
+
+class Steps:
+    """Runs steps `first .. first + count - 1` on the device and brings back every step's loss parts.
+
+    The program is traced once: first and count are tensors. Step s sees batch s and the seed f(job seed, s, replica), so what a
+    step does depends on nothing but the weights, the moments and s.
+    """
+
+    def __init__(self, objective: Objective, optimizer: AdamW, optimization: Optimization, seed: int, accelerator: Accelerator) -> None:
+        self.names: list[str] = []
+        self._objective, self._optimizer, self._optimization, self._seed = objective, optimizer, optimization, seed
+        self._strategy, self._devices = accelerator.strategy, accelerator.devices
+        # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
+        self._call = tf.function(self._run)
+
+    def feed(self, batches: Callable[[int], tf.data.Dataset], start: int) -> int:
+        """Take batches from step `start` on; returns the global batch size.
+
+        Raises:
+            UserError: when the batch cannot be split over the devices.
+        """
+        dataset = batches(start)
+        size = _batch_size(dataset)
+        if size % self._devices:
+            raise UserError(f"batch size {size} cannot be split over {self._devices} devices; make it a multiple of {self._devices}")
+        share = _per_replica(dataset, self._devices).prefetch(2)
+        self._batches = iter(self._strategy.distribute_datasets_from_function(lambda _: share))
+        return size
+
+    def run(self, first: int, count: int) -> np.ndarray:
+        """Take `count` steps; returns `(count, len(names))` float32: loss, its parts, gradient norm, learning rate."""
+        values = self._call(self._batches, tf.constant(first, tf.int32), tf.constant(count, tf.int32))
+        return values.numpy()
+
+    def _run(self, batches: tf.data.Iterator, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        rows = tf.TensorArray(tf.float32, size=count, element_shape=None)
+        for index in tf.range(count):
+            step = first + index
+            rate = schedules.learning_rate(step, self._optimization)
+            seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), step)
+            per_replica = self._strategy.run(self._step, args=(batches.get_next(), seed, rate))
+            row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
+            rows = rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))
+        return rows.stack()
+
+    def _step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        """One replica's step; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
+        # Only what is trained is watched: a teacher or a frozen layer keeps no activations for a backward pass.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self._optimizer.variables)
+            parts = self._objective.loss(batch, seed)
+        gradients = tape.gradient(parts["loss"], self._optimizer.variables)
+        norm = self._optimizer.apply(gradients, rate)
+        values = {"loss": parts["loss"]} | {name: parts[name] for name in sorted(parts)} | {GRADIENT_NORM: norm}
+        self.names = [*values, LEARNING_RATE]
+        return tf.stack([tf.ensure_shape(tf.cast(value, tf.float32), ()) for value in values.values()])
+
+
+def _batch_size(dataset: tf.data.Dataset) -> int:
+    shapes = [tuple(spec.shape) for spec in tf.nest.flatten(dataset.element_spec)]
+    if any(None in shape for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"batches must have static shapes and one batch size, found {shapes}")
+    return int(shapes[0][0])
+
+
+def _per_replica(dataset: tf.data.Dataset, replicas: int) -> tf.data.Dataset:
+    """Global batches (B, ...) -> the replicas' shares (B / replicas, ...) in turn; the strategy deals them out in this order."""
+    if replicas == 1:
+        return dataset
+
+    def split(tensor: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(tensor, (replicas, tensor.shape[0] // replicas, *tensor.shape[1:]))
+
+    return dataset.map(lambda batch: tf.nest.map_structure(split, batch)).unbatch()
