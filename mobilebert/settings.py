@@ -25,9 +25,23 @@ def _not_boolean(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_not_boolean)]
-Count = Annotated[int, BeforeValidator(_not_boolean)]
+def _whole(value: Any) -> Any:
+    # PyYAML reads 1e4 as text, and pydantic takes no such text for a whole number.
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError("a whole number is expected") from None
+    return _not_boolean(value)
 
+
+Number = Annotated[float, BeforeValidator(_not_boolean)]
+Count = Annotated[int, BeforeValidator(_whole)]
+
+
+def says(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
+    """A setting: what it means, its default, its unit, where the default comes from, and pydantic's limits."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **limits)
 
 
 class Section(BaseModel):
@@ -39,231 +53,238 @@ class Section(BaseModel):
 class SmallWorld(Section):
     """The generated Chinese world that stands in for sources and tasks (`from: small_world`)."""
 
-    megabytes: Annotated[Number, Field(gt=0)] = Field(6.0, description="Text to write, before dirt", json_schema_extra={"unit": "MB"})
-    dirt: Annotated[Number, Field(ge=0, le=1)] = Field(0.12, description="Share of planted dirt: copies, mojibake, boilerplate, ...")
-    questions: Annotated[Count, Field(ge=20)] = Field(1200, description="CMRC questions in the training file (a fifth more in dev)")
-    reviews: Annotated[Count, Field(ge=20)] = Field(1600, description="ChnSentiCorp reviews in the training file (a fifth more in dev)")
+    megabytes: Number = says("Text to write, before dirt", 6.0, unit="MB", gt=0)
+    dirt: Number = says("Share of planted dirt: copies, mojibake, boilerplate, ...", 0.12, ge=0, le=1)
+    questions: Count = says("CMRC questions in the training file (a fifth more in dev)", 1200, ge=20)
+    reviews: Count = says("ChnSentiCorp reviews in the training file (a fifth more in dev)", 1600, ge=20)
 
 
 class Source(Section):
     """One source of raw text."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(description="Name in tables and reports")
-    from_: str = Field(alias="from", description="`small_world`, a file, folder, glob, or an https:// address")
-    format: Literal["auto", "text", "lines", "jsonl", "html", "markdown", "mediawiki"] = Field(
-        "auto", description="`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents"
+    name: str = says("Name in tables and reports", pattern="^[A-Za-z0-9_-]+$")
+    from_: str = says("`small_world`, a file, folder, glob, or an https:// address", alias="from")
+    format: Literal["auto", "text", "lines", "jsonl", "html", "markdown", "mediawiki"] = says(
+        "`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents", "auto"
     )
-    text_field: str = Field("text", description="JSONL field that holds the text")
-    licence: str = Field("unknown", description="Licence of the text, for the model card")
-    sha256: str | None = Field(None, description="Expected digest of a fetched file")
+    text_field: str = says("JSONL field that holds the text", "text")
+    licence: str = says("Licence of the text, for the model card", "unknown")
+    sha256: str | None = says("Expected digest of a fetched file", None)
 
 
 class Corpus(Section):
     """Cleaning and deduplication."""
 
-    from_: str | None = Field(None, alias="from", description="Folder of cleaned documents (Parquet, column `text`) to use instead")
-    simplify: bool = Field(False, description="Convert Traditional to Simplified Chinese (OpenCC t2s)")
-    min_characters: Annotated[Count, Field(ge=1)] = Field(60, description="Shortest document", json_schema_extra={"unit": "characters"})
-    min_han_share: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.30, description="Least share of Han among all characters but white space", json_schema_extra={"source": "EvalWeb preprocess.py"}
+    from_: str | None = says("Corpus folder of another run to use instead", None, alias="from")
+    simplify: bool = says("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
+    min_characters: Count = says("Shortest document", 60, unit="characters", ge=1)
+    min_han_share: Number = says("Least share of Han among all characters but white space", 0.3, source="EvalWeb preprocess.py", ge=0, le=1)
+    max_uncommon_share: Number = says("Most share of Han outside the fixed list of common characters (finds mojibake)", 0.1, ge=0, le=1)
+    max_duplicate_line_share: Number = says(
+        "Most share of lines that repeat an earlier one", 0.287, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
     )
-    max_uncommon_share: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.10, description="Most share of Han outside the fixed list of common characters (finds mojibake)"
+    max_repeated_share: Number = says("Most share of repeated 13-grams of characters", 0.5, source="EvalWeb preprocess.py", ge=0, le=1)
+    min_punctuated_line_share: Number = says(
+        "Least share of lines that end in closing punctuation", 0.106, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
     )
-    max_duplicate_line_share: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.287, description="Most share of lines that repeat an earlier one", json_schema_extra={"source": "FineWeb-2 cmn_Hani.yml"}
+    near_duplicates: bool = says("Drop near-duplicates too (exact ones always go)", True)
+    near_duplicate_similarity: Number = says(
+        "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1
     )
-    max_repeated_share: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.5, description="Most share of repeated 13-grams of characters", json_schema_extra={"source": "EvalWeb preprocess.py"}
-    )
-    min_punctuated_line_share: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.106, description="Least share of lines that end in closing punctuation", json_schema_extra={"source": "FineWeb-2 cmn_Hani.yml"}
-    )
-    near_duplicates: bool = Field(True, description="Drop near-duplicates too (exact ones always go)")
-    near_duplicate_similarity: Annotated[Number, Field(gt=0, le=1)] = Field(
-        0.7, description="Jaccard similarity of character 5-grams from which two documents count as one"
-    )
-    rejects_per_reason: Count | Literal["all"] = Field(50, description="Rejected documents kept per source and reason", json_schema_extra={"unit": "documents"})
-    on_error: Literal["skip", "stop"] = Field("skip", description="A file that cannot be read: name and count it, or stop")
-    block_megabytes: Annotated[Number, Field(gt=0, le=64)] = Field(2.0, description="Text a Beam element refers to", json_schema_extra={"unit": "MB"})
+    rejects_per_reason: Count | Literal["all"] = says("Rejected documents kept per source and reason", 50, unit="documents")
+    on_error: Literal["skip", "stop"] = says("A file that cannot be read: name and count it, or stop", "skip")
+    block_megabytes: Number = says("Text a Beam element refers to", 2.0, unit="MB", gt=0, le=64)
 
 
 class Vocabulary(Section):
     """The tokenizer that teacher and student share."""
 
-    kind: Literal["learned", "file", "teacher"] = Field("learned", description="sentencepiece on the corpus, a given vocab.txt, or the given teacher's")
-    path: str | None = Field(None, description="vocab.txt for `kind: file`")
-    model: Literal["unigram", "bpe"] = Field("bpe", description="sentencepiece model for `kind: learned`")
-    size: Annotated[Count, Field(ge=300, le=65536)] = Field(4000, description="Entries for `kind: learned`", json_schema_extra={"unit": "tokens"})
-    sample_megabytes: Annotated[Number, Field(gt=0)] = Field(20.0, description="Text that sentencepiece sees", json_schema_extra={"unit": "MB"})
+    from_: str | None = says("Tokenizer folder of another run to use instead", None, alias="from")
+    kind: Literal["learned", "file", "teacher"] = says("sentencepiece on the corpus, a given vocab.txt, or the given teacher's", "learned")
+    path: str | None = says("vocab.txt for `kind: file`", None)
+    model: Literal["unigram", "bpe"] = says("sentencepiece model for `kind: learned`", "bpe")
+    size: Count = says("Entries for `kind: learned`", 4000, unit="tokens", ge=300, le=65536)
+    sample_megabytes: Number = says("Text that sentencepiece sees", 20.0, unit="MB", gt=0)
 
 
 class Records(Section):
     """TFRecords of token ids with word starts."""
 
-    from_: str | None = Field(None, alias="from", description="Records artefact (of the same tokenizer) to use instead")
-    sequence_length: Annotated[Count, Field(ge=16, le=512)] = Field(128, description="Tokens a record, [CLS], [SEP] and [PAD] included", json_schema_extra={"unit": "tokens"})
-    layout: Literal["windows", "pairs"] = Field("windows", description="`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document")
-    heldout_share: Annotated[Number, Field(gt=0, lt=0.5)] = Field(0.02, description="Documents held out, chosen by the hash of their text")
-    shards: Annotated[Count, Field(ge=1)] = Field(4, description="Training files")
+    from_: str | None = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
+    sequence_length: Count = says("Tokens a record, [CLS], [SEP] and [PAD] included", 128, unit="tokens", ge=16, le=512)
+    layout: Literal["windows", "pairs"] = says("`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document", "windows")
+    heldout_share: Number = says("Documents held out, chosen by the hash of their text", 0.02, gt=0, lt=0.5)
+    shards: Count = says("Training files", 4, ge=1)
 
 
 class Masking(Section):
     """Masks for masked language modelling, drawn while training."""
 
-    strategy: Literal["wwm", "token"] = Field("wwm", description="Whole words, or single tokens")
-    share: Annotated[Number, Field(gt=0, lt=1)] = Field(0.15, description="Share of tokens predicted", json_schema_extra={"source": "BERT, Devlin et al. 2018"})
-    max_predictions: Annotated[Count, Field(ge=1)] = Field(20, description="Most predictions a sequence (static shape)", json_schema_extra={"unit": "tokens"})
+    strategy: Literal["wwm", "token"] = says("Whole words, or single tokens", "wwm")
+    share: Number = says("Share of tokens predicted", 0.15, source="BERT, Devlin et al. 2018", gt=0, lt=1)
+    max_predictions: Count = says("Most predictions a sequence (static shape)", 20, unit="tokens", ge=1)
 
 
 class Optimization(Section):
     """One training: how long and how fast."""
 
-    steps: Annotated[Count, Field(ge=1)] = Field(100, description="Optimizer steps", json_schema_extra={"unit": "steps"})
-    batch_size: Annotated[Count, Field(ge=1)] = Field(32, description="Sequences a step over all devices", json_schema_extra={"unit": "sequences"})
-    learning_rate: Annotated[Number, Field(gt=0)] = Field(1e-3, description="Peak rate")
-    warmup_steps: Annotated[Count, Field(ge=0)] = Field(0, description="Linear warm-up", json_schema_extra={"unit": "steps"})
-    decay: Literal["linear", "constant"] = Field("linear", description="From the peak to (nearly) zero at the last step, or not")
-    weight_decay: Annotated[Number, Field(ge=0)] = Field(0.01, description="Decoupled, not for biases and norms", json_schema_extra={"source": "BERT optimization.py"})
-    clip_norm: Annotated[Number, Field(gt=0)] = Field(1.0, description="Global gradient norm", json_schema_extra={"source": "BERT optimization.py"})
+    steps: Count = says("Optimizer steps", 100, unit="steps", ge=1)
+    batch_size: Count = says("Sequences a step over all devices", 32, unit="sequences", ge=1)
+    learning_rate: Number = says("Peak rate", 0.001, gt=0)
+    warmup_steps: Count = says("Linear warm-up", 0, unit="steps", ge=0)
+    decay: Literal["linear", "constant"] = says("From the peak to (nearly) zero at the last step, or not", "linear")
+    weight_decay: Number = says("Decoupled, not for biases and norms", 0.01, source="BERT optimization.py", ge=0)
+    clip_norm: Number = says("Global gradient norm", 1.0, source="BERT optimization.py", gt=0)
 
 
 class Teacher(Section):
     """Where the teacher comes from."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = Field("small", description="Its name in paths and tables")
-    kind: Literal["pretrain", "transformers"] = Field("pretrain", description="Trained here on the records, or a transformers directory")
-    path: str | None = Field(None, description="The transformers directory for `kind: transformers`")
-    shape: Literal["mini-teacher", "bert-base", "bert-large"] = Field("mini-teacher", description="Shape for `kind: pretrain`; `mini-teacher` has trigram input")
-    training: Optimization = Field(Optimization(steps=600, learning_rate=1.5e-3, warmup_steps=50), description="Its pretraining for `kind: pretrain`")
-    min_lift: Number = Field(
-        0.0, description="Least masked-token accuracy above the unigram baseline, or the teacher is refused (a random head has none)", json_schema_extra={"unit": "share of tokens"}
+    name: str = says("Its name in paths and tables", "small", pattern="^[A-Za-z0-9_.-]+$")
+    kind: Literal["pretrain", "transformers"] = says("Trained here on the records, or a transformers directory", "pretrain")
+    path: str | None = says("The transformers directory for `kind: transformers`", None)
+    shape: Literal["mini-teacher", "bert-base", "bert-large"] = says(
+        "Shape for `kind: pretrain`; `mini-teacher` has trigram input", "mini-teacher"
+    )
+    training: Optimization = says("Its pretraining for `kind: pretrain`", Optimization(steps=600, learning_rate=0.0015, warmup_steps=50))
+    min_lift: Number = says(
+        "Least masked-token accuracy above the unigram baseline, or the teacher is refused (a random head has none)",
+        0.0,
+        unit="share of tokens",
     )
 
 
 class StudentStart(Section):
     """What a student starts from."""
 
-    from_: str | None = Field(None, alias="from", description="transformers directory of a student to go on from; no transfer then")
-    tables_from_teacher: bool = Field(True, description="Copy embedding tables and MLM head of equal name and shape", json_schema_extra={"source": "Chinese-MobileBERT run_pretraining.py"})
+    from_: str | None = says("transformers directory of a student to go on from; no transfer then", None, alias="from")
+    tables_from_teacher: bool = says(
+        "Copy embedding tables and MLM head of equal name and shape", True, source="Chinese-MobileBERT run_pretraining.py"
+    )
 
 
 class Transfer(Section):
     """Knowledge transfer, layer by layer or all layers at once."""
 
-    schedule: Literal["progressive", "joint", "none"] = Field("progressive", description="A job a layer, one job for all layers, or none")
-    losses: Literal["corrected", "published", "google_tf2"] = Field(
-        "corrected", description="Per-layer statistics without padding; or as the TF1 code, or Google's TF2 port, computes them"
+    schedule: Literal["progressive", "joint", "none"] = says("A job a layer, one job for all layers, or none", "progressive")
+    losses: Literal["corrected", "published", "google_tf2"] = says(
+        "Per-layer statistics without padding; or as the TF1 code, or Google's TF2 port, computes them", "corrected"
     )
-    earlier_layers: Annotated[Number, Field(ge=0, le=1)] = Field(0.0, description="Rate factor of the layers below the current one (0: frozen)", json_schema_extra={"source": "MobileBERT paper: 0.1"})
-    feature_map_factor: Annotated[Number, Field(ge=0)] = Field(100.0, description="Weight of feature map transfer", json_schema_extra={"source": "MobileBERT run_pretraining.py"})
-    attention_factor: Annotated[Number, Field(ge=0)] = Field(1.0, description="Weight of attention transfer", json_schema_extra={"source": "MobileBERT run_pretraining.py"})
-    mean_factor: Annotated[Number, Field(ge=0)] = Field(5000.0, description="Weight of the mean term", json_schema_extra={"source": "MobileBERT run_pretraining.py"})
-    variance_factor: Annotated[Number, Field(ge=0)] = Field(5.0, description="Weight of the variance term", json_schema_extra={"source": "MobileBERT run_pretraining.py"})
-    training: Optimization = Field(Optimization(steps=60, learning_rate=2e-3, decay="constant"), description="One stage")
+    earlier_layers: Number = says(
+        "Rate factor of the layers below the current one (0: frozen)", 0.0, source="MobileBERT paper: 0.1", ge=0, le=1
+    )
+    feature_map_factor: Number = says("Weight of feature map transfer", 100.0, source="MobileBERT run_pretraining.py", ge=0)
+    attention_factor: Number = says("Weight of attention transfer", 1.0, source="MobileBERT run_pretraining.py", ge=0)
+    mean_factor: Number = says("Weight of the mean term", 5000.0, source="MobileBERT run_pretraining.py", ge=0)
+    variance_factor: Number = says("Weight of the variance term", 5.0, source="MobileBERT run_pretraining.py", ge=0)
+    training: Optimization = says("One stage", Optimization(steps=60, learning_rate=0.002, decay="constant"))
 
 
 class Pretraining(Section):
     """Pretraining distillation after the transfer."""
 
-    ground_truth_ratio: Annotated[Number, Field(ge=0, le=1)] = Field(
-        0.5, description="Weight of the true token against the teacher's distribution; 1: plain masked language modelling", json_schema_extra={"source": "MobileBERT run_pretraining.py"}
+    ground_truth_ratio: Number = says(
+        "Weight of the true token against the teacher's distribution; 1: plain masked language modelling",
+        0.5,
+        source="MobileBERT run_pretraining.py",
+        ge=0,
+        le=1,
     )
-    training: Optimization = Field(Optimization(steps=200, learning_rate=1.5e-3, warmup_steps=20), description="The training")
+    training: Optimization = says("The training", Optimization(steps=200, learning_rate=0.0015, warmup_steps=20))
 
 
 class TaskFiles(Section):
     """Where a task's files lie."""
 
-    train: str = Field(SMALL_WORLD, description="Training file, or `small_world`")
-    dev: str = Field(SMALL_WORLD, description="Development file, scored at the end, or `small_world`")
+    train: str = says("Training file, or `small_world`", SMALL_WORLD)
+    dev: str = says("Development file, scored at the end, or `small_world`", SMALL_WORLD)
 
 
 class TaskTraining(Section):
     """How a task is finetuned."""
 
-    epochs: Annotated[Number, Field(gt=0)] = Field(3.0, description="Passes over the training file")
-    batch_size: Annotated[Count, Field(ge=1)] = Field(32, description="Sequences a step", json_schema_extra={"unit": "sequences"})
-    learning_rate: Annotated[Number, Field(gt=0)] = Field(6e-5, description="Peak rate", json_schema_extra={"source": "Chinese-MobileBERT README"})
-    warmup_share: Annotated[Number, Field(ge=0, lt=1)] = Field(0.1, description="Share of the steps that warm up", json_schema_extra={"source": "Chinese-MobileBERT README"})
-    sequence_length: Annotated[Count, Field(ge=16, le=512)] = Field(128, description="Tokens a sequence", json_schema_extra={"unit": "tokens"})
-    weight_decay: Annotated[Number, Field(ge=0)] = Field(0.01, description="Decoupled, not for biases and norms")
+    epochs: Number = says("Passes over the training file", 3.0, gt=0)
+    batch_size: Count = says("Sequences a step", 32, unit="sequences", ge=1)
+    learning_rate: Number = says("Peak rate", 6e-05, source="Chinese-MobileBERT README", gt=0)
+    warmup_share: Number = says("Share of the steps that warm up", 0.1, source="Chinese-MobileBERT README", ge=0, lt=1)
+    sequence_length: Count = says("Tokens a sequence", 128, unit="tokens", ge=16, le=512)
+    weight_decay: Number = says("Decoupled, not for biases and norms", 0.01, ge=0)
 
 
 class TaskSettings(Section):
     """One task: files and finetuning."""
 
-    files: TaskFiles = Field(TaskFiles(), description="Its files")
-    training: TaskTraining = Field(TaskTraining(), description="Its finetuning")
+    files: TaskFiles = says("Its files", TaskFiles())
+    training: TaskTraining = says("Its finetuning", TaskTraining())
 
 
 class TaskTable(Section):
     """All tasks that are known; `tasks` says which are run."""
 
-    chnsenticorp: TaskSettings = Field(TaskSettings(training=TaskTraining(learning_rate=1e-3)), description="ChnSentiCorp, sentiment, accuracy")
-    cmrc2018: TaskSettings = Field(TaskSettings(training=TaskTraining(learning_rate=1e-3)), description="CMRC 2018, reading, EM and F1")
+    chnsenticorp: TaskSettings = says("ChnSentiCorp, sentiment, accuracy", TaskSettings(training=TaskTraining(learning_rate=0.001)))
+    cmrc2018: TaskSettings = says("CMRC 2018, reading, EM and F1", TaskSettings(training=TaskTraining(learning_rate=0.001)))
 
 
 class Finetuning(Section):
     """What is finetuned how often."""
 
-    seeds: Annotated[Count, Field(ge=1)] = Field(1, description="Finetunings a model and task, each with its own seed")
-    teacher: bool = Field(True, description="Score the teacher too")
+    seeds: Count = says("Finetunings a model and task, each with its own seed", 1, ge=1)
+    teacher: bool = says("Score the teacher too", True)
 
 
 class Export(Section):
     """Forms that people load."""
 
-    formats: list[Literal["transformers", "tflite"]] = Field(["transformers", "tflite"], description="What to write")
-    sequence_length: Annotated[Count, Field(ge=16, le=512)] = Field(128, description="Fixed length of the TFLite input", json_schema_extra={"unit": "tokens"})
-    tolerance: Annotated[Number, Field(gt=0)] = Field(1e-4, description="Largest relative difference between an export and the model")
+    formats: list[Literal["transformers", "tflite"]] = says("What to write", ["transformers", "tflite"])
+    sequence_length: Count = says("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
+    tolerance: Number = says("Largest relative difference between an export and the model", 0.0001, gt=0)
 
 
 class Publish(Section):
     """Where finished models go."""
 
-    to: str | None = Field("published", description="A folder or `gs://bucket/prefix`; null publishes nothing")
-    version: str = Field("auto", description="`auto`: named by the digest of what is published; a version is immutable")
-    licence: str = Field("apache-2.0", description="Licence of the model, for the card")
+    to: str | None = says("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
+    version: str = says("`auto`: named by the digest of what is published; a version is immutable", "auto")
+    licence: str = says("Licence of the model, for the card", "apache-2.0")
 
 
 class Training(Section):
     """How every training runs."""
 
-    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = Field("auto", description="Device that trains; `auto` takes what is found and says so")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Compute precision; weights and losses stay float32")
-    steps_per_call: Annotated[Count, Field(ge=1)] = Field(10, description="Steps between looks of the host", json_schema_extra={"unit": "steps"})
+    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = says("Device that trains; `auto` takes what is found and says so", "auto")
+    precision: Literal["float32", "bfloat16"] = says("Compute precision; weights and losses stay float32", "float32")
+    steps_per_call: Count = says("Steps between looks of the host", 10, unit="steps", ge=1)
 
 
 class Settings(Section):
     """All settings of a run, in pipeline order."""
 
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] = Field("demo", description="Name of the run: results lie under results/RUN")
-    seed: Annotated[Count, Field(ge=0, lt=2**31)] = Field(20, description="The one seed; each stage derives its own from it by name")
-    checkpoint_seconds: Annotated[Number, Field(ge=0)] = Field(600, description="Time between checkpoints of a training (0: after every call)", json_schema_extra={"unit": "s"})
-    small_world: SmallWorld = Field(SmallWorld(), description="The generated world")
-    sources: list[Source] = Field([Source(name=SMALL_WORLD, **{"from": SMALL_WORLD})], description="Raw text", min_length=1)
-    corpus: Corpus = Field(Corpus(), description="Cleaning and deduplication")
-    vocabulary: Vocabulary = Field(Vocabulary(), description="Tokenizer")
-    records: Records = Field(Records(), description="Token records")
-    masking: Masking = Field(Masking(), description="Masks")
-    training: Training = Field(Training(), description="How every training runs")
-    teacher: Teacher = Field(Teacher(), description="Teacher")
-    students: list[Student] = Field(["mini"], description="Students to make", min_length=1)
-    student: StudentStart = Field(StudentStart(), description="What students start from")
-    transfer: Transfer = Field(Transfer(), description="Knowledge transfer")
-    pretraining: Pretraining = Field(Pretraining(), description="Pretraining distillation")
-    baselines: list[Baseline] = Field([], description="Same student and steps without distillation: from random weights, from the teacher's tables")
-    tasks: list[Task] = Field(["chnsenticorp", "cmrc2018"], description="Tasks to score on")
-    task: TaskTable = Field(TaskTable(), description="Settings of each task")
-    finetuning: Finetuning = Field(Finetuning(), description="Finetuning")
-    export: Export = Field(Export(), description="Exports")
-    publish: Publish = Field(Publish(), description="Publishing")
+    run: str = says("Name of the run: results lie under results/RUN", "demo", pattern="^[A-Za-z0-9_.-]+$")
+    seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
+    checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
+    small_world: SmallWorld = says("The generated world", SmallWorld())
+    sources: list[Source] = says("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
+    corpus: Corpus = says("Cleaning and deduplication", Corpus())
+    vocabulary: Vocabulary = says("Tokenizer", Vocabulary())
+    records: Records = says("Token records", Records())
+    masking: Masking = says("Masks", Masking())
+    training: Training = says("How every training runs", Training())
+    teacher: Teacher = says("Teacher", Teacher())
+    students: list[Student] = says("Students to make", ["mini"], min_length=1)
+    student: StudentStart = says("What students start from", StudentStart())
+    transfer: Transfer = says("Knowledge transfer", Transfer())
+    pretraining: Pretraining = says("Pretraining distillation", Pretraining())
+    baselines: list[Baseline] = says("Same student and steps without distillation: from random weights, from the teacher's tables", [])
+    tasks: list[Task] = says("Tasks to score on", ["chnsenticorp", "cmrc2018"])
+    task: TaskTable = says("Settings of each task", TaskTable())
+    finetuning: Finetuning = says("Finetuning", Finetuning())
+    export: Export = says("Exports", Export())
+    publish: Publish = says("Publishing", Publish())
 
     @model_validator(mode="after")
     def _combinations(self) -> Settings:
-        for wrong in _wrong_combinations(self):
-            raise ValueError(wrong)
+        if wrong := _wrong_combinations(self):
+            raise ValueError("\n".join(wrong))
         return self
 
 
@@ -274,7 +295,9 @@ def _wrong_combinations(settings: Settings) -> list[str]:
     if teacher.kind != "pretrain" and teacher.path is None:
         wrong.append("teacher.path: missing; name the transformers directory of the teacher, or set teacher.kind to pretrain")
     if teacher.kind != "pretrain" and vocabulary.kind != "teacher":
-        wrong.append(f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary")
+        wrong.append(
+            f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary"
+        )
     if teacher.kind == "pretrain" and vocabulary.kind == "teacher":
         wrong.append("vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to transformers")
     if vocabulary.kind == "file" and vocabulary.path is None:

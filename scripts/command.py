@@ -39,7 +39,8 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     """`parser` with what a resumable training needs: --state and --checkpoint-seconds."""
     made = parser(description)
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
-    made.add_argument("--checkpoint-seconds", type=float, default=600, help="time between checkpoints; 0: after every call")
+    seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
+    made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
     return made
 
 
@@ -64,7 +65,9 @@ def _log_to(path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
+    )
 
 
 def _die_with_parent() -> None:

@@ -1,0 +1,64 @@
+# make demo: the whole road at laptop size.  make test: what CI runs.  make help: the rest.
+DEVICE ?= cpu
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := $(if $(filter cpu,$(DEVICE)),requirements.lock,requirements-$(DEVICE).lock)
+# The locks are whole, so pip need not resolve: it also could not, since one plugin pins an older storage client (pyproject.toml).
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
+# torch comes apart from the lock: its CPU build is one file, any other brings gigabytes of CUDA packages.
+TORCH := torch==2.13.0
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+WORKERS ?= 4
+
+.PHONY: help install install-test demo test lint dry-runs unit real settings lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+install: $(VENV)/installed-$(DEVICE)  ## make .venv with what a run needs; DEVICE=cpu|gpu|tpu
+
+$(VENV)/installed-$(DEVICE): $(LOCK)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) -r $(LOCK)
+	touch $@
+
+install-test: $(VENV)/installed-test  ## the same, and what the tests need
+
+$(VENV)/installed-test: $(VENV)/installed-cpu requirements-test.lock
+	$(INSTALL) -r requirements-test.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements-test.lock --constraint requirements.lock $(TORCH)
+	touch $@
+
+demo: install  ## raw text to a published, scored model with a report (config.yaml as shipped)
+	$(BIN)/snakemake --profile profiles/local all
+
+real: install  ## the whole road on the real text of ../shared/data; writes docs/real-run.md
+	$(BIN)/python -m benchmarks.real_run
+
+test: install-test lint unit  ## lint, all dry runs, unit, rule and workflow tests
+
+lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check .
+	$(BIN)/snakemake --lint
+
+unit: install-test
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=15
+
+settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings.py
+	$(BIN)/python -m workflow.document
+
+lock:  ## resolve the lock files anew, with uv
+	$(BIN)/pip install --quiet uv
+	$(COMPILE) --extra cpu --output-file requirements.lock
+	$(COMPILE) --extra gpu --output-file requirements-gpu.lock
+	$(COMPILE) --extra tpu --output-file requirements-tpu.lock
+	$(COMPILE) --extra cpu --extra batch --extra test --constraint requirements.lock --output-file requirements-all.tmp
+	grep -vxFf requirements.lock requirements-all.tmp | grep -vE '^(nvidia|torch)' > requirements-test.lock
+	rm requirements-all.tmp
+
+clean:  ## remove results, states and the published models of the demo
+	rm -rf results state published .snakemake

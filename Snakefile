@@ -1,0 +1,73 @@
+"""MobileBERT-zh: raw Chinese text and a Chinese BERT teacher in, compact Chinese MobileBERT models out.
+
+The settings stand in config.yaml, the stages in rules/, how they hang together in workflow/, the work in mobilebert/.
+"""
+
+from snakemake.utils import min_version
+
+from workflow.chain import Chain
+from workflow.jobs import (
+    closing_message,
+    failure_message,
+    shell_prefix,
+    uncommitted_warning,
+)
+from workflow.paths import results, state
+from workflow.settings import load, section
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+SETTINGS = load(config, workflow.configfiles)
+CHAIN = Chain(SETTINGS)
+STATE = state(SETTINGS.run)
+
+shell.executable("bash")
+shell.prefix(shell_prefix(workflow.basedir, SETTINGS.checkpoint_seconds))
+
+
+pathvars:
+    results=results(SETTINGS.run),
+
+
+wildcard_constraints:
+    source="[A-Za-z0-9_-]+",
+    teacher="[^/]+",
+    student="[^/]+",
+    stage="layer[0-9]+|joint",
+    model="[^/]+",
+    task="[^/]+",
+    repeat="[0-9]+",
+    format="[^/]+",
+
+
+include: "rules/targets.smk"
+include: "rules/corpus.smk"
+include: "rules/vocabulary.smk"
+include: "rules/records.smk"
+include: "rules/teacher.smk"
+include: "rules/distill.smk"
+include: "rules/finetune.smk"
+include: "rules/export.smk"
+include: "rules/publish.smk"
+include: "rules/report.smk"
+
+
+onstart:
+    print(
+        uncommitted_warning(
+            workflow.basedir,
+            workflow.executor_plugin.name if workflow.executor_plugin else "local",
+        )
+    )
+
+
+onsuccess:
+    print(closing_message(results(SETTINGS.run)))
+
+
+onerror:
+    print(failure_message(log))

@@ -1,0 +1,135 @@
+"""The stages that train a teacher and a student: what each one starts from and what it learns."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts, models
+from mobilebert.distillation import fit
+from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.distillation.transfer import TransferObjective, stage_layers
+from mobilebert.distillation.work import Plan, Work, carry_out
+from mobilebert.models import shapes, weights
+
+log = logging.getLogger(__name__)
+
+
+def pretrain_teacher(options: Namespace) -> None:
+    """Train a teacher on the records with plain masked language modelling (`scripts.pretrain_teacher`)."""
+    work = Work(options)
+    name, optimization = work.sections["teacher.shape"], work.sections["teacher.training"]
+    shape = shapes.named(name, work.tokenizer.size)
+
+    def make() -> tuple[Any, Any]:
+        model = models.build(shape, work.seed("teacher"), compute_dtype=work.sections["training"].precision)
+        return model, MaskedLmObjective(model)
+
+    seed = work.seed("pretrain_teacher")
+    carry_out(work, Plan("pretrain_teacher", f"pretrain_teacher-{name}", optimization, seed, make, {}, shape.to_config()))
+
+
+def transfer_layer(options: Namespace) -> None:
+    """Train one stage of knowledge transfer (`scripts.transfer_layer`)."""
+    work, settings = Work(options), None
+    settings = work.sections["transfer"]
+    start = Start(work, options, tables=work.sections["student"].tables_from_teacher)
+    stage_layers(options.stage, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
+
+    def make() -> tuple[Any, Any]:
+        student, teacher = start.make()
+        return student, TransferObjective(student, teacher, settings, options.stage)
+
+    arguments = {"student": options.student, "stage": options.stage, **start.arguments}
+    name = f"transfer_layer-{options.student}-{options.stage}"
+    seed = work.seed("transfer_layer", options.student, options.stage)
+    shape, inputs = start.shape.to_config(), start.inputs
+    carry_out(work, Plan("transfer_layer", name, settings.training, seed, make, arguments, shape, inputs, evaluate=False))
+
+
+def pretrain_student(options: Namespace) -> None:
+    """Train a student with masked language modelling, distilled or as a baseline (`scripts.pretrain_student`).
+
+    The arms see the same batches and start from the same random weights; they differ in what is copied and in the loss.
+    """
+    work = Work(options)
+    settings = work.sections["pretraining"]
+    distilled = options.arm == "distilled"
+    tables = options.arm == "tables" or (distilled and work.sections["student"].tables_from_teacher)
+    start = Start(work, options, tables=tables, goes_on=distilled, teaches=distilled and settings.ground_truth_ratio < 1)
+    optimization = settings.training.model_copy(update={"steps": settings.training.steps + options.extra_steps})
+
+    def make() -> tuple[Any, Any]:
+        student, teacher = start.make()
+        return student, MaskedLmObjective(student, teacher, settings.ground_truth_ratio if distilled else 1.0)
+
+    arguments = {"student": options.student, "arm": options.arm, "extra_steps": options.extra_steps, **start.arguments}
+    name = f"pretrain_student-{options.student}-{options.arm}"
+    seed = work.seed("pretrain_student", options.student)
+    carry_out(work, Plan("pretrain_student", name, optimization, seed, make, arguments, start.shape.to_config(), start.inputs))
+
+
+class Start:
+    """What a student starts from: an earlier stage, a given directory, or fresh weights with or without the teacher's tables.
+
+    Attributes:
+        shape: the student's.
+        inputs: role -> artefact that is read.
+        arguments: digests of a given student that is no artefact of ours.
+    """
+
+    def __init__(self, work: Work, options: Namespace, *, tables: bool, goes_on: bool = True, teaches: bool = True) -> None:
+        """Choose, and check that teacher, student and records belong together.
+
+        Args:
+            work: the command's settings and records.
+            options: its command line (`student`, `teacher`, `previous`).
+            tables: copy the teacher's tables into fresh weights.
+            goes_on: take what `--previous` or `student.from` names, if anything; else always fresh weights.
+            teaches: whether the training needs the teacher.
+
+        Raises:
+            UserError: a line for each thing that does not fit.
+        """
+        self._work, self._name = work, options.student
+        self._previous = previous_folder(options.previous) if goes_on else None
+        given = work.sections["student"].from_
+        self._given = Path(given) if given and goes_on and self._previous is None else None
+        self._source = self._previous or self._given
+        self._tables = tables and self._source is None
+        self._teaches = teaches
+        self.inputs: dict[str, Path] = {}
+        self.arguments: dict[str, Any] = {}
+        self.shape = weights.shape(self._source) if self._source else shapes.named(self._name, work.tokenizer.size)
+        if self._previous:
+            artifacts.read(self._previous, "model")
+            self.inputs["previous"] = self._previous
+        if self._given:
+            self.arguments["from"] = {name: artifacts.sha256(self._given / name) for name in ("config.json", "model.safetensors")}
+        if self._tables or teaches:
+            artifacts.read(options.teacher, "model")
+            self.inputs["teacher"] = options.teacher
+            fit.check(weights.shape(options.teacher), self.shape, self._name)
+            work.check_tokenizer(options.teacher)
+
+    def make(self) -> tuple[Any, Any]:
+        """The student, and the teacher (None where the training does not need it)."""
+        work = self._work
+        teacher = work.load(self.inputs["teacher"]) if "teacher" in self.inputs else None
+        if self._source:
+            log.info("student '%s' goes on from %s", self._name, self._source)
+            student = work.load(self._source)
+        else:
+            # One seed for every arm: baselines differ from the distilled student in nothing but what they are told.
+            student = models.build(self.shape, work.seed("student", self._name), compute_dtype=work.sections["training"].precision)
+            copied = weights.copy_tables(teacher, student) if self._tables else []
+            log.info("student '%s' starts afresh, with %d tables of the teacher", self._name, len(copied))
+        return student, teacher if self._teaches else None
+
+
+def previous_folder(arguments: Sequence[str] | None) -> Path | None:
+    """The folder of `--previous [DIR MANIFEST]`; the first stage gets nothing."""
+    return Path(arguments[0]) if arguments else None

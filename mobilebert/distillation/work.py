@@ -1,0 +1,151 @@
+"""What every training command here does around its objective: read, resume, train, measure, write the artefact, clean up."""
+
+from __future__ import annotations
+
+import json
+import logging
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts, tokenization
+from mobilebert.distillation import evaluation, fit
+from mobilebert.errors import UserError
+from mobilebert.models import weights
+from mobilebert.records.reader import RecordSet
+from mobilebert.settings import Optimization, derive_seed, from_json
+from mobilebert.training import accelerators, loop, state
+
+log = logging.getLogger(__name__)
+
+
+class Work:
+    """A training command's settings, and the artefacts that it reads.
+
+    Attributes:
+        options: the command line.
+        sections: the typed settings by section name.
+        records: the token records.
+        tokenizer: what they were written with.
+    """
+
+    def __init__(self, options: Namespace) -> None:
+        """Open the records and their tokenizer.
+
+        Raises:
+            UserError: an artefact is absent or damaged, or records and tokenizer do not belong together.
+        """
+        self.options = options
+        self.sections = from_json(options.settings)
+        self.records = RecordSet(options.records)
+        artifacts.read(options.tokenizer, "tokenizer")
+        self.tokenizer = tokenization.load(options.tokenizer)
+        if self.records.vocabulary_size != self.tokenizer.size:
+            raise UserError(
+                f"{options.records}: written with {self.records.vocabulary_size} vocabulary entries, but {options.tokenizer} has "
+                f"{self.tokenizer.size}; run write_records with this tokenizer"
+            )
+
+    def seed(self, *names: str) -> int:
+        """The seed of a part of this work, derived from the run's."""
+        return derive_seed(self.sections["seed"], *names)
+
+    def load(self, folder: Path) -> Any:
+        """The model of a folder (`models.Model`), refused if its vocabulary is not the records'."""
+        self.check_tokenizer(folder)
+        return weights.load(folder, compute_dtype=self.sections["training"].precision)
+
+    def check_tokenizer(self, folder: Path) -> None:
+        """Refuse a model whose tokenizer is not the one that the records were written with."""
+        fit.check_tokenizers({str(self.options.tokenizer): self.tokenizer.digest, str(folder): tokenization.load(folder).digest})
+
+    def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
+        """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size."""
+        found = evaluation.masked_lm(model, self.records, self.sections["masking"], batch_size, self.seed("heldout"))
+        log.info(
+            "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), loss %.4f",
+            *(found[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
+        )
+        return {"heldout": found, "parameters": count_parameters(model)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training of a command.
+
+    Attributes:
+        command: its name, part of the fingerprint.
+        name: of the unfinished work's folder, and of the progress line.
+        optimization: how long and how fast.
+        seed: of batches and masks.
+        make: gives the model that is written and the objective; called where variables belong to the accelerator.
+        arguments: what shapes the result besides settings and inputs (JSON values), for manifest and fingerprint.
+        shape: of the model that is trained, as config.json.
+        inputs: role -> artefact, besides records and tokenizer.
+        evaluate: whether to measure the model on held-out records.
+    """
+
+    command: str
+    name: str
+    optimization: Optimization
+    seed: int
+    make: Callable[[], tuple[Any, Any]]
+    arguments: Mapping[str, Any]
+    shape: Mapping[str, Any]
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    evaluate: bool = True
+
+
+def carry_out(work: Work, plan: Plan) -> None:
+    """Train what is planned, from where an earlier attempt stopped, and write the model artefact to `--out`."""
+    options, training = work.options, work.sections["training"]
+    inputs = {"records": options.records, "tokenizer": options.tokenizer, **plan.inputs}
+    told = settings_without_paths(options.settings) | {"arguments": dict(plan.arguments)}
+    accelerator = accelerators.find(training.accelerator, options.threads)
+    with accelerator.scope():
+        model, objective = plan.make()
+    job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed)
+    mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs)
+    with state.open(options.state, plan.name, mark) as held:
+        metrics = held.folder / "metrics.jsonl"
+        loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
+        with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=versions()) as writer:
+            weights.save(writer, model)
+            tokenization.copy_files(options.tokenizer, writer)
+            writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
+            if found is not None:
+                write_evaluation(writer, found)
+        held.finish()
+
+
+def settings_without_paths(text: str) -> dict[str, Any]:
+    """The settings as a manifest shows them: where a given student lies is not part of what it is (its digests are)."""
+    body: dict[str, Any] = json.loads(text)
+    if "student" in body:
+        body["student"] = {key: value for key, value in body["student"].items() if key != "from"}
+    return body
+
+
+def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
+    """Write evaluation.json."""
+    writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def count_parameters(model: Any) -> int:
+    """How many numbers a model holds, its tied tables once."""
+    return sum(int(variable.shape.num_elements()) for variable in model.variables_by_name.values())
+
+
+def versions() -> list[str]:
+    """The installed distributions that shape a training's bytes; TensorFlow has another name for each device."""
+    installed = {found.metadata["Name"] for found in metadata.distributions()}
+    return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
+
+
+def _batches(work: Work, plan: Plan) -> Callable[[int], Any]:
+    masking, size = work.sections["masking"], plan.optimization.batch_size
+    return lambda step: work.records.train_batches(masking, size, plan.seed, step)

@@ -1,0 +1,104 @@
+# Raw text to cleaned documents.
+
+
+rule make_small_world:
+    output:
+        files=directory("<results>/small_world"),
+        manifest="<results>/small_world/manifest.json",
+    log:
+        "<results>/logs/make_small_world.log",
+    benchmark:
+        "<results>/benchmarks/make_small_world/all.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime="4h",
+    params:
+        settings=section(SETTINGS, "small_world", "seed"),
+    message:
+        "Writing the small world: documents, planted dirt and task sets"
+    shell:
+        "python -m scripts.make_small_world --settings {params.settings:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule fetch_source:
+    output:
+        files=directory("<results>/downloads/{source}"),
+        manifest="<results>/downloads/{source}/manifest.json",
+    log:
+        "<results>/logs/fetch_source/{source}.log",
+    benchmark:
+        "<results>/benchmarks/fetch_source/{source}.tsv"
+    retries: 3
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="1d",
+    params:
+        settings=CHAIN.one_source,
+    message:
+        "Fetching the source {wildcards.source}"
+    shell:
+        "python -m scripts.fetch_source --settings {params.settings:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule list_sources:
+    input:
+        world=CHAIN.world,
+        downloads=CHAIN.downloads,
+        files=CHAIN.source_files,
+    output:
+        files=directory("<results>/sources"),
+        manifest="<results>/sources/manifest.json",
+    log:
+        "<results>/logs/list_sources.log",
+    benchmark:
+        "<results>/benchmarks/list_sources/all.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime="4h",
+    params:
+        settings=section(SETTINGS, "sources"),
+    message:
+        "Listing the sources with size and digest"
+    shell:
+        "python -m scripts.list_sources --settings {params.settings:q}"
+        " --world {input.world:q} --downloads {input.downloads:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule clean_corpus:
+    input:
+        sources=CHAIN.sources,
+        world=CHAIN.world,
+        downloads=CHAIN.downloads,
+        files=CHAIN.source_files,
+    output:
+        files=directory("<results>/corpus"),
+        manifest="<results>/corpus/manifest.json",
+    log:
+        "<results>/logs/clean_corpus.log",
+    benchmark:
+        "<results>/benchmarks/clean_corpus/all.tsv"
+    conda:
+        "../envs/data.yaml"
+    threads: 4
+    resources:
+        mem_mb=4000,
+        runtime="2d",
+    params:
+        settings=section(SETTINGS, "corpus"),
+    message:
+        "Cleaning and deduplicating the corpus"
+    shell:
+        "python -m scripts.clean_corpus --settings {params.settings:q} --sources {input.sources[0]:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,76 @@
+# Knowledge transfer, then pretraining distillation; baselines take the same steps without the teacher.
+
+
+rule transfer_layer:
+    input:
+        records=CHAIN.records,
+        tokenizer=CHAIN.tokenizer,
+        teacher=CHAIN.teacher,
+        previous=CHAIN.previous_stage,
+    output:
+        files=directory("<results>/students/{student}/transfer/{stage}"),
+        manifest="<results>/students/{student}/transfer/{stage}/manifest.json",
+    log:
+        "<results>/logs/transfer_layer/{student}-{stage}.log",
+    benchmark:
+        "<results>/benchmarks/transfer_layer/{student}-{stage}.tsv"
+    retries: 3
+    conda:
+        "../envs/train.yaml"
+    threads: 8
+    resources:
+        tpu=1,
+        mem_mb=16000,
+        runtime="7d",
+    params:
+        settings=section(SETTINGS, "transfer", "student", "masking", "training", "seed"),
+        state=STATE,
+    message:
+        "Transferring {wildcards.stage} of the teacher into {wildcards.student}"
+    shell:
+        "python -m scripts.transfer_layer --settings {params.settings:q}"
+        " --student {wildcards.student:q} --stage {wildcards.stage:q}"
+        " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q} --teacher {input.teacher[0]:q}"
+        " --previous {input.previous:q}"
+        " --state {params.state:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule pretrain_student:
+    input:
+        records=CHAIN.records,
+        tokenizer=CHAIN.tokenizer,
+        teacher=CHAIN.teacher_of,
+        previous=CHAIN.last_stage,
+    output:
+        files=directory("<results>/students/{model}/pretrained"),
+        manifest="<results>/students/{model}/pretrained/manifest.json",
+    log:
+        "<results>/logs/pretrain_student/{model}.log",
+    benchmark:
+        "<results>/benchmarks/pretrain_student/{model}.tsv"
+    retries: 3
+    conda:
+        "../envs/train.yaml"
+    threads: 8
+    resources:
+        tpu=1,
+        mem_mb=16000,
+        runtime="7d",
+    params:
+        settings=section(
+            SETTINGS, "pretraining", "student", "masking", "training", "seed"
+        ),
+        student=CHAIN.student_of,
+        arm=CHAIN.arm_of,
+        extra=CHAIN.extra_steps,
+        state=STATE,
+    message:
+        "Pretraining the student {wildcards.model}"
+    shell:
+        "python -m scripts.pretrain_student --settings {params.settings:q}"
+        " --student {params.student:q} --arm {params.arm:q} --extra-steps {params.extra}"
+        " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
+        " --teacher {input.teacher:q} --previous {input.previous:q}"
+        " --state {params.state:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,53 @@
+# The names that a user asks for: `snakemake --profile tpu student`.
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report.html",
+        CHAIN.receipts,
+
+
+rule corpus:
+    input:
+        CHAIN.corpus()[1],
+
+
+rule vocabulary:
+    input:
+        CHAIN.tokenizer()[1],
+
+
+rule records:
+    input:
+        CHAIN.records()[1],
+
+
+rule teacher:
+    input:
+        CHAIN.teacher[1],
+
+
+rule student:
+    input:
+        expand("{folder}/manifest.json", folder=CHAIN.students),
+
+
+rule scores:
+    input:
+        "<results>/scores.tsv",
+
+
+rule exports:
+    input:
+        expand("{folder}/manifest.json", folder=CHAIN.exports("checks")),
+
+
+rule publish:
+    input:
+        CHAIN.receipts,
+
+
+rule report:
+    input:
+        "<results>/report.html",

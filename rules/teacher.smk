@@ -1,0 +1,93 @@
+# The teacher: trained here or imported, then checked before anything is spent on it.
+
+
+rule pretrain_teacher:
+    input:
+        records=CHAIN.records,
+        tokenizer=CHAIN.tokenizer,
+    output:
+        files=directory("<results>/teacher_sources/pretrained/{teacher}"),
+        manifest="<results>/teacher_sources/pretrained/{teacher}/manifest.json",
+    log:
+        "<results>/logs/pretrain_teacher/{teacher}.log",
+    benchmark:
+        "<results>/benchmarks/pretrain_teacher/{teacher}.tsv"
+    retries: 3
+    conda:
+        "../envs/train.yaml"
+    threads: 8
+    resources:
+        tpu=1,
+        mem_mb=16000,
+        runtime="7d",
+    params:
+        settings=section(
+            SETTINGS,
+            "teacher.shape",
+            "teacher.training",
+            "masking",
+            "training",
+            "seed",
+        ),
+        state=STATE,
+    message:
+        "Pretraining the teacher {wildcards.teacher}"
+    shell:
+        "python -m scripts.pretrain_teacher --settings {params.settings:q}"
+        " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
+        " --state {params.state:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule import_teacher:
+    input:
+        source=CHAIN.teacher_path_input,
+    output:
+        files=directory("<results>/teacher_sources/imported/{teacher}"),
+        manifest="<results>/teacher_sources/imported/{teacher}/manifest.json",
+    log:
+        "<results>/logs/import_teacher/{teacher}.log",
+    benchmark:
+        "<results>/benchmarks/import_teacher/{teacher}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime="2h",
+    params:
+        source=CHAIN.teacher_path,
+    message:
+        "Importing the teacher {wildcards.teacher}"
+    shell:
+        "python -m scripts.import_teacher --source {params.source:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule export_teacher:
+    input:
+        source=CHAIN.teacher_source,
+        records=CHAIN.records,
+        tokenizer=CHAIN.tokenizer,
+    output:
+        files=directory("<results>/teachers/{teacher}"),
+        manifest="<results>/teachers/{teacher}/manifest.json",
+    log:
+        "<results>/logs/export_teacher/{teacher}.log",
+    benchmark:
+        "<results>/benchmarks/export_teacher/{teacher}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 8
+    resources:
+        tpu=1,
+        mem_mb=16000,
+        runtime="1d",
+    params:
+        settings=section(SETTINGS, "teacher.min_lift", "masking", "training", "seed"),
+    message:
+        "Checking the teacher {wildcards.teacher} on held-out text"
+    shell:
+        "python -m scripts.export_teacher --settings {params.settings:q} --source {input.source[0]:q}"
+        " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"

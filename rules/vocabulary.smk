@@ -1,0 +1,55 @@
+# The tokenizer that teacher and student share: learned here, or brought by a file or a given teacher.
+
+
+if SETTINGS.vocabulary.kind == "learned":
+
+    rule learn_vocabulary:
+        input:
+            corpus=CHAIN.corpus,
+        output:
+            files=directory("<results>/tokenizer"),
+            manifest="<results>/tokenizer/manifest.json",
+        log:
+            "<results>/logs/learn_vocabulary.log",
+        benchmark:
+            "<results>/benchmarks/learn_vocabulary/all.tsv"
+        conda:
+            "../envs/data.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+            runtime="1d",
+        params:
+            settings=section(SETTINGS, "vocabulary", "seed"),
+        message:
+            "Learning the vocabulary from the corpus"
+        shell:
+            "python -m scripts.learn_vocabulary --settings {params.settings:q} --corpus {input.corpus[0]:q}"
+            " --out {output.files:q} --log {log:q} --threads {threads}"
+
+else:
+
+    rule import_vocabulary:
+        input:
+            source=CHAIN.vocabulary_source,
+        output:
+            files=directory("<results>/tokenizer"),
+            manifest="<results>/tokenizer/manifest.json",
+        log:
+            "<results>/logs/import_vocabulary.log",
+        benchmark:
+            "<results>/benchmarks/import_vocabulary/all.tsv"
+        conda:
+            "../envs/data.yaml"
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime="1h",
+        params:
+            settings=section(SETTINGS, "vocabulary"),
+            source=CHAIN.vocabulary_path,
+        message:
+            "Importing the vocabulary"
+        shell:
+            "python -m scripts.import_vocabulary --settings {params.settings:q} --source {params.source:q}"
+            " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -1,0 +1,285 @@
+"""How the stages of a run hang together: input functions and targets.
+
+Rules take these as `input:` and `params:`. Nothing here reads a file, so the graph is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import local
+
+from mobilebert.models import shapes
+from mobilebert.settings import SMALL_WORLD, Settings, Source, to_json
+from workflow import paths
+from workflow.paths import artifact
+
+REMOTE = ("https://", "http://")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The stages of one run; methods that take `wildcards` are Snakemake input or params functions."""
+
+    settings: Settings
+
+    @property
+    def results(self) -> str:
+        """Folder of the run's artefacts."""
+        return paths.results(self.settings.run)
+
+    # Sources
+
+    def world(self, wildcards: Any = None) -> list[str]:
+        """The small world, where a source names it."""
+        named = any(source.from_ == SMALL_WORLD for source in self.settings.sources)
+        return artifact(f"{self.results}/small_world") if named else []
+
+    def downloads(self, wildcards: Any = None) -> list[str]:
+        """The folders of fetched sources."""
+        return [f"{self.results}/downloads/{source.name}" for source in self.settings.sources if source.from_.startswith(REMOTE)]
+
+    def source_files(self, wildcards: Any = None) -> list[str]:
+        """The files of local sources that are there; `list_sources` says which source has none."""
+        found = []
+        for source in self.settings.sources:
+            if source.from_ != SMALL_WORLD and not source.from_.startswith((*REMOTE, "gs://")):
+                found += local_files(source.from_)
+        return [local(file) for file in found]
+
+    def sources(self, wildcards: Any = None) -> list[str]:
+        """The list of all source files."""
+        return artifact(f"{self.results}/sources")
+
+    def one_source(self, wildcards: Any) -> str:
+        """The settings of the source that is fetched."""
+        chosen = [source for source in self.settings.sources if source.name == wildcards.source]
+        return json.dumps({"sources": [_plain(source) for source in chosen]}, ensure_ascii=False, sort_keys=True)
+
+    # Corpus to records
+
+    def corpus(self, wildcards: Any = None) -> list[str]:
+        """The cleaned documents."""
+        return artifact(self.settings.corpus.from_ or f"{self.results}/corpus")
+
+    def vocabulary_source(self, wildcards: Any = None) -> list[str]:
+        """The vocab.txt or the given teacher that brings the vocabulary, if it is there."""
+        return given(self.vocabulary_path())
+
+    def tokenizer(self, wildcards: Any = None) -> list[str]:
+        """The tokenizer that teacher and student share."""
+        return artifact(self.settings.vocabulary.from_ or f"{self.results}/tokenizer")
+
+    def records(self, wildcards: Any = None) -> list[str]:
+        """The token records."""
+        return artifact(self.settings.records.from_ or f"{self.results}/records")
+
+    def vocabulary_path(self, wildcards: Any = None) -> str:
+        """Where the vocabulary comes from, whether it is there or not."""
+        return (self.settings.vocabulary.path if self.settings.vocabulary.kind == "file" else self.settings.teacher.path) or ""
+
+    # Teacher and students
+
+    def teacher_path(self, wildcards: Any) -> str:
+        """The given teacher's directory, whether it is there or not."""
+        return self.settings.teacher.path or ""
+
+    def teacher_path_input(self, wildcards: Any) -> list[str]:
+        """The given teacher's directory, if it is there."""
+        return given(self.settings.teacher.path)
+
+    def teacher_source(self, wildcards: Any) -> list[str]:
+        """The teacher before it is checked."""
+        kind = "pretrained" if self.settings.teacher.kind == "pretrain" else "imported"
+        return artifact(f"{self.results}/teacher_sources/{kind}/{wildcards.teacher}")
+
+    @property
+    def teacher(self) -> list[str]:
+        """The checked teacher."""
+        return artifact(f"{self.results}/teachers/{self.settings.teacher.name}")
+
+    def stages(self, student: str) -> list[str]:
+        """The names of the transfer's stages, in their order."""
+        schedule = self.settings.transfer.schedule
+        if schedule == "progressive":
+            return [f"layer{layer:02d}" for layer in range(1, shapes.named(student, 1).num_hidden_layers + 1)]
+        return ["joint"] if schedule == "joint" else []
+
+    def previous_stage(self, wildcards: Any) -> list[str]:
+        """The stage before this one; nothing before the first."""
+        stages = self.stages(wildcards.student)
+        if wildcards.stage not in stages:
+            raise ValueError(f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: {', '.join(stages)}")
+        place = stages.index(wildcards.stage)
+        return self._stage(wildcards.student, stages[place - 1]) if place else []
+
+    def last_stage(self, wildcards: Any) -> list[str]:
+        """The transfer's last stage for a distilled student; nothing for a baseline."""
+        student, arm = student_and_arm(wildcards.model)
+        stages = self.stages(student)
+        return self._stage(student, stages[-1]) if arm == "distilled" and stages else []
+
+    def teacher_of(self, wildcards: Any) -> list[str]:
+        """The teacher, except for the baseline that never sees one."""
+        return [] if student_and_arm(wildcards.model)[1] == "scratch" else self.teacher
+
+    def student_of(self, wildcards: Any) -> str:
+        """The student's name without the baseline's."""
+        return student_and_arm(wildcards.model)[0]
+
+    def arm_of(self, wildcards: Any) -> str:
+        """`distilled`, or the baseline: `scratch`, `tables`."""
+        return student_and_arm(wildcards.model)[1]
+
+    def extra_steps(self, wildcards: Any) -> int:
+        """Steps that a baseline trains longer, so that every arm has the same number: those of the transfer."""
+        student, arm = student_and_arm(wildcards.model)
+        return 0 if arm == "distilled" else self.settings.transfer.training.steps * len(self.stages(student))
+
+    def _stage(self, student: str, stage: str) -> list[str]:
+        return artifact(f"{self.results}/students/{student}/transfer/{stage}")
+
+    # Tasks, exports
+
+    def model(self, wildcards: Any) -> list[str]:
+        """A model by its name: STUDENT, STUDENT-STAGE, STUDENT-BASELINE or teacher-TEACHER."""
+        name = wildcards.model
+        if name == f"teacher-{self.settings.teacher.name}":
+            return self.teacher
+        for student in self.settings.students:
+            if name.removeprefix(f"{student}-") in self.stages(student):
+                return self._stage(student, name.removeprefix(f"{student}-"))
+        return artifact(f"{self.results}/students/{name}/pretrained")
+
+    def task_world(self, wildcards: Any) -> list[str]:
+        """The small world, where the task's files come from it."""
+        files = getattr(self.settings.task, wildcards.task).files
+        return artifact(f"{self.results}/small_world") if SMALL_WORLD in (files.train, files.dev) else []
+
+    def task_files(self, wildcards: Any) -> list[str]:
+        """The task's own files that are there."""
+        files = getattr(self.settings.task, wildcards.task).files
+        return [file for path in (files.train, files.dev) if path != SMALL_WORLD for file in given(path)]
+
+    def task_file_settings(self, wildcards: Any) -> str:
+        """The settings of one task's files: another task changes nothing here."""
+        return to_json(self.settings, f"task.{wildcards.task}.files")
+
+    def task_training_settings(self, wildcards: Any) -> str:
+        """The settings of one task's finetuning."""
+        return to_json(self.settings, f"task.{wildcards.task}.training", "training", "seed")
+
+    def task_scoring_settings(self, wildcards: Any) -> str:
+        """The settings of one task's scoring."""
+        return to_json(self.settings, f"task.{wildcards.task}.training", "training")
+
+    def task(self, wildcards: Any) -> list[str]:
+        """A task's prepared files."""
+        return artifact(f"{self.results}/tasks/{wildcards.task}")
+
+    def finetuned(self, wildcards: Any) -> list[str]:
+        """A finetuned model."""
+        return artifact(f"{self.results}/finetuned/{wildcards.model}/{wildcards.task}/seed-{wildcards.repeat}")
+
+    def export(self, wildcards: Any) -> list[str]:
+        """One export of a model."""
+        return artifact(f"{self.results}/exports/{wildcards.model}/{wildcards.format}")
+
+    # What a run makes
+
+    @property
+    def students(self) -> list[str]:
+        """Folders of the finished students."""
+        return [f"{self.results}/students/{student}/pretrained" for student in self.settings.students]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models that are scored."""
+        teacher = [f"teacher-{self.settings.teacher.name}"] if self.settings.finetuning.teacher else []
+        return [*teacher, *self.baselines, *self.settings.students]
+
+    @property
+    def baselines(self) -> list[str]:
+        """Names of the baselines."""
+        return [f"{student}-{arm}" for student in self.settings.students for arm in self.settings.baselines]
+
+    @property
+    def scores(self) -> list[str]:
+        """Folders of all single scores."""
+        repeats = range(self.settings.finetuning.seeds)
+        return [
+            f"{self.results}/scores/{model}/{task}/seed-{repeat}"
+            for model in self.models
+            for task in self.settings.tasks
+            for repeat in repeats
+        ]
+
+    def exports(self, kind: str = "exports") -> list[str]:
+        """Folders of the students' exports, or of their `checks`."""
+        return [f"{self.results}/{kind}/{student}/{form}" for student in self.settings.students for form in self.settings.export.formats]
+
+    def exports_of(self, wildcards: Any) -> list[str]:
+        """Folders of one model's exports."""
+        return [f"{self.results}/exports/{wildcards.model}/{form}" for form in self.settings.export.formats]
+
+    def checks_of(self, wildcards: Any) -> list[str]:
+        """Folders of the checks of one model's exports."""
+        return [f"{self.results}/checks/{wildcards.model}/{form}" for form in self.settings.export.formats]
+
+    def published_manifests(self, wildcards: Any) -> list[str]:
+        """The manifests of one model's exports and checks."""
+        return [f"{folder}/{paths.MANIFEST}" for folder in [*self.exports_of(wildcards), *self.checks_of(wildcards)]]
+
+    def scores_table(self, wildcards: Any = None) -> list[str]:
+        """The table of scores, if any task is scored."""
+        return [f"{self.results}/scores.tsv"] if self.settings.tasks else []
+
+    @property
+    def latencies(self) -> list[str]:
+        """The timings of the exports."""
+        return [f"{folder}.json" for folder in self.exports("latency")]
+
+    @property
+    def receipts(self) -> list[str]:
+        """The receipts of what is published; none where publishing is switched off."""
+        return [f"{self.results}/published/{student}.json" for student in self.settings.students] if self.settings.publish.to else []
+
+    def folder_of_page(self, wildcards: Any, output: Any) -> str:
+        """The results folder that the report describes: the one where it is written."""
+        return str(Path(output.page).parent)
+
+    @property
+    def reported(self) -> list[str]:
+        """What the report is written from."""
+        models = [*self.students, *(f"{self.results}/students/{name}/pretrained" for name in self.baselines)]
+        manifests = [f"{folder}/{paths.MANIFEST}" for folder in [*models, *self.exports("checks")]]
+        return [self.corpus()[1], self.records()[1], self.teacher[1], *manifests, *self.scores_table(), *self.latencies, *self.receipts]
+
+
+def student_and_arm(model: str) -> tuple[str, str]:
+    """`mini-scratch` -> ("mini", "scratch"); `mini` -> ("mini", "distilled")."""
+    for arm in ("scratch", "tables"):
+        if model.endswith(f"-{arm}"):
+            return model.removesuffix(f"-{arm}"), arm
+    return model, "distilled"
+
+
+def local_files(pattern: str) -> list[str]:
+    """The files that a source's path, folder or glob names, sorted."""
+    path = Path(pattern)
+    if path.is_dir():
+        return sorted(str(file) for file in path.rglob("*") if file.is_file())
+    return [pattern] if path.is_file() else sorted(file for file in glob.glob(pattern, recursive=True) if Path(file).is_file())
+
+
+def given(path: str | None) -> list[str]:
+    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing."""
+    return [local(path)] if path and Path(path).exists() else []
+
+
+def _plain(source: Source) -> dict[str, Any]:
+    return source.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,48 @@
+"""What every job's shell needs, and what a run says when it starts, ends or fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def shell_prefix(repository: str, checkpoint_seconds: float) -> str:
+    """Shell text before every command: our packages, this Python, and the process that the job must not outlive.
+
+    The time between checkpoints goes this way because it shapes no result: as a param, a change of it would rerun trainings.
+    """
+    python = Path(sys.executable).parent
+    return (
+        f"export PYTHONPATH='{repository}' PYTHONNOUSERSITE=1 PATH='{python}':\"$PATH\""
+        f" MOBILEBERT_CHECKPOINT_SECONDS={checkpoint_seconds:g}"
+        ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
+    )
+
+
+def uncommitted_warning(repository: str, executor: str) -> str:
+    """A warning where other machines would run without the changes that lie here: they receive files known to git only."""
+    if executor in {"local", "dryrun", "touch"}:
+        return ""
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=repository, capture_output=True, text=True, check=False)
+    if not status.stdout.strip():
+        return ""
+    return (
+        f"WARNING: uncommitted changes. The {executor} executor ships only what git tracks; commit new files before they are needed there."
+    )
+
+
+def closing_message(results: str) -> str:
+    """What a finished run tells the user to look at."""
+    report = f"{results}/report.html"
+    looked_at = f"Report: {report}" if Path(report).is_file() else f"Results: {results}"
+    return f"Done. {looked_at}"
+
+
+def failure_message(log: str) -> str:
+    """What to do after a failure."""
+    return (
+        f"The run failed. The failed rule, its error and its log stand above (all of it: {log}).\n"
+        "Start the same command again to go on: trainings resume from their last checkpoint.\n"
+        "If Snakemake says that the folder is locked, because it was killed, run once with --unlock first."
+    )

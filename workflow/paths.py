@@ -1,0 +1,22 @@
+"""Where everything of a run lies. `<results>` in the rules is `results(run)`."""
+
+from __future__ import annotations
+
+from snakemake.io import ancient
+
+MANIFEST = "manifest.json"
+
+
+def results(run: str) -> str:
+    """The folder of a run's artefacts."""
+    return f"results/{run}"
+
+
+def state(run: str) -> str:
+    """The folder of a run's unfinished trainings: never an output, since Snakemake deletes a failed job's outputs."""
+    return f"state/{run}"
+
+
+def artifact(folder: str) -> list[str]:
+    """An artefact as a rule's input: the folder brings the files (to other machines, too), the manifest's content decides on reruns."""
+    return [ancient(folder), f"{folder}/{MANIFEST}"]

@@ -1,0 +1,131 @@
+"""From Snakemake's merged configuration to checked settings, and from settings to what a rule receives."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from snakemake.exceptions import WorkflowError
+
+from mobilebert.settings import Settings, to_json
+
+
+def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
+    """The checked settings of this run.
+
+    Args:
+        config: what Snakemake merged from config.yaml, --configfile and --config.
+        files: the configuration files, for keys that stand twice in one of them (YAML keeps the last silently).
+
+    Raises:
+        WorkflowError: one readable line for each thing that is wrong, before any job runs.
+    """
+    wrong = [line for file in files for line in repeated_keys(file)]
+    try:
+        settings = Settings.model_validate(config)
+    except ValidationError as error:
+        wrong += [line for problem in error.errors() for line in _readable(problem).splitlines()]
+    if wrong:
+        raise WorkflowError("\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in wrong)]))
+    return settings
+
+
+def section(settings: Settings, *names: str) -> Callable[[Any], str]:
+    """A function for `params`: Snakemake would read the braces of a plain JSON text as wildcards."""
+    text = to_json(settings, *names)
+    return lambda wildcards: text
+
+
+def repeated_keys(file: str | Path) -> list[str]:
+    """A line for every mapping key of a YAML file that stands twice in the same mapping."""
+    file = Path(file)
+    if file.suffix not in {".yaml", ".yml"} or not file.is_file():
+        return []
+    root = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
+    return [f"{file}:{line}: '{key}' stands twice; the first one would be lost, so remove one" for key, line in _repeated(root)]
+
+
+def _repeated(node: yaml.Node | None) -> Iterable[tuple[str, int]]:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield key.value, key.start_mark.line + 1
+            seen.add(key.value)
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _repeated(item)
+
+
+def _readable(problem: Any) -> str:
+    """One line for one of pydantic's findings: where, what was found, what was expected."""
+    where = _dotted(problem["loc"])
+    found = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: no such setting{_did_you_mean(problem['loc'])}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not where:  # a wrong combination names its settings itself
+        return message
+    if isinstance(found, bool) and "true/false" not in message:
+        message += " (YAML reads yes, no, on and off as true/false: quote them)"
+    if problem["type"] == "missing":
+        return f"{where}: missing"
+    if problem["type"] == "literal_error":
+        message = f"expected {problem['ctx']['expected']}{_closest(str(found), problem['ctx']['expected'])}"
+    return f"{where}: found {found!r}: {message[0].lower()}{message[1:]}"
+
+
+def _dotted(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _did_you_mean(location: tuple[str | int, ...]) -> str:
+    """The nearest known name: first beside the unknown one, then anywhere."""
+    unknown = str(location[-1])
+    beside = difflib.get_close_matches(unknown, known_settings(location[:-1]), n=1, cutoff=0.6)
+    if beside:
+        return f"; did you mean {_dotted((*location[:-1], beside[0]))}?"
+    everywhere = {path.rsplit(".", 1)[-1]: path for path in all_settings()}
+    nearest = difflib.get_close_matches(unknown, everywhere, n=1, cutoff=0.75)
+    return f"; did you mean {everywhere[nearest[0]]}?" if nearest else ""
+
+
+def _closest(found: str, expected: str) -> str:
+    choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
+    nearest = difflib.get_close_matches(found, choices, n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def known_settings(location: tuple[str | int, ...]) -> list[str]:
+    """The names that a section has, by the section's place in the settings."""
+    model: Any = Settings
+    for part in location:
+        if isinstance(part, str):
+            names = {field.alias or name: field for name, field in model.model_fields.items()}
+            model = _section_of(names[part].annotation)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
+    """The dotted names of all settings, in the order of the pipeline."""
+    found = []
+    for name, field in model.model_fields.items():
+        path = prefix + (field.alias or name)
+        inner = _section_of(field.annotation)
+        found += all_settings(inner, f"{path}.") if inner else [path]
+    return found
+
+
+def _section_of(annotation: Any) -> Any:
+    """The section class inside an annotation such as `Corpus` or `list[Source]`, or None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
