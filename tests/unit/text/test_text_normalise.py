@@ -1,0 +1,64 @@
+"""One form for the same text."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import unicodedata
+
+import pytest
+
+from mobilebert.text.normalise import _MAY_COMPOSE, normalise
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("ＡＢＣ１２３ｘｙｚ", "ABC123xyz"),
+        ("你好，世界。（真的？）；：“好”！", "你好，世界。（真的？）；：“好”！"),
+        ("价格～￥５０％", "价格～￥50％"),
+        ("一\r\n二\r三\u2028四\x85五\x0b六\x0c七", "一\n二\n三\n四\n五\n六\n七"),
+        ("  一\u3000 \t二  \n\n\n 三\xa0", "一 二\n三"),
+        ("零\u200b宽\ufeff连\u2060接\u00ad符\u202e向", "零宽连接符向"),
+        ("空\x00字\x07符", "空字符"),
+        ("e\u0301te\u0301", "été"),
+        ("e\u200b\u0301", "é"),
+        ("半\ud83d个", "半\ufffd个"),
+        ("x² ①㎏", "x² ①㎏"),
+        ("only\tascii\x01 text \r\n", "only ascii text"),
+        ("", ""),
+        (" \n\u3000\n", ""),
+    ],
+)
+def test_text_takes_its_one_form(raw, expected):
+    assert normalise(raw) == expected
+    assert normalise(expected) == expected
+
+
+def test_compatibility_ideographs_become_the_unified_ones():
+    assert normalise("\uf9dc豈") == unicodedata.normalize("NFC", "\uf9dc豈")
+
+
+def test_every_character_that_nfc_may_change_passes_the_gate():
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        may_change = (
+            not unicodedata.is_normalized("NFC", character)
+            or unicodedata.category(character) in {"Mn", "Mc"}
+            or 0x1160 <= code <= 0x11FF  # Hangul vowels and finals compose with what stands before
+        )
+        if may_change and not 0xD800 <= code <= 0xDFFF:
+            assert _MAY_COMPOSE.match(character), hex(code)
+
+
+def test_real_text_is_nfc_and_stable_afterwards(shared_data):
+    for name in ("wiki_paragraphs_hans", "hant_classical_verse", "subtitles_ass"):
+        with gzip.open(shared_data / "corpus" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
+            texts = [json.loads(line)["text"] for line, _ in zip(stream, range(300), strict=False)]
+        for text in texts:
+            once = normalise(text)
+            assert normalise(once) == once
+            assert unicodedata.is_normalized("NFC", once)
+            assert "\r" not in once
+            assert "\ufeff" not in once
