@@ -1,0 +1,1 @@
+"""Finetuning on tasks: features, objectives, predictions, metrics and scores."""
