@@ -24,7 +24,7 @@ def misfits(teacher: Any, student: Any) -> list[str]:
             lines.append(f"{key}: the teacher has {has} {meaning}, the student {wants}; {_advice(key, has)}")
     if teacher.max_position_embeddings < student.max_position_embeddings:
         has, wants = teacher.max_position_embeddings, student.max_position_embeddings
-        lines.append(f"max_position_embeddings: the teacher knows {has} positions, the student {wants}; choose a teacher with at least as many")
+        lines.append(f"max_position_embeddings: the teacher knows {has} positions, the student {wants}; choose one with at least as many")
     return lines
 
 

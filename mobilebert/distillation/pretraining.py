@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from mobilebert.distillation import losses
+from mobilebert.training.objective import weighted_mean
 
 
 class MaskedLmObjective:
@@ -17,13 +18,12 @@ class MaskedLmObjective:
     All variables of the student are trained; neither model drops anything out (as in the published distillation code).
     """
 
-    rate_factors: Mapping[str, float] = {}
-
     def __init__(self, student: Any, teacher: Any = None, ground_truth_ratio: float = 1.0) -> None:
         """Take a student and a teacher (`models.Model`) of one vocabulary, and the weight of the truth against the teacher."""
         self._student, self._ratio = student, ground_truth_ratio
         self._teacher = None if ground_truth_ratio == 1 else teacher
         self.variables: Mapping[str, Any] = student.variables_by_name
+        self.rate_factors: Mapping[str, float] = {}
 
     def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
         """`loss` = ratio * `hard` + (1 - ratio) * `soft` (nats a prediction), and `masked_accuracy`; float32 scalars.
@@ -37,13 +37,14 @@ class MaskedLmObjective:
         del seed
         labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.reshape(batch["masked_weights"], [-1])  # (B*P,)
         logits = masked_logits(self._student, batch)
-        hard = losses.masked_lm_loss(logits, labels, weights)
+        share = weighted_mean(tf.ones_like(weights), weights)  # of the global batch's predictions; 1 on one device
+        hard = share * losses.masked_lm_loss(logits, labels, weights)
         parts = {"loss": hard, "hard": hard}
         if self._teacher is not None:
-            soft = losses.teacher_masked_lm_loss(logits, masked_logits(self._teacher, batch), weights)
+            soft = share * losses.teacher_masked_lm_loss(logits, masked_logits(self._teacher, batch), weights)
             parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
-        parts["masked_accuracy"] = tf.math.divide_no_nan(tf.reduce_sum(right * weights), tf.reduce_sum(weights))
+        parts["masked_accuracy"] = weighted_mean(right, weights)
         return {name: tf.cast(value, tf.float32) for name, value in parts.items()}
 
 

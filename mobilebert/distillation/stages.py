@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from mobilebert.distillation import fit
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective, stage_layers
 from mobilebert.distillation.work import Plan, Work, carry_out
+from mobilebert.errors import UserError
 from mobilebert.models import shapes, weights
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def pretrain_teacher(options: Namespace) -> None:
 
 def transfer_layer(options: Namespace) -> None:
     """Train one stage of knowledge transfer (`scripts.transfer_layer`)."""
-    work, settings = Work(options), None
+    work = Work(options)
     settings = work.sections["transfer"]
     start = Start(work, options, tables=work.sections["student"].tables_from_teacher)
     stage_layers(options.stage, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
@@ -95,7 +97,7 @@ class Start:
             UserError: a line for each thing that does not fit.
         """
         self._work, self._name = work, options.student
-        self._previous = previous_folder(options.previous) if goes_on else None
+        self._previous = folder_of(options.previous) if goes_on else None
         given = work.sections["student"].from_
         self._given = Path(given) if given and goes_on and self._previous is None else None
         self._source = self._previous or self._given
@@ -103,17 +105,20 @@ class Start:
         self._teaches = teaches
         self.inputs: dict[str, Path] = {}
         self.arguments: dict[str, Any] = {}
-        self.shape = weights.shape(self._source) if self._source else shapes.named(self._name, work.tokenizer.size)
+        self.shape = read_shape(self._source) if self._source else shapes.named(self._name, work.tokenizer.size)
         if self._previous:
             artifacts.read(self._previous, "model")
             self.inputs["previous"] = self._previous
         if self._given:
             self.arguments["from"] = {name: artifacts.sha256(self._given / name) for name in ("config.json", "model.safetensors")}
         if self._tables or teaches:
-            artifacts.read(options.teacher, "model")
-            self.inputs["teacher"] = options.teacher
-            fit.check(weights.shape(options.teacher), self.shape, self._name)
-            work.check_tokenizer(options.teacher)
+            teacher = folder_of(options.teacher)
+            if teacher is None:
+                raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
+            artifacts.read(teacher, "model")
+            self.inputs["teacher"] = teacher
+            fit.check(read_shape(teacher), self.shape, self._name)
+            work.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:
         """The student, and the teacher (None where the training does not need it)."""
@@ -125,11 +130,26 @@ class Start:
         else:
             # One seed for every arm: baselines differ from the distilled student in nothing but what they are told.
             student = models.build(self.shape, work.seed("student", self._name), compute_dtype=work.sections["training"].precision)
-            copied = weights.copy_tables(teacher, student) if self._tables else []
+            copied = weights.copy_tables(teacher, student) if self._tables and teacher else []
             log.info("student '%s' starts afresh, with %d tables of the teacher", self._name, len(copied))
         return student, teacher if self._teaches else None
 
 
-def previous_folder(arguments: Sequence[str] | None) -> Path | None:
-    """The folder of `--previous [DIR MANIFEST]`; the first stage gets nothing."""
-    return Path(arguments[0]) if arguments else None
+def folder_of(arguments: Sequence[Path] | None) -> Path | None:
+    """The folder of `--previous [DIR MANIFEST]`, as the rules give it: nothing before the first stage."""
+    return arguments[0] if arguments else None
+
+
+def read_shape(folder: Path) -> shapes.Shape:
+    """The shape of the model in a folder.
+
+    Raises:
+        UserError: no config.json there, or none that is understood.
+    """
+    path = folder / "config.json"
+    try:
+        return shapes.from_config(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there; a model is a transformers directory with config.json and model.safetensors") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from None

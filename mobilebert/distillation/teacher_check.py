@@ -30,7 +30,9 @@ def export_teacher(options: Namespace) -> None:
     found = work.measure(model, BATCH)
     check_head(found["heldout"], work.sections["teacher.min_lift"], str(options.source))
     inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}
-    with artifacts.writing(options.out, "model", settings=settings_without_paths(options.settings), inputs=inputs, versions=versions()) as writer:
+    with artifacts.writing(
+        options.out, "model", settings=settings_without_paths(options.settings), inputs=inputs, versions=versions()
+    ) as writer:
         weights.save(writer, model)
         tokenization.copy_files(options.source, writer)
         write_evaluation(writer, found)
@@ -47,11 +49,11 @@ def check_head(heldout: Mapping[str, Any], min_lift: float, source: str) -> None
     Raises:
         UserError: saying what to do.
     """
-    lift = heldout["masked_accuracy"] - heldout["unigram_accuracy"]
-    if lift < min_lift:
+    accuracy, unigram = heldout["masked_accuracy"], heldout["unigram_accuracy"]
+    if accuracy - unigram < min_lift:
         raise UserError(
-            f"{source}: its MLM head looks random: it fills {heldout['masked_accuracy']:.4f} of {heldout['predictions']} masks on held-out text, "
-            f"always guessing the most frequent token fills {heldout['unigram_accuracy']:.4f}, and teacher.min_lift asks for {min_lift:g} more; "
-            "use another teacher (public checkpoints re-saved for finetuning have lost their head), train one here (teacher.kind: pretrain) "
-            "for more steps (teacher.training.steps), or lower teacher.min_lift"
+            f"{source}: its MLM head looks random: it fills {accuracy:.4f} of {heldout['predictions']} masks on held-out text, always "
+            f"guessing the most frequent token fills {unigram:.4f}, and teacher.min_lift asks for {min_lift:g} more; use another teacher "
+            "(public checkpoints re-saved for finetuning have lost their head), train one here for more steps (teacher.kind: pretrain, "
+            "teacher.training.steps), or lower teacher.min_lift"
         )

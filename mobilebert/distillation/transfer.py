@@ -14,6 +14,7 @@ import tensorflow as tf
 from mobilebert.distillation import losses
 from mobilebert.errors import UserError
 from mobilebert.settings import Transfer
+from mobilebert.training.objective import weighted_mean
 
 JOINT = "joint"
 PARTS = ("feature_map", "attention", "mean", "variance")
@@ -64,10 +65,12 @@ class TransferObjective:
         student = self._student.encode(*inputs, layers=self.layers[-1])
         teacher = self._teacher.encode(*inputs, layers=None if self._form.all_outputs else self.layers[-1])
         mask = batch["input_mask"] if self._form.ignores_padding else None
+        # A replica's share of the global batch's tokens: 1 on one device, and where padding counts.
+        share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask)
         parts = dict.fromkeys(PARTS, tf.constant(0.0))
         for layer in self.layers:
             for name, value in self._layer_parts(layer, teacher, student, mask).items():
-                parts[name] += tf.cast(value, tf.float32)
+                parts[name] += share * tf.cast(value, tf.float32)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
     def _layer_parts(self, layer: int, teacher: Any, student: Any, mask: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Work:
     Attributes:
         options: the command line.
         sections: the typed settings by section name.
+        accelerator: what trains.
         records: the token records.
         tokenizer: what they were written with.
     """
@@ -40,6 +41,8 @@ class Work:
         """
         self.options = options
         self.sections = from_json(options.settings)
+        # Before anything else of TensorFlow: its threads are fixed once it has started.
+        self.accelerator = accelerators.find(self.sections["training"].accelerator, options.threads)
         self.records = RecordSet(options.records)
         artifacts.read(options.tokenizer, "tokenizer")
         self.tokenizer = tokenization.load(options.tokenizer)
@@ -54,9 +57,15 @@ class Work:
         return derive_seed(self.sections["seed"], *names)
 
     def load(self, folder: Path) -> Any:
-        """The model of a folder (`models.Model`), refused if its vocabulary is not the records'."""
+        """The model of a folder (`models.Model`), refused if the records are not for it."""
         self.check_tokenizer(folder)
-        return weights.load(folder, compute_dtype=self.sections["training"].precision)
+        model = weights.load(folder, compute_dtype=self.sections["training"].precision)
+        if model.shape.max_position_embeddings < self.records.sequence_length:
+            raise UserError(
+                f"{folder}: it knows {model.shape.max_position_embeddings} positions, but the records hold sequences of "
+                f"{self.records.sequence_length} tokens; lower records.sequence_length"
+            )
+        return model
 
     def check_tokenizer(self, folder: Path) -> None:
         """Refuse a model whose tokenizer is not the one that the records were written with."""
@@ -69,7 +78,7 @@ class Work:
             "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), loss %.4f",
             *(found[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
         )
-        return {"heldout": found, "parameters": count_parameters(model)}
+        return {"heldout": found, "parameters": model.parameters}
 
 
 @dataclass(frozen=True)
@@ -104,14 +113,13 @@ def carry_out(work: Work, plan: Plan) -> None:
     options, training = work.options, work.sections["training"]
     inputs = {"records": options.records, "tokenizer": options.tokenizer, **plan.inputs}
     told = settings_without_paths(options.settings) | {"arguments": dict(plan.arguments)}
-    accelerator = accelerators.find(training.accelerator, options.threads)
-    with accelerator.scope():
+    with work.accelerator.scope():
         model, objective = plan.make()
     job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed)
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs)
     with state.open(options.state, plan.name, mark) as held:
-        metrics = held.folder / "metrics.jsonl"
-        loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        metrics = held.folder / "finished-metrics.jsonl"
+        loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=versions()) as writer:
             weights.save(writer, model)
@@ -133,11 +141,6 @@ def settings_without_paths(text: str) -> dict[str, Any]:
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
     writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def count_parameters(model: Any) -> int:
-    """How many numbers a model holds, its tied tables once."""
-    return sum(int(variable.shape.num_elements()) for variable in model.variables_by_name.values())
 
 
 def versions() -> list[str]:

@@ -51,11 +51,8 @@ def test_attention_transfer_is_a_cross_entropy_over_keys(numbers, mask, masked):
     hidden_keys = -10000.0 * (1 - mask[:, None, None, :])
     teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) + hidden_keys for _ in range(2))
     chosen = mask if masked else None
-    entropies = [
-        -np.sum(softmax(teacher[b, a, s]) * np.log(np.maximum(softmax(student[b, a, s]), 1e-300)))
-        for b, s in positions(chosen)
-        for a in range(A)
-    ]
+    rows = [(b, a, s) for b, s in positions(chosen) for a in range(A)]
+    entropies = [-np.sum(softmax(teacher[row]) * np.log(np.maximum(softmax(student[row]), 1e-300))) for row in rows]
     found = losses.attention_transfer(teacher, student, chosen, layers=12, factor=3.0)
     np.testing.assert_allclose(found, 3 / 12 * np.mean(entropies), rtol=1e-12)
 

@@ -1,0 +1,28 @@
+"""Check a teacher on held-out text before anything is spent on it, and write it for the students."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts import command
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = command.parser(__doc__)
+    made.add_argument("--source", type=Path, required=True, help="the teacher, pretrained here or imported")
+    made.add_argument("--records", type=Path, required=True, help="the token records")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Check it and write the model artefact."""
+    from mobilebert.distillation import teacher_check  # here, so that --help need not wait for TensorFlow
+
+    teacher_check.export_teacher(options)
+
+
+if __name__ == "__main__":
+    command.run(main, parser())

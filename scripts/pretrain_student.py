@@ -1,0 +1,37 @@
+"""Pretrain a student: distilled after its transfer, or as a baseline without distillation."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.command import run, training_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = training_parser(__doc__)
+    made.add_argument("--student", required=True, help="the student's shape by name: mini, base-f2, ...")
+    made.add_argument(
+        "--arm",
+        choices=("distilled", "tables", "scratch"),
+        default="distilled",
+        help="distilled; or plain masked language modelling from the teacher's tables, or from random weights",
+    )
+    made.add_argument("--extra-steps", type=int, default=0, help="steps more than the settings say: what a baseline missed in the transfer")
+    made.add_argument("--records", type=Path, required=True, help="the token records")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
+    made.add_argument("--teacher", type=Path, nargs="*", help="the checked teacher (its manifest may follow); scratch needs none")
+    made.add_argument("--previous", type=Path, nargs="*", help="the last stage of the transfer (its manifest may follow), if there is one")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Train it and write the model artefact."""
+    from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
+
+    stages.pretrain_student(options)
+
+
+if __name__ == "__main__":
+    run(main, parser())

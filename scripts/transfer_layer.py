@@ -1,0 +1,31 @@
+"""Transfer one layer of the teacher into a student, or all layers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.command import run, training_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = training_parser(__doc__)
+    made.add_argument("--student", required=True, help="the student's shape by name: mini, base-f2, ...")
+    made.add_argument("--stage", required=True, help="layer01, layer02, ..., or joint")
+    made.add_argument("--records", type=Path, required=True, help="the token records")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
+    made.add_argument("--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)")
+    made.add_argument("--previous", type=Path, nargs="*", help="the stage before this one (its manifest may follow); nothing for the first")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Train the stage and write the model artefact."""
+    from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
+
+    stages.transfer_layer(options)
+
+
+if __name__ == "__main__":
+    run(main, parser())
