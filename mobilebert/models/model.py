@@ -1,0 +1,151 @@
+"""A model: named variables and the functions over them, the same for BERT and MobileBERT.
+
+Plain `tf.Module`, no Keras: names are transformers' own, a stage computes only the layers that it needs, logits exist only
+at the positions asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from mobilebert import settings
+from mobilebert.models import bert, mobilebert, tensors
+from mobilebert.models.layers import Scope, activation, leading, mask_bias
+from mobilebert.models.shapes import BertShape, Shape
+from mobilebert.models.tensors import Kind, Tensor
+
+
+class Encoded(NamedTuple):
+    """What the encoder computed: of L layers, or of the first k.
+
+    `hidden[0]` is the embedding output and `hidden[k]` the output of layer k, each (B, S, H) in the compute type;
+    `scores[k - 1]` are the scaled and masked attention scores of layer k, (B, A, S, S), at least float32;
+    `sequence` is the last of `hidden`.
+    """
+
+    hidden: list[tf.Tensor]
+    scores: list[tf.Tensor]
+    sequence: tf.Tensor
+
+
+class Model(tf.Module):
+    """A BERT or MobileBERT with its MLM head.
+
+    Attributes:
+        shape: its sizes.
+        variables_by_name: every variable by its transformers name; kernels are held [in, out].
+        compute_dtype: type of the products; norms, softmax and scores are float32 where it is shorter.
+        unused: arrays that transformers' class insists on though nothing computes with them (kept for the way back).
+        fresh_head: whether the MLM head was drawn at random because the source holds none.
+    """
+
+    def __init__(self, shape: Shape, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str) -> None:
+        super().__init__(name=shape.model_type)
+        self.shape = shape
+        self.compute_dtype = tf.dtypes.as_dtype(compute_dtype)
+        self.variables_by_name: dict[str, tf.Variable] = {
+            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in tensors.specification(shape)
+        }
+        self.unused: dict[str, np.ndarray] = {}
+        self.fresh_head = False
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters, backbone and MLM head, the tied table once."""
+        return tensors.parameters(self.shape)
+
+    @property
+    def embedding_names(self) -> list[str]:
+        """Names of the tables, the trigram transformation and the embedding norm."""
+        return list(tensors.embeddings(self.shape))
+
+    @property
+    def head_names(self) -> list[str]:
+        """Names of the MLM head (the tied word table belongs to the embeddings)."""
+        return list(tensors.head(self.shape))
+
+    def layer_variables(self, layer: int) -> dict[str, tf.Variable]:
+        """Variables of one layer (1-based) by name."""
+        if not 1 <= layer <= self.shape.num_hidden_layers:
+            raise ValueError(f"layer {layer} of {self.shape.num_hidden_layers}")
+        return {name: self.variables_by_name[name] for name in tensors.layer(self.shape, layer)}
+
+    def encode(
+        self, ids: tf.Tensor, segments: tf.Tensor, mask: tf.Tensor, *, layers: int | None = None, seed: tf.Tensor | None = None
+    ) -> Encoded:
+        """Run the encoder.
+
+        Args:
+            ids: token ids (B, S), integers below the vocabulary's size.
+            segments: segment ids (B, S), 0 or 1.
+            mask: 1 for tokens, 0 for padding (B, S).
+            layers: compute only the first so many (0: the embedding output alone); None computes all.
+            seed: (2,) int32; turns dropout on, the same seed gives the same masks.
+        """
+        count = self.shape.num_hidden_layers if layers is None else layers
+        if not 0 <= count <= self.shape.num_hidden_layers:
+            raise ValueError(f"layers={layers} of {self.shape.num_hidden_layers}")
+        scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype, seed)
+        network: Any = bert if isinstance(self.shape, BertShape) else mobilebert
+        x = network.embed(scope.within("embeddings"), self.shape, ids, segments)
+        bias = mask_bias(mask, scope.wide)
+        hidden, scores = [x], []
+        for number in range(count):
+            x, score = network.layer(scope.within(f"encoder.layer.{number}"), self.shape, x, bias, site=1 + 3 * number)
+            hidden.append(x)
+            scores.append(score)
+        return Encoded(hidden, scores, x)
+
+    def masked_lm_logits(self, sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+        """Logits over the vocabulary at the given positions only.
+
+        Args:
+            sequence: (B, S, H), `Encoded.sequence`.
+            positions: (B, P) int32, positions within each sequence.
+
+        Returns:
+            (B*P, V), float32 (float64 when the model computes in it).
+        """
+        sizes = leading(sequence)
+        starts = tf.range(sizes[0], dtype=positions.dtype)[:, tf.newaxis] * tf.cast(sizes[1], positions.dtype)
+        rows = tf.reshape(positions + starts, [-1])
+        return self._logits(tf.gather(tf.reshape(sequence, [-1, self.shape.hidden_size]), rows))
+
+    def _logits(self, x: tf.Tensor) -> tf.Tensor:
+        """(N, H) -> (N, V): dense, activation, a real layer norm, then the tied table."""
+        scope = Scope(self.variables_by_name, "cls.predictions", self.compute_dtype)
+        x = activation(self.shape.hidden_act, scope.dense("transform.dense", tf.cast(x, self.compute_dtype)))
+        x = scope.layer_norm("transform.LayerNorm", x, self.shape.layer_norm_eps)
+        table = tf.cast(self.variables_by_name[f"{self.shape.model_type}.embeddings.word_embeddings.weight"], self.compute_dtype)
+        width = self.shape.embedding_width
+        logits = tf.matmul(x[:, :width], table, transpose_b=True)
+        if width != self.shape.hidden_size:
+            logits += tf.matmul(x[:, width:], tf.cast(scope.variable("dense.weight"), self.compute_dtype))
+        return tf.cast(logits, scope.wide) + tf.cast(scope.variable("bias"), scope.wide)
+
+
+def build(shape: Shape, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+    """A fresh model: truncated normal of `initializer_range` for kernels and tables, norms 1 and 0, biases 0.
+
+    Each variable's values depend on (seed, its name) alone, so two models share what they have in common, and a float64
+    model holds the values of the float32 one.
+    """
+    return Model(
+        shape,
+        {name: initial(name, tensor, seed, shape.initializer_range) for name, tensor in tensors.specification(shape).items()},
+        compute_dtype=compute_dtype,
+        variable_dtype=variable_dtype,
+    )
+
+
+def initial(name: str, tensor: Tensor, seed: int, deviation: float) -> tf.Tensor:
+    """First values of one tensor, float32. The truncated normal is cut at two deviations, as in the TF1 code."""
+    constant: dict[Kind, Callable[..., tf.Tensor]] = {Kind.SCALE: tf.ones, Kind.BIAS: tf.zeros}
+    if tensor.kind in constant:
+        return constant[tensor.kind](tensor.shape, tf.float32)
+    pair = [settings.derive_seed(seed, name, part) for part in range(2)]
+    return tf.random.stateless_truncated_normal(tensor.shape, pair, stddev=deviation, alg="philox")
