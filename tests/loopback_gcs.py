@@ -173,6 +173,8 @@ def resource(bucket: str, name: str, stored: Stored) -> dict[str, Any]:
 class _Handler(BaseHTTPRequestHandler):
     gcs: LoopbackGcs
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one packet, not in two that wait for each other
+    disable_nagle_algorithm = True
     fault: Fault | None
     body: bytes = b""
 
@@ -185,7 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._serve("bucket", "", lambda: self._refuse(501, "listing buckets is not served"))
         elif name is None:
             path = urlsplit(self.path).path
-            self._serve("list" if path.endswith("/o") else "bucket", "", lambda: self._list(bucket) if path.endswith("/o") else self._bucket(bucket))
+            self._serve(
+                "list" if path.endswith("/o") else "bucket", "", lambda: self._list(bucket) if path.endswith("/o") else self._bucket(bucket)
+            )
         elif self._query("alt") == "media":
             self._serve("media", name, lambda: self._media(bucket, name))
         else:
@@ -288,7 +292,9 @@ class _Handler(BaseHTTPRequestHandler):
             boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"])[1]  # type: ignore[index]
             _, head, rest = self.body.split(b"--" + boundary.encode(), 2)
             declared = json.loads(head.split(b"\r\n\r\n", 1)[1])
-            data = rest.split(b"\r\n\r\n", 1)[1].removesuffix(b"--" + boundary.encode() + b"--").removesuffix(b"\r\n")
+            part, data = rest.split(b"\r\n\r\n", 1)
+            declared.setdefault("contentType", part.decode().split(":", 1)[1].strip())
+            data = data.removesuffix(b"--" + boundary.encode() + b"--").removesuffix(b"\r\n")
         else:
             declared, data = {"contentType": self.headers.get("Content-Type")}, self.body
         name = self._query("name") or declared["name"]
@@ -301,7 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.gcs.precondition(bucket, name, match)
         key = f"session-{len(self.gcs.sessions)}"
         self.gcs.sessions[key] = Session(bucket, name, match, declared)
-        self._answer(200, b"", {"Location": f"{self.gcs.address}/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"})
+        self._answer(
+            200, b"", {"Location": f"{self.gcs.address}/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"}
+        )
 
     def _chunk(self, session: Session, query: bool) -> None:
         """Keep a chunk; bytes below what is kept already are ignored, as the service does after a broken connection."""

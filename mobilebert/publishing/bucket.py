@@ -1,0 +1,90 @@
+"""Publishing to Cloud Storage: resumable uploads, CRC32C checked by both ends, and no object ever replaced.
+
+`if_generation_match=0` makes the service refuse (412) to write over a live object, so two publishers cannot mix. A 412 may
+also be the answer to our own retry after a lost answer; the caller compares the live object, then it knows.
+Works with google-cloud-storage 3.x (locked) and 2.19 (what the Google Batch plugin asks for).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import storage
+
+from mobilebert.errors import UserError
+from mobilebert.publishing.storage import Payload, Stored, Writable
+
+try:
+    from google.cloud.storage.exceptions import DataCorruption
+except ImportError:  # 2.x
+    from google.resumable_media import DataCorruption
+
+CHUNK = 16 << 20  # bytes a resumable request; a broken connection costs at most one (the client keeps one in memory)
+RESUMABLE = 8 << 20  # bytes from which the client uploads resumably
+CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
+
+
+class BucketStorage:
+    """`gs://bucket/prefix` as Storage."""
+
+    def __init__(self, where: str, *, client: Any = None, chunk: int = CHUNK) -> None:
+        """Credentials are the application default ones; with STORAGE_EMULATOR_HOST set the client is anonymous."""
+        bucket, _, prefix = where.removeprefix("gs://").rstrip("/").partition("/")
+        self.where = where.rstrip("/")
+        if not bucket:
+            raise UserError(f"publish.to: '{where}' names no bucket; expected gs://bucket/prefix")
+        with _readable(self.where):
+            # No operation here belongs to a project, so none is asked for.
+            self._bucket = (client or storage.Client(project=None)).bucket(bucket)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._chunk = chunk
+
+    def list(self, prefix: str) -> dict[str, Stored]:
+        """Every live object below."""
+        with _readable(f"{self.where}/{prefix}"):
+            blobs = list(self._bucket.list_blobs(prefix=self._prefix + prefix, fields="items(name,size,crc32c),nextPageToken"))
+        return {blob.name.removeprefix(self._prefix): Stored(blob.size, blob.crc32c) for blob in blobs}
+
+    def create(self, name: str, payload: Payload) -> bool:
+        """Upload if nothing lives under that name; in chunks, with the client's retries, if it is large."""
+        blob = self._bucket.blob(self._prefix + name, chunk_size=self._chunk if payload.size > RESUMABLE else None)
+        content_type = CONTENT_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+        with _readable(f"{self.where}/{name}"), payload.open() as stream:
+            try:
+                blob.upload_from_file(stream, size=payload.size, content_type=content_type, if_generation_match=0, checksum="crc32c")
+            except exceptions.PreconditionFailed:
+                return False
+            if not payload.same(Stored(blob.size, blob.crc32c)):
+                blob.delete(if_generation_match=blob.generation)
+                raise UserError(f"{name}: the file changed while it was being published; publish again when nothing writes to it")
+        return True
+
+    def fetch(self, name: str, stream: Writable) -> None:
+        """Download; the client goes on from where a broken connection left off, and checks CRC32C."""
+        with _readable(f"{self.where}/{name}"):
+            self._bucket.blob(self._prefix + name).download_to_file(stream, checksum="crc32c")
+
+    def tidy(self, prefix: str) -> None:
+        """Nothing to do: unfinished uploads are invisible and the service drops them."""
+
+
+@contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """What a person can mend about a bucket, said in one line; the client has retried what is worth retrying."""
+    try:
+        yield
+    except exceptions.NotFound as error:
+        raise UserError(f"{place}: not there ({error.message}); check publish.to, and that the bucket exists") from None
+    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise UserError(f"{place}: not allowed ({error.message}); the account needs storage.objects.create, get and list") from None
+    except GoogleAuthError as error:
+        raise UserError(f"{place}: no credentials ({error}); run `gcloud auth application-default login`") from None
+    except DataCorruption as error:
+        raise UserError(f"{place}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
+    except (exceptions.GoogleAPIError, requests.RequestException, ConnectionError) as error:
+        raise UserError(f"{place}: Cloud Storage did not answer as it should ({error}); what was uploaded stays, run again") from None

@@ -1,0 +1,110 @@
+"""Publishing into a plain folder, with a bucket's promises: an object appears whole, once, and is never replaced."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mobilebert.errors import UserError
+from mobilebert.publishing.storage import BLOCK, Digester, Payload, Stored, Writable
+
+PARTIAL = ".partial"  # hidden files with this end are unfinished writes
+
+
+class FolderStorage:
+    """A folder as Storage."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where.rstrip("/") or "/"
+        self._root = Path(where)
+
+    def list(self, prefix: str) -> dict[str, Stored]:
+        """Every file below; `prefix` is a folder ("mini/1.0/") or one file."""
+        start = self._root / prefix
+        with _readable(start):
+            below = [start] if start.is_file() else start.rglob("*")
+            files = sorted(path for path in below if path.is_file() and not _unfinished(path))
+            return {path.relative_to(self._root).as_posix(): _describe(path) for path in files}
+
+    def create(self, name: str, payload: Payload) -> bool:
+        """A temporary file, synced, then linked to its name: linking fails if the name is taken, and shows whole bytes only."""
+        target = self._root / name
+        temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
+        with _readable(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                return False
+            try:
+                _copy(payload, temporary, name)
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:
+                # Another publisher finished the same version and tidied up.
+                if target.exists():
+                    return False
+                raise
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync(target.parent)
+        return True
+
+    def fetch(self, name: str, stream: Writable) -> None:
+        """Read the file block by block."""
+        path = self._root / name
+        with _readable(path), path.open("rb") as source:
+            while block := source.read(BLOCK):
+                stream.write(block)
+
+    def tidy(self, prefix: str) -> None:
+        """Remove unfinished writes."""
+        for path in (self._root / prefix).rglob(f".*{PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+
+def _copy(payload: Payload, path: Path, name: str) -> None:
+    digester = Digester()
+    with payload.open() as source, path.open("xb") as stream:
+        while block := source.read(BLOCK):
+            digester.write(block)
+            stream.write(block)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if digester.sha256 != payload.sha256:
+        raise UserError(f"{name}: the file changed while it was being published; publish again when nothing writes to it")
+
+
+def _describe(path: Path) -> Stored:
+    digester = Digester()
+    with path.open("rb") as source:
+        while block := source.read(BLOCK):
+            digester.write(block)
+    return Stored(digester.size, digester.crc32c)
+
+
+def _unfinished(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(PARTIAL)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What a person can mend about a folder, said in one line."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: not there") from None
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror or error}; publish.to needs a folder that can be written to, on a file system with hard links"
+        ) from None

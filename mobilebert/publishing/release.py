@@ -1,0 +1,166 @@
+"""What one publishing puts out: the files of a model's exports, its card and its manifest, under one version."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts
+from mobilebert.artifacts import Manifest
+from mobilebert.errors import UserError
+from mobilebert.publishing.storage import Payload, of_bytes, of_file
+from mobilebert.reporting.card import Card, Form, render
+from mobilebert.settings import Publish
+
+FORMAT = 1
+CARD = "README.md"
+AUTO = "auto"
+SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class Release:
+    """Everything of one version, in the order of uploading.
+
+    The card comes first: it names every digest, so of two publishers with different bytes one loses there, before it has
+    written anything. The manifest comes last: it makes the version whole.
+    """
+
+    name: str
+    version: str
+    files: dict[str, Payload]
+    exports: dict[str, str]
+    checks: dict[str, str]
+
+    @property
+    def folder(self) -> str:
+        """Where the version lies below the destination, with a slash at the end."""
+        return f"{self.name}/{self.version}/"
+
+    def record(self, where: str) -> dict[str, Any]:
+        """What `verify` needs to read everything back; also the form of the receipt."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "destination": f"{where}/{self.folder}".rstrip("/"),
+            "files": {path: payload.describe() for path, payload in sorted(self.files.items())},
+            "exports": self.exports,
+            "checks": self.checks,
+        }
+
+
+def collect(name: str, settings: Publish, exports: list[Path], checks: list[Path], scores: Path | None) -> Release:
+    """Put a release together.
+
+    Args:
+        name: the model's name in the run.
+        settings: version and licence (`to` plays no part: the same release can go to two places).
+        exports: export artefacts, one a format, all of one model.
+        checks: check artefacts, one for each export.
+        scores: the run's scores.tsv, of which the card shows this model's rows.
+
+    Raises:
+        UserError: an export that is damaged, unchecked, or of another model; a name that cannot be a folder's.
+    """
+    manifests = _by_format(exports, "export")
+    judged = _by_format(checks, "check")
+    _refuse_unchecked(manifests, judged)
+    models = {manifest.inputs["model"] for _, manifest in manifests.values()}
+    if len(models) != 1:
+        raise UserError(f"publishing {name}: the exports {_names(exports)} are of different models; export them again")
+    files = {f"{form}/{path}": of_file(folder / path) for form, (folder, manifest) in manifests.items() for path in manifest.files}
+    digests = {form: artifacts.digest(folder) for form, (folder, _) in manifests.items()}
+    check_digests = {form: artifacts.digest(folder) for form, (folder, _) in judged.items()}
+    card = Card(
+        name=name,
+        licence=settings.licence,
+        model=models.pop(),
+        forms=[_form(form, folder, manifest, judged[form][0], digests[form]) for form, (folder, manifest) in manifests.items()],
+        scores=_scores(scores, name),
+    )
+    content = {"card": render(card, AUTO), "files": {path: payload.sha256 for path, payload in files.items()}, "checks": check_digests}
+    version = _version(settings.version, content)
+    _refuse_odd_names(name, version)
+    return _release(name, version, render(card, version), files, digests, check_digests)
+
+
+def _release(name: str, version: str, card: str, files: dict[str, Payload], exports: dict[str, str], checks: dict[str, str]) -> Release:
+    ordered = {CARD: of_bytes(card.encode())} | dict(sorted(files.items()))
+    body = {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "files": {path: payload.describe() for path, payload in sorted(ordered.items())},
+        "exports": exports,
+        "checks": checks,
+    }
+    manifest = (json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+    return Release(name, version, ordered | {artifacts.MANIFEST: of_bytes(manifest)}, exports, checks)
+
+
+def _by_format(folders: list[Path], kind: str) -> dict[str, tuple[Path, Manifest]]:
+    """format -> (folder, verified manifest), sorted."""
+    found: dict[str, tuple[Path, Manifest]] = {}
+    for folder in folders:
+        manifest = artifacts.read(folder, kind)
+        form = manifest.settings["format"]
+        if form in found:
+            raise UserError(f"{folder}: a second {kind} of format {form}, beside {found[form][0]}; name each format once")
+        found[form] = (folder, manifest)
+    return dict(sorted(found.items()))
+
+
+def _refuse_unchecked(exports: dict[str, tuple[Path, Manifest]], checks: dict[str, tuple[Path, Manifest]]) -> None:
+    if not exports:
+        raise UserError("nothing to publish: no export is given; see the setting export.formats")
+    for form, (folder, _) in exports.items():
+        if form not in checks:
+            raise UserError(f"{folder}: no check of this export is given; run check_export for {form} first")
+        if checks[form][1].inputs.get("export") != artifacts.digest(folder):
+            raise UserError(f"{checks[form][0]}: this check is of another export than {folder}; run check_export again")
+        if not _check(checks[form][0]).get("passed"):
+            raise UserError(f"{checks[form][0]}: this check did not pass, so {folder} is not published")
+
+
+def _check(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "check.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _form(form: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> Form:
+    return Form(
+        name=form,
+        sizes={path: entry["size"] for path, entry in manifest.files.items()},
+        facts=manifest.counts,
+        check=_check(check),
+        digest=digest,
+    )
+
+
+def _scores(path: Path | None, name: str) -> list[dict[str, str]]:
+    if path is None:
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [row for row in csv.DictReader(stream, delimiter="\t") if row["model"] == name]
+
+
+def _version(wanted: str, content: dict[str, Any]) -> str:
+    if wanted != AUTO:
+        return wanted
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _refuse_odd_names(name: str, version: str) -> None:
+    for setting, value in (("the model's name", name), ("publish.version", version)):
+        if not SEGMENT.fullmatch(value):
+            raise UserError(f"{setting}: '{value}' cannot name a folder; use letters, digits, dot, dash and underscore")
+
+
+def _names(folders: list[Path]) -> str:
+    return ", ".join(str(folder) for folder in folders)

@@ -1,0 +1,1 @@
+"""What people read about a run: the model card and the report."""

@@ -1,0 +1,142 @@
+"""The model card: what a published model is, how good it is, how to load it, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Form:
+    """One format that is published.
+
+    `sizes` maps a file of the format's folder to bytes; `facts` are the export's counts (`parameters`, `layers`,
+    `hidden_size`, `sequence_length`, and `evaluation` if the model came with one); `check` is its check.json; `digest` is the
+    export manifest's SHA-256.
+    """
+
+    name: str
+    sizes: Mapping[str, int]
+    facts: Mapping[str, Any]
+    check: Mapping[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a card says; `model` is the manifest digest of the model directory, `scores` are rows of scores.tsv."""
+
+    name: str
+    licence: str
+    model: str
+    forms: list[Form]
+    scores: list[dict[str, str]]
+
+
+def render(card: Card, version: str) -> str:
+    """The card as Markdown with the front matter that model hubs read; equal input gives equal text."""
+    parts = [_front_matter(card), _introduction(card, version), _table_of_forms(card), _evaluation(card), _scores(card)]
+    parts += [_loading(form) for form in card.forms] + [_lineage(card), f"## Licence\n\n{card.licence}\n"]
+    return "\n".join(part for part in parts if part)
+
+
+def _front_matter(card: Card) -> str:
+    tags = "".join(f"- {tag}\n" for tag in ("mobilebert", "chinese", *(form.name for form in card.forms if form.name != "transformers")))
+    return f"---\nlanguage: zh\nlicense: {card.licence}\nlibrary_name: transformers\ntags:\n{tags}---\n"
+
+
+def _introduction(card: Card, version: str) -> str:
+    facts = card.forms[0].facts
+    kind = facts.get("architecture", "model")
+    return (
+        f"# {card.name}\n\n"
+        f"A compact Chinese language model ({kind}): {facts['layers']} layers, hidden size {facts['hidden_size']}, "
+        f"vocabulary of {facts['vocabulary_size']:,}, {facts['parameters']:,} parameters. Made with MobileBERT-zh. Version `{version}`.\n"
+    )
+
+
+def _table_of_forms(card: Card) -> str:
+    rows = "".join(
+        f"| `{form.name}/` | {sum(form.sizes.values()) / 1e6:.1f} | {form.check['max_relative_difference']:.1e} | {form.check['judge']} |\n"
+        for form in card.forms
+    )
+    return (
+        "## Formats\n\n| folder | MB | largest relative difference from the model | judged by |\n|---|---|---|---|\n"
+        f"{rows}\nTimes are not given here: they belong to a machine, not to a version.\n"
+    )
+
+
+def _evaluation(card: Card) -> str:
+    heldout = card.forms[0].facts.get("evaluation", {}).get("heldout")
+    if not heldout:
+        return ""
+    return (
+        f"## Masked tokens\n\nOn held-out text {heldout['masked_accuracy']:.1%} of {heldout['predictions']:,} masked tokens are found; "
+        f"always naming the most frequent token finds {heldout['unigram_accuracy']:.1%}.\n"
+    )
+
+
+def _scores(card: Card) -> str:
+    if not card.scores:
+        return ""
+    rows = "".join(
+        f"| {row['task']} | {row['metric']} | {_percent(row['mean'])} | {_percent(row['std'])} | {row['seeds']} | "
+        f"{_percent(row['majority'])} | {row['examples']} |\n"
+        for row in sorted(card.scores, key=lambda row: (row["task"], row["metric"]))
+    )
+    return (
+        "## Scores\n\nAfter finetuning on each task (means over seeds; `majority` always gives the most frequent answer).\n\n"
+        "| task | metric | mean | standard deviation | seeds | majority | examples |\n|---|---|---|---|---|---|---|\n" + rows
+    )
+
+
+def _percent(value: str) -> str:
+    try:
+        return f"{float(value):.1%}"
+    except ValueError:
+        return value or "–"
+
+
+def _loading(form: Form) -> str:
+    code = _TRANSFORMERS if form.name == "transformers" else _TFLITE
+    for key in ("architecture", "sequence_length", "output"):
+        code = code.replace(f"<{key}>", str(form.facts.get(key)))
+    return code
+
+
+def _lineage(card: Card) -> str:
+    rows = "".join(f"| export `{form.name}` | `{form.digest}` |\n" for form in card.forms)
+    return (
+        "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
+        f"down to the raw text.\n\n| artefact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
+    )
+
+
+_TRANSFORMERS = """## Loading with transformers
+
+```python
+from transformers import AutoTokenizer, <architecture>
+
+tokenizer = AutoTokenizer.from_pretrained("transformers")
+model = <architecture>.from_pretrained("transformers")
+```
+"""
+
+_TFLITE = """## Loading with TFLite
+
+`model.tflite` takes `input_ids`, `attention_mask` and `token_type_ids`, int32 of shape (1, <sequence_length>), padded with zeros;
+`signature.json` says the rest. Give inputs by name: their order in the file is not the order written here.
+
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from transformers import AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("tflite")
+text = tokenizer("你好，世界", padding="max_length", truncation=True, max_length=<sequence_length>, return_tensors="np")
+names = ("input_ids", "attention_mask", "token_type_ids")
+run = Interpreter("tflite/model.tflite").get_signature_runner("serving_default")
+output = run(**{name: text[name].astype(np.int32) for name in names})["<output>"]
+```
+"""
