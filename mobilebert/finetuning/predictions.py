@@ -1,0 +1,113 @@
+"""Predictions of a finetuned model: labels, and answers cut out of their contexts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mobilebert.finetuning import batches
+from mobilebert.finetuning.features import Features, Windows
+from mobilebert.finetuning.objective import task_logits
+
+MAX_ANSWER = 30  # tokens, as BERT's run_squad.py (max_answer_length)
+
+
+def labels(model: Any, head: Any, features: Features, batch_size: int) -> np.ndarray:
+    """The most probable label of every example, (N,) int32."""
+    found = [np.argmax(logits, axis=-1) for logits in _logits(model, head, features, batch_size)]
+    return np.concatenate(found).astype(np.int32) if found else np.zeros(0, np.int32)
+
+
+def answers(model: Any, head: Any, windows: Windows, contexts: Sequence[str], batch_size: int) -> list[str]:
+    """The best answer to every question.
+
+    Every window offers its best span, and the best of all windows wins. A span's score is the sum of its start and end logits
+    minus the same sum at [CLS], the log odds against "the answer is not in this window": that is what makes windows comparable.
+
+    Args:
+        model, head: the finetuned model and its `SpanHead`.
+        windows: of all questions, from `features.reading`.
+        contexts: the context of every question.
+        batch_size: windows at a time.
+    """
+    starts_allowed, ends_allowed = context_mask(windows), _inside(windows.features)
+    best = np.full(len(contexts), -np.inf)
+    spans = np.zeros((len(contexts), 2), np.int64)
+    row = 0
+    for logits in _logits(model, head, windows.features, batch_size):
+        rows = slice(row, row + len(logits))
+        scores, first, last = best_spans(logits, starts_allowed[rows], ends_allowed[rows])
+        for place, score in enumerate(scores - logits[:, 0].sum(axis=-1), row):
+            question = windows.question[place]
+            if score > best[question]:
+                best[question] = score
+                shift = windows.offset[place] - windows.features.first[place]
+                spans[question] = first[place - row] + shift, last[place - row] + shift
+        row += len(logits)
+    found = zip(contexts, windows.starts, windows.ends, spans, best > -np.inf, strict=True)
+    return [context[starts[first] : ends[last]].strip() if any_ else "" for context, starts, ends, (first, last), any_ in found]
+
+
+def best_spans(logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The best span of every window, over all pairs of at most `MAX_ANSWER` tokens (exact: no n-best lists).
+
+    Args:
+        logits: (B, S, 2), start and end.
+        starts_allowed, ends_allowed: (B, S) bool.
+
+    Returns:
+        Scores (B,), -inf where nothing is allowed; first and last position (B,), both inclusive.
+    """
+    count, length = starts_allowed.shape
+    start = np.where(starts_allowed, logits[..., 0], -np.inf)
+    end = np.full((count, length + MAX_ANSWER), -np.inf)
+    end[:, :length] = np.where(ends_allowed, logits[..., 1], -np.inf)
+    # (B, S, MAX_ANSWER): the end logits of the spans that begin at each position
+    reach = np.lib.stride_tricks.sliding_window_view(end, MAX_ANSWER, axis=1)[:, :length]
+    scores = (start[:, :, np.newaxis] + reach).reshape(count, -1)
+    place = scores.argmax(axis=1)
+    first, more = np.divmod(place, MAX_ANSWER)
+    return scores[np.arange(count), place], first, first + more
+
+
+def context_mask(windows: Windows) -> np.ndarray:
+    """(N, S) bool: context tokens that have the most context in this window of all windows that hold them.
+
+    An answer may begin only there (BERT's run_squad.py, `token_is_max_context`): the smaller distance to the window's two
+    ends counts, and a window's length decides between equals, then the earlier window.
+    """
+    features = windows.features
+    mask = np.zeros(features.ids.shape, bool)
+    sizes = features.length - features.first - 1  # without the last [SEP]
+    bounds = np.searchsorted(windows.question, np.arange(len(windows.starts) + 1))
+    for question, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        tokens = np.arange(len(windows.starts[question]))
+        left = tokens - windows.offset[begin:end, np.newaxis]  # (windows, tokens)
+        right = sizes[begin:end, np.newaxis] - 1 - left
+        least = np.where((left >= 0) & (right >= 0), np.minimum(left, right) + 0.01 * sizes[begin:end, np.newaxis], -np.inf)
+        owner = least.argmax(axis=0)
+        mask[begin + owner, features.first[begin + owner] + left[owner, tokens]] = True
+    return mask
+
+
+def _inside(features: Features) -> np.ndarray:
+    """(N, S) bool: positions of the second segment without its [SEP]."""
+    positions = np.arange(features.ids.shape[1])
+    return (positions >= features.first[:, np.newaxis]) & (positions < features.length[:, np.newaxis] - 1)
+
+
+def _logits(model: Any, head: Any, features: Features, batch_size: int) -> Iterator[np.ndarray]:
+    """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
+
+    @tf.function(autograph=False)
+    def forward(batch: Mapping[str, Any]) -> Any:
+        return task_logits(model, head, batch)
+
+    left = len(features)
+    for batch in batches.in_order(features, batch_size):
+        yield forward(batch).numpy()[:left]
+        left -= batch_size

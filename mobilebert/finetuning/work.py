@@ -1,0 +1,184 @@
+"""What `scripts.finetune_task` and `scripts.score_task` do: read, check, train or predict, write the artefact."""
+
+from __future__ import annotations
+
+import json
+import logging
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts, tokenization
+from mobilebert.distillation.work import versions
+from mobilebert.errors import UserError
+from mobilebert.finetuning import batches, features, predictions, scores
+from mobilebert.finetuning.objective import TaskObjective
+from mobilebert.models import heads, weights
+from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
+from mobilebert.training import accelerators, loop, state
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A prepared task: its folder, name, kind ("classification" or "reading") and the names of its labels."""
+
+    folder: Path
+    name: str
+    kind: str
+    labels: list[str]
+
+    def lines(self, split: str) -> list[dict[str, Any]]:
+        """The lines of "train" or "dev"."""
+        path = self.folder / f"{split}.jsonl"
+        with path.open(encoding="utf-8") as stream:
+            found = [json.loads(line) for line in stream]
+        if not found:
+            raise UserError(f"{path}: holds no example; look at the files of task.{self.name}.files")
+        return found
+
+
+def read_task(folder: Path, name: str) -> Task:
+    """The prepared task of a folder.
+
+    Raises:
+        UserError: no whole task artefact, another task, or of a kind that is unknown here.
+    """
+    artifacts.read(folder, "task")
+    body = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    if body["name"] != name:
+        raise UserError(f"{folder}: holds the task '{body['name']}', expected '{name}'")
+    if body["kind"] not in ("classification", "reading"):
+        raise UserError(f"{folder / 'task.json'}: a task of kind '{body['kind']}', expected classification or reading")
+    return Task(folder, name, body["kind"], [str(label) for label in body["labels"]])
+
+
+def finetune(options: Namespace) -> None:
+    """Finetune a model on a task, from where an earlier attempt stopped, and write it with its head to `--out`."""
+    sections = from_json(options.settings)
+    told: TaskTraining = sections[f"task.{options.task}.training"]
+    task = read_task(options.data, options.task)
+    artifacts.read(options.model, "model")
+    accelerator = accelerators.find(sections["training"].accelerator, options.threads)
+    seed = derive_seed(sections["seed"], "finetune", options.task, options.repeat)
+    with accelerator.scope():
+        model = weights.load(options.model, compute_dtype=sections["training"].precision)
+        head = _head(model.shape, task, derive_seed(seed, "head"))
+        objective = TaskObjective(model, head)
+    examples = _training_features(task, _tokenizer(options.model, model, told.sequence_length), told.sequence_length, seed)
+    optimization = schedule(told, len(examples))
+    job = loop.Job(
+        f"finetune_task-{options.task}-{options.repeat}",
+        objective,
+        batches.training(examples, told.batch_size, derive_seed(seed, "order")),
+        optimization,
+        sections["training"],
+        derive_seed(seed, "dropout"),
+    )
+    inputs = {"model": options.model, "data": options.data}
+    shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
+    with state.open(options.state, job.name, state.fingerprint("finetune_task", shaping, inputs)) as held:
+        metrics = held.folder / "finished-metrics.jsonl"
+        loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=versions()) as writer:
+            weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
+            tokenization.copy_files(options.model, writer)
+            writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
+            writer.counts = {"examples": len(examples), "steps": optimization.steps}
+        held.finish()
+
+
+def score(options: Namespace) -> None:
+    """Score a finetuned model on the dev set of its task and write scores.json and predictions.jsonl to `--out`."""
+    sections = from_json(options.settings)
+    told: TaskTraining = sections[f"task.{options.task}.training"]
+    task = read_task(options.data, options.task)
+    artifacts.read(options.model, "model")
+    # Scoring runs beside a training that holds the TPU, so it takes the CPU unless a GPU is insisted on.
+    accelerators.find("gpu" if sections["training"].accelerator == "gpu" else "cpu", options.threads)
+    model = weights.load(options.model, compute_dtype=sections["training"].precision)
+    head = weights.load_head(options.model)
+    _check_head(options.model, head, task)
+    dev, train = task.lines("dev"), task.lines("train")
+    tokenizer = _tokenizer(options.model, model, told.sequence_length)
+    if task.kind == "classification":
+        found = predictions.labels(model, head, features.classification(dev, tokenizer, told.sequence_length), told.batch_size)
+        measured, rows = scores.of_labels(dev, found.tolist())
+        majority = scores.majority_of_labels(train, dev)
+    else:
+        windows = features.reading(dev, tokenizer, told.sequence_length)
+        texts = predictions.answers(model, head, windows, [line["context"] for line in dev], told.batch_size)
+        measured, rows = scores.of_answers(dev, texts)
+        majority = scores.majority_of_answers(train, dev)
+    body = {"model": options.name, "task": task.name, "seed": options.repeat, "metrics": measured, "majority": majority}
+    log.info(
+        "%s on %s: %s", options.name, task.name, ", ".join(f"{key} {measured[key]:.4f} (majority {majority[key]:.4f})" for key in measured)
+    )
+    inputs = {"model": options.model, "data": options.data}
+    shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
+    with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=versions()) as writer:
+        text = json.dumps(body | {"examples": len(dev)}, ensure_ascii=False, indent=1, sort_keys=True)
+        writer.path("scores.json").write_text(text + "\n", encoding="utf-8")
+        lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+        writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
+        writer.counts = {"examples": len(dev)}
+
+
+def schedule(told: TaskTraining, examples: int) -> Optimization:
+    """The optimizer's settings for so many examples; the warm-up is a share of the steps, rounded down."""
+    steps = batches.steps_of(examples, told.batch_size, told.epochs)
+    return Optimization(
+        steps=steps,
+        batch_size=told.batch_size,
+        learning_rate=told.learning_rate,
+        warmup_steps=int(steps * told.warmup_share),
+        weight_decay=told.weight_decay,
+    )
+
+
+def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: int) -> features.Features:
+    lines = task.lines("train")
+    if task.kind == "classification":
+        _check_labels(task, lines)
+        return features.classification(lines, tokenizer, sequence_length)
+    windows = features.reading(lines, tokenizer, sequence_length)
+    rows = features.training_rows(windows, derive_seed(seed, "windows"))
+    log.info("%s: %d questions, %d windows, %d of them to train on", task.name, len(lines), len(windows.features), len(rows))
+    if not len(rows):
+        raise UserError(
+            f"{task.folder / 'train.jsonl'}: no answer has a place in its context that fits a window of {sequence_length} tokens"
+        )
+    return windows.features.take(rows)
+
+
+def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
+    wrong = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
+    if wrong is not None:
+        raise UserError(
+            f"{task.folder / 'train.jsonl'}: example {wrong['id']} has label {wrong['label']}, but task.json names {len(task.labels)} labels"
+        )
+
+
+def _head(shape: Any, task: Task, seed: int) -> Any:
+    if task.kind == "classification":
+        return heads.for_classification(shape, len(task.labels), seed)
+    return heads.SpanHead(shape.hidden_size, seed)
+
+
+def _check_head(folder: Path, head: Any, task: Task) -> None:
+    fits = isinstance(head, heads.SpanHead) if task.kind == "reading" else isinstance(head, heads.ClassificationHead)
+    if not fits or (task.kind == "classification" and head.labels != len(task.labels)):
+        raise UserError(f"{folder}: its head is of another task than '{task.name}' ({task.kind}); finetune it on this task first")
+
+
+def _tokenizer(folder: Path, model: Any, sequence_length: int) -> Any:
+    """The model's tokenizer, checked against its word table; and the positions against the sequence length."""
+    tokenizer = tokenization.load(folder)
+    if tokenizer.size > model.shape.vocab_size:
+        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, its word table only {model.shape.vocab_size} rows")
+    if sequence_length > model.shape.max_position_embeddings:
+        most = model.shape.max_position_embeddings
+        raise UserError(f"sequence_length: {sequence_length}, but {folder} has only {most} positions; set it to {most} or less")
+    return tokenizer

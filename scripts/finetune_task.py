@@ -1,0 +1,29 @@
+"""Finetune a model on a task."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.command import run, training_parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = training_parser(__doc__)
+    made.add_argument("--task", required=True, help="name of the task")
+    made.add_argument("--repeat", type=int, required=True, help="number of the repetition, 0, 1, ...: each has its own seed")
+    made.add_argument("--model", type=Path, required=True, help="model artefact to finetune")
+    made.add_argument("--data", type=Path, required=True, help="task artefact")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the finetuned model."""
+    from mobilebert.finetuning import work
+
+    work.finetune(options)
+
+
+if __name__ == "__main__":
+    run(main, parser())
