@@ -16,8 +16,11 @@ from mobilebert.errors import UserError
 
 LOG = logging.getLogger(__name__)
 KINDS = ("auto", "cpu", "gpu", "tpu")
-# What a TPU VM shows its chips as: /dev/accelN up to v4, /dev/vfio/N from v5e on (docs.cloud.google.com/tpu/docs).
-TPU_DEVICE_FILES = ("accel[0-9]*", "vfio/[0-9]*")
+PCI_DEVICES = Path("/sys/bus/pci/devices")
+GOOGLE = "0x1ae0"  # PCI vendor
+# PCI device ids of TPU chips, as jax's hardware_utils.py lists them (its v2 and v3 share one; asking libtpu would take minutes
+# on a machine without a TPU).
+TPU_CHIPS = {"0x0027": "v3", "0x0056": "", "0x005e": "v4", "0x0062": "v5p", "0x0063": "v5e", "0x006f": "v6e", "0x0076": "7x"}
 
 
 @dataclass(frozen=True)
@@ -56,28 +59,31 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     tf.config.experimental.enable_op_determinism()
     if threads is not None:
         _set_threads(threads)
-    chips = tpu_device_files(Path("/dev")) if kind in ("auto", "tpu") else []
+    chips = tpu_chips(PCI_DEVICES) if kind in ("auto", "tpu") else []
     if kind == "tpu" and not chips:
-        raise UserError(
-            "training.accelerator: tpu was asked for, but there are no TPU chips (/dev/accel*, /dev/vfio/*) here; set it to auto or cpu"
-        )
+        raise UserError("training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or cpu")
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):
-        return _said(_tpu())
+        return _said(_tpu(chips[0]))
     gpus = tf.config.list_physical_devices("GPU") if kind != "tpu" else []
     if kind == "gpu" and not gpus:
         raise UserError(
             "training.accelerator: gpu was asked for, but TensorFlow finds none; `make install DEVICE=gpu`, or set it to auto or cpu"
         )
-    if kind == "cpu":
+    if gpus and kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
     elif gpus:
         return _said(_gpus(gpus))
     return _said(_cpu(threads), warn=kind != "cpu")
 
 
-def tpu_device_files(devices: Path) -> list[Path]:
-    """The device files of TPU chips below `/dev` (or a folder that stands for it)."""
-    return sorted(path for pattern in TPU_DEVICE_FILES for path in devices.glob(pattern))
+def tpu_chips(devices: Path) -> list[str]:
+    """The generation ("v5e") of each TPU chip among the PCI devices, without starting any runtime."""
+    chips = []
+    for vendor in sorted(devices.glob("*/vendor")):
+        if vendor.read_text().strip() == GOOGLE:
+            device = vendor.with_name("device").read_text().strip()
+            chips += [TPU_CHIPS[device]] if device in TPU_CHIPS else []
+    return chips
 
 
 def _said(found: Accelerator, *, warn: bool = False) -> Accelerator:
@@ -105,28 +111,25 @@ def _set_threads(threads: int) -> None:
 def _tensorflow_has_tpu(*, insist: bool, chips: int) -> bool:
     if importlib.util.find_spec("libtpu") is not None:
         return True
-    message = f"{chips} TPU device files found, but this TensorFlow cannot use them; `make install DEVICE=tpu`"
+    message = f"{chips} TPU chips found, but this TensorFlow cannot use them; `make install DEVICE=tpu`"
     if insist:
         raise UserError(f"training.accelerator: {message}")
     LOG.warning("%s", message)
     return False
 
 
-def _tpu() -> Accelerator:
+def _tpu(chip: str) -> Accelerator:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     strategy = tf.distribute.TPUStrategy(resolver)
-    devices = strategy.num_replicas_in_sync
-    return Accelerator(strategy, tpu_description(devices, os.environ), devices)
+    return Accelerator(strategy, tpu_description(strategy.num_replicas_in_sync, chip), strategy.num_replicas_in_sync)
 
 
-def tpu_description(devices: int, environment: Any) -> str:
-    """ "8 TPU v5e chips" from the number of replicas and the VM's environment; v2 and v3 show two cores a chip."""
-    kind = (environment.get("TPU_ACCELERATOR_TYPE") or environment.get("ACCELERATOR_TYPE") or "").split("-")[0]
-    kind = {"v5litepod": "v5e"}.get(kind, kind)
-    unit = "core" if kind in ("v2", "v3") else "chip"
-    return " ".join(part for part in (str(devices), "TPU", kind, unit + ("s" if devices > 1 else "")) if part)
+def tpu_description(devices: int, chip: str) -> str:
+    """ "8 TPU v5e chips" from replicas and generation; v2 and v3 show two cores a chip, newer ones a device a chip."""
+    unit = "core" if chip == "v3" else "chip"
+    return " ".join(part for part in (str(devices), "TPU", chip, unit + ("s" if devices > 1 else "")) if part)
 
 
 def _gpus(gpus: list[Any]) -> Accelerator:

@@ -70,6 +70,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
         UserError: when a loss or gradient is not a number, or the batch cannot be split over the devices.
         SystemExit: with 143 after SIGTERM.
     """
+    _check_scope(job, accelerator)
     with accelerator.scope():
         optimizer = AdamW(job.objective.variables, job.objective.rate_factors, job.optimization)
     tensors = optimizer.tensors()
@@ -106,11 +107,21 @@ def _restore(state: State, tensors: dict[str, tf.Variable]) -> int:
     held = {name: array.shape for name, array in found.tensors.items()}
     if held != expected:
         wrong = sorted(name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name))
-        raise ValueError(f"the checkpoint of this fingerprint holds other tensors: {', '.join(wrong[:5])}")
+        raise UserError(
+            f"{state.folder}: its checkpoint was written by another version of the program (it differs in {', '.join(wrong[:3])}, "
+            f"{len(wrong)} tensors in all); remove that folder to train from the start"
+        )
     for name, variable in tensors.items():
         variable.assign(found.tensors[name])
     LOG.info("resuming from step %d", found.step)
     return found.step
+
+
+def _check_scope(job: Job, accelerator: Accelerator) -> None:
+    created = accelerator.strategy.extended.variable_created_in_scope
+    outside = [name for name, variable in job.objective.variables.items() if not created(variable)]
+    if outside:
+        raise ValueError(f"variables made outside Accelerator.scope(): {', '.join(sorted(outside)[:5])}")
 
 
 def _guard(name: str, first: int, names: list[str], rows: np.ndarray) -> None:

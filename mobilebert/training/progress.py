@@ -16,6 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 LOG = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
+QUIET = ("gradient_norm", "learning_rate")  # in metrics.jsonl and TensorBoard only
 
 
 class Progress:
@@ -31,8 +32,9 @@ class Progress:
             batch_size: sequences a step.
             log: the command's log file; TensorBoard events go to a folder beside it.
         """
-        self._name, self._start, self._steps, self._batch_size = name, start, steps, batch_size
+        self._name, self._steps, self._batch_size = name, steps, batch_size
         self._began = self._logged = time.monotonic()
+        self._origin, self._calls = start, 0
         self._stack = contextlib.ExitStack()
         self._bar = self._stack.enter_context(tqdm(total=steps, initial=start, desc=name, unit="step", disable=not sys.stderr.isatty()))
         if not self._bar.disable:
@@ -46,8 +48,10 @@ class Progress:
 
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """After `step` steps in all: show the latest means."""
-        speed = (step - self._start) * self._batch_size / max(time.monotonic() - self._began, 1e-9)
-        self._bar.set_postfix_str(f"loss {values['loss']:.4g}, {speed:.1f} sequences/s", refresh=False)
+        speed = self._speed(step)
+        parts = {name: value for name, value in values.items() if name not in QUIET}
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+        self._bar.set_postfix_str(f"{shown}, {speed:.1f} sequences/s", refresh=False)
         self._bar.update(step - self._bar.n)
         if self._events is not None:
             with self._events.as_default():
@@ -56,8 +60,16 @@ class Progress:
         if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
             left = (self._steps - step) * self._batch_size / speed
-            parts = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", self._name, step, self._steps, parts, speed, duration(left))
+            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", self._name, step, self._steps, shown, speed, duration(left))
+
+    def _speed(self, step: int) -> float:
+        """Sequences a second, since the end of the first call once there was a second: the first one traces the program."""
+        now = time.monotonic()
+        speed = (step - self._origin) * self._batch_size / max(now - self._began, 1e-9)
+        if self._calls == 0:
+            self._origin, self._began = step, now
+        self._calls += 1
+        return speed
 
     def close(self) -> None:
         """Close the bar and the event file."""

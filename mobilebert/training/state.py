@@ -59,8 +59,14 @@ class State:
             stream.write((json.dumps(line) + "\n").encode())
 
     def finish(self) -> None:
-        """Remove the folder: call it once the artefact is complete."""
-        shutil.rmtree(self.folder)
+        """Remove the folder: call it once the artefact is complete.
+
+        It goes under another name first, so that a kill or a successor never meets half of it.
+        """
+        leaving = self.folder.with_name(f".{self.folder.name}.removed")
+        shutil.rmtree(leaving, ignore_errors=True)
+        self.folder.rename(leaving)
+        shutil.rmtree(leaving)
 
 
 def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]) -> str:
