@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective, stage_layers
 from mobilebert.distillation.work import Plan, Work, carry_out
 from mobilebert.errors import UserError
-from mobilebert.models import shapes, weights
+from mobilebert.models import checkpoints, shapes, weights
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +109,8 @@ class Start:
             artifacts.read(self._previous, "model")
             self.inputs["previous"] = self._previous
         if self._given:
-            self.arguments["from"] = {name: artifacts.sha256(self._given / name) for name in ("config.json", "model.safetensors")}
+            files = [self._given / checkpoints.CONFIG, *sorted(self._given.glob("*.safetensors"))]
+            self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:
             teacher = folder_of(options.teacher)
             if teacher is None:
@@ -146,10 +146,4 @@ def read_shape(folder: Path) -> shapes.Shape:
     Raises:
         UserError: no config.json there, or none that is understood.
     """
-    path = folder / "config.json"
-    try:
-        return shapes.from_config(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not there; a model is a transformers directory with config.json and model.safetensors") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error})") from None
+    return shapes.from_config(checkpoints.read_config(folder), str(folder / checkpoints.CONFIG))

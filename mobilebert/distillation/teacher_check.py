@@ -27,6 +27,8 @@ def export_teacher(options: Namespace) -> None:
     work = Work(options)
     artifacts.read(options.source, "model")
     model = work.load(options.source)
+    if model.fresh_head:
+        raise UserError(f"{options.source}: no MLM head (cls.predictions) there, and students learn from it; use a teacher that has one")
     found = work.measure(model, BATCH)
     check_head(found["heldout"], work.sections["teacher.min_lift"], str(options.source))
     inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}

@@ -1,0 +1,108 @@
+"""Masked language modelling with and without a teacher, and its measure on held-out text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mobilebert.distillation import evaluation
+from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.errors import UserError
+from mobilebert.settings import Masking
+
+SEED = tf.constant([0, 0])
+
+
+def log_softmax(rows: np.ndarray) -> np.ndarray:
+    rows = rows.astype(np.float64) - rows.max(axis=-1, keepdims=True)
+    return rows - np.log(np.exp(rows).sum(axis=-1, keepdims=True))
+
+
+def log_chances(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
+    """(B, P, V) log probabilities at the masked positions, from the logits of every position."""
+    sequence = model.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"]).sequence
+    everywhere = np.tile(np.arange(sequence.shape[1], dtype=np.int32), (sequence.shape[0], 1))
+    logits = model.masked_lm_logits(sequence, everywhere).numpy().reshape(*sequence.shape[:2], -1)
+    return log_softmax(np.stack([logits[row, positions] for row, positions in enumerate(batch["masked_positions"])]))
+
+
+def expected_parts(student: Any, teacher: Any, batch: dict[str, np.ndarray]) -> dict[str, float]:
+    found, target = log_chances(student, batch), np.exp(log_chances(teacher, batch))
+    hard = soft = right = count = 0.0
+    for row, column in zip(*np.nonzero(batch["masked_weights"]), strict=True):
+        label = batch["masked_ids"][row, column]
+        hard -= found[row, column, label]
+        soft -= (target[row, column] * found[row, column]).sum()
+        right += found[row, column].argmax() == label
+        count += 1
+    return {"hard": hard / count, "soft": soft / count, "masked_accuracy": right / count}
+
+
+def test_parts_are_those_of_the_masked_positions(student, teacher, batch):
+    student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)  # one answer is right
+    expected = expected_parts(student, teacher, batch)
+    assert expected["masked_accuracy"] > 0
+    parts = MaskedLmObjective(student, teacher, 0.3).loss(batch, SEED)
+    for name, value in expected.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-5)
+        assert parts[name].dtype == tf.float32
+    np.testing.assert_allclose(parts["loss"], 0.3 * expected["hard"] + 0.7 * expected["soft"], rtol=1e-5)
+
+
+def test_without_a_teacher_it_is_plain_masked_language_modelling(student, batch):
+    parts = MaskedLmObjective(student).loss(batch, SEED)
+    assert "soft" not in parts
+    assert float(parts["loss"]) == float(parts["hard"])
+
+
+def test_a_ground_truth_ratio_of_one_never_computes_the_teacher(student, teacher, batch):
+    plain = MaskedLmObjective(student).loss(batch, SEED)
+    parts = MaskedLmObjective(student, object(), 1.0).loss(batch, SEED)
+    assert {name: float(value) for name, value in parts.items()} == {name: float(value) for name, value in plain.items()}
+
+
+def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):
+    before = {name: variable.numpy() for name, variable in teacher.variables_by_name.items()}
+    history = train(MaskedLmObjective(student, teacher, 0.5))
+    assert history[-1] < 0.9 * history[0]
+    for name, variable in teacher.variables_by_name.items():
+        np.testing.assert_array_equal(variable.numpy(), before[name])
+
+
+class Heldout:
+    """Held-out records of one batch, dealt out in batches of any size with filling at the end, as the reader does."""
+
+    unigram_accuracy = 0.05
+
+    def __init__(self, batch: dict[str, np.ndarray]) -> None:
+        self.batch = batch
+        self.asked: list[int] = []
+
+    def heldout_batches(self, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
+        self.asked.append(seed)
+        rows = len(self.batch["input_ids"])
+        filling = -rows % batch_size
+        padded = {name: np.concatenate([value, np.zeros((filling, *value.shape[1:]), value.dtype)]) for name, value in self.batch.items()}
+        return tf.data.Dataset.from_tensor_slices(padded).batch(batch_size, drop_remainder=True)
+
+
+@pytest.mark.parametrize("batch_size", [4, 3, 16])
+def test_heldout_predictions_count_once_each(student, batch, batch_size):
+    student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)
+    expected = expected_parts(student, student, batch)
+    records = Heldout(batch)
+    found = evaluation.masked_lm(student, records, Masking(), batch_size, 9)
+    assert found["predictions"] == int(batch["masked_weights"].sum()) == 9
+    assert found["unigram_accuracy"] == 0.05
+    np.testing.assert_allclose(found["masked_accuracy"], expected["masked_accuracy"], rtol=1e-12)
+    np.testing.assert_allclose(found["masked_loss"], expected["hard"], rtol=1e-6)
+    assert records.asked == [9]
+
+
+def test_nothing_held_out_is_said(student, batch):
+    records = Heldout(batch | {"masked_weights": np.zeros_like(batch["masked_weights"])})
+    with pytest.raises(UserError, match=r"records\.heldout_share"):
+        evaluation.masked_lm(student, records, Masking(), 4, 0)
