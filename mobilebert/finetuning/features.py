@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.errors import UserError
-
 MAX_QUESTION = 64  # tokens, as BERT's run_squad.py (max_query_length)
 MIN_STRIDE = 16
 
@@ -69,12 +67,15 @@ def classification(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_
         tokenizer: `tokenization.Tokenizer`.
         sequence_length: S.
     """
+    lines = list(lines)
+    first = tokenizer.encode_many([line["text"] for line in lines])
+    second = iter(tokenizer.encode_many([line["text_pair"] for line in lines if line.get("text_pair") is not None]))
     rows = []
-    for line in lines:
-        texts = [line["text"]] if line.get("text_pair") is None else [line["text"], line["text_pair"]]
-        rows.append((truncate([tokenizer.encode(text).ids for text in texts], sequence_length - 1 - len(texts)), line["label"]))
-    labels = np.array([label for _, label in rows], np.int32)
-    return _pack([parts for parts, _ in rows], tokenizer, sequence_length, {"label": labels})
+    for line, encoding in zip(lines, first, strict=True):
+        parts = [encoding.ids] if line.get("text_pair") is None else [encoding.ids, next(second).ids]
+        rows.append(truncate(parts, sequence_length - 1 - len(parts)))
+    labels = np.array([line["label"] for line in lines], np.int32)
+    return _pack(rows, tokenizer, sequence_length, {"label": labels})
 
 
 def truncate(parts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
@@ -100,20 +101,22 @@ def reading(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length:
     Args:
         lines: the task's lines.
         tokenizer: `tokenization.Tokenizer`.
-        sequence_length: S.
+        sequence_length: S, at least 16 (`settings`); a question keeps its first 64 tokens, and less than half of S.
         stride: tokens from window to window; None: S / 4 (128 of 512, as BERT's run_squad.py), but at least 16, and never
             more than a window holds.
     """
-    if sequence_length < 8:
-        raise UserError(f"sequence_length: {sequence_length} has no room for a question and its context; 16 is the least")
+    lines = list(lines)
+    contexts = list(dict.fromkeys(line["context"] for line in lines))  # several questions share one
+    encoded = dict(zip(contexts, tokenizer.encode_many(contexts), strict=True))
+    questions = tokenizer.encode_many([line["question"] for line in lines])
     max_question = min(MAX_QUESTION, (sequence_length - 3) // 2)
     wanted = stride if stride is not None else max(MIN_STRIDE, sequence_length // 4)
     rows: list[tuple[np.ndarray, np.ndarray]] = []
     places: list[tuple[int, int, int, int]] = []  # question, offset, start, end
     starts, ends = [], []
     for index, line in enumerate(lines):
-        question = tokenizer.encode(line["question"]).ids[:max_question]
-        context = tokenizer.encode(line["context"])
+        question = questions[index].ids[:max_question]
+        context = encoded[line["context"]]
         starts.append(context.starts)
         ends.append(context.ends)
         answer = answer_tokens(line["answers"], context.starts, context.ends)

@@ -67,9 +67,7 @@ def collect(folders: Iterable[Path]) -> str:
         bodies = [seeds[seed] for seed in sorted(seeds)]
         for key in ("majority", "examples"):
             if any(body[key] != bodies[0][key] for body in bodies):
-                raise UserError(
-                    f"{model} on {task}: its seeds were scored on different data ('{key}' differs); run score_task again for all"
-                )
+                raise UserError(f"{model} on {task}: its seeds were scored on different data ('{key}' differs); score all of them again")
         for metric in sorted(bodies[0]["metrics"]):
             values = [body["metrics"][metric] for body in bodies]
             std = f"{statistics.stdev(values):.6f}" if len(values) > 1 else ""

@@ -101,29 +101,19 @@ def score(options: Namespace) -> None:
     model = weights.load(options.model, compute_dtype=sections["training"].precision)
     head = weights.load_head(options.model)
     _check_head(options.model, head, task)
-    dev, train = task.lines("dev"), task.lines("train")
     tokenizer = _tokenizer(options.model, model, told.sequence_length)
-    if task.kind == "classification":
-        found = predictions.labels(model, head, features.classification(dev, tokenizer, told.sequence_length), told.batch_size)
-        measured, rows = scores.of_labels(dev, found.tolist())
-        majority = scores.majority_of_labels(train, dev)
-    else:
-        windows = features.reading(dev, tokenizer, told.sequence_length)
-        texts = predictions.answers(model, head, windows, [line["context"] for line in dev], told.batch_size)
-        measured, rows = scores.of_answers(dev, texts)
-        majority = scores.majority_of_answers(train, dev)
+    measured, majority, rows = _measure(task, model, head, tokenizer, told)
+    for metric, value in measured.items():
+        log.info("%s on %s: %s %.4f (majority %.4f)", options.name, task.name, metric, value, majority[metric])
     body = {"model": options.name, "task": task.name, "seed": options.repeat, "metrics": measured, "majority": majority}
-    log.info(
-        "%s on %s: %s", options.name, task.name, ", ".join(f"{key} {measured[key]:.4f} (majority {majority[key]:.4f})" for key in measured)
-    )
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
     with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=versions()) as writer:
-        text = json.dumps(body | {"examples": len(dev)}, ensure_ascii=False, indent=1, sort_keys=True)
+        text = json.dumps(body | {"examples": len(rows)}, ensure_ascii=False, indent=1, sort_keys=True)
         writer.path("scores.json").write_text(text + "\n", encoding="utf-8")
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
-        writer.counts = {"examples": len(dev)}
+        writer.counts = {"examples": len(rows)}
 
 
 def schedule(told: TaskTraining, examples: int) -> Optimization:
@@ -138,6 +128,22 @@ def schedule(told: TaskTraining, examples: int) -> Optimization:
     )
 
 
+def _measure(
+    task: Task, model: Any, head: Any, tokenizer: Any, told: TaskTraining
+) -> tuple[dict[str, float], dict[str, float], list[dict[str, Any]]]:
+    """Metrics on dev, the majority baseline's, and a line a prediction."""
+    dev, train = task.lines("dev"), task.lines("train")
+    if task.kind == "classification":
+        examples = features.classification(dev, tokenizer, told.sequence_length)
+        found = predictions.labels(model, head, examples, told.batch_size)
+        measured, rows = scores.of_labels(dev, found.tolist())
+        return measured, scores.majority_of_labels(train, dev), rows
+    windows = features.reading(dev, tokenizer, told.sequence_length)
+    texts = predictions.answers(model, head, windows, [line["context"] for line in dev], told.batch_size)
+    measured, rows = scores.of_answers(dev, texts)
+    return measured, scores.majority_of_answers(train, dev), rows
+
+
 def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: int) -> features.Features:
     lines = task.lines("train")
     if task.kind == "classification":
@@ -147,18 +153,16 @@ def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: i
     rows = features.training_rows(windows, derive_seed(seed, "windows"))
     log.info("%s: %d questions, %d windows, %d of them to train on", task.name, len(lines), len(windows.features), len(rows))
     if not len(rows):
-        raise UserError(
-            f"{task.folder / 'train.jsonl'}: no answer has a place in its context that fits a window of {sequence_length} tokens"
-        )
+        path = task.folder / "train.jsonl"
+        raise UserError(f"{path}: no answer has a known place that fits into a window of {sequence_length} tokens")
     return windows.features.take(rows)
 
 
 def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
     wrong = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
     if wrong is not None:
-        raise UserError(
-            f"{task.folder / 'train.jsonl'}: example {wrong['id']} has label {wrong['label']}, but task.json names {len(task.labels)} labels"
-        )
+        path, count = task.folder / "train.jsonl", len(task.labels)
+        raise UserError(f"{path}: example {wrong['id']} has label {wrong['label']}, but task.json names {count} labels")
 
 
 def _head(shape: Any, task: Task, seed: int) -> Any:
