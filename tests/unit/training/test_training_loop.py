@@ -1,0 +1,181 @@
+"""The loop: what it computes, what it says, how it stops."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import toy_training as toy
+
+from mobilebert.errors import UserError
+from mobilebert.settings import Optimization
+from mobilebert.training import accelerators, loop, state
+from mobilebert.training.optimizers import AdamW
+from mobilebert.training.progress import duration
+from mobilebert.training.steps import Steps
+
+HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
+
+
+def run(folder: Path, job: loop.Job, checkpoint_seconds: float = 600.0, meddle: Any = None) -> list[dict[str, float]]:
+    with state.open(folder / "state", "toy", toy.FINGERPRINT) as work:
+        if meddle:
+            meddle(work)
+        loop.train(job, HERE, work, folder / "metrics.jsonl", checkpoint_seconds, folder / "logs" / "toy.log")
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def numpy_training(steps: int) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """The toy's training in NumPy float64: weight (4, 1), bias (1,), the loss of each step."""
+    weight, bias, losses = np.zeros((4, 1)), np.zeros(1), []
+    m, v = np.zeros(5), np.zeros(5)
+    for step in range(steps):
+        batch = {name: value.numpy().astype(float) for name, value in toy.batch_at(tf.constant(step)).items()}
+        error = batch["x"] @ weight + bias - batch["y"]
+        share = batch["weight"][:, None] / batch["weight"].sum()
+        losses.append(float((share * error**2).sum()))
+        gradient = np.concatenate([(batch["x"].T @ (2 * share * error)).ravel(), [(2 * share * error).sum()]])
+        gradient /= max(1.0, np.linalg.norm(gradient))
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        rate = 0.05 * (step / 3 if step < 3 else 1 - step / steps)
+        update = m / (np.sqrt(v) + 1e-6)
+        weight = weight - rate * (update[:4, None] + 0.01 * weight)
+        bias = bias - rate * update[4:]
+    return weight, bias, losses
+
+
+def test_training_equals_the_same_training_written_in_numpy(tmp_path: Path) -> None:
+    made = toy.Regression()
+    lines = run(tmp_path, toy.job(made))
+    weight, bias, losses = numpy_training(23)
+    np.testing.assert_allclose(made.variables["dense.weight"].numpy(), weight, rtol=1e-4)
+    np.testing.assert_allclose(made.variables["dense.bias"].numpy(), bias, rtol=1e-4)
+    assert [line["step"] for line in lines] == [5, 10, 15, 20, 23]
+    assert [line["loss"] for line in lines] == pytest.approx([np.mean(losses[a : a + 5]) for a in range(0, 23, 5)], rel=1e-4)
+    assert [line["learning_rate"] for line in lines] == pytest.approx([0.05 * (1 - s / 23) for s in (4, 9, 14, 19, 22)], rel=1e-5)
+    assert list(lines[0]) == ["step", "loss", "noise", "gradient_norm", "learning_rate"]
+
+
+def test_the_program_is_traced_once_though_the_last_call_is_shorter() -> None:
+    made = toy.Regression()
+    optimization = Optimization(steps=7)
+    steps = Steps(made, AdamW(made.variables, {}, optimization), optimization, 1, HERE)
+    assert steps.feed(toy.batches, 0) == toy.SIZE
+    assert steps.run(0, 5).shape == (5, len(steps.names))
+    assert steps.run(5, 2).shape == (2, len(steps.names))
+    assert steps._call.experimental_get_tracing_count() == 1
+
+
+def test_every_step_has_its_own_random_numbers_and_the_same_ones_when_run_again(tmp_path: Path) -> None:
+    noise = [[line["noise"] for line in run(tmp_path / name, toy.job(toy.Regression(), steps=6, per_call=1))] for name in ("a", "b")]
+    assert len(set(noise[0])) == 6
+    assert noise[0] == noise[1]
+
+
+def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    unbroken, broken = toy.Regression(), toy.Regression()
+    run(tmp_path / "unbroken", toy.job(unbroken))
+
+    def terminate_at_10(work: state.State) -> None:
+        append = work.add_metrics
+        work.add_metrics = lambda line: (append(line), line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[method-assign,assign]
+
+    before = signal.getsignal(signal.SIGTERM)
+    with caplog.at_level(logging.INFO):
+        with pytest.raises(SystemExit) as stopped:
+            run(tmp_path / "broken", toy.job(broken), meddle=terminate_at_10)
+        assert stopped.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) == before
+        assert "checkpoint at step 10" in caplog.messages
+        again = toy.Regression()
+        run(tmp_path / "broken", toy.job(again))
+    assert "resuming from step 10" in caplog.messages
+    for name, variable in unbroken.variables.items():
+        np.testing.assert_array_equal(again.variables[name].numpy(), variable.numpy())
+    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+
+
+def test_finished_training_whose_artefact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made, again = toy.Regression(), toy.Regression()
+    lines = run(tmp_path, toy.job(made))
+    with caplog.at_level(logging.INFO):
+        assert run(tmp_path, toy.job(again)) == lines
+    assert "resuming from step 23" in caplog.messages
+    assert not [message for message in caplog.messages if message.startswith("checkpoint")]
+    np.testing.assert_array_equal(again.variables["dense.weight"].numpy(), made.variables["dense.weight"].numpy())
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.0, [5, 10, 15, 20, 23]), (600.0, [23])])
+def test_checkpoints_come_after_every_call_or_by_the_clock_and_always_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, seconds: float, expected: list[int]
+) -> None:
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, toy.job(toy.Regression()), seconds)
+    assert [message for message in caplog.messages if message.startswith("checkpoint")] == [
+        f"checkpoint at step {step}" for step in expected
+    ]
+
+
+def test_the_log_says_what_runs_and_at_most_a_line_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, toy.job(toy.Regression()))
+    assert "toy: 23 steps of 8 sequences on the test's CPU" in caplog.messages
+    progress = [message for message in caplog.messages if re.match(r"toy: step \d+ of 23, loss [\d.]+, noise", message)]
+    assert len(progress) == 1
+    assert progress[0].startswith("toy: step 23 of 23")
+    assert list((tmp_path / "logs/toy.tensorboard").glob("events.out.tfevents.*"))
+
+
+class Exploding(toy.Regression):
+    """A loss that is infinite from step 7 (counted from 0) on."""
+
+    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        parts = super().loss(batch, seed)
+        return parts | {"loss": parts["loss"] * batch["scale"][0]}
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step_and_the_parts_and_no_checkpoint_of_it(tmp_path: Path) -> None:
+    def batches(start: int) -> tf.data.Dataset:
+        def scaled(step: tf.Tensor) -> dict[str, tf.Tensor]:
+            return toy.batch_at(step) | {"scale": tf.fill((toy.SIZE,), tf.where(step < 7, 1.0, np.inf))}
+
+        return tf.data.Dataset.range(start, 100).map(scaled)
+
+    job = toy.job(Exploding())
+    job = loop.Job("toy", job.objective, batches, job.optimization, job.training, 1)
+    with pytest.raises(UserError, match=r"step 8 \(steps 6 to 10 ran\): loss inf, noise -?[\d.]+, gradient_norm (inf|nan)"):
+        run(tmp_path, job, 0.0)
+    with state.open(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+        found = work.restore()
+    assert found is not None
+    assert found.step == 5
+
+
+def test_a_checkpoint_of_other_tensors_is_refused_by_name(tmp_path: Path) -> None:
+    run(tmp_path, toy.job(toy.Regression()))
+    other = toy.Regression()
+    other.variables["dense.weight_2"] = other.variables.pop("dense.weight")
+    with pytest.raises(UserError, match="another version of the program"):
+        run(tmp_path, toy.job(other))
+
+
+def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> None:
+    made = toy.Regression()
+    optimizer = AdamW(made.variables, {}, Optimization())
+    three = accelerators.Accelerator(tf.distribute.get_strategy(), "three", 3)
+    with pytest.raises(UserError, match="batch size 8 cannot be split over 3 devices"):
+        Steps(made, optimizer, Optimization(), 1, three).feed(toy.batches, 0)
+    with pytest.raises(ValueError, match="static shapes"):
+        Steps(made, optimizer, Optimization(), 1, HERE).feed(lambda start: toy.batches(start).unbatch().batch(8), 0)
+
+
+def test_durations_read_well() -> None:
+    assert [duration(seconds) for seconds in (45, 720, 12600)] == ["45 s", "12 min", "3.5 h"]

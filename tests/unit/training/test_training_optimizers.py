@@ -1,0 +1,126 @@
+"""AdamW against BERT's optimizer written out in NumPy float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mobilebert.settings import Optimization
+from mobilebert.training.optimizers import AdamW, decays
+
+NAMES = {
+    "encoder.layer.0.output.dense.weight": (3, 2),
+    "encoder.layer.0.output.dense.bias": (2,),
+    "encoder.layer.0.output.LayerNorm.weight": (2,),
+    "embeddings.word_embeddings.weight": (5, 2),
+}
+
+
+def reference(
+    weights: dict[str, np.ndarray], gradients: list[dict[str, np.ndarray]], rates: list[float], decay: float, clip: float, factors: dict
+) -> dict:
+    """google-research/bert optimization.py, AdamWeightDecayOptimizer and create_optimizer, one variable after the other."""
+    weights = {name: value.copy() for name, value in weights.items()}
+    m = {name: np.zeros_like(value) for name, value in weights.items()}
+    v = {name: np.zeros_like(value) for name, value in weights.items()}
+    for step, rate in zip(gradients, rates, strict=True):
+        norm = np.sqrt(sum((value**2).sum() for value in step.values()))
+        for name, gradient in step.items():
+            gradient = gradient * min(1.0, clip / norm)
+            m[name] = 0.9 * m[name] + 0.1 * gradient
+            v[name] = 0.999 * v[name] + 0.001 * gradient**2
+            update = m[name] / (np.sqrt(v[name]) + 1e-6)
+            if "bias" not in name and "LayerNorm" not in name:
+                update = update + decay * weights[name]
+            weights[name] = weights[name] - rate * factors.get(name, 1.0) * update
+    return weights
+
+
+def random_values(count: int, scale: float) -> list[dict[str, np.ndarray]]:
+    random = np.random.default_rng(3)
+    return [{name: scale * random.normal(size=shape) for name, shape in NAMES.items()} for _ in range(count)]
+
+
+def made(weights: dict[str, np.ndarray], factors: dict[str, float], dtype: str = "float64", **settings: float) -> tuple[dict, AdamW]:
+    variables = {name: tf.Variable(value.astype(dtype)) for name, value in weights.items()}
+    return variables, AdamW(variables, factors, Optimization(**settings))
+
+
+def apply(optimizer: AdamW, gradients: dict[str, np.ndarray | None], rate: float) -> float:
+    given = [gradients[name] for name in optimizer.names]
+    dtype = optimizer.variables[0].dtype
+    return float(optimizer.apply([None if value is None else tf.constant(value, dtype) for value in given], tf.constant(rate, tf.float64)))
+
+
+@pytest.mark.parametrize("scale", [0.01, 10.0], ids=["below the clip norm", "clipped"])
+def test_steps_equal_the_written_out_bert_optimizer(scale: float) -> None:
+    weights, *gradients = random_values(5, 1.0)
+    gradients = [{name: scale * value for name, value in step.items()} for step in gradients]
+    rates, factors = [0.0, 0.1, 0.05, 0.02], {"embeddings.word_embeddings.weight": 0.1}
+    variables, optimizer = made(weights, factors, weight_decay=0.01, clip_norm=1.0)
+    for step, rate in zip(gradients, rates, strict=True):
+        norm = apply(optimizer, step, rate)
+        assert norm == pytest.approx(np.sqrt(sum((value**2).sum() for value in step.values())), rel=1e-12)
+    for name, expected in reference(weights, gradients, rates, 0.01, 1.0, factors).items():
+        np.testing.assert_allclose(variables[name].numpy(), expected, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+def test_float32_steps_stay_close_to_float64() -> None:
+    weights, *gradients = random_values(4, 1.0)
+    variables, optimizer = made(weights, {}, "float32")
+    for step in gradients:
+        apply(optimizer, step, 0.01)
+    for name, expected in reference(weights, gradients, [0.01] * 3, 0.01, 1.0, {}).items():
+        np.testing.assert_allclose(variables[name].numpy(), expected, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_biases_and_norms_do_not_decay_and_tables_do() -> None:
+    weights = {name: np.ones(shape) for name, shape in NAMES.items()}
+    variables, optimizer = made(weights, {}, weight_decay=0.5)
+    apply(optimizer, {name: np.zeros(shape) for name, shape in NAMES.items()}, 0.1)
+    assert {name: float(value.numpy().flat[0]) for name, value in variables.items()} == pytest.approx(
+        {name: 0.95 if decays(name) else 1.0 for name in NAMES}
+    )
+    assert [name for name in NAMES if decays(name)] == ["encoder.layer.0.output.dense.weight", "embeddings.word_embeddings.weight"]
+
+
+def test_a_frozen_variable_does_not_move_has_no_moments_and_counts_in_no_norm() -> None:
+    weights, gradient = random_values(2, 1.0)
+    frozen = "embeddings.word_embeddings.weight"
+    variables, optimizer = made(weights, {frozen: 0.0})
+    norm = apply(optimizer, gradient, 0.1)
+    np.testing.assert_array_equal(variables[frozen].numpy(), weights[frozen])
+    assert frozen not in optimizer.names
+    assert not [name for name in optimizer.tensors() if frozen in name]
+    assert norm == pytest.approx(np.sqrt(sum((value**2).sum() for name, value in gradient.items() if name != frozen)))
+
+
+def test_a_variable_that_the_loss_does_not_reach_stays_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    weights, gradient = random_values(2, 1.0)
+    unreached = "encoder.layer.0.output.dense.bias"
+    variables, optimizer = made(weights, {})
+    apply(optimizer, gradient | {unreached: None}, 0.1)
+    np.testing.assert_array_equal(variables[unreached].numpy(), weights[unreached])
+    assert unreached in caplog.text
+
+
+def test_a_gradient_of_looked_up_rows_equals_the_dense_one() -> None:
+    weights, gradient = random_values(2, 1.0)
+    table = "embeddings.word_embeddings.weight"
+    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], tf.float64), tf.constant([1, 4, 1]), tf.constant([5, 2]))
+    gradient[table] = np.array([[0, 0], [6, 8], [0, 0], [0, 0], [3, 4]], float)
+    variables, optimizer = made(weights, {})
+    optimizer.apply([rows if name == table else tf.constant(gradient[name]) for name in optimizer.names], tf.constant(0.1, tf.float64))
+    expected = reference(weights, [gradient], [0.1], 0.01, 1.0, {})
+    np.testing.assert_allclose(variables[table].numpy(), expected[table], rtol=1e-10)
+
+
+def test_a_factor_for_an_unknown_variable_is_refused() -> None:
+    with pytest.raises(ValueError, match="no\\.such\\.name"):
+        made(random_values(1, 1.0)[0], {"no.such.name": 0.1})
+
+
+def test_nothing_to_train_is_refused() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        made(random_values(1, 1.0)[0], dict.fromkeys(NAMES, 0.0))

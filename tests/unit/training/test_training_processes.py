@@ -1,0 +1,65 @@
+"""Whole processes: SIGKILL and resume, and two devices against one. Few of them, since each starts TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROGRAM = Path(__file__).with_name("toy_training.py")
+
+
+def start(root: Path, folder: Path, which: str, pause: float = 0.0) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    arguments = [sys.executable, str(PROGRAM), str(folder), which, str(pause)]
+    return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def unbroken(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    end(start(root, folder, "both"))
+    return folder
+
+
+def test_killed_in_the_middle_and_started_again_gives_the_same_bits(root: Path, unbroken: Path, tmp_path: Path) -> None:
+    process = start(root, tmp_path, "single", pause=0.1)
+    assert process.stderr is not None
+    seen = next((line for line in process.stderr if "checkpoint at step 20" in line), "")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert seen, "no checkpoint was announced"
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "single.npz").exists()
+    resumed = re.search(r"resuming from step (\d+)", end(start(root, tmp_path, "single")))
+    assert resumed
+    assert 20 <= int(resumed[1]) < 103
+    with np.load(tmp_path / "single.npz") as again, np.load(unbroken / "single.npz") as expected:
+        assert sorted(again) == ["dense.bias", "dense.weight"]
+        for name in expected:
+            assert again[name].tobytes() == expected[name].tobytes(), name
+    assert (tmp_path / "single.jsonl").read_bytes() == (unbroken / "single.jsonl").read_bytes()
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_two_devices_give_the_losses_of_one(unbroken: Path) -> None:
+    """Tolerance 1e-4 relative (2e-7 absolute): only the order of float32 sums differs, over 103 steps with uneven weights."""
+    one, two = ([json.loads(line) for line in (unbroken / f"{name}.jsonl").read_text().splitlines()] for name in ("single", "mirrored"))
+    assert len(one) == len(two) == 21
+    for part in ("loss", "gradient_norm", "learning_rate"):
+        np.testing.assert_allclose([line[part] for line in two], [line[part] for line in one], rtol=1e-4, atol=2e-7, err_msg=part)
+    assert [line["noise"] for line in one] != [line["noise"] for line in two], "replicas must draw their own random numbers"

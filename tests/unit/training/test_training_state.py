@@ -1,0 +1,166 @@
+"""Checkpoints and state folders: whole or not used, never another's, never two users."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobilebert import artifacts
+from mobilebert.errors import UserError
+from mobilebert.settings import Optimization
+from mobilebert.training import state
+
+PRINT = "12" * 32
+TENSORS = {
+    "variables/a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "variables/empty": np.zeros((0, 4), np.float32),
+    "step_like": np.float64(0.1),
+}
+
+
+def saved(root: Path, steps: list[int], fingerprint: str = PRINT) -> Path:
+    """A folder with a checkpoint and a line of metrics for each of the steps."""
+    with state.open(root, "job", fingerprint) as work:
+        work.restore()
+        for step in steps:
+            work.add_metrics({"step": step, "loss": 1.0 / step})
+            work.save(step, {name: value + step for name, value in TENSORS.items()})
+        return work.folder
+
+
+def damage(path: Path, where: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * where)] ^= 1
+    path.write_bytes(data)
+
+
+def restored_step(root: Path, fingerprint: str = PRINT) -> int:
+    with state.open(root, "job", fingerprint) as work:
+        found = work.restore()
+    return found.step if found else 0
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    saved(tmp_path, [4])
+    with state.open(tmp_path, "job", PRINT) as work:
+        found = work.restore()
+    assert found is not None
+    assert found.step == 4
+    assert found.tensors.keys() == TENSORS.keys()
+    for name, value in TENSORS.items():
+        np.testing.assert_array_equal(found.tensors[name], value + 4)
+        assert found.tensors[name].dtype == value.dtype
+
+
+def test_the_two_newest_are_kept(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5, 10, 15, 100])
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == ["step-0000000015.safetensors", "step-0000000100.safetensors"]
+
+
+@pytest.mark.parametrize("where", [0.001, 0.3, 0.999], ids=["header length", "header", "data"])
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture, where: float) -> None:
+    newest = max(saved(tmp_path, [5, 10]).glob("*.safetensors"))
+    damage(newest, where)
+    with caplog.at_level(logging.WARNING):
+        assert restored_step(tmp_path) == 5
+    assert newest.name in caplog.text
+
+
+def test_a_truncated_newest_checkpoint_is_skipped(tmp_path: Path) -> None:
+    newest = max(saved(tmp_path, [5, 10]).glob("*.safetensors"))
+    os.truncate(newest, newest.stat().st_size - 7)
+    assert restored_step(tmp_path) == 5
+
+
+def test_with_all_damaged_the_work_starts_anew(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5, 10])
+    for path in folder.glob("*.safetensors"):
+        damage(path, 0.999)
+    assert restored_step(tmp_path) == 0
+    assert (folder / "metrics.jsonl").read_bytes() == b""
+
+
+def test_a_half_written_checkpoint_is_not_used_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path, [5])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, state.open(tmp_path, "job", PRINT) as work:
+        work.restore()
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work.save(10, TENSORS)
+    assert list(folder.glob(".*.partial"))
+    assert restored_step(tmp_path) == 5
+    assert not list(folder.glob(".*.partial"))
+
+
+def test_metrics_after_the_checkpoint_are_cut_off(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5, 10])
+    whole = (folder / "metrics.jsonl").read_bytes()
+    with (folder / "metrics.jsonl").open("ab") as stream:
+        stream.write(b'{"step": 15}\n{"st')
+    assert restored_step(tmp_path) == 10
+    assert (folder / "metrics.jsonl").read_bytes() == whole
+
+
+def test_a_checkpoint_whose_metrics_are_lost_is_not_used(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5, 10])
+    first_line = (folder / "metrics.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (folder / "metrics.jsonl").write_bytes(first_line)
+    assert restored_step(tmp_path) == 5
+
+
+def test_a_checkpoint_of_other_work_is_never_used_even_in_the_same_folder(tmp_path: Path) -> None:
+    saved(tmp_path, [5])
+    assert restored_step(tmp_path, PRINT[:12] + "0" * 52) == 0
+
+
+def test_another_fingerprint_has_another_folder(tmp_path: Path) -> None:
+    first = saved(tmp_path, [5])
+    assert first.name == f"job-{PRINT[:12]}"
+    assert restored_step(tmp_path, "34" * 32) == 0
+    assert restored_step(tmp_path) == 5
+
+
+def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(tmp_path: Path) -> None:
+    for name, text in (("one", "1"), ("two", "2"), ("same", "1")):
+        with artifacts.writing(tmp_path / name, "corpus") as writer:
+            writer.path("text").write_text(text)
+
+    def of(command: str = "train", steps: int = 5, records: str = "one", **more: int) -> str:
+        settings = {"training": Optimization(steps=steps), "seed": 3, **more}
+        return state.fingerprint(command, settings, {"records": tmp_path / records})
+
+    assert (
+        of()
+        == of(records="same")
+        == state.fingerprint("train", {"seed": 3, "training": Optimization(steps=5)}, {"records": tmp_path / "one"})
+    )
+    assert len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1)}) == 5
+    with pytest.raises(UserError, match="absent"):
+        of(records="absent")
+
+
+def test_a_second_user_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
+    with state.open(tmp_path, "job", PRINT), pytest.raises(UserError, match=f"process {os.getpid()} "), state.open(tmp_path, "job", PRINT):
+        pass
+    with state.open(tmp_path, "job", PRINT):
+        pass
+
+
+def test_finished_work_leaves_nothing_and_unfinished_work_stays(tmp_path: Path) -> None:
+    saved(tmp_path, [5])
+    with state.open(tmp_path, "job", PRINT) as work:
+        work.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_would_leave_the_root_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="state folder"), state.open(tmp_path, "../job", PRINT):
+        pass
