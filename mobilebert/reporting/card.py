@@ -100,7 +100,7 @@ def _percent(value: str) -> str:
 
 def _loading(form: Form) -> str:
     code = _TRANSFORMERS if form.name == "transformers" else _TFLITE
-    for key in ("architecture", "sequence_length", "output"):
+    for key in ("architecture", "sequence_length", "output", "pad"):
         code = code.replace(f"<{key}>", str(form.facts.get(key)))
     return code
 
@@ -125,18 +125,20 @@ model = <architecture>.from_pretrained("transformers")
 
 _TFLITE = """## Loading with TFLite
 
-`model.tflite` takes `input_ids`, `attention_mask` and `token_type_ids`, int32 of shape (1, <sequence_length>), padded with zeros;
+`model.tflite` takes `input_ids`, `attention_mask` and `token_type_ids`, int32 of shape (1, <sequence_length>), padded;
 `signature.json` says the rest. Give inputs by name: their order in the file is not the order written here.
 
 ```python
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from transformers import AutoTokenizer
+from tokenizers import Tokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("tflite")
-text = tokenizer("你好，世界", padding="max_length", truncation=True, max_length=<sequence_length>, return_tensors="np")
-names = ("input_ids", "attention_mask", "token_type_ids")
+tokenizer = Tokenizer.from_file("tflite/tokenizer.json")
+tokenizer.enable_truncation(<sequence_length>)
+tokenizer.enable_padding(length=<sequence_length>, pad_id=<pad>)
+text = tokenizer.encode("你好，世界")
+given = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_type_ids": text.type_ids}
 run = Interpreter("tflite/model.tflite").get_signature_runner("serving_default")
-output = run(**{name: text[name].astype(np.int32) for name in names})["<output>"]
+output = run(**{name: np.array([values], np.int32) for name, values in given.items()})["<output>"]
 ```
 """
