@@ -11,8 +11,8 @@ from functools import cache
 
 # Line ends of all systems, and Unicode's own.
 _LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction marks, BOM, odd spaces, full-width forms,
-# lone surrogates, noncharacters, interlinear annotation, tags.
+# What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction marks, BOM, odd spaces,
+# full-width forms, lone surrogates, noncharacters, interlinear annotation, tags.
 _ODD = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\xa0\xad\u061c\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufeff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
     "\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
@@ -29,8 +29,8 @@ _AROUND_LINES = re.compile(r"\s*\n\s*")
 def normalise(text: str) -> str:
     """The text in one form; applying it again changes nothing.
 
-    Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages use. Lone surrogates become U+FFFD, so
-    that the filters can see them.
+    Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages use. Lone surrogates become
+    U+FFFD, so that the filters can see them.
     """
     text = _LINE_END.sub("\n", text)
     if not text.isascii():

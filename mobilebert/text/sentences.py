@@ -1,4 +1,4 @@
-"""Sentences of Chinese text, by one regular expression (232 MB/s measured as a plain findall, `reference/performance-data.md` section 1)."""
+"""Sentences of Chinese text, by one regular expression (232 MB/s as a plain findall: `reference/performance-data.md` section 1)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def spans(text: str) -> list[tuple[int, int]]:
 def split(text: str) -> list[str]:
     """The sentences of `text`, in order, without the white space around them.
 
-    A sentence ends after 。！？；… (runs stay together: ……, ？！) and the closing marks that follow, after ASCII ! and ? before a character outside
-    ASCII, and at every line end; not inside a quotation of up to 60 characters.
+    A sentence ends after 。！？；… (runs stay together: ……, ？！) and the closing marks that follow, after ASCII ! and ? before a
+    character outside ASCII, and at every line end; not inside a quotation of up to 60 characters.
     """
     return [piece for match in _SENTENCE.finditer(text) if (piece := match[0].strip())]
