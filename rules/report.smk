@@ -17,7 +17,7 @@ rule write_report:
         mem_mb=2000,
         runtime="1h",
     params:
-        settings=section(SETTINGS, *SETTINGS.model_dump()),
+        settings=section(SETTINGS, *CHAIN.reported_settings),
         results=CHAIN.folder_of_page,
     message:
         "Writing the report"

@@ -248,6 +248,11 @@ class Chain:
         """The receipts of what is published; none where publishing is switched off."""
         return [f"{self.results}/published/{student}.json" for student in self.settings.students] if self.settings.publish.to else []
 
+    @property
+    def reported_settings(self) -> list[str]:
+        """The sections that the report shows: all that shape a result."""
+        return [name for name in Settings.model_fields if name != "checkpoint_seconds"]
+
     def folder_of_page(self, wildcards: Any, output: Any) -> str:
         """The results folder that the report describes: the one where it is written."""
         return str(Path(output.page).parent)

@@ -1,1 +1,1 @@
-"""What people read about a run: the model card and the report."""
+"""What a run made, for people: tables, curves, one HTML page, the model card."""

@@ -1,0 +1,123 @@
+"""The report: one HTML file with everything that a run made, no other file needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import jinja2
+import yaml
+
+from mobilebert.reporting import plots, tables
+from mobilebert.reporting.collect import Run
+from mobilebert.reporting.tables import Table
+
+
+@dataclass(frozen=True)
+class Part:
+    """One block of a section: a plot, a table or a text under a title."""
+
+    title: str = ""
+    svg: str = ""
+    table: Table = field(default_factory=Table)
+    text: str = ""
+
+    @property
+    def columns(self) -> list[tables.Column]:
+        """The table's columns."""
+        return self.table.columns
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The table's rows."""
+        return self.table.rows
+
+
+@dataclass(frozen=True)
+class Section:
+    """A headed section of the page."""
+
+    name: str
+    title: str
+    parts: list[Part]
+    note: str = ""
+
+
+def render(name: str, run: Run, settings: dict[str, Any]) -> str:
+    """The page as HTML text; sections without content are left out.
+
+    Args:
+        name: the run's name.
+        run: what was collected from the results folder.
+        settings: the settings of the run, as plain values.
+    """
+    sections = [_models(run), _scores(run), _corpus(run), _curves(run), _exports(run), _lineage(run), _settings(settings)]
+    shown = [section for section in sections if any(part.svg or part.rows or part.text for part in section.parts)]
+    template = resources.files("mobilebert.reporting").joinpath("page.html").read_text("utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.from_string(template).render(run=name, sections=shown)
+
+
+def _models(run: Run) -> Section:
+    evaluated = [(model.name, model.heldout["masked_accuracy"]) for model in run.models if "masked_accuracy" in model.heldout]
+    unigram = next((model.heldout["unigram_accuracy"] for model in run.models if "unigram_accuracy" in model.heldout), None)
+    mark = ("most frequent token", unigram) if unigram is not None else None
+    chart = plots.bars(evaluated, xlabel="share of masked tokens predicted, held-out text", mark=mark)
+    note = (
+        "Masked-token accuracy on documents that no training saw, the same masks for all. Every arm of a student took the same number of "
+        "optimizer steps: the distilled one its transfer stages and its pretraining, a baseline as many of pretraining alone."
+    )
+    return Section("models", "Language models", [Part(svg=chart), Part(table=tables.models(run))], note)
+
+
+def _scores(run: Run) -> Section:
+    note = (
+        "Mean over the seeds; the spread is the sample standard deviation. Majority: always the most frequent answer of the training file."
+    )
+    return Section("scores", "Task scores", [Part(table=tables.scores(run))], note)
+
+
+def _corpus(run: Run) -> Section:
+    parts = [
+        Part("From raw to kept", table=tables.funnel(run)),
+        Part("Why documents were dropped", table=tables.reasons(run)),
+        Part("Lines removed from kept documents", table=tables.lines(run)),
+        Part("Files that could not be read", table=tables.unreadable(run)),
+        Part("One dropped document for each reason", table=tables.rejects(run)),
+        Part("Records", table=tables.records(run)),
+    ]
+    shown = [part for part in parts if part.rows]
+    return Section("corpus", "Corpus", shown, "Documents in = documents out + documents dropped, for each source.")
+
+
+def _curves(run: Run) -> Section:
+    groups = {
+        "Teacher": {place: rows for place, rows in run.curves.items() if place.startswith("teacher_sources/")},
+        "Knowledge transfer": {place: rows for place, rows in run.curves.items() if "/transfer/" in place},
+        "Pretraining": {place: rows for place, rows in run.curves.items() if place.endswith("/pretrained")},
+        "Finetuning": {place: rows for place, rows in run.curves.items() if place.startswith("finetuned/")},
+    }
+    parts = []
+    for title, series in groups.items():
+        named = {
+            place.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows for place, rows in series.items()
+        }
+        parts.append(Part(title, svg=plots.curves(named, "loss", ylabel="loss", log=title == "Knowledge transfer")))
+    return Section("curves", "Curves", [part for part in parts if part.svg])
+
+
+def _exports(run: Run) -> Section:
+    parts = [Part(table=tables.exports(run)), Part("Published", table=tables.receipts(run))]
+    return Section(
+        "exports", "Exports", [part for part in parts if part.rows], "Each export was run and compared with the model it came from."
+    )
+
+
+def _lineage(run: Run) -> Section:
+    note = "The digest of a manifest stands for the whole artefact; inputs are named by theirs, down to the raw text."
+    return Section("lineage", "Lineage", [Part(table=tables.lineage(run))], note)
+
+
+def _settings(settings: dict[str, Any]) -> Section:
+    return Section("settings", "Settings", [Part(text=yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))])

@@ -1,0 +1,192 @@
+"""The tables of the report: numbers as text, units in the heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mobilebert.reporting.collect import Run
+
+EXCERPT = 120  # characters of a rejected document that are shown
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's head, and whether it holds numbers (set to the right)."""
+
+    name: str
+    number: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text."""
+
+    columns: list[Column] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+
+def table(columns: list[str], rows: list[list[Any]]) -> Table:
+    """A table; a column whose name starts with "#" holds numbers."""
+    heads = [Column(name.removeprefix("#"), name.startswith("#")) for name in columns]
+    return Table(heads, [["" if cell is None else str(cell) for cell in row] for row in rows])
+
+
+def models(run: Run) -> Table:
+    """Parameters, size and held-out figures of every model."""
+    columns = ["model", "#parameters", "#weights (MB)", "#masked-token accuracy", "#masked-token loss", "#tokens predicted"]
+    return table(columns, [_model_row(model) for model in run.models])
+
+
+def _model_row(model: Any) -> list[Any]:
+    heldout = model.heldout
+    parameters = f"{model.parameters:,}" if model.parameters else None
+    return [
+        model.name,
+        parameters,
+        megabytes(model.weights),
+        share(heldout.get("masked_accuracy")),
+        decimal(heldout.get("masked_loss")),
+        count(heldout.get("predictions")),
+    ]
+
+
+def scores(run: Run) -> Table:
+    """Task scores beside the majority answer."""
+    columns = ["model", "task", "metric", "#mean", "#spread", "#seeds", "#majority", "#examples"]
+    rows = [
+        [
+            row["model"],
+            row["task"],
+            row["metric"],
+            share(row["mean"]),
+            share(row["std"]),
+            row["seeds"],
+            share(row["majority"]),
+            row["examples"],
+        ]
+        for row in run.scores
+    ]
+    return table(columns, rows)
+
+
+def funnel(run: Run) -> Table:
+    """Documents and bytes in and out, for each source."""
+    sources = run.funnel.get("sources", {})
+    named = [*sources.items(), ("all", run.funnel["total"])] if len(sources) > 1 else list(sources.items())
+    rows = [
+        [
+            name,
+            count(part["in"]["documents"]),
+            count(part["out"]["documents"]),
+            megabytes(part["in"]["bytes"]),
+            megabytes(part["out"]["bytes"]),
+        ]
+        for name, part in named
+    ]
+    return table(["source", "#documents in", "#documents out", "#text in (MB)", "#text out (MB)"], rows)
+
+
+def reasons(run: Run) -> Table:
+    """Dropped documents by reason, most first."""
+    dropped = run.funnel.get("total", {}).get("reasons", {})
+    total = run.funnel.get("total", {}).get("in", {}).get("documents", 0)
+    rows = [
+        [reason, count(part["documents"]), share(part["documents"] / total if total else None), megabytes(part["bytes"])]
+        for reason, part in sorted(dropped.items(), key=lambda item: -item[1]["documents"])
+    ]
+    return table(["reason", "#documents", "#share of documents", "#text (MB)"], rows)
+
+
+def lines(run: Run) -> Table:
+    """Lines removed from documents that were kept, by reason."""
+    removed = run.funnel.get("total", {}).get("lines", {})
+    rows = [[reason, count(part["lines"]), megabytes(part["bytes"])] for reason, part in sorted(removed.items())]
+    return table(["reason", "#lines", "#text (MB)"], rows)
+
+
+def unreadable(run: Run) -> Table:
+    """Files that could not be read, by source."""
+    parts = run.funnel.get("sources", {}).items()
+    return table(["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, part in parts for entry in part["unreadable"]])
+
+
+def rejects(run: Run) -> Table:
+    """The beginning of one dropped document for each reason."""
+    return table(["reason", "source", "beginning"], [[row["reason"], row["source"], _excerpt(row["text"])] for row in run.rejects])
+
+
+def records(run: Run) -> Table:
+    """Sequences written for training and held out."""
+    found = run.records
+    if not found:
+        return Table()
+    columns = ["#training sequences", "#held-out sequences", "#tokens a sequence", "#vocabulary"]
+    row = [count(sum(found["train"])), count(sum(found["heldout"])), count(found["sequence_length"]), count(found["vocabulary_size"])]
+    return table(columns, [row])
+
+
+def exports(run: Run) -> Table:
+    """Size, difference from the model and latency of every export."""
+    columns = ["model", "format", "#size (MB)", "#largest relative difference", "#allowed", "#latency (ms, median)"]
+    return table(columns, [_export_row(row) for row in run.exports])
+
+
+def _export_row(row: dict[str, Any]) -> list[Any]:
+    check, latency = row["check"], row["latency"]
+    median = latency.get("median_milliseconds")
+    return [
+        row["model"],
+        row["format"],
+        megabytes(row["bytes"]),
+        _scientific(check.get("max_relative_difference")),
+        _scientific(check.get("tolerance")),
+        f"{median:.2f}" if median is not None else None,
+    ]
+
+
+def receipts(run: Run) -> Table:
+    """What was published where."""
+    rows = [[row["name"], row["version"], row["destination"], count(len(row["files"]))] for row in run.receipts]
+    return table(["model", "version", "destination", "#files"], rows)
+
+
+def lineage(run: Run) -> Table:
+    """Every artefact with its digest and those of its inputs."""
+    places = {artefact.digest: artefact.place for artefact in run.artefacts}
+    rows = []
+    for artefact in run.artefacts:
+        inputs = ", ".join(
+            f"{role} {places.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
+        )
+        rows.append([artefact.place, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
+    return table(["artefact", "kind", "digest", "#size (MB)", "made from"], rows)
+
+
+def count(number: float | None) -> str | None:
+    """1234567 -> 1,234,567."""
+    return None if number is None else f"{int(number):,}"
+
+
+def megabytes(size: float) -> str:
+    """Bytes as MB (10^6) with two decimals."""
+    return f"{size / 1e6:,.2f}"
+
+
+def share(value: float | str | None) -> str | None:
+    """A share in 0..1 with three decimals; text from a table is read as a number."""
+    return None if value in (None, "") else f"{float(value):.3f}"  # type: ignore[arg-type]
+
+
+def decimal(value: float | None) -> str | None:
+    """A number with three decimals."""
+    return None if value is None else f"{value:.3f}"
+
+
+def _scientific(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1e}"
+
+
+def _excerpt(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= EXCERPT else f"{flat[:EXCERPT]}…"

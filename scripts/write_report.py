@@ -1,0 +1,36 @@
+"""Write the report: one HTML file on everything that the run made."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from mobilebert.artifacts import write_atomically
+from mobilebert.reporting import page
+from mobilebert.reporting.collect import collect
+from scripts.command import parser, run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    made = parser(__doc__)
+    made.add_argument("--results", type=Path, required=True, help="the run's results folder")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Collect the artefacts and write the page."""
+    settings = json.loads(options.settings)
+    students = settings["students"]
+    models = {
+        *students,
+        *(f"{student}-{arm}" for student in students for arm in settings["baselines"]),
+        f"teacher-{settings['teacher']['name']}",
+    }
+    html = page.render(settings["run"], collect(options.results, models), settings)
+    write_atomically(options.out, html.encode())
+
+
+if __name__ == "__main__":
+    run(main, arguments())

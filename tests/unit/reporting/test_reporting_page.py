@@ -1,0 +1,120 @@
+"""The report says what the artefacts say, and nothing of what is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+import pytest
+
+from mobilebert import artifacts
+from mobilebert.artifacts import ArtifactError
+from mobilebert.reporting import page, plots, tables
+from mobilebert.reporting.collect import collect, model_name
+
+SETTINGS = {"run": "测试", "transfer": {"mean_factor": 5000.0}}
+
+
+def part(documents: int, size: int) -> dict[str, int]:
+    return {"documents": documents, "bytes": size}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A finished run in miniature."""
+    source: dict[str, Any] = {"in": part(10, 4_000_000), "out": part(7, 3_000_000), "lines": {"navigation": {"lines": 5, "bytes": 50_000}}}
+    source |= {
+        "reasons": {"mojibake": part(1, 10_000), "too_short": part(2, 1_000)},
+        "unreadable": [{"file": "坏.txt", "why": "no encoding fits"}],
+    }
+    with artifacts.writing(tmp_path / "corpus", "corpus") as corpus:
+        corpus.path("funnel.json").write_text(json.dumps({"sources": {"news": source}, "total": source}))
+        rejected = {"id": ["1"], "source": ["news"], "reason": ["mojibake"], "text": ["锘挎枃<b>瀛楃"]}
+        parquet.write_table(pa.table(rejected), corpus.path("rejects", "part-00000.parquet"))
+    with artifacts.writing(tmp_path / "teachers" / "small", "model", inputs={"corpus": tmp_path / "corpus"}) as teacher:
+        write_model(teacher, 0.431, 1_260_000)
+    with artifacts.writing(tmp_path / "students" / "mini" / "transfer" / "layer01", "model") as stage:
+        stage.path("metrics.jsonl").write_text('{"step": 1, "loss": 9.5}\n{"step": 2, "loss": 3.25}\n')
+    with artifacts.writing(tmp_path / "students" / "mini" / "pretrained", "model") as student:
+        write_model(student, 0.418, 670_000)
+    with artifacts.writing(tmp_path / "students" / "old" / "pretrained", "model") as student:
+        write_model(student, 0.111, 670_000)
+    (tmp_path / "scores.tsv").write_text(
+        "model\ttask\tmetric\tseeds\tmean\tstd\tmajority\texamples\nmini\tcmrc2018\tf1\t1\t0.4567\t\t0.012\t628\n", encoding="utf-8"
+    )
+    return tmp_path
+
+
+def write_model(writer: artifacts.Writer, accuracy: float, parameters: int) -> None:
+    heldout = {"masked_accuracy": accuracy, "masked_loss": 3.21, "predictions": 9216, "unigram_accuracy": 0.055}
+    writer.path("evaluation.json").write_text(json.dumps({"heldout": heldout, "parameters": parameters}))
+    writer.path("model.safetensors").write_bytes(b"\0" * 2_500_000)
+
+
+def test_every_figure_of_the_artefacts_stands_on_the_page(results: Path) -> None:
+    html = page.render("测试", collect(results), SETTINGS)
+    for shown in ("0.431", "0.418", "670,000", "2.50", "9,216", "0.457", "0.012", "mojibake", "坏.txt", "no encoding fits", "mean_factor"):
+        assert shown in html
+    assert artifacts.digest(results / "corpus")[:12] in html
+
+
+def test_text_of_the_corpus_cannot_become_markup(results: Path) -> None:
+    assert "<b>" not in page.render("测试", collect(results), SETTINGS)
+
+
+def test_the_page_needs_no_other_file(results: Path) -> None:
+    html = page.render("测试", collect(results), SETTINGS)
+    assert "<svg" in html
+    assert not re.search(r'(src|href)="(?!#)', re.sub(r"<svg.*?</svg>", "", html, flags=re.S))
+
+
+def test_models_of_other_settings_are_not_shown(results: Path) -> None:
+    html = page.render("测试", collect(results, {"mini", "teacher-small"}), SETTINGS)
+    assert "0.418" in html
+    assert "0.431" in html
+    assert "0.111" not in html
+
+
+def test_sections_without_content_are_left_out(tmp_path: Path) -> None:
+    html = page.render("empty", collect(tmp_path), SETTINGS)
+    assert re.findall(r'<h2 id="(\w+)"', html) == ["settings"]
+
+
+def test_equal_runs_give_equal_pages(results: Path) -> None:
+    assert page.render("a", collect(results), SETTINGS) == page.render("a", collect(results), SETTINGS)
+
+
+def test_a_damaged_artefact_is_named(results: Path) -> None:
+    (results / "students" / "mini" / "pretrained" / "model.safetensors").write_bytes(b"short")
+    with pytest.raises(ArtifactError, match=r"model\.safetensors: 5 bytes, expected 2500000"):
+        collect(results)
+
+
+def test_reasons_are_ordered_by_documents_with_their_share(results: Path) -> None:
+    assert tables.reasons(collect(results)).rows == [["too_short", "2", "0.200", "0.00"], ["mojibake", "1", "0.100", "0.01"]]
+
+
+def test_lineage_names_the_input(results: Path) -> None:
+    rows = {row[0]: row[4] for row in tables.lineage(collect(results)).rows}
+    assert rows["teachers/small"].startswith("corpus corpus ")
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("teachers/small", "teacher-small"),
+        ("students/mini/transfer/layer01", "mini-layer01"),
+        ("students/mini-tables/pretrained", "mini-tables"),
+    ],
+)
+def test_models_are_named_as_the_workflow_names_them(place: str, name: str) -> None:
+    assert model_name(place) == name
+
+
+def test_a_quantity_that_no_curve_has_gives_no_plot() -> None:
+    assert plots.curves({"a": [{"step": 1, "loss": 2.0}]}, "accuracy", ylabel="") == ""
+    assert "<svg" in plots.curves({"a": [{"step": 1, "loss": 2.0}]}, "loss", ylabel="")

@@ -1,0 +1,45 @@
+"""The dry run of every preset with every profile, and the user's own command. Never skipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import planned, snakemake
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted(path.name for path in (ROOT / "presets").glob("*.yaml"))
+PROFILES = sorted(path.name for path in (ROOT / "profiles").iterdir())
+# A dry run needs neither the cloud's executor nor its bucket.
+WITHOUT_CLOUD = ["--executor", "dryrun", "--default-storage-provider", "none"]
+
+
+def test_all_presets_and_profiles_are_there() -> None:
+    assert PRESETS == ["base-f2.yaml", "base-f4.yaml", "large-f2.yaml", "large-f4.yaml"]
+    assert PROFILES == ["batch", "local", "slurm", "tpu"]
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_preset_with_profile(copied: Path, preset: str, profile: str) -> None:
+    cloud = WITHOUT_CLOUD if profile == "batch" else []
+    jobs = planned(copied, "all", *cloud, "--configfile", f"presets/{preset}", profile=f"profiles/{profile}")
+    layers = 24 if preset.startswith("large") else 12
+    assert jobs["transfer_layer"] == layers
+    assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["pretrain_student"] == 1
+    assert "pretrain_teacher" not in jobs
+    assert "learn_vocabulary" not in jobs
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_shipped_settings_with_profile(copied: Path, profile: str) -> None:
+    cloud = WITHOUT_CLOUD if profile == "batch" else []
+    jobs = planned(copied, "all", *cloud, profile=f"profiles/{profile}")
+    assert jobs["transfer_layer"] == 4
+    assert jobs["verify_published"] == jobs["write_report"] == jobs["pretrain_teacher"] == 1
+
+
+def test_the_users_own_command(copied: Path) -> None:
+    done = snakemake(copied, "--profile", "tpu", "all", "-n")
+    assert "write_report" in done.stdout + done.stderr

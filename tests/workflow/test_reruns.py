@@ -1,0 +1,128 @@
+"""What a change reruns, on the real graph: its own stage and what follows, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import change, planned
+
+CORPUS = {"clean_corpus", "learn_vocabulary", "write_records"}
+TEACHER = {"pretrain_teacher", "export_teacher"}
+TRANSFER = {"transfer_layer"}
+STUDENT = {"pretrain_student"}
+FINETUNE = {"finetune_task", "score_task", "collect_scores"}
+EXPORT = {"export_model", "check_export", "measure_latency"}
+PUBLISH = {"publish_model", "verify_published"}
+REPORT = {"write_report", "all"}
+AFTER_STUDENT = FINETUNE | EXPORT | PUBLISH | REPORT
+
+CHANGES = [
+    (["corpus", "min_characters"], 61, CORPUS | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["vocabulary", "size"], 3000, CORPUS - {"clean_corpus"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["records", "shards"], 5, {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["teacher", "training", "steps"], 7, TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["teacher", "min_lift"], 0.01, {"export_teacher"} | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["transfer", "mean_factor"], 1.0, TRANSFER | STUDENT | AFTER_STUDENT),
+    (["pretraining", "training", "learning_rate"], 0.1, STUDENT | AFTER_STUDENT),
+    (["task", "chnsenticorp", "training", "epochs"], 1, FINETUNE | PUBLISH | REPORT),
+    (["finetuning", "seeds"], 2, FINETUNE | PUBLISH | REPORT),
+    (["export", "tolerance"], 0.5, EXPORT | PUBLISH | REPORT),
+    (["publish", "licence"], "mit", PUBLISH | REPORT),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "expected"), CHANGES, ids=[".".join(path) for path, _, _ in CHANGES])
+def test_a_changed_setting_reruns_its_stage_and_what_follows(
+    finished: Path, tmp_path: Path, path: list[str], value: object, expected: set[str]
+) -> None:
+    change(tmp_path / "changed.yaml", path, value)
+    assert set(planned(finished, "all", "--configfile", str(tmp_path / "changed.yaml"))) == expected
+
+
+def test_one_task_changed_leaves_the_other(finished: Path, tmp_path: Path) -> None:
+    change(tmp_path / "changed.yaml", ["task", "cmrc2018", "training", "epochs"], 1)
+    jobs = planned(finished, "all", "--configfile", str(tmp_path / "changed.yaml"))
+    assert jobs["finetune_task"] == 2  # the teacher and the student, on the one task
+
+
+def test_a_finished_run_has_nothing_to_do(finished: Path) -> None:
+    assert planned(finished, "all") == {}
+
+
+def test_comments_and_another_order_of_keys_rerun_nothing(finished: Path, tmp_path: Path) -> None:
+    settings = yaml.safe_load((finished / "config.yaml").read_text("utf-8"))
+    text = "# a comment\n" + yaml.safe_dump(_reversed(settings), sort_keys=False, allow_unicode=True)
+    (tmp_path / "reordered.yaml").write_text(text, encoding="utf-8")
+    assert planned(finished, "all", "--configfile", str(tmp_path / "reordered.yaml")) == {}
+
+
+def test_a_comment_in_the_code_reruns_nothing(finished: Path) -> None:
+    for name in ("mobilebert/distillation/losses.py", "scripts/transfer_layer.py", "workflow/chain.py", "rules/distill.smk"):
+        with (finished / name).open("a", encoding="utf-8") as file:
+            file.write("\n# a comment\n")
+    assert planned(finished, "all") == {}
+
+
+def test_the_time_between_checkpoints_reruns_nothing(finished: Path) -> None:
+    assert planned(finished, "all", "--config", "checkpoint_seconds=1") == {}
+
+
+def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished: Path, tmp_path: Path) -> None:
+    change(tmp_path / "fewer.yaml", ["tasks"], ["chnsenticorp"])
+    jobs = planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"), "--config", "run=other")
+    assert jobs["finetune_task"] == 2
+    assert set(planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"))) <= FINETUNE | PUBLISH | REPORT
+
+
+def test_another_student_reruns_nothing_of_the_first(finished: Path, tmp_path: Path) -> None:
+    change(tmp_path / "more.yaml", ["baselines"], ["scratch", "tables"])
+    jobs = planned(finished, "all", "--configfile", str(tmp_path / "more.yaml"))
+    assert jobs["pretrain_student"] == 2
+    assert "transfer_layer" not in jobs
+    assert "export_teacher" not in jobs
+
+
+def test_forcerun_trains_all_stages_and_what_follows_anew(finished: Path) -> None:
+    jobs = planned(finished, "all", "--forcerun", "transfer_layer")
+    assert jobs["transfer_layer"] == 4
+    assert set(jobs) == TRANSFER | STUDENT | AFTER_STUDENT
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("corpus", "clean_corpus"),
+        ("vocabulary", "learn_vocabulary"),
+        ("records", "write_records"),
+        ("teacher", "export_teacher"),
+        ("student", "pretrain_student"),
+        ("scores", "collect_scores"),
+        ("exports", "check_export"),
+        ("publish", "verify_published"),
+        ("report", "write_report"),
+    ],
+)
+def test_named_targets_end_where_their_name_says(copied: Path, target: str, last: str) -> None:
+    jobs = planned(copied, target)
+    assert last in jobs
+    assert "all" not in jobs
+    if target != "report":
+        assert "write_report" not in jobs
+
+
+def test_given_artefacts_take_the_stages_before_them_out_of_the_graph(copied: Path, finished: Path, tmp_path: Path) -> None:
+    folder = finished / "results" / "demo"
+    (tmp_path / "given.yaml").write_text(
+        yaml.safe_dump({"vocabulary": {"from": str(folder / "tokenizer")}, "records": {"from": str(folder / "records")}}), encoding="utf-8"
+    )
+    jobs = planned(copied, "student", "--configfile", str(tmp_path / "given.yaml"))
+    assert set(jobs) == TEACHER | TRANSFER | STUDENT | {"student"}
+
+
+def _reversed(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _reversed(value[key]) for key in reversed(value)}
+    return value
