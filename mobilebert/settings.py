@@ -103,6 +103,7 @@ class Vocabulary(Section):
     kind: Literal["learned", "file", "teacher"] = says("sentencepiece on the corpus, a given vocab.txt, or the given teacher's", "learned")
     path: str | None = says("vocab.txt for `kind: file`", None)
     model: Literal["unigram", "bpe"] = says("sentencepiece model for `kind: learned`", "bpe")
+    lowercase: bool = says("Learn and read small letters only (`kind: learned`; another's vocabulary says itself)", True)
     size: Count = says("Entries for `kind: learned`", 4000, unit="tokens", ge=300, le=65536)
     sample_megabytes: Number = says("Text that sentencepiece sees", 20.0, unit="MB", gt=0)
 

@@ -1,0 +1,98 @@
+"""The tokenizer's files in an artefact or a model directory: written, loaded, copied."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts
+from mobilebert.errors import UserError
+from mobilebert.tokenization import huggingface
+from mobilebert.tokenization.learned import SentencePieceTokenizer
+from mobilebert.tokenization.tokenizer import SPECIAL, Tokenizer
+from mobilebert.tokenization.wordpiece import WordPieceTokenizer
+
+DESCRIPTION = "vocabulary.json"
+VOCABULARY = "vocab.txt"
+MODEL = "spm.model"
+# Every file that a tokenizer may consist of.
+FILES = (DESCRIPTION, VOCABULARY, MODEL, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+def load(folder: Path | str) -> Tokenizer:
+    """The tokenizer of a tokenizer artefact or of a model directory of ours.
+
+    Raises:
+        UserError: a file is missing or is not what it should be.
+    """
+    folder = Path(folder)
+    description = _description(folder / DESCRIPTION)
+    if description["kind"] == "wordpiece":
+        made: Tokenizer = WordPieceTokenizer(read_vocabulary(folder / VOCABULARY), description["lowercase"], str(folder / VOCABULARY))
+    else:
+        made = SentencePieceTokenizer(_existing(folder / MODEL), description["lowercase"])
+    if made.size != description["size"]:
+        raise UserError(f"{folder}: {made.size} tokens, but {DESCRIPTION} says {description['size']}; the files do not belong together")
+    return made
+
+
+def write(writer: artifacts.Writer, kind: str, content: bytes, lowercase: bool) -> Tokenizer:
+    """Write a tokenizer's files: `content` is vocab.txt or spm.model, byte for byte.
+
+    Returns:
+        the tokenizer.
+    """
+    path = writer.path(VOCABULARY if kind == "wordpiece" else MODEL)
+    path.write_bytes(content)
+    made = (
+        WordPieceTokenizer(read_vocabulary(path), lowercase, str(path)) if kind == "wordpiece" else SentencePieceTokenizer(path, lowercase)
+    )
+    ids = dict(zip(("pad", "unk", "cls", "sep", "mask"), made.special_ids, strict=True))
+    body = {"kind": kind, "size": made.size, "lowercase": lowercase} | ids
+    writer.path(DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    huggingface.write(writer.folder, made)
+    writer.counts = {"tokens": made.size}
+    return made
+
+
+def copy_files(folder: Path | str, writer: artifacts.Writer) -> None:
+    """Copy a tokenizer's files, not the manifest, into another artefact, a model directory say."""
+    load(folder)
+    for name in FILES:
+        if (Path(folder) / name).is_file():
+            shutil.copyfile(Path(folder) / name, writer.path(name))
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The entries of a vocab.txt by id. Lines end at "\\n" alone: two entries of Google's Chinese vocabulary hold U+2028.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, or has no special tokens.
+    """
+    try:
+        text = _existing(path).read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 at byte {error.start}; a vocab.txt holds one token a line in UTF-8") from None
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]
+    missing = [token for token in SPECIAL if token not in lines]
+    if missing:
+        raise UserError(f"{path}: no {', '.join(missing)} among its {len(lines)} lines; BERT's vocab.txt has {', '.join(SPECIAL)}")
+    return lines
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; a tokenizer has {DESCRIPTION} and {VOCABULARY} or {MODEL}")
+    return path
+
+
+def _description(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(_existing(path).read_text(encoding="utf-8"))
+        if body["kind"] not in ("wordpiece", "sentencepiece"):
+            raise ValueError(f"kind '{body['kind']}' is unknown")
+        return {"kind": body["kind"], "size": int(body["size"]), "lowercase": bool(body["lowercase"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a tokenizer's description ({error})") from None

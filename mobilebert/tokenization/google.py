@@ -1,0 +1,120 @@
+"""Google's BERT tokenization on one stretch of text, with character offsets.
+
+Follows `BasicTokenizer` and `WordpieceTokenizer` of https://github.com/google-research/bert/blob/master/tokenization.py step by
+step; every character is carried with the offset that it came from. This is the slow, exact road: `wordpiece.py` sends only what
+is neither Han nor punctuation down it.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+
+# Google gives up on longer words.
+MAX_WORD_CHARACTERS = 200
+# CJK ranges of BasicTokenizer._is_chinese_char.
+HAN_RANGES = (
+    (0x4E00, 0x9FFF),
+    (0x3400, 0x4DBF),
+    (0x20000, 0x2A6DF),
+    (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F),
+    (0x2B820, 0x2CEAF),
+    (0xF900, 0xFAFF),
+    (0x2F800, 0x2FA1F),
+)
+
+Characters = list[tuple[str, int]]  # (character, offset in the text that it came from)
+
+
+def is_dropped(character: str) -> bool:
+    """Whether Google's clean-up removes it: NUL, U+FFFD and control or format characters that are not white space."""
+    if character in "\t\n\r":
+        return False
+    return character in "\0\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
+
+
+def is_punctuation(character: str) -> bool:
+    """Whether it is a token of its own: all ASCII that is neither letter, digit, space nor control, and Unicode's P classes."""
+    point = ord(character)
+    if 33 <= point <= 47 or 58 <= point <= 64 or 91 <= point <= 96 or 123 <= point <= 126:
+        return True
+    return unicodedata.category(character).startswith("P")
+
+
+def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool) -> tuple[list[int], list[int], list[int]]:
+    """Ids, start offsets and end offsets of a stretch of text.
+
+    Args:
+        text: without white space, and without Han characters unless it is a single one.
+        vocabulary: token -> id; word-internal tokens begin with "##".
+        unk: id of a word that the vocabulary cannot spell.
+        lowercase: lower-case and strip accents.
+    """
+    characters: Characters = [(c, offset) for offset, c in enumerate(text) if not is_dropped(c)]
+    if lowercase:
+        characters = [(c.lower(), offset) for c, offset in characters] if text.isascii() else _without_accents(_lowered(characters))
+    ids: list[int] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    for word in _split_on_punctuation(characters):
+        for id, first, last in _pieces(word, vocabulary, unk):
+            ids.append(id)
+            starts.append(word[first][1])
+            ends.append(word[last][1] + 1)
+    return ids, starts, ends
+
+
+def _lowered(characters: Characters) -> Characters:
+    # As a whole, since the lower case of a capital sigma depends on its neighbours; only U+0130 becomes longer.
+    lowered = "".join(c for c, _ in characters).lower()
+    offsets = [offset for c, offset in characters for _ in c.lower()]
+    return list(zip(lowered, offsets, strict=True))
+
+
+def _without_accents(characters: Characters) -> Characters:
+    """NFD, then without non-spacing marks."""
+    apart = [(part, offset) for c, offset in characters for part in unicodedata.normalize("NFD", c)]
+    first = 0
+    for index in range(len(apart) + 1):  # canonical ordering: marks that follow each other are sorted by their combining class
+        if index == len(apart) or unicodedata.combining(apart[index][0]) == 0:
+            if index - first > 1:
+                apart[first:index] = sorted(apart[first:index], key=lambda item: unicodedata.combining(item[0]))
+            first = index + 1
+    return [(c, offset) for c, offset in apart if unicodedata.category(c) != "Mn"]
+
+
+def _split_on_punctuation(characters: Characters) -> list[Characters]:
+    words: list[Characters] = []
+    inside = False
+    for item in characters:
+        if is_punctuation(item[0]):
+            words.append([item])
+            inside = False
+        elif inside:
+            words[-1].append(item)
+        else:
+            words.append([item])
+            inside = True
+    return words
+
+
+def _pieces(word: Characters, vocabulary: Mapping[str, int], unk: int) -> list[tuple[int, int, int]]:
+    """Greedy longest match first: (id, first character, last character) of each piece, or one unknown for the whole word."""
+    text = "".join(c for c, _ in word)
+    unknown = [(unk, 0, len(text) - 1)]
+    if len(text) > MAX_WORD_CHARACTERS:
+        return unknown
+    found = []
+    start = 0
+    while start < len(text):
+        prefix = "##" if start else ""
+        for end in range(len(text), start, -1):
+            id = vocabulary.get(prefix + text[start:end])
+            if id is not None:
+                break
+        else:
+            return unknown
+        found.append((id, start, end - 1))
+        start = end
+    return found

@@ -1,0 +1,163 @@
+"""The `wordpiece` tokenizer: Google's BERT tokenization, id for id, most of it by table look-up.
+
+One Han character is one token, and so is nearly every punctuation mark, whatever stands around it. Those go through a code-point
+table on a UTF-32 view of the text; only the runs between them (Latin words, digits, kana, ...) take the exact road of
+`google.py`, and each distinct run takes it once.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from mobilebert.tokenization import google
+from mobilebert.tokenization.tokenizer import Encoding, Tokenizer
+
+CODE_POINTS = 0x110000
+WORD, DROPPED, SPACE, PUNCTUATION, HAN = range(5)
+CAPITAL_SIGMA = "Σ"  # the one character whose lower case depends on its neighbours, punctuation included
+CACHED_TOKENS = 1 << 20  # about 30 MB of memory
+
+
+class _Runs(dict[str, int]):
+    """Run of text -> its number, tokenized when first asked for.
+
+    Run n is made of the tokens `first[n] : first[n] + count[n]` of `ids`, `starts`, `ends` (offsets inside the run).
+    """
+
+    def __init__(self, tokenize: Callable[[str], tuple[list[int], list[int], list[int]]]) -> None:
+        super().__init__()
+        self._tokenize = tokenize
+        self.first, self.count, self.ids, self.starts, self.ends = (array("i") for _ in range(5))
+
+    def __missing__(self, text: str) -> int:
+        ids, starts, ends = self._tokenize(text)
+        self.first.append(len(self.ids))
+        self.count.append(len(ids))
+        self.ids.extend(ids)
+        self.starts.extend(starts)
+        self.ends.extend(ends)
+        self[text] = number = len(self.first) - 1
+        return number
+
+    def tokens(self, texts: Iterable[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, starts and ends of all the runs' tokens; `offsets` (R,) says where each run begins."""
+        numbers = np.array([self[text] for text in texts], np.int64)
+        if not numbers.size:
+            return (np.zeros(0, np.int32),) * 3
+        first, count, ids, starts, ends = (
+            np.frombuffer(part, np.int32) for part in (self.first, self.count, self.ids, self.starts, self.ends)
+        )
+        counts = count[numbers]
+        before = np.cumsum(counts) - counts
+        where = np.arange(counts.sum()) + np.repeat(first[numbers] - before, counts)
+        shift = np.repeat(offsets, counts)
+        return ids[where], starts[where] + shift, ends[where] + shift
+
+
+class WordPieceTokenizer(Tokenizer):
+    """Google's BERT tokenization over a `vocab.txt`."""
+
+    kind = "wordpiece"
+
+    def __init__(self, tokens: Sequence[str], lowercase: bool, where: str = "vocab.txt") -> None:
+        """Args: the lines of vocab.txt; lower-case and strip accents or not; the file's name for messages."""
+        super().__init__(tokens, lowercase, where)
+        # Google strips each line, and the last of equal entries wins.
+        self._vocabulary = {token.strip(): id for id, token in enumerate(self.tokens)}
+        self._kinds, self._ids = self._tables()
+        self._runs = _Runs(self._tokenize)
+
+    def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
+        """Tokens of each text; a line end between texts keeps them apart, since no token reaches over white space."""
+        whole = self._encode("\n".join(texts))
+        firsts = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(text) + 1 for text in texts], out=firsts[1:])
+        cuts = np.searchsorted(whole.starts, firsts)
+        return [
+            Encoding(whole.ids[a:b], (whole.starts[a:b] - first).astype(np.int32), (whole.ends[a:b] - first).astype(np.int32))
+            for a, b, first in zip(cuts[:-1], cuts[1:], firsts, strict=False)
+        ]
+
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
+        """Tokens joined: "##" glued to what stands before, a space only between two words in letters or digits."""
+        text = ""
+        for token in (self.tokens[int(id)] for id in ids):
+            if token.startswith("##") and len(token) > 2:
+                text += token[2:]
+            else:
+                text += " " + token if text and _spelt(text[-1]) and _spelt(token[0]) else token
+        return text
+
+    def _encode(self, text: str) -> Encoding:
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        kinds = self._kinds[points]
+        if CAPITAL_SIGMA in text:
+            kinds[kinds == PUNCTUATION] = WORD
+        single = np.flatnonzero(kinds >= PUNCTUATION)
+        inside = np.zeros(len(points) + 2, np.int8)
+        inside[1:-1] = kinds <= DROPPED
+        edges = np.flatnonzero(np.diff(inside))
+        firsts, lasts = edges[::2], edges[1::2]
+        if len(self._runs.ids) > CACHED_TOKENS:
+            self._runs = _Runs(self._tokenize)
+        run_ids, run_starts, run_ends = self._runs.tokens(map(text.__getitem__, map(slice, firsts.tolist(), lasts.tolist())), firsts)
+        ids = np.concatenate([self._ids[points[single]], run_ids])
+        starts = np.concatenate([single, run_starts])
+        ends = np.concatenate([single + 1, run_ends])
+        order = np.argsort(starts, kind="stable")
+        return Encoding(ids[order].astype(np.int32), starts[order].astype(np.int32), ends[order].astype(np.int32))
+
+    def _tokenize(self, text: str) -> tuple[list[int], list[int], list[int]]:
+        return google.tokenize(text, self._vocabulary, self.unk, self.lowercase)
+
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        """Kind (uint8) and, for HAN and PUNCTUATION, id (int32) of every code point, both (0x110000,)."""
+        kinds = _kinds().copy()
+        ids = np.full(CODE_POINTS, self.unk, np.int32)
+        for token, id in self._vocabulary.items():
+            if len(token) == 1:
+                ids[ord(token)] = id
+        for point in np.flatnonzero((kinds == PUNCTUATION) | _decomposing_han()).tolist():
+            found = google.tokenize(chr(point), self._vocabulary, self.unk, self.lowercase)[0]
+            if len(found) == 1:
+                ids[point] = found[0]
+            else:
+                kinds[point] = WORD
+        return kinds, ids
+
+
+def _spelt(character: str) -> bool:
+    return character.isalnum() and not any(first <= ord(character) <= last for first, last in google.HAN_RANGES)
+
+
+@functools.cache
+def _kinds() -> np.ndarray:
+    """Kind of every code point, before the vocabulary has a say; surrogates are words, as for Google."""
+    categories = np.array([unicodedata.category(chr(point)) for point in range(CODE_POINTS)])
+    kinds = np.full(CODE_POINTS, WORD, np.uint8)
+    for first, last in google.HAN_RANGES:
+        kinds[first : last + 1] = HAN
+    for category in ("Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po"):
+        kinds[categories == category] = PUNCTUATION
+    for point in range(128):
+        if google.is_punctuation(chr(point)):
+            kinds[point] = PUNCTUATION
+    kinds[np.isin(categories, ("Zs", "Zl", "Zp"))] = SPACE  # str.split splits at Zl and Zp too
+    kinds[np.isin(categories, ("Cc", "Cf"))] = DROPPED
+    kinds[[0, 0xFFFD]] = DROPPED
+    kinds[[ord(c) for c in "\t\n\r"]] = SPACE
+    return kinds
+
+
+@functools.cache
+def _decomposing_han() -> np.ndarray:
+    """(0x110000,) bool: compatibility ideographs, which NFD turns into other characters."""
+    found = np.zeros(CODE_POINTS, bool)
+    found[0xF900 : 0xFAFF + 1] = True
+    found[0x2F800 : 0x2FA1F + 1] = True
+    return found

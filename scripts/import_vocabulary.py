@@ -1,0 +1,32 @@
+"""Take the vocabulary of a vocab.txt, or of a transformers model directory."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from mobilebert import artifacts
+from scripts import command
+
+
+def main(options: argparse.Namespace) -> None:
+    """Find the vocabulary, write the tokenizer artefact."""
+    from mobilebert.tokenization import files, importing
+
+    kind, content, lowercase = importing.find(options.source)
+    inputs = {"source": options.source} if artifacts.exists(options.source) else {}
+    with artifacts.writing(options.out, "tokenizer", inputs=inputs, versions=("tokenizers",)) as writer:
+        tokenizer = files.write(writer, kind, content, lowercase)
+    logging.info("took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command.parser(__doc__)
+    made.add_argument("--source", type=Path, required=True, help="a vocab.txt, or the teacher's directory")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, parser())

@@ -1,0 +1,42 @@
+"""Learn a vocabulary from the cleaned corpus with sentencepiece."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from mobilebert import artifacts, settings
+from scripts import command
+
+
+def main(options: argparse.Namespace) -> None:
+    """Sample documents, train, write the tokenizer artefact."""
+    from mobilebert.tokenization import files, learning, sample
+
+    given = settings.from_json(options.settings)
+    vocabulary = given.get("vocabulary", settings.Vocabulary())
+    seed = settings.derive_seed(given.get("seed", 0), "learn_vocabulary")
+    artifacts.read(options.corpus, "corpus")
+    shaping = vocabulary.model_dump(mode="json", include={"model", "size", "sample_megabytes", "lowercase"})
+    with artifacts.writing(
+        options.out,
+        "tokenizer",
+        settings=shaping | {"seed": seed},
+        inputs={"corpus": options.corpus},
+        versions=("sentencepiece", "tokenizers", "rjieba"),
+    ) as writer:
+        model = learning.learn(sample.documents(options.corpus, vocabulary.sample_megabytes, seed), vocabulary)
+        tokenizer = files.write(writer, "sentencepiece", model, vocabulary.lowercase)
+    logging.info("learned %d tokens (%s)", tokenizer.size, vocabulary.model)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command.parser(__doc__)
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, parser())
