@@ -1,7 +1,5 @@
-"""MobileBERT-zh: raw Chinese text and a Chinese BERT teacher in, compact Chinese MobileBERT models out.
-
-The settings stand in config.yaml, the stages in rules/, how they hang together in workflow/, the work in mobilebert/.
-"""
+# MobileBERT-zh: raw Chinese text and a Chinese BERT teacher in, compact Chinese MobileBERT models out.
+# Settings: config.yaml. Stages: rules/. How they hang together: workflow/. The work: mobilebert/.
 
 from snakemake.utils import min_version
 
@@ -34,14 +32,12 @@ pathvars:
 
 
 wildcard_constraints:
-    source="[A-Za-z0-9_-]+",
+    source="[^/]+",
     teacher="[^/]+",
     student="[^/]+",
     stage="layer[0-9]+|joint",
     model="[^/]+",
-    task="[^/]+",
     repeat="[0-9]+",
-    format="[^/]+",
 
 
 include: "rules/targets.smk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -67,9 +67,11 @@ def _row(path: str, field: FieldInfo) -> str:
 def _type(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if get_origin(annotation) is list:
         return f"list of {_type(get_args(annotation)[0])}"
-    if parts := [part for part in get_args(annotation) if not callable(part) or isinstance(part, type)]:
+    if parts := get_args(annotation):
         return " or ".join(_type(part) for part in parts)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     return names.get(annotation, str(annotation))

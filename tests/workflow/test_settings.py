@@ -1,0 +1,122 @@
+"""Settings: readable refusals, YAML's traps, and documents that are never stale."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from mobilebert.settings import Settings, derive_seed, from_json, to_json
+from tests.workflow.conftest import snakemake
+from workflow.document import DOCUMENT, SCHEMA, document, schema
+from workflow.settings import all_settings, load, repeated_keys
+
+
+def refusal(config: dict[str, Any], *files: Path) -> list[str]:
+    with pytest.raises(WorkflowError) as refused:
+        load(config, files)
+    return [line.strip() for line in str(refused.value).splitlines()[1:]]
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"studnets": ["mini"]}, "studnets: no such setting; did you mean students?"),
+        ({"transfer": {"mean_facter": 1}}, "transfer.mean_facter: no such setting; did you mean transfer.mean_factor?"),
+        ({"warmup_steps": 1}, "warmup_steps: no such setting; did you mean pretraining.training.warmup_steps?"),
+        ({"run": False}, "run: found False: input should be a valid string (YAML reads yes, no, on and off as true/false: quote them)"),
+        ({"seed": True}, "seed: found True: a number is expected, found true/false (YAML reads yes, no, on and off so)"),
+        ({"seed": "many"}, "seed: found 'many': a whole number is expected"),
+        ({"corpus": {"on_error": "skp"}}, "corpus.on_error: found 'skp': expected 'skip' or 'stop'; did you mean skip?"),
+        ({"students": ["base-f3"]}, None),
+        ({"masking": {"share": 1.5}}, "masking.share: found 1.5: input should be less than 1"),
+        ({"sources": [{"name": "a"}]}, "sources[0].from: missing"),
+    ],
+)  # fmt: skip
+def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: str | None) -> None:
+    found = refusal(config)
+    assert len(found) == 1
+    assert line is None or found[0] == line
+    assert "pydantic" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"teacher": {"kind": "transformers"}}, ["teacher.path", "vocabulary.kind"]),
+        ({"vocabulary": {"kind": "teacher"}}, ["vocabulary.kind"]),
+        ({"vocabulary": {"kind": "file"}}, ["vocabulary.path"]),
+        ({"records": {"sequence_length": 16}}, ["masking.max_predictions"]),
+        ({"student": {"from": "somewhere"}}, ["student.from"]),
+        ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
+    ],
+)
+def test_wrong_combinations_say_what_to_change(config: dict[str, Any], named: list[str]) -> None:
+    assert [line.split(":")[0] for line in refusal(config)] == named
+
+
+def test_a_run_with_a_wrong_setting_ends_before_any_job(copied: Path) -> None:
+    done = snakemake(copied, "--profile", "tpu", "all", "--config", "studnets=mini", check=False)
+    assert done.returncode == 1
+    assert "studnets: no such setting; did you mean students?" in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (copied / "results").exists()
+
+
+def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
+    read = yaml.safe_load("transfer: {training: {learning_rate: 1e-4, steps: 1e3}}")
+    assert isinstance(read["transfer"]["training"]["learning_rate"], str)
+    training = load(read, []).transfer.training
+    assert training.learning_rate == 1e-4
+    assert training.steps == 1000
+
+
+def test_a_repeated_key_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("run: a\ntransfer:\n  losses: corrected\n  schedule: joint\n  losses: published\n", encoding="utf-8")
+    assert repeated_keys(file) == [f"{file}:5: 'losses' stands twice; the first one would be lost, so remove one"]
+    assert refusal({}, file) == repeated_keys(file)
+
+
+def test_the_generated_documents_are_fresh() -> None:
+    assert DOCUMENT.read_text("utf-8") == document(), "run `make settings`"
+    assert SCHEMA.read_text("utf-8") == schema(), "run `make settings`"
+
+
+def test_config_yaml_is_complete_and_in_the_order_of_the_pipeline(root: Path) -> None:
+    def paths(value: Any, prefix: str = "") -> list[str]:
+        if isinstance(value, dict):
+            return [path for key, inner in value.items() for path in paths(inner, f"{prefix}.{key}".strip("."))]
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return paths(value[0], prefix)
+        return [prefix]
+
+    assert paths(yaml.safe_load((root / "config.yaml").read_text("utf-8"))) == all_settings()
+
+
+def test_every_block_of_config_yaml_has_a_comment(root: Path) -> None:
+    lines = (root / "config.yaml").read_text("utf-8").splitlines()
+    blocks = [place for place, line in enumerate(lines) if re.match(r"[a-z_]+:$", line)]
+    grouped = {"task:", "student:", "finetuning:"}  # stand under the comment of the list above them
+    assert [lines[place] for place in blocks if lines[place] not in grouped and not lines[place - 1].startswith("#")] == []
+
+
+def test_sections_go_to_the_command_and_come_back_typed() -> None:
+    settings = Settings.model_validate({"corpus": {"from": "a/b"}, "task": {"cmrc2018": {"training": {"epochs": 7}}}})
+    text = to_json(settings, "task.cmrc2018.training", "corpus", "seed", "sources", "teacher.shape")
+    back = from_json(text)
+    assert back["corpus"] == settings.corpus
+    assert back["sources"] == settings.sources
+    assert back["task.cmrc2018.training"].epochs == 7
+    assert back["seed"] == settings.seed
+    assert back["teacher.shape"] == "mini-teacher"
+
+
+def test_stage_seeds_differ_by_name_and_are_stable() -> None:
+    assert derive_seed(20, "a") == derive_seed(20, "a")
+    assert len({derive_seed(seed, name, number) for seed in (1, 2) for name in "ab" for number in (0, 1)}) == 8
+    assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
