@@ -12,7 +12,7 @@ class Objective(Protocol):
     """A loss over some variables.
 
     Variables must be created inside `Accelerator.scope()`. `loss` is traced once into the training step, so it holds no Python
-    state, files or randomness of its own.
+    state, files or randomness of its own, and conditions on tensors are `tf.where` or `tf.cond` (no autograph).
     """
 
     @property
