@@ -1,0 +1,144 @@
+"""A generated Chinese world: documents, dirt with known answers, and task sets, all from one seed.
+
+Cities, rivers, people, dynasties, products and other things have facts that agree with each other (`entities`), the phrase
+files say how each fact is told and asked (`phrases/*.txt`, `grammar`, `facts`), `documents` writes them up in nine styles,
+`dirt` spoils a share, `reviews` and `reading` make the task sets. Everything is a function of (seed, number): documents are
+written one at a time, memory does not grow with the size, and the same seed gives the same bytes.
+
+Further task sets follow from the same parts:
+- DRCD: `reading.cmrc` after OpenCC's s2t; the layout is the same (two answers a question in dev).
+- XNLI: a clause of a fact (`Facts.clause`) as premise; the same fact in another wording is entailed, the same sentence with the
+  value of another entity contradicts it, and another fact of the same entity is neutral.
+- LCQMC: two wordings of one question (`Facts.question`) match; the same wording about another entity, or another fact of the
+  same entity, does not.
+- BQ: as LCQMC, with a phrase file of a bank's questions in place of the kinds' own.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mobilebert import settings as all_settings
+from mobilebert.artifacts import Writer
+from mobilebert.smallworld import grammar as phrases
+from mobilebert.smallworld import names, reading
+from mobilebert.smallworld.dirt import COPIES, Dirt
+from mobilebert.smallworld.documents import Documents
+from mobilebert.smallworld.entities import World
+from mobilebert.smallworld.reviews import review_rows, to_tsv
+
+PART_BYTES = 4_000_000  # about as much as one part file holds
+CLEAN = "clean"
+TRIES = 64  # looks for an original before a copy becomes a clean document
+
+
+class Document(NamedTuple):
+    """A document and what it really is; `of` is the id of a copy's original."""
+
+    id: str
+    text: str
+    kind: str
+    of: str | None
+
+
+class Generator:
+    """The documents of a small world, by number."""
+
+    def __init__(self, settings: all_settings.SmallWorld, seed: int) -> None:
+        grammar = phrases.load()
+        self.seed = seed
+        self.share = settings.dirt
+        self.documents = Documents(World(seed, settings.megabytes, grammar), grammar)
+        self.dirt = Dirt(grammar)
+
+    def kind(self, number: int) -> str:
+        """What document `number` is to be: `clean` or a kind of dirt."""
+        rng = random.Random(names.key(self.seed, "kind", number))
+        return self.dirt.kind(rng) if rng.random() < self.share else CLEAN
+
+    def document(self, number: int) -> Document:
+        """Document `number`, whose original, if it is a copy, is a clean one with a smaller number."""
+        kind = self.kind(number)
+        if kind == CLEAN:
+            return Document(identifier(number), self.documents.text(number), CLEAN, None)
+        rng = random.Random(names.key(self.seed, "dirt", number))
+        original = self._original(rng, number) if kind in COPIES else None
+        if kind in COPIES and original is None:
+            return Document(identifier(number), self.documents.text(number), CLEAN, None)
+        text = self.dirt.text(rng, kind, self.documents.text(number if original is None else original))
+        return Document(identifier(number), text, kind, None if original is None else identifier(original))
+
+    def _original(self, rng: random.Random, number: int) -> int | None:
+        for _ in range(TRIES if number else 0):
+            chosen = int(rng.random() * number)
+            if self.kind(chosen) == CLEAN:
+                return chosen
+        return None
+
+
+def identifier(number: int) -> str:
+    """A document's id."""
+    return f"world-{number:08d}"
+
+
+def stream(generator: Generator, clean_bytes: int) -> Iterator[Document]:
+    """Documents, until the clean ones hold `clean_bytes` UTF-8 bytes of text."""
+    number = written = 0
+    while written < clean_bytes:
+        document = generator.document(number)
+        number += 1
+        if document.kind == CLEAN:
+            written += len(document.text.encode())
+        yield document
+
+
+def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int) -> None:
+    """Write the world: `documents/part-NNNNN.jsonl`, `gold.jsonl`, `tasks/*`; counts go to the manifest.
+
+    Args:
+        writer: of an artefact of kind "small_world".
+        settings: sizes and the share of dirt.
+        seed: the stage's own seed.
+    """
+    generator = Generator(settings, seed)
+    _write_documents(writer, generator, int(settings.megabytes * 1_000_000))
+    _write_tasks(writer, generator, settings, seed)
+
+
+def _write_documents(writer: Writer, generator: Generator, clean_bytes: int) -> None:
+    kinds: Counter[str] = Counter()
+    part, size, total = -1, PART_BYTES, 0
+    stream_out = None
+    with writer.path("gold.jsonl").open("wb") as gold:
+        for document in stream(generator, clean_bytes):
+            if size >= PART_BYTES or stream_out is None:
+                if stream_out is not None:
+                    stream_out.close()
+                part, size = part + 1, 0
+                stream_out = writer.path("documents", f"part-{part:05d}.jsonl").open("wb")
+            size += stream_out.write(_line({"id": document.id, "text": document.text}))
+            gold.write(_line({"id": document.id, "kind": document.kind} | ({"of": document.of} if document.of else {})))
+            kinds[document.kind] += 1
+            total += len(document.text.encode())
+    if stream_out is not None:
+        stream_out.close()
+    writer.counts |= {"documents": kinds.total(), "bytes": total, "parts": part + 1, "kinds": dict(sorted(kinds.items()))}
+
+
+def _write_tasks(writer: Writer, generator: Generator, settings: all_settings.SmallWorld, seed: int) -> None:
+    reviews: set[str] = set()
+    counts = {"train": (settings.reviews, settings.questions), "dev": (max(1, settings.reviews // 5), max(1, settings.questions // 5))}
+    for split, (rows, questions) in counts.items():
+        tsv = to_tsv(review_rows(generator.documents.reviews, seed, split, rows, reviews))
+        writer.path("tasks", "chnsenticorp", f"{split}.tsv").write_text(tsv, encoding="utf-8", newline="\n")
+        body = reading.cmrc(generator.documents, seed, split, questions)
+        writer.path("tasks", "cmrc2018", f"{split}.json").write_bytes(_line(body))
+        writer.counts[split] = {"reviews": rows, "questions": questions, "contexts": len(body["data"])}
+
+
+def _line(body: object) -> bytes:
+    return (json.dumps(body, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,125 @@
+"""Reading comprehension: contexts about two things of one kind, and questions about either, in CMRC 2018's layout.
+
+Both things have some of the same facts told, so the type of the answer does not give it away; a question is kept only if its
+answer stands once in the context.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from mobilebert.smallworld import names
+from mobilebert.smallworld.documents import Documents
+from mobilebert.smallworld.entities import KINDS, Entity
+from mobilebert.smallworld.facts import Told
+from mobilebert.smallworld.grammar import integer, pick, sample
+
+QUESTIONS_PER_CONTEXT = 4
+INVERSE_SHARE = 0.25  # of the questions: the fact is given and the name asked
+FRESH_SHARE = 0.5  # of dev contexts: the first thing is one that no document and no training context speaks of
+FRAMES = ("encyclopedia", "news", "textbook")
+# What annotators differ in: a word before the value, a measure word after it.
+BEFORE = ("大约有", "大约", "约为", "约", "达到")
+AFTER = ("人口", "人", "左右")
+DEV_ANSWERS = 3
+
+
+class Question(NamedTuple):
+    """A question and the span of its answer in the context."""
+
+    text: str
+    start: int
+    end: int
+
+
+def cmrc(documents: Documents, seed: int, split: str, count: int) -> dict[str, Any]:
+    """A CMRC 2018 file with `count` questions, one answer each in train and three in dev, every offset honest."""
+    articles: list[dict[str, Any]] = []
+    for number, (title, context, questions) in enumerate(_contexts(documents, seed, split)):
+        if count <= 0:
+            break
+        questions = questions[:count]
+        count -= len(questions)
+        rng = random.Random(names.key(seed, "answers", split, number))
+        identifier = f"{split.upper()}_{number}"
+        asked = [
+            {"question": question.text, "id": f"{identifier}_QUERY_{at}", "answers": _answers(rng, context, question, 1 if split == "train" else DEV_ANSWERS)}
+            for at, question in enumerate(questions)
+        ]
+        articles.append({"paragraphs": [{"id": identifier, "context": context, "qas": asked}], "id": identifier, "title": title})
+    return {"version": "v1.0", "data": articles}
+
+
+def _contexts(documents: Documents, seed: int, split: str) -> Iterator[tuple[str, str, list[Question]]]:
+    """Contexts with at least one question, without end."""
+    number = 0
+    seen: set[str] = set()
+    while True:
+        rng = random.Random(names.key(seed, "context", split, number))
+        first, second = _pair(documents, rng, split, number)
+        number += 1
+        context, told = _context(documents, rng, first, second)
+        questions = _questions(documents, rng, context, told)
+        if questions and context not in seen:
+            seen.add(context)
+            yield first.name, context, questions
+
+
+def _pair(documents: Documents, rng: random.Random, split: str, number: int) -> tuple[Entity, Entity]:
+    world = documents.world
+    kind = pick(rng, KINDS)
+    fresh = split != "train" and rng.random() < FRESH_SHARE
+    first = world.entity(kind, world.fresh + number) if fresh else world.some(rng, kind)
+    second = world.some(rng, kind)
+    while second.name == first.name:
+        second = world.some(rng, kind)
+    return (first, second)
+
+
+def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Told]]:
+    """Runs of sentences about both things, in random order, with other sentences between them."""
+    facts = documents.facts.of(first.kind)
+    shared = sample(rng, facts, integer(rng, 2, 3))
+    frame = pick(rng, FRAMES)
+    values = documents.values(rng, first)
+    runs: list[tuple[Entity, list[str]]] = []
+    for entity in (first, second):
+        own = sample(rng, [fact for fact in facts if fact not in shared], integer(rng, 1, 2))
+        runs.append((entity, sample(rng, [*shared, *own], 9)))
+    text, told = "", []
+    for entity, chosen in sample(rng, runs, 2):
+        if rng.random() < 0.5:
+            text += documents.grammar.say(rng, f"{frame}.fill", values | {"name": entity.name})
+        more, spans = documents.facts.tell(rng, entity, chosen, f"{frame}.frame", values | {"name": entity.name}, named=0.6)
+        told += [span.shifted(len(text)) for span in spans]
+        text += more
+    return text, told
+
+
+def _questions(documents: Documents, rng: random.Random, context: str, told: list[Told]) -> list[Question]:
+    asked: dict[str, Question] = {}
+    for item in sample(rng, told, len(told)):
+        name, value = item.entity.name, item.entity.values[item.fact]
+        if context.count(value) != 1:
+            continue
+        inverse = documents.facts.inverse(rng, item.entity, item.fact) if item.name >= 0 and rng.random() < INVERSE_SHARE * 2 else None
+        if inverse is not None:
+            question = Question(inverse, item.name, item.name + len(name))
+        else:
+            question = Question(documents.facts.question(rng, item.entity, item.fact), item.value, item.value + len(value))
+        asked.setdefault(question.text, question)
+    return list(asked.values())[:QUESTIONS_PER_CONTEXT]
+
+
+def _answers(rng: random.Random, context: str, question: Question, count: int) -> list[dict[str, Any]]:
+    """The answer `count` times; from the second on it may be a little wider, as people mark answers differently."""
+    answers = []
+    for number in range(count):
+        start, end = question.start, question.end
+        if number and context[start].isdigit() and rng.random() < 0.5:
+            start -= next((len(word) for word in BEFORE if context.endswith(word, 0, start)), 0)
+            end += next((len(word) for word in AFTER if context.startswith(word, end)), 0)
+        answers.append({"text": context[start:end], "answer_start": start})
+    return answers

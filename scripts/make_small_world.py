@@ -1,0 +1,23 @@
+"""Write the generated Chinese world: documents, dirt with known answers, task sets."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from mobilebert import artifacts, settings, smallworld
+from scripts.command import parser, run
+
+
+def main(options: argparse.Namespace) -> None:
+    """Generate the world and write its artefact."""
+    sections = settings.from_json(options.settings)
+    world: settings.SmallWorld = sections["small_world"]
+    told = {"small_world": world.model_dump(mode="json"), "seed": sections["seed"]}
+    with artifacts.writing(options.out, "small_world", settings=told) as writer:
+        smallworld.generate(writer, world, settings.derive_seed(sections["seed"], "make_small_world"))
+    logging.info("%d documents, %.1f MB of text", writer.counts["documents"], writer.counts["bytes"] / 1e6)
+
+
+if __name__ == "__main__":
+    run(main, parser(__doc__))
