@@ -6,11 +6,11 @@ import json
 import logging
 from argparse import Namespace
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, tokenization
-from mobilebert.distillation.work import versions
 from mobilebert.errors import UserError
 from mobilebert.finetuning import batches, features, predictions, scores
 from mobilebert.finetuning.objective import TaskObjective
@@ -114,6 +114,12 @@ def score(options: Namespace) -> None:
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
         writer.counts = {"examples": len(rows)}
+
+
+def versions() -> list[str]:
+    """The installed distributions that shape what is written; TensorFlow has another name for each device."""
+    installed = {found.metadata["Name"] for found in metadata.distributions()}
+    return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
 
 
 def schedule(told: TaskTraining, examples: int) -> Optimization:
