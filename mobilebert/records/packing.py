@@ -1,0 +1,149 @@
+"""Documents to rows of ids: tokens, word starts, windows or pairs, held out or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from mobilebert.records import streams
+from mobilebert.records.form import Form
+from mobilebert.settings import Records
+from mobilebert.text import sentences, words
+from mobilebert.tokenization import Tokenizer
+
+SHORTEST_WINDOW = 8  # tokens; a shorter rest of a document teaches next to nothing and costs a whole record
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Rows of some documents.
+
+    `rows` (n, S) of the form's type; `heldout` (n,) bool; `counts` what was read, kept and dropped, summed over the documents.
+    """
+
+    rows: np.ndarray
+    heldout: np.ndarray
+    counts: Counter[str]
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Tokens of several documents in a row: `values` (N,) ids with flags; document d is `firsts[d] : firsts[d + 1]`."""
+
+    values: np.ndarray
+    starts: np.ndarray
+    firsts: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows over the tokens, each (n,): document, number in it, first token, length."""
+
+    document: np.ndarray
+    number: np.ndarray
+    first: np.ndarray
+    length: np.ndarray
+
+
+def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Records) -> Packed:
+    """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
+
+    What becomes of a document depends on its text alone.
+    """
+    hashes = np.array([xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint64)
+    heldout = hashes < np.uint64(settings.heldout_share * 2**64)
+    tokens = _tokenize(texts, tokenizer, form)
+    lengths = np.diff(tokens.firsts)
+    windows = _cut(lengths, tokens.firsts, form.sequence_length - (3 if settings.layout == "pairs" else 2))
+    split = windows.length
+    if settings.layout == "pairs":
+        split = _split(windows, tokens, _sentence_starts(texts, tokens), form, hashes)
+    rows = _fill(windows, split, tokens, tokenizer, form)
+    return Packed(rows, heldout[windows.document], _count(texts, lengths, windows, heldout))
+
+
+def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form) -> _Tokens:
+    """Ids with flags: a token is the first of a word when a word starts at its first character."""
+    encodings = tokenizer.encode_many(texts)
+    offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])
+    firsts = np.cumsum([0, *map(len, encodings)])
+    ids = np.concatenate([encoding.ids for encoding in encodings])
+    starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(offsets[:-1], np.diff(firsts))
+    begins = np.zeros(offsets[-1] + 1, bool)
+    begins[words.boundaries("\n".join(texts))] = True
+    flags = begins[starts]
+    flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
+    values = ids.astype(form.dtype)
+    values[flags] |= form.dtype.type(form.word_start)
+    return _Tokens(values, starts, firsts)
+
+
+def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int) -> _Windows:
+    """Windows of `capacity` tokens one after the other; a rest stays when it is long enough."""
+    counts = lengths // capacity + (lengths % capacity >= SHORTEST_WINDOW)
+    document = np.repeat(np.arange(len(lengths)), counts)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    length = np.minimum(capacity, lengths[document] - number * capacity)
+    return _Windows(document, number, firsts[document] + number * capacity, length)
+
+
+def _sentence_starts(texts: Sequence[str], tokens: _Tokens) -> np.ndarray:
+    """(n,) ascending numbers of the tokens that begin a sentence."""
+    begins, offset = [], 0
+    for text in texts:
+        begins += [offset + start for start, _ in sentences.spans(text)]
+        offset += len(text) + 1
+    return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
+
+
+def _split(windows: _Windows, tokens: _Tokens, sentence_starts: np.ndarray, form: Form, hashes: np.ndarray) -> np.ndarray:
+    """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
+    end = windows.first + windows.length
+    low = np.searchsorted(sentence_starts, windows.first, "right")
+    found = np.searchsorted(sentence_starts, end, "left") - low
+    chance = streams.uniform(hashes[windows.document], windows.number)
+    chosen = np.append(sentence_starts, 0)[np.where(found > 0, low + (chance * found).astype(np.int64), -1)]
+    middle = windows.first + windows.length // 2
+    word_starts = np.append(np.flatnonzero(tokens.values >= form.word_start), len(tokens.values))
+    word = word_starts[np.searchsorted(word_starts, middle)]
+    return np.where(found > 0, chosen, np.where(word < end, word, middle)) - windows.first
+
+
+def _fill(windows: _Windows, split: np.ndarray, tokens: _Tokens, tokenizer: Tokenizer, form: Form) -> np.ndarray:
+    """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
+    count = len(windows.first)
+    rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)
+    which = np.arange(count)
+    row = np.repeat(which, windows.length)
+    column = np.arange(len(row)) - np.repeat(np.cumsum(windows.length) - windows.length, windows.length)
+    second = column >= split[row]
+    rows[row, 1 + column + second] = tokens.values[windows.first[row] + column]
+    rows[:, 0] = tokenizer.cls
+    rows[which, 1 + split] = tokenizer.sep
+    rows[which, 1 + windows.length + (split < windows.length)] = tokenizer.sep
+    # A word that a window cuts goes on as a word of its own.
+    flag = form.dtype.type(form.word_start)
+    rows[:, 1] |= flag
+    pairs = which[split < windows.length]
+    rows[pairs, 2 + split[pairs]] |= flag
+    return rows
+
+
+def _count(texts: Sequence[str], lengths: np.ndarray, windows: _Windows, heldout: np.ndarray) -> Counter[str]:
+    kept = np.bincount(windows.document, weights=windows.length, minlength=len(texts)).astype(np.int64)
+    sequences = np.bincount(windows.document, minlength=len(texts))
+    sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts])
+    counts: Counter[str] = Counter()
+    for name, chosen in (("train", ~heldout), ("heldout", heldout)):
+        used = chosen & (sequences > 0)
+        counts[f"{name}_documents"] = int(used.sum())
+        counts[f"{name}_sequences"] = int(sequences[used].sum())
+        counts[f"{name}_tokens"] = int(kept[used].sum())
+        counts[f"{name}_bytes"] = int(sizes[used].sum())
+    counts["short_documents"] = int((sequences == 0).sum())
+    counts["dropped_tokens"] = int((lengths - kept).sum())
+    return counts

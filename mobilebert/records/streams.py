@@ -1,0 +1,61 @@
+"""Random numbers and permutations by computation: no state, the same for any batch size, order or machine.
+
+SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): number n of the stream with key k is
+mix(k + (n + 1) * GAMMA).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+ROUNDS = 6  # of the Feistel network; four already make a strong permutation of a good round function (Luby, Rackoff 1988)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's finalizer, uint64 in and out, any shape."""
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def keys(seed: int, *parts: np.ndarray | int) -> np.ndarray:
+    """Keys, at least (1,) uint64, from a seed and any numbers that name the thing: epoch, record, ..."""
+    made = mix(np.atleast_1d(np.asarray(seed, np.uint64)) + GAMMA)
+    for part in parts:
+        made = mix(made + GAMMA * (np.atleast_1d(part).astype(np.uint64) + np.uint64(1)))
+    return made
+
+
+def bits(key: np.ndarray, number: np.ndarray | int) -> np.ndarray:
+    """Number `number` of the stream of each key, uint64; shapes broadcast."""
+    return mix(key + GAMMA * (np.atleast_1d(number).astype(np.uint64) + np.uint64(1)))
+
+
+def uniform(key: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """As `bits`, float64 in [0, 1)."""
+    return (bits(key, number) >> np.uint64(11)) * 2.0**-53
+
+
+def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
+    """Where each position goes in the permutation of 0 .. count-1 that its key names.
+
+    A Feistel network on the next even number of bits; what falls outside goes through again (cycle walking), so it needs no memory.
+
+    Args:
+        positions: (n,) int64 in 0 .. count-1.
+        count: number of things.
+        key: (n,) or (1,) uint64.
+    """
+    half = np.uint64(((count - 1).bit_length() + 1) // 2)
+    low = np.uint64((1 << int(half)) - 1)
+    key = np.broadcast_to(key, positions.shape)
+    made = positions.astype(np.uint64)
+    outside = np.ones(len(made), bool)
+    while outside.any():
+        left, right, inner = made[outside] >> half, made[outside] & low, key[outside]
+        for turn in range(ROUNDS):
+            left, right = right, left ^ (bits(inner + right, turn) & low)
+        made[outside] = left << half | right
+        outside = made >= np.uint64(count)
+    return made.astype(np.int64)

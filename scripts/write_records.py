@@ -1,0 +1,31 @@
+"""Turn the cleaned corpus into TFRecords of token ids with word starts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mobilebert import settings
+from scripts import command
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the records artefact."""
+    from mobilebert.records import writer
+
+    given = settings.from_json(options.settings)
+    records = given.get("records", settings.Records())
+    seed = settings.derive_seed(given.get("seed", 0), "write_records")
+    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command.parser(__doc__)
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, parser())
