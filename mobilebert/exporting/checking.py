@@ -1,0 +1,148 @@
+"""Check an export by another way than it was written: read it again, and let an independent program compute."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import math
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from safetensors.numpy import load_file
+
+from mobilebert import artifacts, tokenization
+from mobilebert.errors import UserError
+from mobilebert.exporting import network, tflite
+from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
+from mobilebert.exporting.probes import difference, probes
+from mobilebert.exporting.writing import SIGNATURE_FILE, refuse_beyond
+from mobilebert.models import shapes
+from mobilebert.models.checkpoints import CONFIG, WEIGHTS, read_config
+from mobilebert.models.heads import SpanHead
+from mobilebert.settings import Export
+
+PROBE_SEED = 1
+
+
+class Verdict(NamedTuple):
+    """Who judged, the largest relative difference found, and the outputs compared."""
+
+    judge: str
+    worst: float
+    outputs: list[str]
+
+
+def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> None:
+    """Compare an export with the model it was made from, and write check.json.
+
+    Raises:
+        UserError: naming what differs; no artefact is written then.
+    """
+    manifest = artifacts.read(export, "export")
+    if manifest.settings["format"] != form:
+        raise UserError(f"{export}: an export of format {manifest.settings['format']}, expected {form}")
+    if manifest.inputs["model"] != artifacts.digest(model):
+        raise UserError(f"{export}: was made from another model than {model}; export it again")
+    if tokenization.load(export).digest != tokenization.load(model).digest:
+        raise UserError(f"{export}: its tokenizer differs from the one of {model}; export it again")
+    verdict = _check_tflite(model, export) if form == "tflite" else _check_transformers(model, export)
+    refuse_beyond(settings.tolerance, verdict.worst, str(export))
+    body = {
+        "format": form,
+        "judge": verdict.judge,
+        "outputs": verdict.outputs,
+        "max_relative_difference": _rounded_up(verdict.worst),
+        "tolerance": settings.tolerance,
+        "passed": True,
+    }
+    shaping = {"format": form, "tolerance": settings.tolerance}
+    with artifacts.writing(out, "check", settings=shaping, inputs={"model": model, "export": export}) as writer:
+        writer.path("check.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    logging.info("%s: %s found a largest relative difference of %.1e", export, verdict.judge, verdict.worst)
+
+
+def _check_tflite(model: Path, export: Path) -> Verdict:
+    """LiteRT against the model's own float32 forward, on other inputs than at export time."""
+    loaded = network.load(model)
+    runner = tflite.Runner(export / tflite.FILE)
+    told = json.loads((export / SIGNATURE_FILE).read_text(encoding="utf-8"))
+    for kind, found in (("inputs", runner.inputs), ("outputs", runner.outputs)):
+        listed = {name: {"dtype": entry["dtype"], "shape": entry["shape"]} for name, entry in told[kind].items()}
+        if listed != found:
+            raise UserError(f"{export / SIGNATURE_FILE}: lists the {kind} {listed}, the file has {found}; export the model again")
+    length = told["inputs"]["input_ids"]["shape"][1]
+    pairs = ((runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
+    judge = f"LiteRT (ai-edge-litert {metadata.version('ai-edge-litert')}) in float32"
+    return Verdict(judge, max(difference(found, expected) for found, expected in pairs), [loaded.output])
+
+
+def _check_transformers(model: Path, export: Path) -> Verdict:
+    """transformers in float64 where it is installed; else our own loader alone."""
+    _compare_files(model, export)
+    loaded = network.load(model, "float64")
+    batches = probes(loaded.tokenizer, min(64, loaded.model.shape.max_position_embeddings), PROBE_SEED)
+    if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
+        judge = f"transformers {metadata.version('transformers')} in float64"
+        answers = _transformers_answers(export, loaded, batches)
+    else:
+        judge = "our own loader in float64 (torch and transformers are not installed)"
+        again = network.load(export, "float64")
+        answers = (_logits(again, batch) for batch in batches)
+    worst = max(difference(found, _logits(loaded, batch)) for found, batch in zip(answers, batches, strict=True))
+    return Verdict(judge, worst, [LOGITS])
+
+
+def _compare_files(model: Path, export: Path) -> None:
+    """The same shape, and bit for bit the same tensors (as float32), read without our loader."""
+    ours, theirs = (shapes.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
+    if ours != theirs:
+        raise UserError(f"{export / CONFIG}: describes {theirs}, the model is {ours}; export it again")
+    before = {name: value for path in sorted(model.glob("*.safetensors")) for name, value in load_file(path).items()}
+    after = load_file(export / WEIGHTS)
+    if before.keys() != after.keys():
+        raise UserError(f"{export / WEIGHTS}: tensors {sorted(before.keys() ^ after.keys())} are not in both; export it again")
+    for name, value in after.items():
+        if not np.array_equal(value, before[name].astype(value.dtype)):
+            raise UserError(f"{export / WEIGHTS}: tensor {name} differs from the model's; export it again")
+
+
+def _transformers_answers(export: Path, loaded: Network, batches: list[Batch]) -> Iterator[np.ndarray]:
+    import torch
+    import transformers
+
+    torch.set_num_threads(tf.config.threading.get_intra_op_parallelism_threads() or torch.get_num_threads())
+    kind = getattr(transformers, loaded.architecture)
+    judge, told = kind.from_pretrained(export, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+    # What is missing would be random there, what is unexpected would be unused.
+    if told["missing_keys"] or told["mismatched_keys"] or told["unexpected_keys"]:
+        raise UserError(f"{export}: transformers' {loaded.architecture} does not open it whole: {told}")
+    judge.eval()
+    with torch.no_grad():
+        for batch in batches:
+            answer = judge(**{name: torch.tensor(batch[name], dtype=torch.long) for name in INPUTS})
+            if isinstance(loaded.head, SpanHead):
+                yield torch.stack([answer.start_logits, answer.end_logits], dim=-1).numpy()
+            else:
+                yield answer.logits.numpy()
+
+
+def _logits(loaded: Network, batch: Batch) -> np.ndarray:
+    """What transformers' class calls logits: of the head, or of the MLM at every position, (1, S, V)."""
+    if loaded.head is not None:
+        return loaded.run(batch)
+    length = batch["input_ids"].shape[1]
+    sequence = loaded.model.encode(*(tf.constant(batch[name]) for name in ("input_ids", "token_type_ids", "attention_mask"))).sequence
+    return np.asarray(loaded.model.masked_lm_logits(sequence, tf.range(length)[tf.newaxis]))[np.newaxis]
+
+
+def _rounded_up(value: float) -> float:
+    """To one significant digit, upwards: the last digits are a machine's, and this number is published."""
+    if value == 0:
+        return 0.0
+    step = 10.0 ** math.floor(math.log10(value))
+    return float(f"{math.ceil(value / step - 1e-9) * step:.0e}")

@@ -1,0 +1,29 @@
+"""Export a model: a transformers directory, or a TFLite file that is run and compared before it counts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mobilebert import settings
+from scripts.command import parser, run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """--model, --format."""
+    made = parser(__doc__)
+    made.add_argument("--model", type=Path, required=True, help="the model artefact")
+    made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what to write")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the export artefact."""
+    from mobilebert.exporting import network, writing
+
+    network.prepare(options.threads)
+    writing.export(options.model, options.format, settings.from_json(options.settings)["export"], options.out)
+
+
+if __name__ == "__main__":
+    run(main, arguments())

@@ -1,0 +1,33 @@
+"""Time an export on one thread of this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from mobilebert import artifacts, settings
+from scripts.command import parser, run
+
+
+def arguments() -> argparse.ArgumentParser:
+    """--export, --format."""
+    made = parser(__doc__)
+    made.add_argument("--export", type=Path, required=True, help="the export artefact")
+    made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what the export is")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the timings as JSON; --threads is taken and unused, since one thread is what is measured."""
+    from mobilebert.exporting import latency, network
+
+    network.prepare(1)
+    found = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
+    artifacts.write_atomically(options.out, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, found["median_ms"], found["sequence_length"], found["engine"])
+
+
+if __name__ == "__main__":
+    run(main, arguments())
