@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mobilebert.distillation.pretraining import masked_logits
 from mobilebert.errors import UserError
+from mobilebert.records import reader
 from mobilebert.settings import Masking
 
 
@@ -38,7 +39,7 @@ def masked_lm(model: Any, records: Any, masking: Masking, batch_size: int, seed:
         return tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)
 
     sums = [0.0, 0.0, 0.0]  # Python floats are float64: no prediction is lost in a large sum
-    for batch in records.heldout_batches(masking, batch_size, seed):
+    for batch in reader.heldout_batches(records, masking, batch_size, seed):
         sums = [total + float(part) for total, part in zip(sums, measure(batch), strict=True)]
     right, entropy, count = sums
     if not count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from mobilebert import artifacts, tokenization
 from mobilebert.distillation import evaluation, fit
 from mobilebert.errors import UserError
 from mobilebert.models import weights
-from mobilebert.records.reader import RecordSet
+from mobilebert.records import reader
 from mobilebert.settings import Optimization, derive_seed, from_json
+from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, loop, state
 
 log = logging.getLogger(__name__)
@@ -43,14 +45,10 @@ class Work:
         self.sections = from_json(options.settings)
         # Before anything else of TensorFlow: its threads are fixed once it has started.
         self.accelerator = accelerators.find(self.sections["training"].accelerator, options.threads)
-        self.records = RecordSet(options.records)
+        self.records = reader.RecordSet(options.records)
         artifacts.read(options.tokenizer, "tokenizer")
         self.tokenizer = tokenization.load(options.tokenizer)
-        if self.records.vocabulary_size != self.tokenizer.size:
-            raise UserError(
-                f"{options.records}: written with {self.records.vocabulary_size} vocabulary entries, but {options.tokenizer} has "
-                f"{self.tokenizer.size}; run write_records with this tokenizer"
-            )
+        fit.check_tokenizers({f"the records in {options.records}": self.records.vocabulary, str(options.tokenizer): self.tokenizer.digest})
 
     def seed(self, *names: str) -> int:
         """The seed of a part of this work, derived from the run's."""
@@ -69,7 +67,7 @@ class Work:
 
     def check_tokenizer(self, folder: Path) -> None:
         """Refuse a model whose tokenizer is not the one that the records were written with."""
-        fit.check_tokenizers({str(self.options.tokenizer): self.tokenizer.digest, str(folder): tokenization.load(folder).digest})
+        fit.check_tokenizers({str(self.options.tokenizer): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)})
 
     def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
         """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size."""
@@ -149,6 +147,14 @@ def versions() -> list[str]:
     return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
 
 
+def _tokenizer_digest(folder: Path) -> str:
+    """`Tokenizer.digest` of a model directory of ours, or of any other that transformers opens."""
+    if (folder / files.DESCRIPTION).is_file():
+        return tokenization.load(folder).digest
+    with tempfile.TemporaryDirectory() as scratch:
+        return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
+
+
 def _batches(work: Work, plan: Plan) -> Callable[[int], Any]:
     masking, size = work.sections["masking"], plan.optimization.batch_size
-    return lambda step: work.records.train_batches(masking, size, plan.seed, step)
+    return lambda step: reader.train_batches(work.records, masking, size, plan.seed, step)

@@ -14,6 +14,7 @@ from mobilebert.errors import UserError
 from mobilebert.settings import Masking
 
 SEED = tf.constant([0, 0])
+MASKING = Masking(max_predictions=3)
 
 
 def log_softmax(rows: np.ndarray) -> np.ndarray:
@@ -73,36 +74,34 @@ def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):
 
 
 class Heldout:
-    """Held-out records of one batch, dealt out in batches of any size with filling at the end, as the reader does."""
+    """Held-out records of one batch, dealt out in batches of any size with filling at the end, as a `RecordSet` does."""
 
     unigram_accuracy = 0.05
 
     def __init__(self, batch: dict[str, np.ndarray]) -> None:
         self.batch = batch
-        self.asked: list[int] = []
+        self.heldout_count, self.sequence_length = batch["input_ids"].shape
 
-    def heldout_batches(self, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
-        self.asked.append(seed)
-        rows = len(self.batch["input_ids"])
-        filling = -rows % batch_size
-        padded = {name: np.concatenate([value, np.zeros((filling, *value.shape[1:]), value.dtype)]) for name, value in self.batch.items()}
-        return tf.data.Dataset.from_tensor_slices(padded).batch(batch_size, drop_remainder=True)
+    def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> dict[str, np.ndarray]:
+        assert (masking, seed) == (MASKING, 9)
+        place = np.arange(step * batch_size, (step + 1) * batch_size)
+        made = {name: value[np.minimum(place, self.heldout_count - 1)] for name, value in self.batch.items()}
+        made["masked_weights"][place >= self.heldout_count] = 0
+        return made
 
 
 @pytest.mark.parametrize("batch_size", [4, 3, 16])
 def test_heldout_predictions_count_once_each(student, batch, batch_size):
     student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)
     expected = expected_parts(student, student, batch)
-    records = Heldout(batch)
-    found = evaluation.masked_lm(student, records, Masking(), batch_size, 9)
+    found = evaluation.masked_lm(student, Heldout(batch), MASKING, batch_size, 9)
     assert found["predictions"] == int(batch["masked_weights"].sum()) == 9
     assert found["unigram_accuracy"] == 0.05
     np.testing.assert_allclose(found["masked_accuracy"], expected["masked_accuracy"], rtol=1e-12)
     np.testing.assert_allclose(found["masked_loss"], expected["hard"], rtol=1e-6)
-    assert records.asked == [9]
 
 
 def test_nothing_held_out_is_said(student, batch):
     records = Heldout(batch | {"masked_weights": np.zeros_like(batch["masked_weights"])})
     with pytest.raises(UserError, match=r"records\.heldout_share"):
-        evaluation.masked_lm(student, records, Masking(), 4, 0)
+        evaluation.masked_lm(student, records, MASKING, 4, 9)

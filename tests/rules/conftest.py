@@ -1,0 +1,104 @@
+"""A tiny chain of artefacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Folders of artefacts; settings as the rules pass them."""
+
+    folder: Path
+    corpus: Path
+    tokenizer: Path
+    records: Path
+    teacher: Path
+    student: Path
+
+    def settings(self, *sections: str, **changed: Any) -> str:
+        """The named sections as JSON, small, with changes as `section={...}`."""
+        from mobilebert.settings import Settings, to_json
+
+        training = {"steps": 4, "batch_size": 4, "learning_rate": 1e-3}
+        body: dict[str, Any] = {
+            "masking": {"max_predictions": 5},
+            "records": {"sequence_length": 32},
+            "training": {"accelerator": "cpu", "steps_per_call": 2},
+            "teacher": {"training": training},
+            "transfer": {"training": training},
+            "pretraining": {"training": training},
+        }
+        for name, change in changed.items():
+            body[name] = {**body.get(name, {}), **change} if isinstance(change, dict) else change
+        return to_json(Settings.model_validate(body), *sections)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    """The chain, made once; tests only read it."""
+    folder = tmp_path_factory.mktemp("chain")
+    made = Chain(folder, *(folder / name for name in ("corpus", "tokenizer", "records", "teacher", "student")))
+    _write_corpus(made.corpus)
+    _write_tokenizer(made)
+    _write_records(made)
+    _write_model(made, made.teacher, "mini-teacher", 1)
+    _write_model(made, made.student, "mini", 2)
+    return made
+
+
+@pytest.fixture
+def command() -> Callable[..., None]:
+    """Run a command in this process, without its log and its watch over its parent: `command(script, "--out", folder, ...)`."""
+
+    def call(script: Any, *arguments: Any) -> None:
+        script.main(script.parser().parse_args([str(argument) for argument in (*arguments, "--threads", 2)]))
+
+    return call
+
+
+def _write_corpus(folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from mobilebert import artifacts
+
+    chance = random.Random(5)
+    texts = ["".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(12)) for _ in range(60)]
+    table = pa.table({"id": [f"d{n}" for n in range(len(texts))], "source": ["made"] * len(texts), "text": texts})
+    with artifacts.writing(folder, "corpus") as writer:
+        pq.write_table(table, writer.path("part-00000.parquet"))
+
+
+def _write_tokenizer(chain: Chain) -> None:
+    from mobilebert import artifacts
+    from mobilebert.tokenization import SPECIAL, files
+
+    tokens = [*SPECIAL, *sorted(set("".join(CLAUSES) + "，。"))]
+    with artifacts.writing(chain.tokenizer, "tokenizer") as writer:
+        files.write(writer, "wordpiece", ("\n".join(tokens) + "\n").encode(), True)
+
+
+def _write_records(chain: Chain) -> None:
+    from scripts import write_records
+
+    settings = chain.settings("records", "seed", records={"heldout_share": 0.2, "shards": 2})
+    arguments = ["--settings", settings, "--corpus", chain.corpus, "--tokenizer", chain.tokenizer, "--out", chain.records]
+    write_records.main(write_records.parser().parse_args([str(argument) for argument in arguments]))
+
+
+def _write_model(chain: Chain, folder: Path, name: str, seed: int) -> None:
+    from mobilebert import artifacts, models, tokenization
+
+    shape = models.shapes.named(name, tokenization.load(chain.tokenizer).size)
+    with artifacts.writing(folder, "model") as writer:
+        models.weights.save(writer, models.build(shape, seed))
+        tokenization.copy_files(chain.tokenizer, writer)

@@ -1,0 +1,102 @@
+"""`scripts.pretrain_student`: the distilled arm, its baselines, and a student that is given."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from mobilebert import artifacts, models
+from mobilebert.distillation import stages
+from mobilebert.errors import UserError
+from scripts import pretrain_student
+
+
+def arguments(chain, folder, arm, *more, **changed):
+    told = chain.settings("pretraining", "student", "masking", "training", "seed", **changed)
+    inputs = ["--records", chain.records, "--tokenizer", chain.tokenizer]
+    return ["--settings", told, *inputs, "--student", "mini", "--arm", arm, *more, "--state", folder / "state", "--out", folder / arm]
+
+
+def curve(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_distilled_goes_on_from_the_transfer_and_learns_from_teacher_and_truth(chain, command, tmp_path):
+    teacher = ["--teacher", chain.teacher, chain.teacher / "manifest.json"]
+    command(
+        pretrain_student, *arguments(chain, tmp_path, "distilled", *teacher, "--previous", chain.student, chain.student / "manifest.json")
+    )
+    out = tmp_path / "distilled"
+    manifest = artifacts.read(out, "model")
+    assert set(manifest.inputs) == {"records", "tokenizer", "teacher", "previous"}
+    for line in curve(out):
+        assert line["loss"] == pytest.approx(0.5 * line["hard"] + 0.5 * line["soft"], rel=1e-5)
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["parameters"] == models.weights.load(out).parameters
+    assert set(evaluation["heldout"]) == {"masked_accuracy", "masked_loss", "predictions", "unigram_accuracy"}
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """What the command would train: its plan, and the student and objective that it starts with."""
+    found = {}
+
+    def keep(work, plan):
+        found["work"], found["plan"] = work, plan
+        found["student"], found["objective"] = plan.make()
+
+    monkeypatch.setattr(stages, "carry_out", keep)
+    return found
+
+
+def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, command, tmp_path, planned):
+    command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous"))
+    plan, work = planned["plan"], planned["work"]
+    assert plan.optimization.steps == 6
+    assert plan.inputs == {}
+    batch = work.records.train_batch(work.sections["masking"], 4, plan.seed, 0)
+    assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
+
+
+def test_every_arm_sees_the_same_batches(chain, command, tmp_path, planned):
+    seeds = []
+    for arm in ("distilled", "tables", "scratch"):
+        command(pretrain_student, *arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous", chain.student))
+        seeds.append(planned["plan"].seed)
+    assert len(set(seeds)) == 1
+
+
+def test_tables_starts_from_the_teachers_tables_and_ignores_the_transfer(chain, command, tmp_path, planned):
+    more = ["--teacher", chain.teacher, "--previous", chain.student]
+    command(pretrain_student, *arguments(chain, tmp_path, "tables", *more))
+    tables, teacher = planned["student"], models.weights.load(chain.teacher)
+    command(pretrain_student, *arguments(chain, tmp_path, "scratch", *more))
+    scratch = planned["student"]
+    for name, variable in tables.variables_by_name.items():
+        is_table = (
+            "word_embeddings" in name or "position" in name or "token_type" in name or "transformation" in name or name.startswith("cls")
+        )
+        source = teacher if is_table else scratch
+        np.testing.assert_array_equal(variable.numpy(), source.variables_by_name[name].numpy(), err_msg=name)
+    assert "previous" not in planned["plan"].inputs
+
+
+def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_path, planned):
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in ("config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"):
+        shutil.copyfile(chain.student / name, given / name)
+    changed = {"student": {"from": str(given)}, "transfer": {"schedule": "none"}}
+    command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", **changed))
+    expected = models.weights.load(chain.student)
+    for name, variable in planned["student"].variables_by_name.items():
+        np.testing.assert_array_equal(variable.numpy(), expected.variables_by_name[name].numpy())
+    assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(given / "model.safetensors")
+
+
+def test_distilling_without_a_teacher_is_refused(chain, command, tmp_path):
+    with pytest.raises(UserError, match="--teacher: missing"):
+        command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--previous", chain.student))

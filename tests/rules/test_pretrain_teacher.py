@@ -1,0 +1,41 @@
+"""`scripts.pretrain_teacher`: a teacher that transformers opens, its curve, its measure; unfinished work is gone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from mobilebert import artifacts, models, tokenization
+from scripts import pretrain_teacher
+
+
+def test_it_writes_a_trained_teacher_and_cleans_up(chain, command, tmp_path):
+    settings = chain.settings(
+        "teacher.shape",
+        "teacher.training",
+        "masking",
+        "training",
+        "seed",
+        teacher={"training": {"steps": 40, "batch_size": 8, "learning_rate": 1e-3}},
+    )
+    out, state = tmp_path / "teacher", tmp_path / "state"
+    arguments = ["--settings", settings, "--records", chain.records, "--tokenizer", chain.tokenizer, "--state", state, "--out", out]
+    command(pretrain_teacher, *arguments)
+
+    manifest = artifacts.read(out, "model")
+    assert manifest.inputs == {"records": artifacts.digest(chain.records), "tokenizer": artifacts.digest(chain.tokenizer)}
+    assert str(tmp_path) not in (out / "manifest.json").read_text()
+    assert list(state.iterdir()) == []
+
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(2, 41, 2))
+    assert np.mean([line["hard"] for line in lines[-3:]]) < 0.8 * lines[0]["hard"]
+
+    model = models.weights.load(out)
+    assert model.shape == models.shapes.named("mini-teacher", tokenization.load(out).size)
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["parameters"] == model.parameters
+    assert evaluation["heldout"]["masked_loss"] < lines[0]["hard"]
+    assert evaluation["heldout"]["predictions"] > 0
+    assert evaluation["heldout"]["masked_accuracy"] > evaluation["heldout"]["unigram_accuracy"]
