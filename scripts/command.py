@@ -73,12 +73,12 @@ def _log_to(path: Path | None) -> None:
 def _die_with_parent() -> None:
     """A killed Snakemake must leave no orphan that writes into a folder which its successor uses.
 
-    The kernel's signal covers our own parent, the job's shell; the thread covers Snakemake, whose process id `workflow.jobs`
-    hands down through the environment.
+    The kernel's signal covers our own parent, the job's shell; it is SIGTERM, upon which a training still saves. The thread covers
+    Snakemake, whose process id `workflow.jobs` hands down through the environment.
     """
     if not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     watched = os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")
     if watched.isdigit():
         threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
