@@ -21,7 +21,8 @@ from mobilebert.settings import Records
 
 TEXT = "text"
 BLOCK_BYTES = 2_000_000
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 64
+CHARACTERS_AT_ONCE = 500_000  # the arrays of a call of `packing.pack` take about 100 bytes a character
 SPILL_BYTES = 64_000_000
 # Worker processes take 2 to 4 s to start (measured), as long as one core works on this much text.
 BYTES_WORTH_A_WORKER = 30_000_000
@@ -157,8 +158,16 @@ class WriteShard(beam.DoFn):
 
 
 def _texts(block: Block) -> Iterator[list[str]]:
+    """The block's documents, some at a time: at least one, together about `CHARACTERS_AT_ONCE`."""
     file = pq.ParquetFile(block.path)
+    held: list[str] = []
+    size = 0
     for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=range(block.first, block.last), columns=[TEXT]):
-        texts = [text for text in batch.column(0).to_pylist() if text]
-        if texts:
-            yield texts
+        for text in filter(None, batch.column(0).to_pylist()):
+            if held and size + len(text) > CHARACTERS_AT_ONCE:
+                yield held
+                held, size = [], 0
+            held.append(text)
+            size += len(text)
+    if held:
+        yield held

@@ -14,7 +14,8 @@ from mobilebert.settings import Masking
 __all__ = ["RecordSet", "heldout_batches", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights")
-PARALLEL_BATCHES = 2  # made ahead side by side; more would only wait for Python's lock
+CALLS_AT_ONCE = 2  # more would only wait for Python's lock
+RECORDS_AT_ONCE = 1024  # several steps are made in one call, since NumPy is slow on small arrays
 
 
 def train_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:
@@ -23,32 +24,41 @@ def train_batches(records: RecordSet, masking: Masking, batch_size: int, seed: i
     Batch s is a pure function of (records, seed, s). Each is a dict of static shapes (B sequences, S tokens, P predictions):
     `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P) int32, `masked_weights` (B, P) float32.
     """
-    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
-    return _batches(steps, lambda step: records.train_batch(masking, batch_size, seed, int(step)), records, masking, batch_size)
+    at_once = max(1, RECORDS_AT_ONCE // batch_size)
+    steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max - at_once, at_once)
+
+    def make(step: np.ndarray) -> Batch:
+        return records.train_batches(masking, batch_size, seed, int(step), at_once)
+
+    return _batches(steps, make, records, masking, batch_size, at_once)
 
 
 def heldout_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
     """All held-out records once, in order, always with the same masks; the last batch is filled up with rows of zero weight."""
     steps = tf.data.Dataset.range(-(-records.heldout_count // batch_size))
-    return _batches(steps, lambda step: records.heldout_batch(masking, batch_size, seed, int(step)), records, masking, batch_size)
+
+    def make(step: np.ndarray) -> Batch:
+        return records.heldout_batch(masking, batch_size, seed, int(step))
+
+    return _batches(steps, make, records, masking, batch_size, 1)
 
 
 def _batches(
-    steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, masking: Masking, batch_size: int
+    steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, masking: Masking, batch_size: int, at_once: int
 ) -> tf.data.Dataset:
     widths = [records.sequence_length] * 3 + [masking.max_predictions] * 3
     types = [tf.int32] * 5 + [tf.float32]
 
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(lambda number: _values(make(number)), [step], types, stateful=False)
-        shaped = (tf.ensure_shape(value, (batch_size, width)) for value, width in zip(values, widths, strict=True))
+        shaped = (tf.reshape(value, (at_once, batch_size, width)) for value, width in zip(values, widths, strict=True))
         return dict(zip(NAMES, shaped, strict=True))
 
     options = tf.data.Options()
     # An element is the global batch: a strategy may split it, never deal out shards of the dataset.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    made = steps.map(fetch, num_parallel_calls=PARALLEL_BATCHES, deterministic=True)
-    return made.prefetch(PARALLEL_BATCHES).with_options(options)
+    made = steps.map(fetch, num_parallel_calls=CALLS_AT_ONCE, deterministic=True).unbatch()
+    return made.prefetch(2).with_options(options)
 
 
 def _values(batch: Batch) -> list[np.ndarray]:

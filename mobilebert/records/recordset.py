@@ -73,13 +73,13 @@ class RecordSet:
         self._train, self._heldout = (_Split(folder, split, body[split], self._form) for split in ("train", "heldout"))
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
 
-    def train_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
-        """The batch of a step (`masking.mask` says what is in it).
+    def train_batches(self, masking: Masking, batch_size: int, seed: int, step: int, steps: int = 1) -> Batch:
+        """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
 
         Record n of the endless stream is position n modulo the number of records in the permutation of its epoch; its mask depends on
         seed, epoch and record alone, not on the batch size.
         """
-        place = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
+        place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64)
         epoch, position = np.divmod(place, self.train_count)
         numbers = streams.permuted(position, self.train_count, streams.keys(seed, epoch))
         return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking)

@@ -14,9 +14,12 @@ ROUNDS = 6  # of the Feistel network; four already make a strong permutation of 
 
 def mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's finalizer, uint64 in and out, any shape."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    made = values ^ (values >> np.uint64(30))
+    made *= np.uint64(0xBF58476D1CE4E5B9)
+    made ^= made >> np.uint64(27)
+    made *= np.uint64(0x94D049BB133111EB)
+    made ^= made >> np.uint64(31)
+    return made
 
 
 def keys(seed: int, *parts: np.ndarray | int) -> np.ndarray:
@@ -40,22 +43,25 @@ def uniform(key: np.ndarray, number: np.ndarray) -> np.ndarray:
 def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """Where each position goes in the permutation of 0 .. count-1 that its key names.
 
-    A Feistel network on the next even number of bits; what falls outside goes through again (cycle walking), so it needs no memory.
+    A Feistel network on as many bits as `count` needs (its halves may differ by one bit); what falls outside goes through again (cycle
+    walking), less than twice on average. It needs no memory.
 
     Args:
         positions: (n,) int64 in 0 .. count-1.
         count: number of things.
         key: (n,) or (1,) uint64.
     """
-    half = np.uint64(((count - 1).bit_length() + 1) // 2)
-    low = np.uint64((1 << int(half)) - 1)
+    low_bits = (count - 1).bit_length() // 2
+    high_mask = np.uint64((1 << (count - 1).bit_length() - low_bits) - 1)
+    low_mask, shift = np.uint64((1 << low_bits) - 1), np.uint64(low_bits)
     key = np.broadcast_to(key, positions.shape)
     made = positions.astype(np.uint64)
-    outside = np.ones(len(made), bool)
-    while outside.any():
-        left, right, inner = made[outside] >> half, made[outside] & low, key[outside]
-        for turn in range(ROUNDS):
-            left, right = right, left ^ (bits(inner + right, turn) & low)
-        made[outside] = left << half | right
-        outside = made >= np.uint64(count)
+    outside = np.arange(len(made))
+    while outside.size:
+        high, low, inner = made[outside] >> shift, made[outside] & low_mask, key[outside]
+        for turn in range(0, ROUNDS, 2):
+            high ^= bits(inner + low, turn) & high_mask
+            low ^= bits(inner + high, turn + 1) & low_mask
+        made[outside] = high << shift | low
+        outside = outside[made[outside] >= np.uint64(count)]
     return made.astype(np.int64)
