@@ -74,6 +74,7 @@ class Model(tf.Module):
             raise ValueError(f"layer {layer} of {self.shape.num_hidden_layers}")
         return {name: self.variables_by_name[name] for name in tensors.layer(self.shape, layer)}
 
+    @tf.autograph.experimental.do_not_convert  # no control flow depends on a tensor: halves the time of tracing
     def encode(
         self, ids: tf.Tensor, segments: tf.Tensor, mask: tf.Tensor, *, layers: int | None = None, seed: tf.Tensor | None = None
     ) -> Encoded:
@@ -100,6 +101,7 @@ class Model(tf.Module):
             scores.append(score)
         return Encoded(hidden, scores, x)
 
+    @tf.autograph.experimental.do_not_convert
     def masked_lm_logits(self, sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
         """Logits over the vocabulary at the given positions only.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,15 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "layer norm in a bottleneck": ("base-f4", TINY_MOBILE | {"normalization_type": "layer_norm", "layer_norm_eps": 1e-3}),
     "bottleneck as wide as hidden": ("mini", {"intra_bottleneck_size": 128, "key_query_shared_bottleneck": False}),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Tiny products on many threads mostly wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def opened(auto: Any, folder: Path) -> Any:
@@ -168,7 +177,9 @@ def test_heads_agree_with_transformers_both_ways(
     batch: Batch,
     tmp_path: Path,
 ) -> None:
-    shape = shape_of("mini", classifier_activation=True) if name == "pooled mini" else shape_of(*OURS[name][:1], **OURS[name][1])
+    named, keys = OURS[name.removeprefix("pooled ")]
+    pooled = {"classifier_activation": True} if name.startswith("pooled") else {}
+    shape = shape_of(named, **(keys | pooled | {"num_hidden_layers": 1}))
     model = filled(shape)
     head: Any
     if task == "classification":

@@ -24,9 +24,18 @@ POSITION = "mobilebert.embeddings.position_embeddings.weight"
 QUERY = "mobilebert.encoder.layer.1.attention.self.query.weight"
 
 
+@pytest.fixture(scope="module")
+def original(filled: Callable[..., models.Model], shape_of: ShapeOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("original") / "model"
+    with artifacts.writing(folder, "model") as writer:
+        weights.save(writer, filled(shape_of("mini")))
+    return folder
+
+
 @pytest.fixture
-def folder(filled: Callable[..., models.Model], shape_of: ShapeOf, saved: Callable[..., Path]) -> Path:
-    return saved(filled(shape_of("mini")))
+def folder(original: Path, tmp_path: Path) -> Path:
+    """A model's directory that a test may damage."""
+    return Path(shutil.copytree(original, tmp_path / "folder"))
 
 
 @pytest.fixture
