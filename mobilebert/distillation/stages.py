@@ -17,11 +17,12 @@ from mobilebert.errors import UserError
 from mobilebert.models import checkpoints, shapes, weights
 
 log = logging.getLogger(__name__)
+COMMON = ("masking", "training", "seed")  # sections that every command here takes
 
 
 def pretrain_teacher(options: Namespace) -> None:
     """Train a teacher on the records with plain masked language modelling (`scripts.pretrain_teacher`)."""
-    work = Work(options)
+    work = Work(options, "teacher.shape", "teacher.training", *COMMON)
     name, optimization = work.sections["teacher.shape"], work.sections["teacher.training"]
     shape = shapes.named(name, work.tokenizer.size)
 
@@ -35,7 +36,7 @@ def pretrain_teacher(options: Namespace) -> None:
 
 def transfer_layer(options: Namespace) -> None:
     """Train one stage of knowledge transfer (`scripts.transfer_layer`)."""
-    work = Work(options)
+    work = Work(options, "transfer", "student", *COMMON)
     settings = work.sections["transfer"]
     start = Start(work, options, tables=work.sections["student"].tables_from_teacher)
     stage_layers(options.stage, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
@@ -56,7 +57,7 @@ def pretrain_student(options: Namespace) -> None:
 
     The arms see the same batches and start from the same random weights; they differ in what is copied and in the loss.
     """
-    work = Work(options)
+    work = Work(options, "pretraining", "student", *COMMON)
     settings = work.sections["pretraining"]
     distilled = options.arm == "distilled"
     tables = options.arm == "tables" or (distilled and work.sections["student"].tables_from_teacher)
@@ -132,7 +133,7 @@ class Start:
             student = models.build(self.shape, work.seed("student", self._name), compute_dtype=work.sections["training"].precision)
             copied = weights.copy_tables(teacher, student) if self._tables and teacher else []
             log.info("student '%s' starts afresh, with %d tables of the teacher", self._name, len(copied))
-        return student, teacher if self._teaches else None
+        return student, (teacher if self._teaches else None)
 
 
 def folder_of(arguments: Sequence[Path] | None) -> Path | None:

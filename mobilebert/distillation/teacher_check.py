@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mobilebert import artifacts, tokenization
-from mobilebert.distillation.work import Work, settings_without_paths, versions, write_evaluation
+from mobilebert.distillation.work import Work, versions, write_evaluation
 from mobilebert.errors import UserError
 from mobilebert.models import weights
 
@@ -24,7 +24,7 @@ def export_teacher(options: Namespace) -> None:
     Raises:
         UserError: its tokenizer is not the records', or it fills masks hardly better than guessing (`teacher.min_lift`).
     """
-    work = Work(options)
+    work = Work(options, "teacher.min_lift", "masking", "training", "seed")
     artifacts.read(options.source, "model")
     model = work.load(options.source)
     if model.fresh_head:
@@ -32,9 +32,7 @@ def export_teacher(options: Namespace) -> None:
     found = work.measure(model, BATCH)
     check_head(found["heldout"], work.sections["teacher.min_lift"], str(options.source))
     inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}
-    with artifacts.writing(
-        options.out, "model", settings=settings_without_paths(options.settings), inputs=inputs, versions=versions()
-    ) as writer:
+    with artifacts.writing(options.out, "model", settings=work.told, inputs=inputs, versions=versions()) as writer:
         weights.save(writer, model)
         tokenization.copy_files(options.source, writer)
         write_evaluation(writer, found)

@@ -17,7 +17,7 @@ from mobilebert.distillation import evaluation, fit
 from mobilebert.errors import UserError
 from mobilebert.models import weights
 from mobilebert.records import reader
-from mobilebert.settings import Optimization, derive_seed, from_json
+from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, loop, state
 
@@ -30,19 +30,26 @@ class Work:
     Attributes:
         options: the command line.
         sections: the typed settings by section name.
+        told: the same as a manifest shows them, JSON values.
         accelerator: what trains.
         records: the token records.
         tokenizer: what they were written with.
     """
 
-    def __init__(self, options: Namespace) -> None:
+    def __init__(self, options: Namespace, *names: str) -> None:
         """Open the records and their tokenizer.
+
+        Args:
+            options: the command line.
+            names: the sections that the command uses; one that `--settings` leaves out has its defaults.
 
         Raises:
             UserError: an artefact is absent or damaged, or records and tokenizer do not belong together.
         """
         self.options = options
-        self.sections = from_json(options.settings)
+        body: dict[str, Any] = json.loads(to_json(Settings(), *names)) | json.loads(options.settings)
+        self.sections = from_json(json.dumps(body))
+        self.told = _without_paths(body)
         # Before anything else of TensorFlow: its threads are fixed once it has started.
         self.accelerator = accelerators.find(self.sections["training"].accelerator, options.threads)
         self.records = reader.RecordSet(options.records)
@@ -110,7 +117,7 @@ def carry_out(work: Work, plan: Plan) -> None:
     """Train what is planned, from where an earlier attempt stopped, and write the model artefact to `--out`."""
     options, training = work.options, work.sections["training"]
     inputs = {"records": options.records, "tokenizer": options.tokenizer, **plan.inputs}
-    told = settings_without_paths(options.settings) | {"arguments": dict(plan.arguments)}
+    told = work.told | {"arguments": dict(plan.arguments)}
     with work.accelerator.scope():
         model, objective = plan.make()
     job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed)
@@ -128,14 +135,6 @@ def carry_out(work: Work, plan: Plan) -> None:
         held.finish()
 
 
-def settings_without_paths(text: str) -> dict[str, Any]:
-    """The settings as a manifest shows them: where a given student lies is not part of what it is (its digests are)."""
-    body: dict[str, Any] = json.loads(text)
-    if "student" in body:
-        body["student"] = {key: value for key, value in body["student"].items() if key != "from"}
-    return body
-
-
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
     writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -145,6 +144,11 @@ def versions() -> list[str]:
     """The installed distributions that shape a training's bytes; TensorFlow has another name for each device."""
     installed = {found.metadata["Name"] for found in metadata.distributions()}
     return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
+
+
+def _without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a given student lies is not part of what it is: its digests stand among the arguments."""
+    return {name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value for name, value in body.items()}
 
 
 def _tokenizer_digest(folder: Path) -> str:

@@ -36,13 +36,14 @@ def test_a_teacher_that_passes_keeps_its_weights_and_gets_its_measure(chain, com
     assert heldout["masked_loss"] == pytest.approx(np.log(source.shape.vocab_size), rel=0.1)
 
 
-def test_a_random_head_is_refused_with_one_line_and_nothing_is_written(chain, tmp_path):
+def test_a_random_head_is_refused_with_one_line_and_nothing_is_written(chain, root, tmp_path):
     out = tmp_path / "teacher"
     shown = subprocess.run(
         [sys.executable, "-m", "scripts.export_teacher", *map(str, arguments(chain, out, 0.1)), "--threads", "2"],
         capture_output=True,
         text=True,
         check=False,
+        cwd=root,
     )
     assert shown.returncode == 1
     (line,) = [line for line in shown.stderr.splitlines() if "ERROR" in line]

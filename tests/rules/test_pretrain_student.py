@@ -11,6 +11,7 @@ import pytest
 from mobilebert import artifacts, models
 from mobilebert.distillation import stages
 from mobilebert.errors import UserError
+from mobilebert.records import reader
 from scripts import pretrain_student
 
 
@@ -57,7 +58,7 @@ def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, 
     plan, work = planned["plan"], planned["work"]
     assert plan.optimization.steps == 6
     assert plan.inputs == {}
-    batch = work.records.train_batch(work.sections["masking"], 4, plan.seed, 0)
+    batch = next(iter(reader.train_batches(work.records, work.sections["masking"], 4, plan.seed, 0)))
     assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from unittest.mock import Mock
 
 import numpy as np
+import pytest
 
 from mobilebert import artifacts, models, tokenization
+from mobilebert.distillation.work import Work
 from scripts import pretrain_teacher
 
 
-def test_it_writes_a_trained_teacher_and_cleans_up(chain, command, tmp_path):
+def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(chain, command, tmp_path, monkeypatch, caplog):
     settings = chain.settings(
         "teacher.shape",
         "teacher.training",
@@ -21,7 +24,16 @@ def test_it_writes_a_trained_teacher_and_cleans_up(chain, command, tmp_path):
     )
     out, state = tmp_path / "teacher", tmp_path / "state"
     arguments = ["--settings", settings, "--records", chain.records, "--tokenizer", chain.tokenizer, "--state", state, "--out", out]
+    with monkeypatch.context() as patched:
+        patched.setattr(Work, "measure", Mock(side_effect=KeyboardInterrupt))  # trained, but not written yet
+        with pytest.raises(KeyboardInterrupt):
+            command(pretrain_teacher, *arguments)
+    assert not artifacts.exists(out)
+    (unfinished,) = state.iterdir()
+    assert unfinished.name.startswith("pretrain_teacher-mini-teacher-")
+    caplog.set_level("INFO")
     command(pretrain_teacher, *arguments)
+    assert "resuming from step 40" in caplog.text
 
     manifest = artifacts.read(out, "model")
     assert manifest.inputs == {"records": artifacts.digest(chain.records), "tokenizer": artifacts.digest(chain.tokenizer)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,35 +74,32 @@ def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):
         np.testing.assert_array_equal(variable.numpy(), before[name])
 
 
-class Heldout:
-    """Held-out records of one batch, dealt out in batches of any size with filling at the end, as a `RecordSet` does."""
+@pytest.fixture
+def heldout(monkeypatch, batch):
+    """Held-out records of that one batch, dealt out in batches of any size with filling at the end, as the reader does."""
 
-    unigram_accuracy = 0.05
-
-    def __init__(self, batch: dict[str, np.ndarray]) -> None:
-        self.batch = batch
-        self.heldout_count, self.sequence_length = batch["input_ids"].shape
-
-    def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> dict[str, np.ndarray]:
+    def batches(records: Any, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
         assert (masking, seed) == (MASKING, 9)
-        place = np.arange(step * batch_size, (step + 1) * batch_size)
-        made = {name: value[np.minimum(place, self.heldout_count - 1)] for name, value in self.batch.items()}
-        made["masked_weights"][place >= self.heldout_count] = 0
-        return made
+        filling = -len(batch["input_ids"]) % batch_size
+        padded = {name: np.concatenate([value, np.zeros((filling, *value.shape[1:]), value.dtype)]) for name, value in batch.items()}
+        return tf.data.Dataset.from_tensor_slices(padded).batch(batch_size, drop_remainder=True)
+
+    monkeypatch.setattr(evaluation.reader, "heldout_batches", batches)
+    return SimpleNamespace(unigram_accuracy=0.05)
 
 
 @pytest.mark.parametrize("batch_size", [4, 3, 16])
-def test_heldout_predictions_count_once_each(student, batch, batch_size):
+def test_heldout_predictions_count_once_each(student, batch, heldout, batch_size):
     student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)
     expected = expected_parts(student, student, batch)
-    found = evaluation.masked_lm(student, Heldout(batch), MASKING, batch_size, 9)
+    found = evaluation.masked_lm(student, heldout, MASKING, batch_size, 9)
     assert found["predictions"] == int(batch["masked_weights"].sum()) == 9
     assert found["unigram_accuracy"] == 0.05
     np.testing.assert_allclose(found["masked_accuracy"], expected["masked_accuracy"], rtol=1e-12)
     np.testing.assert_allclose(found["masked_loss"], expected["hard"], rtol=1e-6)
 
 
-def test_nothing_held_out_is_said(student, batch):
-    records = Heldout(batch | {"masked_weights": np.zeros_like(batch["masked_weights"])})
+def test_nothing_held_out_is_said(student, batch, heldout):
+    batch["masked_weights"] *= 0
     with pytest.raises(UserError, match=r"records\.heldout_share"):
-        evaluation.masked_lm(student, records, MASKING, 4, 9)
+        evaluation.masked_lm(student, heldout, MASKING, 4, 9)
