@@ -49,11 +49,11 @@ def learn(texts: Iterable[str], settings: Vocabulary) -> bytes:
         rules.write_text("".join(f"{a:X}\t{b:X}\n" for a, b in learned.rules(settings.lowercase).items()), encoding="ascii")
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(sentences),
+                sentence_iterator=iter(_common(sentences, settings.size)),
                 model_writer=made,
                 model_type=settings.model,
                 vocab_size=settings.size,
-                character_coverage=_coverage(sentences, settings.size),
+                character_coverage=1.0,
                 normalization_rule_tsv=str(rules),
                 add_dummy_prefix=False,
                 remove_extra_whitespaces=True,
@@ -97,12 +97,18 @@ def _is_han(character: str) -> bool:
     return any(first <= ord(character) <= last for first, last in google.HAN_RANGES)
 
 
-def _coverage(sentences: list[str], size: int) -> float:
-    """Share of the characters that get an entry of their own: `COVERAGE`, or less where those would fill the vocabulary."""
+def _common(sentences: list[str], size: int) -> list[str]:
+    """The sentences without their rare characters, which are left to [UNK]: those beyond `COVERAGE` of the text, and those for which a
+    vocabulary of `size` has no room (sentencepiece's own `character_coverage` takes nothing below 0.98).
+    """
     counts = np.bincount(np.frombuffer("".join(sentences).encode("utf-32-le"), np.uint32), minlength=ord(WORD_MARK) + 1)
     counts[ord(WORD_MARK)] = 0
-    common = np.sort(counts)[::-1][: int(CHARACTER_SHARE * (size - len(SPECIAL)))]
-    return min(COVERAGE, float(common.sum() / counts.sum()))
+    order = np.argsort(-counts, kind="stable")
+    needed = int(np.searchsorted(np.cumsum(counts[order]), COVERAGE * counts.sum())) + 1
+    rare = order[min(needed, int(CHARACTER_SHARE * (size - len(SPECIAL)))) :]
+    table = dict.fromkeys(rare[counts[rare] > 0].tolist(), WORD_MARK)
+    marks = re.compile(f"{WORD_MARK}+")
+    return [kept for sentence in sentences if (kept := marks.sub(WORD_MARK, sentence.translate(table)).strip(WORD_MARK))]
 
 
 def _too_small(error: RuntimeError, sentences: list[str], size: int) -> UserError:
