@@ -12,9 +12,15 @@ from mobilebert.smallworld.grammar import Grammar, integer, pick
 
 # Kind -> its weight among the dirty documents. The first two are copies and name their original in the gold file.
 KINDS = {
-    "exact_duplicate": 20, "near_duplicate": 22, "mojibake": 14, "boilerplate_lines": 14, "boilerplate_page": 8, "foreign": 10,
-    "gibberish": 5, "fragment": 7,
-}  # fmt: skip
+    "exact_duplicate": 20,
+    "near_duplicate": 22,
+    "mojibake": 14,
+    "boilerplate_lines": 14,
+    "boilerplate_page": 8,
+    "foreign": 10,
+    "gibberish": 5,
+    "fragment": 7,
+}
 COPIES = ("exact_duplicate", "near_duplicate")
 EDITS = (0.005, 0.03)  # least and most share of a near-duplicate's characters that are edited
 KEYS = "abcdefghijklmnopqrstuvwxyz"

@@ -65,9 +65,15 @@ class Documents:
         """The slots that belong to a document: its people, a town, a date, and the topic's name."""
         person = self.world.person
         return {
-            "name": topic.name, "author": person(rng), "friend": person(rng), "friend2": person(rng), "town": self.world.some(rng, "city").name,
-            "now": str(integer(rng, 2001, 2024)), "month": str(integer(rng, 1, 12)), "day": str(integer(rng, 1, 28)),
-        }  # fmt: skip
+            "name": topic.name,
+            "author": person(rng),
+            "friend": person(rng),
+            "friend2": person(rng),
+            "town": self.world.some(rng, "city").name,
+            "now": str(integer(rng, 2001, 2024)),
+            "month": str(integer(rng, 1, 12)),
+            "day": str(integer(rng, 1, 28)),
+        }
 
     def _prose(self, rng: random.Random, style: Style) -> str:
         topic = self.world.some(rng, pick(rng, style.kinds))
@@ -80,7 +86,9 @@ class Documents:
             told, facts = facts[:count], facts[count:]
             sentences = [next(fillers) for _ in range(integer(rng, *style.fillers))]
             if told:
-                sentences.insert(int(rng.random() * (len(sentences) + 1)), self.facts.tell(rng, topic, told, f"{style.name}.frame", values)[0])
+                sentences.insert(
+                    int(rng.random() * (len(sentences) + 1)), self.facts.tell(rng, topic, told, f"{style.name}.frame", values)[0]
+                )
             if number == 0:
                 sentences.insert(0, self.grammar.say(rng, f"{style.name}.open", values))
             if sentences:
@@ -113,7 +121,7 @@ class Documents:
     def _dialogue(self, rng: random.Random) -> str:
         """Two people; questions of the kinds that the reading task asks, and their answers."""
         topic = self.world.some(rng, pick(rng, KINDS))
-        speakers = sample(rng, ("小王", "小李", "老张", "陈老师", "学生", "游客", "导游", "奶奶", "记者", "阿姨", "周医生", "店员", "甲", "乙"), 2)
+        speakers = sample(rng, self.grammar.words("speaker"), 2)
         values = self.values(rng, topic) | {"a": speakers[0], "b": speakers[1]}
         lines = [self.grammar.say(rng, f"dialogue.{part}", values) for part in ("open", "agree")]
         for fact in sample(rng, self.facts.of(topic.kind), integer(rng, 2, 5)):

@@ -17,29 +17,35 @@ from mobilebert.smallworld.grammar import Grammar, integer, pick, sample
 
 # Entities a megabyte of documents speaks of; a document speaks of one to three, so each comes back about ten times.
 PER_MEGABYTE = {
-    "city": 18, "river": 6, "mountain": 6, "landmark": 12, "person": 30, "dynasty": 3,
-    "book": 30, "school": 9, "company": 12, "product": 12, "dish": 18, "festival": 6, "animal": 9,
-}  # fmt: skip
+    "city": 18,
+    "river": 6,
+    "mountain": 6,
+    "landmark": 12,
+    "person": 30,
+    "dynasty": 3,
+    "book": 30,
+    "school": 9,
+    "company": 12,
+    "product": 12,
+    "dish": 18,
+    "festival": 6,
+    "animal": 9,
+}
 KINDS = tuple(PER_MEGABYTE)
 PRONOUNS = {
-    "city": ("该市", "这座城市", "这里"), "river": ("该河", "这条河"), "mountain": ("这座山", "该山"), "landmark": ("这座建筑", "该建筑"),
-    "dynasty": ("该王朝", "这个朝代"), "book": ("这本书", "该书"), "school": ("该校", "这所学校"), "company": ("该公司", "这家企业"),
-    "product": ("这款产品", "该产品"), "dish": ("这道菜", "此菜"), "festival": ("这个节日", "该节日"), "animal": ("这种动物", "它"),
-}  # fmt: skip
-NICKNAMES = (
-    ("桥城", "城里桥梁众多"), ("瓷都", "烧制瓷器的历史悠久"), ("花城", "一年四季鲜花不断"), ("雾都", "冬天清晨常有大雾"), ("盐城", "古时盛产井盐"),
-    ("茶乡", "周围的山坡上全是茶园"), ("书城", "藏书楼和书院特别多"), ("山城", "整座城市建在山坡上"), ("水乡", "河道纵横，家家门前有船"), ("石城", "旧城墙全用大石块垒成"),
-    ("灯城", "每年举办盛大的灯会"), ("风城", "一年里有一半日子刮大风"), ("果乡", "果园面积居全省首位"), ("船城", "造船的工匠世代住在这里"), ("药都", "药材市场远近闻名"),
-)  # fmt: skip
-GOODS = "手机 耳机 台灯 电饭锅 吸尘器 平板电脑 空气净化器 自行车 保温杯 打印机 手表 电动牙刷 音箱 相机 键盘 扫地机器人 电热水壶 投影仪 行车记录仪 剃须刀".split()
-TRADES = "科技 电子 电器 实业 智能 精密 光学 机械".split()
-FALLS = "农民起义 外族入侵 宫廷政变 连年旱灾 藩镇割据 税赋过重 权臣篡位 漕运中断".split()
-CRAFTS = "青瓷 丝织 造纸 冶铁 雕版印刷 壁画 石刻 漆器 造船 金银器 历法 水利".split()
-TEMPLES = "云岩 净慈 普光 石佛 圆通 清凉 宝相 崇福 龙泉 法华 报恩 广济".split()
-SIGHTS = "博物馆 大桥 钟楼 古塔 图书馆 大剧院 会馆 火车站 灯塔 城楼 天文台 文化宫".split()
-SCHOOLS = "第一中学 第二中学 第三中学 师范大学 理工大学 农业大学 医学院 艺术学院 外国语学校 职业技术学院".split()
-FESTIVALS = "灯节 河神节 丰收节 茶会 山歌节 开渔节 花朝节 龙舟节 庙会 火把节 赏月节 晒书节".split()
-CHINESE_MONTHS = "一 二 三 四 五 六 七 八 九 十 十一 十二".split()
+    "city": ("该市", "这座城市", "这里"),
+    "river": ("该河", "这条河"),
+    "mountain": ("这座山", "该山"),
+    "landmark": ("这座建筑", "该建筑"),
+    "dynasty": ("该王朝", "这个朝代"),
+    "book": ("这本书", "该书"),
+    "school": ("该校", "这所学校"),
+    "company": ("该公司", "这家企业"),
+    "product": ("这款产品", "该产品"),
+    "dish": ("这道菜", "此菜"),
+    "festival": ("这个节日", "该节日"),
+    "animal": ("这种动物", "它"),
+}
 
 
 class Entity(NamedTuple):
@@ -62,15 +68,21 @@ class World:
         self.seed = seed
         self.grammar = grammar
         self._sizes = {kind: int(rate * max(megabytes, 1)) for kind, rate in PER_MEGABYTE.items()}
+        self._real_places = frozenset(grammar.words("real_places"))
         self.fresh = max(self._sizes.values())
-        first, second = names.PLACE_FIRST, names.PLACE_SECOND
-        given = "".join(dict.fromkeys(names.GIVEN_MEN + names.GIVEN_WOMEN))
-        brand = (names.BRAND_FIRST, names.BRAND_SECOND, names.BRAND_THIRD)
+        word = self._inventory
+        place = (word("place.first"), word("place.second"))
+        given = tuple(dict.fromkeys((*word("man"), *word("woman"))))
         inventories = {
-            "city": (first, second), "river": (first, names.RIVER_SECOND), "mountain": (first, second), "person": (names.SURNAMES, given, [*given, ""]),
-            "company": brand, "dynasty": (names.DYNASTY_PREFIX, names.DYNASTY, [*names.DYNASTY, ""]), "book": (names.BOOK_FIRST, names.BOOK_SECOND),
-            "animal": (names.COLOURS, names.BODY_PARTS, names.ANIMALS),
-        }  # fmt: skip
+            "city": place,
+            "river": (place[0], word("river.second")),
+            "mountain": place,
+            "person": (word("surname"), given, (*given, "")),
+            "company": (word("brand.first"), word("brand.second"), word("brand.third")),
+            "dynasty": (word("dynasty.prefix"), word("dynasty"), (*word("dynasty"), "")),
+            "book": (word("book.first"), word("book.second")),
+            "animal": (word("animal.colour"), word("animal.part"), word("animal")),
+        }
         self._composers = {kind: names.Composer(seed, kind, *parts) for kind, parts in inventories.items()}
         self._makers: dict[str, Callable[[int, random.Random], dict[str, str]]] = {kind: getattr(self, f"_{kind}") for kind in KINDS}
 
@@ -90,19 +102,18 @@ class World:
     def name(self, kind: str, number: int) -> str:
         """The entity's name, without making its facts."""
         if kind in ("landmark", "school", "festival"):
-            kinds = {"landmark": SIGHTS, "school": SCHOOLS, "festival": FESTIVALS}[kind]
-            return names.place(self._composers["city"], number // len(kinds)) + kinds[(number * 7 + number // len(kinds)) % len(kinds)]
+            kinds = self.grammar.words(f"type.{kind}")
+            return self._place("city", number // len(kinds)) + kinds[(number * 7 + number // len(kinds)) % len(kinds)]
         if kind == "product":
             series = "ABEKMNPSTX"[number % 10]
-            return f"{self._brand(number // 3)}{series}{number % 3 * 10 + number // 3 % 10 + 10}{GOODS[(number * 7) % len(GOODS)]}"
+            return f"{self._brand(number // 3)}{series}{number % 3 * 10 + number // 3 % 10 + 10}{self._cycled('type.product', number * 7)}"
         if kind == "dish":
-            rng = random.Random(names.key(self.seed, "dish", number))
-            return names.place(self._composers["city"], number) + self._word(rng, "cooking")[:2] + self._main(number)
+            return self._place("city", number) + self._fixed("cooking", number)[:2] + self._fixed("ingredient", number)
         if kind in ("city", "river", "mountain"):
             suffix = {"city": "市", "river": "河江水"[number % 3], "mountain": "山岭峰"[number % 3]}[kind]
-            return names.place(self._composers[kind], number) + suffix
+            return self._place(kind, number) + suffix
         if kind == "company":
-            return f"{self._brand(number)}{TRADES[number % len(TRADES)]}{('公司', '集团')[number % 2]}"
+            return f"{self._brand(number)}{self._cycled('type.company', number)}{('公司', '集团')[number % 2]}"
         if kind == "dynasty":
             return self._composers[kind].name(number) + "朝"
         if kind == "book":
@@ -117,10 +128,23 @@ class World:
         return self._composers["company"].name(number)
 
     def _word(self, rng: random.Random, section: str) -> str:
-        return self.grammar.say(rng, section, {})
+        return pick(rng, self.grammar.words(section))
 
-    def _main(self, dish: int) -> str:
-        return self._word(random.Random(names.key(self.seed, "main", dish)), "ingredient")
+    def _cycled(self, section: str, number: int) -> str:
+        words = self.grammar.words(section)
+        return words[number % len(words)]
+
+    def _inventory(self, part: str) -> tuple[str, ...]:
+        return tuple(word.replace("-", "") for word in self.grammar.words(f"name.{part}"))
+
+    def _place(self, kind: str, number: int) -> str:
+        """A place's name without its generic word, never that of a well-known place."""
+        name = self._composers[kind].name(number)
+        return name + "坪" if name in self._real_places else name
+
+    def _fixed(self, section: str, number: int) -> str:
+        """A word that belongs to a number, for facts that two entities share."""
+        return self._cycled(section, names.key(self.seed, section, number))
 
     def _related(self, kind: str, number: int, own: int) -> str:
         """The name of a related entity: known entities (`own` < fresh) relate to known ones only."""
@@ -131,102 +155,177 @@ class World:
         return self.name(kind, (number * 3 + int(rng.random() * 3)) % self._sizes[kind])
 
     def _city(self, k: int, rng: random.Random) -> dict[str, str]:
-        nickname, reason = pick(rng, NICKNAMES)
+        nickname, reason = self._word(rng, "nickname").split("/")
         word = self._word
         return {
-            "name": self.name("city", k), "province": word(rng, "province"), "direction": word(rng, "direction"), "river": self._related("river", k // 3, k),
-            "year": old_year(rng), "population": ten_thousands(rng, 18, 980), "area": f"{integer(rng, 90, 2100) * 10}平方公里", "flower": word(rng, "flower"),
-            "tree": word(rng, "tree"), "industry": word(rng, "industry"), "nickname": nickname, "reason": reason, "temperature": f"{integer(rng, 40, 240) / 10}摄氏度",
-            "person": self._related("person", k, k), "job": self._job(k), "specialty": self._related("dish", k, k),
-        }  # fmt: skip
+            "name": self.name("city", k),
+            "province": word(rng, "province"),
+            "direction": word(rng, "direction"),
+            "river": self._related("river", k // 3, k),
+            "year": old_year(rng),
+            "population": ten_thousands(rng, 18, 980),
+            "area": f"{integer(rng, 90, 2100) * 10}平方公里",
+            "flower": word(rng, "flower"),
+            "tree": word(rng, "tree"),
+            "industry": word(rng, "industry"),
+            "nickname": nickname,
+            "reason": reason,
+            "temperature": f"{integer(rng, 40, 240) / 10}摄氏度",
+            "person": self._related("person", k, k),
+            "job": self._fixed("job", k),
+            "specialty": self._related("dish", k, k),
+        }
 
     def _river(self, k: int, rng: random.Random) -> dict[str, str]:
         years = sample(rng, range(1790, 2016), 2)
         return {
-            "name": self.name("river", k), "length": f"{integer(rng, 80, 2900)}公里", "source": self._related("mountain", k, k), "city": self._related("city", k * 3, k),
-            "mouth": pick(rng, ("东海", "南海", "黄海", "渤海", self._related("river", k + 1, k), names.place(self._composers["mountain"], k + 7) + "湖")),
-            "flood": f"{min(years)}年", "basin": f"{integer(rng, 30, 990) * 100}平方公里", "dam": f"{integer(rng, 1951, 2018)}年",
-            "fish": pick(rng, "鲤鱼 鲢鱼 鳜鱼 河虾 河蟹 鲈鱼 鳊鱼 鲫鱼 银鱼 黄颡鱼 河蚌 甲鱼".split()),
-        }  # fmt: skip
+            "name": self.name("river", k),
+            "length": f"{integer(rng, 80, 2900)}公里",
+            "source": self._related("mountain", k, k),
+            "city": self._related("city", k * 3, k),
+            "mouth": pick(rng, (*self.grammar.words("sea"), self._related("river", k + 1, k), self._place("mountain", k + 7) + "湖")),
+            "flood": f"{min(years)}年",
+            "basin": f"{integer(rng, 30, 990) * 100}平方公里",
+            "dam": f"{integer(rng, 1951, 2018)}年",
+            "fish": self._word(rng, "fish"),
+        }
 
     def _mountain(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("mountain", k), "height": f"{integer(rng, 320, 5900)}米", "city": self._related("city", k * 3 + 1, k), "plant": self._word(rng, "plant"),
-            "temple": pick(rng, TEMPLES) + "寺", "steps": f"{integer(rng, 70, 890) * 10 + integer(rng, 1, 9)}级", "park": f"{integer(rng, 1956, 2019)}年",
-        }  # fmt: skip
+            "name": self.name("mountain", k),
+            "height": f"{integer(rng, 320, 5900)}米",
+            "city": self._related("city", k * 3 + 1, k),
+            "plant": self._word(rng, "plant"),
+            "temple": self._word(rng, "type.temple") + "寺",
+            "steps": f"{integer(rng, 70, 890) * 10 + integer(rng, 1, 9)}级",
+            "park": f"{integer(rng, 1956, 2019)}年",
+        }
 
     def _landmark(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("landmark", k), "city": self.name("city", k // len(SIGHTS)), "year": f"{integer(rng, 1860, 2021)}年",
-            "architect": self._near(rng, "person", k), "height": f"{integer(rng, 12, 260)}米", "material": self._word(rng, "material"),
-            "cost": f"{integer(rng, 3, 980)}{pick(rng, ('万', '亿'))}元", "visitors": ten_thousands(rng, 3, 400) + "人次",
-        }  # fmt: skip
+            "name": self.name("landmark", k),
+            "city": self.name("city", k // len(self.grammar.words("type.landmark"))),
+            "year": f"{integer(rng, 1860, 2021)}年",
+            "architect": self._near(rng, "person", k),
+            "height": f"{integer(rng, 12, 260)}米",
+            "material": self._word(rng, "material"),
+            "cost": f"{integer(rng, 3, 980)}{pick(rng, ('万', '亿'))}元",
+            "visitors": ten_thousands(rng, 3, 400) + "人次",
+        }
 
     def _person(self, k: int, rng: random.Random) -> dict[str, str]:
         birth = integer(rng, 1870, 1992)
         return {
-            "name": self.name("person", k), "year": f"{birth}年", "city": self._related("city", k, k), "job": self._job(k), "school": self._near(rng, "school", k),
-            "teacher": self._related("person", k + 1, k), "work": self._related("book", k, k), "award": self._word(rng, "award"), "moved": f"{birth + integer(rng, 18, 30)}年",
-            "newcity": self._related("city", k + 5, k), "hobby": self._word(rng, "hobby"),
-        }  # fmt: skip
-
-    def _job(self, person: int) -> str:
-        return self._word(random.Random(names.key(self.seed, "job", person)), "job")
+            "name": self.name("person", k),
+            "year": f"{birth}年",
+            "city": self._related("city", k, k),
+            "job": self._fixed("job", k),
+            "school": self._near(rng, "school", k),
+            "teacher": self._related("person", k + 1, k),
+            "work": self._related("book", k, k),
+            "award": self._word(rng, "award"),
+            "moved": f"{birth + integer(rng, 18, 30)}年",
+            "newcity": self._related("city", k + 5, k),
+            "hobby": self._word(rng, "hobby"),
+        }
 
     def _dynasty(self, k: int, rng: random.Random) -> dict[str, str]:
         start = integer(rng, 210, 1500)
         return {
-            "name": self.name("dynasty", k), "founder": self._related("person", k * 7 + 3, k), "start": f"公元{start}年", "end": f"公元{start + integer(rng, 25, 310)}年",
-            "capital": self._related("city", k * 2, k), "emperors": f"{integer(rng, 3, 24)}位", "craft": pick(rng, CRAFTS), "fall": pick(rng, FALLS),
-        }  # fmt: skip
+            "name": self.name("dynasty", k),
+            "founder": self._related("person", k * 7 + 3, k),
+            "start": f"公元{start}年",
+            "end": f"公元{start + integer(rng, 25, 310)}年",
+            "capital": self._related("city", k * 2, k),
+            "emperors": f"{integer(rng, 3, 24)}位",
+            "craft": self._word(rng, "craft"),
+            "fall": self._word(rng, "fall"),
+        }
 
     def _book(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("book", k), "author": self._related("person", k, k), "year": f"{integer(rng, 1905, 2023)}年", "subject": self._word(rng, "subject"),
-            "pages": f"{integer(rng, 96, 890)}页", "city": self._related("city", k + 2, k), "copies": ten_thousands(rng, 1, 320) + "册",
-        }  # fmt: skip
+            "name": self.name("book", k),
+            "author": self._related("person", k, k),
+            "year": f"{integer(rng, 1905, 2023)}年",
+            "subject": self._word(rng, "subject"),
+            "pages": f"{integer(rng, 96, 890)}页",
+            "city": self._related("city", k + 2, k),
+            "copies": ten_thousands(rng, 1, 320) + "册",
+        }
 
     def _school(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("school", k), "city": self.name("city", k // len(SCHOOLS)), "year": f"{integer(rng, 1880, 2012)}年",
-            "founder": self._near(rng, "person", k), "students": f"{integer(rng, 60, 3900) * 10}人", "department": self._word(rng, "department"),
-            "motto": self._word(rng, "motto"), "books": ten_thousands(rng, 2, 560) + "册",
-        }  # fmt: skip
+            "name": self.name("school", k),
+            "city": self.name("city", k // len(self.grammar.words("type.school"))),
+            "year": f"{integer(rng, 1880, 2012)}年",
+            "founder": self._near(rng, "person", k),
+            "students": f"{integer(rng, 60, 3900) * 10}人",
+            "department": self._word(rng, "department"),
+            "motto": self._word(rng, "motto"),
+            "books": ten_thousands(rng, 2, 560) + "册",
+        }
 
     def _company(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("company", k), "city": self._related("city", k, k), "founder": self._related("person", k * 2 + 1, k), "year": f"{integer(rng, 1949, 2021)}年",
-            "product": GOODS[(k * 3 * 7) % len(GOODS)], "employees": f"{integer(rng, 8, 8800) * 10}人", "revenue": f"{integer(rng, 11, 9900) / 10}亿元",
+            "name": self.name("company", k),
+            "city": self._related("city", k, k),
+            "founder": self._related("person", k * 2 + 1, k),
+            "year": f"{integer(rng, 1949, 2021)}年",
+            "product": self._cycled("type.product", k * 3 * 7),
+            "employees": f"{integer(rng, 8, 8800) * 10}人",
+            "revenue": f"{integer(rng, 11, 9900) / 10}亿元",
             "manager": self._related("person", k * 2 + 2, k),
-        }  # fmt: skip
+        }
 
     def _product(self, k: int, rng: random.Random) -> dict[str, str]:
         weight = integer(rng, 15, 990)
         return {
-            "name": self.name("product", k), "company": self._related("company", k // 3, k), "year": f"{integer(rng, 2008, 2024)}年", "price": f"{integer(rng, 4, 690) * 10 - 1}元",
-            "weight": f"{weight}克" if weight % 2 else f"{weight / 100}千克", "colour": self._word(rng, "colour"), "battery": f"{integer(rng, 5, 90)}小时",
-            "warranty": pick(rng, ("六个月", "一年", "十八个月", "两年", "三年", "五年")),
-        }  # fmt: skip
+            "name": self.name("product", k),
+            "company": self._related("company", k // 3, k),
+            "year": f"{integer(rng, 2008, 2024)}年",
+            "price": f"{integer(rng, 4, 690) * 10 - 1}元",
+            "weight": f"{weight}克" if weight % 2 else f"{weight / 100}千克",
+            "colour": self._word(rng, "colour"),
+            "battery": f"{integer(rng, 5, 90)}小时",
+            "warranty": self._word(rng, "warranty"),
+        }
 
     def _dish(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("dish", k), "city": self._related("city", k, k), "main": self._main(k), "seasoning": self._word(rng, "seasoning"),
-            "taste": self._word(rng, "taste"), "minutes": f"{integer(rng, 4, 90)}分钟", "inventor": self._near(rng, "person", k + 1), "season": self._word(rng, "season"),
-        }  # fmt: skip
+            "name": self.name("dish", k),
+            "city": self._related("city", k, k),
+            "main": self._fixed("ingredient", k),
+            "seasoning": self._word(rng, "seasoning"),
+            "taste": self._word(rng, "taste"),
+            "minutes": f"{integer(rng, 4, 90)}分钟",
+            "inventor": self._near(rng, "person", k + 1),
+            "season": self._word(rng, "season"),
+        }
 
     def _festival(self, k: int, rng: random.Random) -> dict[str, str]:
-        date = f"农历{pick(rng, CHINESE_MONTHS)}月{pick(rng, ('初三', '初五', '初八', '初九', '十二', '十五', '十八', '二十', '廿三'))}"
+        date = f"农历{self._word(rng, 'lunar_month')}月{self._word(rng, 'lunar_day')}"
         return {
-            "name": self.name("festival", k), "city": self.name("city", k // len(FESTIVALS)), "date": date, "activity": self._word(rng, "activity"),
-            "memory": self._near(rng, "person", k + 2), "food": self._word(rng, "snack"), "days": pick(rng, ("两天", "三天", "五天", "七天", "九天", "十天", "半个月")),
-        }  # fmt: skip
+            "name": self.name("festival", k),
+            "city": self.name("city", k // len(self.grammar.words("type.festival"))),
+            "date": date,
+            "activity": self._word(rng, "activity"),
+            "memory": self._near(rng, "person", k + 2),
+            "food": self._word(rng, "snack"),
+            "days": self._word(rng, "days"),
+        }
 
     def _animal(self, k: int, rng: random.Random) -> dict[str, str]:
         return {
-            "name": self.name("animal", k), "habitat": self._word(rng, "habitat"), "food": self._word(rng, "food"), "length": f"{integer(rng, 4, 180)}厘米",
-            "lifespan": f"{integer(rng, 2, 45)}年", "finder": self._near(rng, "person", k + 3), "year": f"{integer(rng, 1780, 1995)}年",
-            "enemy": self._word(rng, "enemy"), "count": f"{integer(rng, 3, 990) * 10}只",
-        }  # fmt: skip
+            "name": self.name("animal", k),
+            "habitat": self._word(rng, "habitat"),
+            "food": self._word(rng, "food"),
+            "length": f"{integer(rng, 4, 180)}厘米",
+            "lifespan": f"{integer(rng, 2, 45)}年",
+            "finder": self._near(rng, "person", k + 3),
+            "year": f"{integer(rng, 1780, 1995)}年",
+            "enemy": self._word(rng, "enemy"),
+            "count": f"{integer(rng, 3, 990) * 10}只",
+        }
 
 
 def old_year(rng: random.Random) -> str:

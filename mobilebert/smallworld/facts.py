@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from mobilebert.smallworld.entities import PRONOUNS, Entity
 from mobilebert.smallworld.grammar import Grammar, pick
-from mobilebert.smallworld.names import GIVEN_WOMEN
 
 PRONOUN_SHARE = 0.55  # of the mentions after the first in a run of sentences about one entity
 
@@ -38,6 +37,7 @@ class Facts:
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
+        self._women = frozenset(grammar.words("name.woman"))
         self._of: dict[str, tuple[str, ...]] = {}
         for section in grammar.sections:
             kind, _, fact = section.partition(".")
@@ -65,7 +65,14 @@ class Facts:
         return self.grammar.say(rng, section, entity.values) if section in self.grammar.sections else None
 
     def tell(
-        self, rng: random.Random, entity: Entity, facts: Sequence[str], frame: str, values: Mapping[str, str], *, named: float = 1 - PRONOUN_SHARE
+        self,
+        rng: random.Random,
+        entity: Entity,
+        facts: Sequence[str],
+        frame: str,
+        values: Mapping[str, str],
+        *,
+        named: float = 1 - PRONOUN_SHARE,
     ) -> tuple[str, list[Told]]:
         """Sentences that tell the facts in this order, and where each stands.
 
@@ -78,10 +85,12 @@ class Facts:
         told: list[Told] = []
         length = 0
         left = list(facts)
+        slots = dict(values)
         while left:
-            first = self.clause(rng, entity, left[0], entity.name if not out or rng.random() < named else pronoun(rng, entity))
-            second = self.clause(rng, entity, left[1], pronoun(rng, entity)) if len(left) > 1 else None
-            sentence, marks = self.grammar.say_marked(rng, frame, {**values, "c": first.text, "d": second.text if second else ""})
+            first = self.clause(rng, entity, left[0], entity.name if not out or rng.random() < named else self.pronoun(rng, entity))
+            second = self.clause(rng, entity, left[1], self.pronoun(rng, entity)) if len(left) > 1 else None
+            slots["c"], slots["d"] = first.text, second.text if second else ""
+            sentence, marks = self.grammar.say_marked(rng, frame, slots)
             if "d" in marks and second is None:
                 sentence, marks = first.text + "。", {"c": 0}
             told.append(first.told.shifted(length + marks["c"]))
@@ -92,9 +101,8 @@ class Facts:
             length += len(sentence)
         return "".join(out), told
 
-
-def pronoun(rng: random.Random, entity: Entity) -> str:
-    """A word that stands for the entity."""
-    if entity.kind == "person":
-        return "她" if entity.name[1] in GIVEN_WOMEN else "他"
-    return pick(rng, PRONOUNS[entity.kind])
+    def pronoun(self, rng: random.Random, entity: Entity) -> str:
+        """A word that stands for the entity."""
+        if entity.kind == "person":
+            return "她" if entity.name[1] in self._women else "他"
+        return pick(rng, PRONOUNS[entity.kind])

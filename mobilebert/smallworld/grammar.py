@@ -68,11 +68,16 @@ class Grammar:
 
     def __init__(self, sections: Mapping[str, Sequence[str]]) -> None:
         self.sections: dict[str, tuple[Template, ...]] = {}
+        self._words = {name: tuple(lines) for name, lines in sections.items()}
         for name, lines in sections.items():
             for prefix, suffix in (("? ", "?"), ("! ", "!"), ("", "")):
                 chosen = [line for line in lines if line.startswith(prefix) and (prefix or line[:2] not in ("? ", "! "))]
                 if chosen:
                     self.sections[name + suffix] = tuple(compile_template(line.removeprefix(prefix)) for line in chosen)
+
+    def words(self, section: str) -> tuple[str, ...]:
+        """The entries of a word list."""
+        return self._words[section]
 
     def say(self, rng: random.Random, section: str, values: Mapping[str, str]) -> str:
         """A text from a random template of the section."""
@@ -102,14 +107,17 @@ class Grammar:
             if kind is str:
                 out.append(part)  # type: ignore[arg-type]
             elif kind is Slot:
-                marks[part.name] = len(out)  # type: ignore[union-attr]
-                out.append(values[part.name])  # type: ignore[union-attr]
-            elif kind is Choice:
-                self._expand(pick(rng, part.options), rng, values, out, marks)  # type: ignore[union-attr]
-            elif kind is Draw:
-                self._expand(pick(rng, self.sections[part.section]), rng, values, out, marks)  # type: ignore[union-attr]
-            else:
+                marks[part[0]] = len(out)  # type: ignore[index]
+                out.append(values[part[0]])  # type: ignore[index]
+            elif kind is Number:
                 out.append(str(integer(rng, *part)))  # type: ignore[misc]
+            else:
+                options: tuple[Template, ...] = part[0] if kind is Choice else self.sections[part[0]]  # type: ignore[index, assignment]
+                chosen = options[int(rng.random() * len(options))]
+                if len(chosen) == 1 and type(chosen[0]) is str:
+                    out.append(chosen[0])
+                elif chosen:
+                    self._expand(chosen, rng, values, out, marks)
 
 
 def load() -> Grammar:

@@ -45,7 +45,11 @@ def cmrc(documents: Documents, seed: int, split: str, count: int) -> dict[str, A
         rng = random.Random(names.key(seed, "answers", split, number))
         identifier = f"{split.upper()}_{number}"
         asked = [
-            {"question": question.text, "id": f"{identifier}_QUERY_{at}", "answers": _answers(rng, context, question, 1 if split == "train" else DEV_ANSWERS)}
+            {
+                "question": question.text,
+                "id": f"{identifier}_QUERY_{at}",
+                "answers": _answers(rng, context, question, 1 if split == "train" else DEV_ANSWERS),
+            }
             for at, question in enumerate(questions)
         ]
         articles.append({"paragraphs": [{"id": identifier, "context": context, "qas": asked}], "id": identifier, "title": title})

@@ -22,9 +22,13 @@ class Reviews:
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
-        self._domains = [str(words[0]) for words in grammar.sections["review.domains"]]
+        self._domains = list(grammar.words("review.domains"))
         self._aspects = {
-            domain: [section.removesuffix(".noun") for section in grammar.sections if section.startswith(f"review.{domain}.") and section.endswith(".noun")]
+            domain: [
+                section.removesuffix(".noun")
+                for section in grammar.sections
+                if section.startswith(f"review.{domain}.") and section.endswith(".noun")
+            ]
             for domain in self._domains
         }
 
@@ -33,7 +37,9 @@ class Reviews:
         domain = domain or pick(rng, self._domains)
         aspects = sample(rng, self._aspects[domain], 99)
         # The wanted polarity for x, y, z; the opposite for u, v.
-        slots = {slot: self._opinion(rng, aspects[at % len(aspects)], label if slot in "xyz" else 1 - label) for at, slot in enumerate("xyuvz")}
+        slots = {
+            slot: self._opinion(rng, aspects[at % len(aspects)], label if slot in "xyz" else 1 - label) for at, slot in enumerate("xyuvz")
+        }
         slots["w"] = self._word(rng, "review.verdict.pair", label)
         slots["t"] = self.grammar.say(rng, "review.whole", {}) + "，" if rng.random() < 0.5 else ""
         slots["p"] = self.grammar.say(rng, f"review.{domain}.note", {})
@@ -41,13 +47,13 @@ class Reviews:
 
     def _opinion(self, rng: random.Random, aspect: str, polarity: int) -> str:
         noun = self.grammar.say(rng, f"{aspect}.noun", {})
-        good, bad = str(pick(rng, self.grammar.sections[f"{aspect}.pair"])[0]).split("/")
+        good, bad = pick(rng, self.grammar.words(f"{aspect}.pair")).split("/")
         wanted, other = (good, bad) if polarity else (bad, good)
         section = "review.negated" if rng.random() < NEGATED_SHARE else "review.plain"
         return self.grammar.say(rng, section, {"n": noun, "g": wanted, "b": other})
 
     def _word(self, rng: random.Random, section: str, label: int) -> str:
-        return str(pick(rng, self.grammar.sections[section])[0]).split("/")[1 - label]
+        return pick(rng, self.grammar.words(section)).split("/")[1 - label]
 
 
 def review_rows(reviews: Reviews, seed: int, split: str, count: int, taken: set[str]) -> list[tuple[int, str]]:
