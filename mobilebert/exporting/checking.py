@@ -27,6 +27,7 @@ from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
 
 PROBE_SEED = 1
+NOISE = 1e-12  # below it float64 only rounds, and differently with another number of threads (measured: 2e-15)
 
 
 class Verdict(NamedTuple):
@@ -116,6 +117,7 @@ def _transformers_answers(export: Path, loaded: Network, batches: list[Batch]) -
     import transformers
 
     torch.set_num_threads(tf.config.threading.get_intra_op_parallelism_threads() or torch.get_num_threads())
+    transformers.utils.logging.disable_progress_bar()
     kind = getattr(transformers, loaded.architecture)
     judge, told = kind.from_pretrained(export, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
     # What is missing would be random there, what is unexpected would be unused.
@@ -141,8 +143,8 @@ def _logits(loaded: Network, batch: Batch) -> np.ndarray:
 
 
 def _rounded_up(value: float) -> float:
-    """To one significant digit, upwards: the last digits are a machine's, and this number is published."""
-    if value == 0:
-        return 0.0
+    """To one significant digit, upwards, at least NOISE: the last digits are a machine's, and this number is published."""
+    if value <= NOISE:
+        return 0.0 if value == 0 else NOISE
     step = 10.0 ** math.floor(math.log10(value))
     return float(f"{math.ceil(value / step - 1e-9) * step:.0e}")

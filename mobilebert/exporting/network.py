@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,12 @@ def facts(network: Network) -> dict[str, Any]:
 
 
 def prepare(threads: int) -> None:
-    """Set TensorFlow up for comparing: the CPU (a GPU's float32 may be TF32), and so many threads.
+    """Set TensorFlow up for comparing: the CPU (a GPU's float32 may be TF32), so many threads, and no chatter of its converter.
 
-    Without effect in a process where TensorFlow has started already.
+    Device and threads stay what they are in a process where TensorFlow has started already.
     """
+    for name in ("tensorflow", "absl"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
