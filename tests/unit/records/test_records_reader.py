@@ -1,0 +1,115 @@
+"""Records as TensorFlow datasets."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mobilebert import artifacts
+from mobilebert.records.form import Form
+from mobilebert.records.recordset import RecordSet, shard_name
+from mobilebert.settings import Masking
+
+MASKING = Masking(max_predictions=5)
+
+
+@pytest.fixture(scope="module", params=[300, 40000])
+def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
+    """101 training and 21 held-out records of either width, written by hand."""
+    import json
+
+    folder = tmp_path_factory.mktemp("records")
+    form = Form(32, request.param)
+    random = np.random.default_rng(1)
+    with artifacts.writing(folder, "records") as writer:
+        for split, counts in (("train", [40, 0, 61]), ("heldout", [21])):
+            for number, count in enumerate(counts):
+                rows = random.integers(5, request.param, (count, 32)) | form.word_start * (random.random((count, 32)) < 0.7)
+                rows[:, 0], rows[:, 29], rows[:, 30:] = 2, 3, 0
+                writer.path(shard_name(split, number, len(counts))).write_bytes(form.pack(rows.astype(form.dtype)))
+        special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
+        body = {"sequence_length": 32, "vocabulary_size": request.param, "train": [40, 0, 61], "heldout": [21], "unigram_accuracy": 0.1}
+        writer.path("records.json").write_text(json.dumps(body | special | {"vocabulary": "x"}), encoding="utf-8")
+    return RecordSet(folder)
+
+
+def taken(dataset: object, count: int) -> list[dict[str, np.ndarray]]:
+    return [{name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(dataset, count)]
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all((one[name] == other[name]).all() for name in one)
+
+
+def test_going_on_at_a_step_gives_what_reading_up_to_it_gives(records: RecordSet) -> None:
+    from mobilebert.records import reader
+
+    through = taken(reader.train_batches(records, MASKING, 8, 3, 0), 300)  # over several epochs and calls
+    for start in (1, 13, 128, 290):
+        resumed = taken(reader.train_batches(records, MASKING, 8, 3, start), 10)
+        assert all(same(a, b) for a, b in zip(through[start:], resumed, strict=False))
+    assert not same(through[0], taken(reader.train_batches(records, MASKING, 8, 4, 0), 1)[0])
+
+
+def test_masks_and_order_do_not_depend_on_the_batch_size(records: RecordSet) -> None:
+    from mobilebert.records import reader
+
+    small = taken(reader.train_batches(records, MASKING, 6, 3, 0), 10)
+    large = taken(reader.train_batches(records, MASKING, 60, 3, 0), 1)[0]
+    assert same({name: np.concatenate([batch[name] for batch in small]) for name in large}, large)
+
+
+def test_shapes_and_types_are_static(records: RecordSet) -> None:
+    import tensorflow as tf
+
+    from mobilebert.records import reader
+
+    spec = reader.train_batches(records, MASKING, 8, 3, 0).element_spec
+    expected = dict.fromkeys(("input_ids", "segment_ids", "input_mask"), ((8, 32), tf.int32))
+    expected |= dict.fromkeys(("masked_positions", "masked_ids"), ((8, 5), tf.int32)) | {"masked_weights": ((8, 5), tf.float32)}
+    assert {name: (tuple(value.shape), value.dtype) for name, value in spec.items()} == expected
+    assert {name: (tuple(v.shape), v.dtype) for name, v in reader.heldout_batches(records, MASKING, 8, 3).element_spec.items()} == expected
+
+
+def test_held_out_batches_are_always_the_same_and_end(records: RecordSet) -> None:
+    from mobilebert.records import reader
+
+    first, second = (taken(reader.heldout_batches(records, MASKING, 8, 3), 99) for _ in range(2))
+    assert len(first) == 3
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    weights = np.concatenate([batch["masked_weights"] for batch in first]).sum(axis=1)
+    assert (weights[:21] > 0).all()
+    assert not weights[21:].any()
+    assert (first[-1]["input_mask"].sum(axis=1) == 30).all()  # filled up with real rows: nothing divides by an empty mask
+
+
+def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
+    import tensorflow as tf
+
+    from mobilebert.records import reader
+
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    distributed = strategy.experimental_distribute_dataset(reader.train_batches(records, MASKING, 8, 3, 2))
+    whole = taken(reader.train_batches(records, MASKING, 8, 3, 2), 1)[0]
+    assert same({name: value.numpy() for name, value in next(iter(distributed)).items()}, whole)
+
+
+def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> None:
+    from mobilebert.errors import UserError
+    from mobilebert.records import recordset
+
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    path.write_bytes(Form(32, records.vocabulary_size).pack(np.zeros((4, 32))))
+    with pytest.raises(UserError, match=r"train-00000-of-00001\.tfrecord: \d+ bytes, but 5 records"):
+        recordset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size))
+
+
+def test_the_writer_imports_no_tensorflow() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, mobilebert.records.writer; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

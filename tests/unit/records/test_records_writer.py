@@ -1,0 +1,165 @@
+"""The whole way from corpus to records and back."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from mobilebert import artifacts, tokenization
+from mobilebert.errors import UserError
+from mobilebert.records import packing, pipeline, shuffling, writer
+from mobilebert.records.form import Form
+from mobilebert.records.recordset import RecordSet
+from mobilebert.settings import Masking, Records
+from mobilebert.tokenization import SPECIAL, files
+
+CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")
+SETTINGS = Records(sequence_length=32, heldout_share=0.1, shards=3)
+
+
+def documents(count: int) -> list[str]:
+    chance = random.Random(7)
+    return ["".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(chance.randrange(1, 6))) for _ in range(count)]
+
+
+def corpus(folder: Path, texts: list[str], files_: int = 1, group: int = 50) -> Path:
+    with artifacts.writing(folder, "corpus") as made:
+        for number in range(files_):
+            part = texts[number * len(texts) // files_ : (number + 1) * len(texts) // files_]
+            table = pa.table({"id": [""] * len(part), "source": [""] * len(part), "text": part})
+            pq.write_table(table, made.path(f"part-{number:05d}.parquet"), row_group_size=group)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    with artifacts.writing(folder, "tokenizer") as made:
+        files.write(made, "wordpiece", "\n".join([*SPECIAL, *sorted(set("".join(CLAUSES) + "，。"))]).encode(), True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
+    folder = tmp_path_factory.mktemp("written")
+    writer.write(corpus(folder / "corpus", documents(300)), tokenizer, folder / "records", SETTINGS, 20, 1)
+    return folder / "records"
+
+
+def stored(records: RecordSet, split: str) -> np.ndarray:
+    found = getattr(records, f"_{split}")
+    return found.rows(np.arange(found.count))
+
+
+def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Path) -> None:
+    records, loaded = RecordSet(written), tokenization.load(tokenizer)
+    packed = packing.pack(documents(300), loaded, Form(32, loaded.size), SETTINGS)
+    for split, rows in (("train", packed.rows[~packed.heldout]), ("heldout", packed.rows[packed.heldout])):
+        assert Counter(map(bytes, stored(records, split))) == Counter(map(bytes, rows))
+    counts = artifacts.read(written).counts
+    assert counts["train_sequences"] == records.train_count
+    assert counts["heldout_sequences"] == records.heldout_count
+    assert counts["train_bytes"] + counts["heldout_bytes"] == sum(len(text.encode()) for text in documents(300))
+
+
+def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) -> None:
+    body = json.loads((written / "records.json").read_text(encoding="utf-8"))
+    size = Form(32, body["vocabulary_size"]).record.itemsize
+    assert [(written / f"train-0000{n}-of-00003.tfrecord").stat().st_size // size for n in range(3)] == body["train"]
+    assert (written / "heldout-00000-of-00001.tfrecord").stat().st_size // size == body["heldout"][0]
+    assert max(body["train"]) < 1.5 * min(body["train"])
+    assert body["tokenizer"] == artifacts.digest(tokenizer)
+    assert body["vocabulary"] == tokenization.load(tokenizer).digest
+    ids = stored(RecordSet(written), "heldout") & 0x7FFF
+    common = np.bincount(ids[ids > 4])
+    assert body["unigram_accuracy"] == pytest.approx(common.max() / common.sum())
+
+
+def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path, written: Path) -> None:
+    loaded = tokenization.load(tokenizer)
+    packed = packing.pack(documents(300), loaded, Form(32, loaded.size), SETTINGS)
+    place = {bytes(row): n for n, row in enumerate(packed.rows)}
+    order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
+    assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2
+
+
+def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
+    tmp_path: Path, tokenizer: Path, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(pipeline, "CHARACTERS_AT_ONCE", 300)
+    monkeypatch.setattr(pipeline, "SPILL_BYTES", 500)
+    monkeypatch.setattr(shuffling, "BUCKET_BYTES", 1000)
+    cut = corpus(tmp_path / "corpus", documents(300), files_=4, group=7)
+    assert len(pipeline.blocks(cut)) > 10
+    writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 1)
+    assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
+
+
+def test_the_number_of_workers_does_not_show_in_the_bytes(
+    tmp_path: Path, tokenizer: Path, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "BYTES_WORTH_A_WORKER", 1000)
+    monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
+    cut = corpus(tmp_path / "corpus", documents(300), files_=2)
+    writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 2)
+    assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
+
+
+def test_another_seed_gives_another_order_of_the_same_records(tmp_path: Path, tokenizer: Path, written: Path) -> None:
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 21, 1)
+    first, second = (stored(RecordSet(folder), "train") for folder in (written, tmp_path / "records"))
+    assert (first != second).any()
+    assert Counter(map(bytes, first)) == Counter(map(bytes, second))
+
+
+@pytest.mark.parametrize(("texts", "split"), [(["小城。"], "train"), (documents(1), "heldout")])
+def test_a_corpus_too_small_is_refused_and_leaves_no_artefact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
+    with pytest.raises(UserError, match=f"1 documents gave no {split} record"):
+        writer.write(corpus(tmp_path / "corpus", texts), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
+    assert not artifacts.exists(tmp_path / "records")
+
+
+def test_a_corpus_without_documents_is_named(tmp_path: Path, tokenizer: Path) -> None:
+    with pytest.raises(UserError, match="no documents"):
+        writer.write(corpus(tmp_path / "corpus", [], files_=0), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path, written: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "records"
+    shutil.copytree(written, copy)
+    shard = copy / "train-00001-of-00003.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord.*SHA-256"):
+        RecordSet(copy)
+    shard.write_bytes(content[:-1])
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord"):
+        RecordSet(copy)
+
+
+def test_an_epoch_gives_every_record_once_and_the_next_in_another_order(written: Path) -> None:
+    records = RecordSet(written)
+    count = records.train_count
+    whole = records.train_batches(Masking(max_predictions=5), 1, 3, 0, count * 2)
+
+    def unmasked(part: slice) -> list[bytes]:
+        ids = whole["input_ids"][part].copy()
+        row, slot = np.nonzero(whole["masked_weights"][part])
+        ids[row, whole["masked_positions"][part][row, slot]] = whole["masked_ids"][part][row, slot]
+        return [bytes(row) for row in ids]
+
+    first, second = unmasked(slice(0, count)), unmasked(slice(count, None))
+    everything = Counter(bytes((row & 0x7FFF).astype(np.int32)) for row in stored(records, "train"))
+    assert Counter(first) == Counter(second) == everything
+    assert first != second
