@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -94,6 +95,7 @@ def run(job: Job, corpus: list[Block], threads: int) -> None:
     workers = max(1, min(threads, sum(block.size for block in corpus) // BYTES_WORTH_A_WORKER))
     mode = "in_memory" if workers == 1 else "multi_processing"
     options = PipelineOptions([], direct_num_workers=workers, direct_running_mode=mode)
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
     shards = [Shard(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
     # Named: the default direct runner tries to download a program.
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:

@@ -30,7 +30,7 @@ def documents(corpus: Path, megabytes: float, seed: int) -> Iterator[str]:
     share = megabytes * 1e6 / max(total, 1)
     for batch in _batches(files):
         for text in batch.column(0).to_pylist():
-            if text and (share >= 1 or xxhash.xxh3_64_intdigest(text, seed) < share * 2**64):
+            if text and (share >= 1 or xxhash.xxh3_64_intdigest(text.encode(), seed) < share * 2**64):
                 yield text
 
 
