@@ -52,7 +52,8 @@ class Dirt:
         for _ in range(max(1, int(len(clean) * (low + (high - low) * rng.random())))):
             at = int(rng.random() * len(characters))
             how = rng.random()
-            characters[at] = pick(rng, clean) if how < 0.6 else "" if how < 0.8 else characters[at] * 2
+            other = pick(rng, clean)
+            characters[at] = other if how < 0.6 and other != characters[at] else "" if how < 0.8 else characters[at] * 2
         return "".join(characters) + "\n" + self.grammar.say(rng, "boilerplate.footer", {})
 
     def _mojibake(self, rng: random.Random, clean: str) -> str:
