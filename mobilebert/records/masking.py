@@ -60,7 +60,7 @@ def _words(ids: np.ndarray, starts: np.ndarray, special: Sequence[int], settings
     if settings.strategy == "token":
         return np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     pad, _, cls, sep, _ = special
-    return np.cumsum(starts | (ids == cls) | (ids == sep) | (ids == pad), axis=1) - 1
+    return np.cumsum(starts | (ids == cls) | (ids == sep) | (ids == pad), axis=1, dtype=np.int16) - 1
 
 
 def _choose(candidates: np.ndarray, words: np.ndarray, keys: np.ndarray, settings: Masking) -> np.ndarray:
@@ -69,14 +69,15 @@ def _choose(candidates: np.ndarray, words: np.ndarray, keys: np.ndarray, setting
     rows = np.arange(count)
     total = candidates.sum(axis=1)
     left = np.clip(np.floor(settings.share * total + 0.5), 1, settings.max_predictions).astype(np.int16)
-    flat = rows[:, None] * length + words
+    base = rows[:, None] * length
+    flat = base + words
     # Lengths fit into 16 bits, and narrow arrays are several times faster.
     sizes = np.bincount(flat[candidates], minlength=count * length).reshape(count, length).astype(np.int16)
     number = np.arange(length, dtype=np.uint64)
     # The word's number in the low bits of its priority: one sort gives the order.
     order = np.sort(streams.bits(keys[:, None], PRIORITY + number) & ~WORD_BITS | number, axis=1) & WORD_BITS
-    order = order.astype(np.int64)
-    sizes = np.take_along_axis(sizes, order, axis=1)
+    order = order.astype(np.int64) + base
+    sizes = sizes.ravel()[order]
     sums = np.cumsum(sizes, axis=1, dtype=np.int16)
     taken = sums <= left[:, None]
     place = taken.sum(axis=1)  # all words before it fit; from here on one by one, as long as a word that fits is still to come
@@ -90,15 +91,15 @@ def _choose(candidates: np.ndarray, words: np.ndarray, keys: np.ndarray, setting
         taken[active, place[active]] = fits
         left[active] -= size * fits
         place[active] += 1
-    by_word = np.zeros_like(taken)
-    by_word[rows[:, None], order] = taken
-    return np.take_along_axis(by_word, words, axis=1) & candidates
+    by_word = np.zeros(count * length, bool)
+    by_word[order] = taken
+    return by_word[flat] & candidates
 
 
 def _segments(ids: np.ndarray, sep: int, pad: int) -> np.ndarray:
     """(B, S) int32: 1 after the first [SEP], as far as the sequence goes."""
     separators = ids == sep
-    return ((np.cumsum(separators, axis=1) - separators > 0) & (ids != pad)).astype(np.int32)
+    return ((np.cumsum(separators, axis=1, dtype=np.int16) > separators) & (ids != pad)).astype(np.int32)
 
 
 def _random_ids(chance: np.ndarray, special: Sequence[int], vocabulary_size: int) -> np.ndarray:
