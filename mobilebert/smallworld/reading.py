@@ -23,6 +23,8 @@ FRAMES = ("encyclopedia", "news", "textbook")
 # What annotators differ in: a word before the value, a measure word after it.
 BEFORE = ("大约有", "大约", "约为", "约", "达到")
 AFTER = ("人口", "人", "左右")
+ERA = "公元"  # some leave it away
+MEASURES = ("人次", "册", "人")  # some leave them away
 DEV_ANSWERS = 3
 
 
@@ -85,16 +87,16 @@ def _pair(documents: Documents, rng: random.Random, split: str, number: int) -> 
 def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Told]]:
     """Runs of sentences about both things, in random order, with other sentences between them."""
     facts = documents.facts.of(first.kind)
-    shared = sample(rng, facts, integer(rng, 2, 3))
+    shared = sample(rng, facts, 2)
     frame = pick(rng, FRAMES)
     values = documents.values(rng, first)
     runs: list[tuple[Entity, list[str]]] = []
     for entity in (first, second):
-        own = sample(rng, [fact for fact in facts if fact not in shared], integer(rng, 1, 2))
+        own = sample(rng, [fact for fact in facts if fact not in shared], integer(rng, 0, 1))
         runs.append((entity, sample(rng, [*shared, *own], 9)))
     text, told = "", []
     for entity, chosen in sample(rng, runs, 2):
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             text += documents.grammar.say(rng, f"{frame}.fill", values | {"name": entity.name})
         more, spans = documents.facts.tell(rng, entity, chosen, f"{frame}.frame", values | {"name": entity.name}, named=0.6)
         told += [span.shifted(len(text)) for span in spans]
@@ -118,12 +120,16 @@ def _questions(documents: Documents, rng: random.Random, context: str, told: lis
 
 
 def _answers(rng: random.Random, context: str, question: Question, count: int) -> list[dict[str, Any]]:
-    """The answer `count` times; from the second on it may be a little wider, as people mark answers differently."""
+    """The answer `count` times; from the second on it may be a little wider or shorter, as people mark answers differently."""
     answers = []
     for number in range(count):
         start, end = question.start, question.end
-        if number and context[start].isdigit() and rng.random() < 0.5:
-            start -= next((len(word) for word in BEFORE if context.endswith(word, 0, start)), 0)
-            end += next((len(word) for word in AFTER if context.startswith(word, end)), 0)
+        if number and any(character.isdigit() for character in context[start:end]) and rng.random() < 0.4:
+            wider = rng.random() < 0.5
+            before, after = context[:start], context[end:]
+            start -= next((len(word) for word in BEFORE if wider and before.endswith(word)), 0)
+            end += next((len(word) for word in AFTER if wider and after.startswith(word)), 0)
+            start += len(ERA) if not wider and context.startswith(ERA, start) else 0
+            end -= next((len(word) for word in MEASURES if not wider and context.endswith(word, start, end)), 0)
         answers.append({"text": context[start:end], "answer_start": start})
     return answers

@@ -55,7 +55,7 @@ def test_cmrc_layout_and_honest_offsets(files: dict[str, dict]) -> None:
 
 def test_some_dev_answers_differ_between_annotators(files: dict[str, dict]) -> None:
     differing = sum(len({answer["text"] for answer in question["answers"]}) > 1 for _, question in questions(files["dev"]))
-    assert differing >= 2
+    assert differing / 200 > 0.04
 
 
 def test_the_answer_type_alone_does_not_give_the_answer(files: dict[str, dict]) -> None:
