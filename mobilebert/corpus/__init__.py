@@ -1,0 +1,1 @@
+"""From sources to documents: list, fetch, read, clean, deduplicate (Beam)."""

@@ -1,0 +1,156 @@
+"""Stage 1: read, decode, normalise, apply line rules and filters, hash; one element at a time, blocks to disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from mobilebert.corpus import formats, funnel, minhash, opening, store
+from mobilebert.corpus.formats.document import Found
+from mobilebert.corpus.plan import Element, Piece
+from mobilebert.errors import UserError
+from mobilebert.settings import Corpus
+from mobilebert.text import filters, lines
+from mobilebert.text.normalise import normalise
+
+REJECTS = pa.schema([(name, pa.string()) for name in funnel.Reject._fields])
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker needs to know; small, it travels with each function."""
+
+    settings: Corpus
+    folder: Path  # work folder that all workers see
+    partitions: int  # of the band keys
+    block_bytes: int  # of cleaned text in a block
+
+
+@dataclass
+class _Gathered:
+    """The cleaned documents of the block being filled."""
+
+    texts: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    raw: list[int] = field(default_factory=list)
+    size: int = 0
+
+
+def clean_element(element: Element, work: Work) -> Iterator[tuple[int, tuple[str, int, int]]]:
+    """Clean the documents of an element.
+
+    Writes its blocks, band keys, `NNNNNN.json` ({"blocks": n, "sources": counts as in funnel.json}) and `NNNNNN.rejects` (Parquet).
+
+    Yields:
+        For each block, the partitions that have keys of it, with where they lie.
+
+    Raises:
+        UserError: a file cannot be read and `corpus.on_error` is `stop`.
+    """
+    counts: dict[str, dict[str, Any]] = {}
+    rejects = funnel.Rejects(work.settings.rejects_per_reason)
+    blocks = 0
+    gathered = _Gathered()
+    for piece in element.pieces:
+        mine = counts.setdefault(piece.source, funnel.new())
+        for found in _readable(piece, mine, work.settings):
+            text = _judged(found, piece, mine, rejects, work.settings)
+            if text is None:
+                continue
+            gathered.texts.append(text)
+            gathered.names.append(found.name)
+            gathered.sources.append(piece.source)
+            gathered.raw.append(_size(found))
+            gathered.size += 3 * len(text)
+            if gathered.size >= work.block_bytes or len(gathered.texts) == store.MAX_DOCUMENTS:
+                yield from _write(element.number, blocks, gathered, work)
+                blocks, gathered = blocks + 1, _Gathered()
+    if gathered.texts:
+        yield from _write(element.number, blocks, gathered, work)
+        blocks += 1
+    stem = f"{element.number:06d}"
+    table = pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
+    store.write(work.folder / f"{stem}.rejects", lambda path: pq.write_table(table, path, compression="zstd"))
+    summary = json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False)
+    store.write(work.folder / f"{stem}.json", lambda path: path.write_text(summary, encoding="utf-8"))
+
+
+def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterator[Found]:
+    """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
+    try:
+        yield from formats.documents(piece)
+    except opening.Unreadable as error:
+        if settings.on_error == "stop":
+            raise UserError(
+                f"{piece.reference}: {error}; mend or remove the file, or set corpus.on_error to skip to count such files and go on"
+            ) from None
+        counts["unreadable"].append({"file": piece.reference, "why": str(error)})
+
+
+def _judged(found: Found, piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, settings: Corpus) -> str | None:
+    """The cleaned text of a document that stays; what is dropped is counted and, by sample, kept."""
+    reason = found.reason
+    text = ""
+    if reason is None:
+        cleaned = lines.clean(normalise(found.text))
+        funnel.count_lines(counts, cleaned.dropped)
+        text = "\n".join(cleaned.kept)
+        if settings.simplify:
+            text = _simplified(text)
+        reason = filters.judge(text, settings)
+    funnel.count(counts, _size(found), reason)
+    if reason is None:
+        return text
+    rejects.add(funnel.Reject(found.name, piece.source, reason, found.text))
+    return None
+
+
+def _write(element: int, block: int, gathered: _Gathered, work: Work) -> list[tuple[int, tuple[str, int, int]]]:
+    encoded = [text.encode() for text in gathered.texts]
+    index = np.zeros(len(encoded), store.INDEX)
+    index["size"] = [len(data) for data in encoded]
+    index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
+    index["characters"] = [len(text) for text in gathered.texts]
+    index["raw"] = gathered.raw
+    digests = [xxhash.xxh3_128_intdigest(data) for data in encoded]
+    index["digest"] = [(digest >> 64, digest & 0xFFFFFFFFFFFFFFFF) for digest in digests]
+    sources = sorted(set(gathered.sources))
+    index["source"] = [sources.index(source) for source in gathered.sources]
+    store.write_block(work.folder, element, block, encoded, index, gathered.names, sources)
+
+    first = store.document(element, block)
+    keys = np.zeros(len(encoded), store.KEY)
+    keys["key"] = index["digest"][:, 1]
+    keys["document"] = first + np.arange(len(encoded))
+    if work.settings.near_duplicates:
+        owners, band = minhash.band_keys(gathered.texts)
+        near = np.zeros(len(band), store.KEY)
+        near["key"], near["document"] = band, first + owners
+        keys = np.concatenate([keys, near])
+    return store.write_keys(work.folder, element, block, keys, work.partitions)
+
+
+def _size(found: Found) -> int:
+    """UTF-8 bytes of a raw document."""
+    return len(found.text.encode("utf-8", "surrogatepass")) if found.size is None else found.size
+
+
+def _simplified(text: str) -> str:
+    return _converter().convert(text)
+
+
+@cache
+def _converter() -> Any:
+    from opencc import OpenCC
+
+    return OpenCC("t2s")

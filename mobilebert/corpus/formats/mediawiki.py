@@ -1,0 +1,157 @@
+"""MediaWiki XML dumps: articles as plain text; plain XML and .bz2 can be read from any byte on.
+
+Pages are found by their tags in the bytes, not by an XML parser, so that a range needs nothing before it and a truncated or concatenated
+dump gives all its whole pages. In a .bz2 file each stream (`BZh` and its block magic) that begins in the range is read: the multistream
+dumps of Wikimedia have one a hundred pages; a file of a single stream is simply all in its first range.
+"""
+
+from __future__ import annotations
+
+import bz2
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import BinaryIO
+
+from mobilebert.corpus import opening
+from mobilebert.corpus.formats import wikitext
+from mobilebert.corpus.formats.document import Found, shown
+from mobilebert.corpus.plan import Piece
+
+_OPEN, _CLOSE = b"<page>", b"</page>"
+_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
+_STREAM_LENGTH = 10
+_READ = 1 << 20
+
+_TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
+_NAMESPACE = re.compile(r"<ns>(-?\d+)</ns>")
+_ID = re.compile(r"<id>(\d+)</id>")
+_MODEL = re.compile(r"<model>(.*?)</model>")
+_TEXT = re.compile(r"<text\b[^>]*?(?:/>|>(.*?)</text>)", re.DOTALL)
+
+
+def mediawiki(piece: Piece) -> Iterator[Found]:
+    """The pages whose tag begins in the piece: articles with their text, all others with the reason why they are none."""
+    for page in _pages(_chunks(piece)):
+        yield _found(piece, page)
+
+
+def _found(piece: Piece, page: bytes) -> Found:
+    try:
+        source = page.decode()
+    except UnicodeDecodeError:
+        return Found(f"{piece.ordinal:06d}", shown(page), "undecodable", len(page))
+    number = _ID.search(source)
+    name = number[1] if number else f"{piece.ordinal:06d}"
+    title = unescape(_TITLE.search(source)[1]) if _TITLE.search(source) else ""  # type: ignore[index]
+    body = _TEXT.search(source)
+    raw = unescape(body[1] or "") if body else ""
+    reason = _not_an_article(source, title, raw)
+    if reason:
+        return Found(name, f"{title}\n{raw}", reason)
+    return Found(name, wikitext.plain(raw))
+
+
+def _not_an_article(page: str, title: str, raw: str) -> str | None:
+    namespace = _NAMESPACE.search(page)
+    model = _MODEL.search(page)
+    if namespace and namespace[1] != "0":
+        return "not_an_article"
+    if "<redirect " in page or wikitext.is_redirect(raw):
+        return "redirect"
+    if model and model[1] != "wikitext":
+        return "not_an_article"
+    if not raw.strip():
+        return "empty"
+    return "disambiguation" if wikitext.is_disambiguation(title, raw) else None
+
+
+def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
+    """Whole pages from chunks of bytes; after the last owned chunk only the page that is open is finished."""
+    buffer = b""
+    for chunk, owned in chunks:
+        if not owned and not _is_open(buffer):
+            return
+        known = len(buffer)
+        buffer += chunk
+        if len(buffer) > opening.MAX_DOCUMENT_BYTES:
+            raise opening.Unreadable("a page without an end")
+        while True:
+            start = buffer.find(_OPEN)
+            if not owned and (start < 0 or start >= known):
+                return
+            if start < 0:
+                buffer = buffer[-(len(_OPEN) - 1) :]
+                break
+            end = buffer.find(_CLOSE, start)
+            if end < 0:
+                buffer = buffer[start:]
+                break
+            yield buffer[start : end + len(_CLOSE)]
+            buffer = buffer[end + len(_CLOSE) :]
+            known -= end + len(_CLOSE)
+
+
+def _is_open(buffer: bytes) -> bool:
+    """Whether a page, or its tag, has begun and not ended."""
+    return _OPEN in buffer or any(buffer.endswith(_OPEN[:length]) for length in range(1, len(_OPEN)))
+
+
+def _chunks(piece: Piece) -> Iterator[tuple[bytes, bool]]:
+    """Decompressed bytes from the piece's start on, and whether they begin in the piece; without end, the reader of pages stops."""
+    if piece.path.lower().endswith(".bz2"):
+        yield from _streams(piece)
+        return
+    with opening.open_bytes(piece.path) as stream:
+        if piece.start:
+            stream.seek(piece.start)
+        position = piece.start
+        while True:
+            most = _READ if piece.end is None or position >= piece.end else min(_READ, piece.end - position)
+            chunk = stream.read(most)
+            if not chunk:
+                return
+            yield chunk, piece.end is None or position < piece.end
+            position += len(chunk)
+
+
+def _streams(piece: Piece) -> Iterator[tuple[bytes, bool]]:
+    """The bz2 streams that begin in the piece, then those after it."""
+    with opening.raw_bytes(piece.path) as stream:
+        position = _next_stream(stream, piece.start)
+        if position is None:
+            if piece.start == 0:
+                raise opening.Unreadable("no bz2 stream in it")
+            return
+        stream.seek(position)
+        data = b""
+        while True:
+            owned = piece.end is None or position < piece.end
+            decompressor = bz2.BZ2Decompressor()
+            while not decompressor.eof:
+                if decompressor.needs_input:
+                    data = data or stream.read(_READ)
+                    if not data:
+                        raise opening.Unreadable("EOFError: the file ends inside a bz2 stream")
+                out = decompressor.decompress(data, _READ)
+                data = b""
+                if out:
+                    yield out, owned
+            data = decompressor.unused_data or stream.read(_READ)
+            position = stream.tell() - len(data)
+            if not data:
+                return
+
+
+def _next_stream(stream: BinaryIO, start: int) -> int | None:
+    """Offset of the first bz2 stream that begins at or after `start`."""
+    stream.seek(start)
+    buffer, base = b"", start
+    while chunk := stream.read(_READ):
+        buffer += chunk
+        found = _STREAM.search(buffer)
+        if found:
+            return base + found.start()
+        base += max(len(buffer) - _STREAM_LENGTH + 1, 0)
+        buffer = buffer[-(_STREAM_LENGTH - 1) :]
+    return None

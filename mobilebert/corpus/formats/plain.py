@@ -1,0 +1,161 @@
+"""Text without markup: a file a document, a sentence a line, JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from mobilebert.corpus import opening
+from mobilebert.corpus.formats.document import Found, shown
+from mobilebert.corpus.plan import Piece
+from mobilebert.text import decode
+
+_BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
+_BOM = b"\xef\xbb\xbf"
+
+
+def text(piece: Piece) -> Iterator[Found]:
+    """The whole file is one document; an empty file has none."""
+    data = opening.read_document(piece.path)
+    if data:
+        decoded = decode.decode(data)
+        yield Found(
+            f"{piece.ordinal:06d}",
+            shown(data) if decoded.text is None else decoded.text,
+            decoded.reason,
+            len(data) if decoded.reason else None,
+        )
+
+
+def lines(piece: Piece) -> Iterator[Found]:
+    """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
+
+    A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
+    """
+    with opening.open_bytes(piece.path) as stream:
+        gathered: list[tuple[bytes, str | None]] = []
+        first = 0
+        owned = piece.start == 0
+        for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start)):
+            if data.strip():
+                if owned:
+                    first = first if gathered else offset
+                    gathered.append((data, decoded))
+                continue
+            if gathered:
+                yield _joined(piece, first, gathered)
+                gathered = []
+            if piece.end is not None and offset >= piece.end:
+                return
+            owned = True
+        if gathered:
+            yield _joined(piece, first, gathered)
+
+
+def jsonl(piece: Piece) -> Iterator[Found]:
+    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing."""
+    with opening.open_bytes(piece.path) as stream:
+        batch: list[tuple[int, bytes]] = []
+        size = 0
+        for offset, line in opening.byte_lines(stream, piece.start):
+            if piece.end is not None and offset >= piece.end:
+                break
+            batch.append((offset, line))
+            size += len(line)
+            if size >= _BATCH_BYTES:
+                yield from _objects(piece, batch)
+                batch, size = [], 0
+        yield from _objects(piece, batch)
+
+
+def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
+    for number, (offset, line) in enumerate(batch):
+        line = line.removeprefix(_BOM).strip()
+        if not line:
+            continue
+        name = f"{piece.ordinal:06d}-{offset}"
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
+                for (place, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
+                    if data.strip():
+                        yield _object(piece, f"{piece.ordinal:06d}-{place}", data, decoded)
+                return
+            yield _object(piece, name, line, line.decode())
+            continue
+        yield _found(piece, name, row, line)
+
+
+def _object(piece: Piece, name: str, data: bytes, decoded: str | None) -> Found:
+    """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
+    if decoded is None:
+        return Found(name, shown(data), decode.UNDECODABLE, len(data))
+    try:
+        return _found(piece, name, json.loads(decoded), data)
+    except (ValueError, RecursionError):
+        return Found(name, decoded, "invalid_json")
+
+
+def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
+    value = row.get(piece.text_field) if isinstance(row, dict) else None
+    if not isinstance(value, str):
+        return Found(name, shown(data), "no_text_field", len(data))
+    own = row.get("id")
+    return Found(own if isinstance(own, str) and 0 < len(own) <= 200 else str(own) if type(own) is int else name, value)
+
+
+def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]]) -> Found:
+    name = f"{piece.ordinal:06d}-{offset}"
+    texts = [decoded for _, decoded in gathered if decoded is not None]
+    if len(texts) < len(gathered):
+        data = b"".join(line for line, _ in gathered)
+        return Found(name, shown(data), decode.UNDECODABLE, len(data))
+    return Found(name, "".join(texts))
+
+
+def _decoded(source: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:
+    """Offset, bytes and text (None: undecodable) of each line."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for offset, line in source:
+        batch.append((offset, line))
+        size += len(line)
+        if size >= _BATCH_BYTES:
+            yield from _texts(batch)
+            batch, size = [], 0
+    yield from _texts(batch)
+
+
+def _texts(batch: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:
+    for (offset, line), decoded in zip(batch, _decode_batch([line for _, line in batch]), strict=True):
+        yield offset, line, decoded
+
+
+def _decode_batch(batch: list[bytes]) -> list[str | None]:
+    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the batch as a whole."""
+    texts = [_utf8(line) for line in batch]
+    broken = texts.count(None)
+    if not broken or 2 * broken < sum(not line.isascii() for line in batch):
+        return texts
+    encoding = decode.decode(b"".join(batch)).encoding
+    if encoding is None:
+        return texts
+    return [_strict(line, encoding) for line in batch]
+
+
+def _utf8(line: bytes) -> str | None:
+    return _strict(line.removeprefix(_BOM), "utf-8")
+
+
+def _strict(line: bytes, encoding: str) -> str | None:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        return None

@@ -1,0 +1,109 @@
+"""What came in, what stayed, and why the rest did not: counts by source and reason, and samples of what was dropped."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import xxhash
+
+SHOWN_CHARACTERS = 10_000  # of a rejected document in a sample
+
+
+class Reject(NamedTuple):
+    """A dropped document with its raw text (or what could be shown of it)."""
+
+    id: str
+    source: str
+    reason: str
+    text: str
+
+
+class Rejects:
+    """The rejected documents with the smallest hashes, at most `most` a source and reason: the same ones in whatever order they come."""
+
+    def __init__(self, most: int | str) -> None:
+        self.most = most
+        self._kept: dict[tuple[str, str], list[tuple[int, Reject]]] = {}
+
+    def add(self, reject: Reject) -> None:
+        """Keep the document if it belongs to the sample, or all are asked for."""
+        kept = self._kept.setdefault((reject.source, reject.reason), [])
+        text = reject.text.encode("utf-8", "replace").decode()  # a lone surrogate would stop the writing of the file
+        key = xxhash.xxh3_64_intdigest(f"{reject.id}\0{text[:SHOWN_CHARACTERS]}".encode())
+        if isinstance(self.most, str):
+            kept.append((-key, reject._replace(text=text)))
+        elif self.most:
+            item = (-key, reject._replace(text=text[:SHOWN_CHARACTERS]))
+            if len(kept) < self.most:
+                heapq.heappush(kept, item)
+            else:
+                heapq.heappushpop(kept, item)
+
+    def rows(self) -> list[Reject]:
+        """The sample, by source, reason and hash."""
+        return [reject for key in sorted(self._kept) for _, reject in sorted(self._kept[key], key=lambda item: (-item[0], item[1]))]
+
+
+def new() -> dict[str, Any]:
+    """The empty counts of one source, in the form of funnel.json."""
+    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "unreadable": []}
+
+
+def count(counts: dict[str, Any], size: int, reason: str | None = None) -> None:
+    """Count a document of `size` bytes as read, and as dropped if there is a reason."""
+    _add(counts["in"], 1, size)
+    if reason is not None:
+        drop(counts, size, reason)
+
+
+def drop(counts: dict[str, Any], size: int, reason: str) -> None:
+    """Count a document that was read before as dropped."""
+    _add(counts["reasons"].setdefault(reason, _none()), 1, size)
+
+
+def keep(counts: dict[str, Any], size: int) -> None:
+    """Count a document that stays; `size` is that of its cleaned text."""
+    _add(counts["out"], 1, size)
+
+
+def count_lines(counts: dict[str, Any], dropped: dict[str, tuple[int, int]]) -> None:
+    """Count the lines that the line rules dropped of a document, whatever became of the document."""
+    for reason, (number, size) in dropped.items():
+        entry = counts["lines"].setdefault(reason, {"lines": 0, "bytes": 0})
+        entry["lines"] += number
+        entry["bytes"] += size
+
+
+def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
+    """Add the counts of `other` to `into`."""
+    for name in ("in", "out"):
+        _add(into[name], other[name]["documents"], other[name]["bytes"])
+    for reason, entry in other["reasons"].items():
+        _add(into["reasons"].setdefault(reason, _none()), entry["documents"], entry["bytes"])
+    count_lines(into, {reason: (entry["lines"], entry["bytes"]) for reason, entry in other["lines"].items()})
+    into["unreadable"] += other["unreadable"]
+
+
+def report(by_source: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """funnel.json: the counts of every source and their sum."""
+    total = new()
+    for counts in by_source.values():
+        merge(total, counts)
+    return {"sources": by_source, "total": total}
+
+
+def lines_of(reasons: Iterable[tuple[str, dict[str, int]]]) -> str:
+    """The reasons and their counts in a line for people, the most frequent first."""
+    ordered = sorted(reasons, key=lambda item: (-item[1]["documents"], item[0]))
+    return ", ".join(f"{reason} {entry['documents']}" for reason, entry in ordered) or "none"
+
+
+def _none() -> dict[str, int]:
+    return {"documents": 0, "bytes": 0}
+
+
+def _add(entry: dict[str, int], documents: int, size: int) -> None:
+    entry["documents"] += documents
+    entry["bytes"] += size

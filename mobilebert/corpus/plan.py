@@ -1,0 +1,104 @@
+"""What the pipeline's elements refer to: files and byte ranges, never text.
+
+Beam's cost is its elements (16 µs a Reshuffle), so an element is about `corpus.block_megabytes` of input: many small files, or a range of
+a large one (`reference/performance-data.md` section 2).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts
+from mobilebert.corpus import opening
+from mobilebert.errors import UserError
+
+# Formats that can be cut at a byte range, given the file's last suffix.
+_SPLITTABLE = {("jsonl", ""), ("lines", ""), ("mediawiki", ""), ("mediawiki", ".bz2")}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A file, or the part of it whose documents begin in [start, end) bytes; `end` None: all of it."""
+
+    source: str
+    ordinal: int  # place of the file in sources.json: names documents without the path of a machine
+    path: str
+    format: str
+    text_field: str
+    size: int
+    start: int = 0
+    end: int | None = None
+
+    @property
+    def reference(self) -> str:
+        """The path, and the range if it is not the whole file, for messages."""
+        return self.path if self.end is None else f"{self.path} (bytes {self.start} to {self.end})"
+
+
+@dataclass(frozen=True)
+class Element:
+    """What one Beam element refers to; `number` gives the order of the output."""
+
+    number: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.pieces)
+
+
+def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The files of a `sources` artefact, and the ones that were skipped when they were listed ({"source", "path", "why"})."""
+    folder = Path(folder)
+    artifacts.read(folder, "sources")
+    entries = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
+    skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8")) if (folder / "skipped.json").exists() else []
+    if not entries:
+        raise UserError(f"{folder / 'sources.json'}: it names no file; list the sources again")
+    return entries, skipped
+
+
+def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Element]:
+    """Group small files and cut large ones into elements of about `block_bytes`, in the order of `entries`."""
+    made: list[Element] = []
+    gathered: list[Piece] = []
+    for piece in _pieces(entries, block_bytes):
+        if gathered and (piece.end is not None or sum(each.size for each in gathered) + piece.size > block_bytes):
+            made.append(Element(len(made), tuple(gathered)))
+            gathered = []
+        if piece.end is not None:
+            made.append(Element(len(made), (piece,)))
+        else:
+            gathered.append(piece)
+    if gathered:
+        made.append(Element(len(made), tuple(gathered)))
+    return made
+
+
+def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Piece]:
+    for ordinal, entry in enumerate(entries):
+        piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"])
+        parts = -(-piece.size // block_bytes) if _splittable(piece) else 1
+        if parts == 1:
+            yield piece
+            continue
+        # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.
+        bounds = [piece.size * part // parts for part in range(parts + 1)]
+        for start, end in itertools.pairwise(bounds):
+            yield Piece(piece.source, ordinal, piece.path, piece.format, piece.text_field, piece.size, start, end)
+
+
+def _splittable(piece: Piece) -> bool:
+    suffix = Path(piece.path).suffix.lower()
+    if (piece.format, suffix if suffix in opening.COMPRESSED else "") not in _SPLITTABLE:
+        return False
+    try:
+        return suffix in opening.COMPRESSED or not opening.is_wide(piece.path)
+    except opening.Unreadable:
+        return False

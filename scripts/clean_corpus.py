@@ -1,0 +1,23 @@
+"""Read, clean and deduplicate the sources into documents."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mobilebert import settings
+from scripts.command import parser, run
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the corpus artefact."""
+    logging.disable(logging.WARNING)  # Beam's import tells of cloud libraries that nothing here needs
+    from mobilebert.corpus import pipeline  # takes two seconds: --help need not wait
+
+    logging.disable(logging.NOTSET)
+    pipeline.clean_corpus(options.sources, options.out, settings.from_json(options.settings)["corpus"], options.threads)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--sources", type=Path, required=True, help="the sources artefact")
+    run(main, arguments)

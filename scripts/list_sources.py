@@ -1,0 +1,20 @@
+"""List the files of all sources, with size, digest and format."""
+
+import argparse
+from pathlib import Path
+
+from mobilebert import settings
+from mobilebert.corpus import sources
+from scripts.command import parser, run
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the sources artefact."""
+    sources.list_sources(settings.from_json(options.settings)["sources"], options.out, options.world, options.downloads)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__)
+    arguments.add_argument("--world", type=Path, help="the small world, for a source that is it")
+    arguments.add_argument("--downloads", type=Path, nargs="*", default=[], help="folders of fetched sources, each named like its source")
+    run(main, arguments)
