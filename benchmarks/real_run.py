@@ -61,7 +61,7 @@ def document(minutes: float | None) -> str:
         "teacher's tables, no other help) in plain masked language modelling. One seed.",
         markdown(tables.models(run)),
         "## Task scores",
-        "Mean over seeds, beside the majority answer of the training file. Both tasks are slices of the real ones: ../shared/data/README.md.",
+        "Mean over seeds, beside the majority answer of the training file. Both tasks are slices of the real ones.",
         markdown(tables.scores(run)),
         "## From raw text to kept documents",
         markdown(tables.funnel(run)),

@@ -49,15 +49,21 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     options = arguments.parse_args()
     _log_to(options.log)
     _die_with_parent()
+    code = 0
     try:
         main(options)
     except UserError as error:
         logging.error("%s", error)
-        sys.exit(1)
+        code = 1
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else 1
     except Exception:
         logging.exception("this is a mistake in the program, please report it")
-        sys.exit(1)
-    sys.exit(0)
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    # Not sys.exit: an input pipeline of TensorFlow that still runs Python waits for the interpreter, which waits for it.
+    os._exit(code)
 
 
 def _log_to(path: Path | None) -> None:

@@ -39,10 +39,11 @@ def closing_message(results: str) -> str:
     return f"Done. {looked_at}"
 
 
-def failure_message(log: str) -> str:
-    """What to do after a failure."""
+def failure_message(log: str | list[str]) -> str:
+    """What to do after a failure; `log` is Snakemake's own."""
+    all_of_it = log if isinstance(log, str) else ", ".join(log)
     return (
-        f"The run failed. The failed rule, its error and its log stand above (all of it: {log}).\n"
+        f"The run failed. The failed rule, its error and its log stand above (all of it: {all_of_it}).\n"
         "Start the same command again to go on: trainings resume from their last checkpoint.\n"
         "If Snakemake says that the folder is locked, because it was killed, run once with --unlock first."
     )

@@ -103,7 +103,7 @@ def test_bytes_that_do_not_match_the_declared_crc32c_are_refused(
     commit = gcs.commit
     monkeypatch.setattr(gcs, "commit", lambda where, name, data, *rest: commit(where, name, data[:-1] + b"?", *rest))
     for payload in (of_bytes(b"small"), of_bytes(LARGE)):
-        with pytest.raises(UserError, match="doesn't match calculated|do not match their CRC32C"):
+        with pytest.raises(UserError, match=r"doesn't match calculated|do not match their CRC32C"):
             bucket.create("file", payload)
     assert gcs.buckets["models"] == {}
 
