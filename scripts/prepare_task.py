@@ -12,10 +12,11 @@ from scripts.command import parser, run
 
 def main(options: argparse.Namespace) -> None:
     """Write the `task` artefact."""
+    world = options.world[0] if options.world else None
     files: settings.TaskFiles = settings.from_json(options.settings)[f"task.{options.task}.files"]
-    inputs = tasks.inputs_of(files, options.world)
+    inputs = tasks.inputs_of(files, world)
     with artifacts.writing(options.out, "task", settings=tasks.settings_of(options.task, files), inputs=inputs) as writer:
-        tasks.prepare(writer, options.task, files, options.world)
+        tasks.prepare(writer, options.task, files, world)
     for split in ("train", "dev"):
         logging.info("%s %s: %s", options.task, split, ", ".join(f"{name} {count}" for name, count in writer.counts[split].items()))
 
@@ -23,5 +24,5 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--task", required=True, choices=list(tasks.TASKS), help="the task")
-    arguments.add_argument("--world", type=Path, help="the small world, where the settings take files from it")
+    arguments.add_argument("--world", type=Path, nargs="*", help="the small world (its manifest may follow), where the settings take files from it")
     run(main, arguments)
