@@ -92,7 +92,8 @@ def _lenders() -> np.ndarray:
 def _forms() -> np.ndarray:
     """(0x110000,) uint32: what stands for each code point in a shingle: lower case, 0 for what is left out, a separator for NUL."""
     table = np.zeros(characters.CODE_POINTS, np.uint32)
-    for code in range(characters.CODE_POINTS):
+    # Letters and digits lie in planes 0 to 3 (Unicode 16); the planes above hold tags and private use.
+    for code in range(0x40000):
         character = chr(code)
         if character.isalnum():
             lower = character.lower()

@@ -85,7 +85,7 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
     for ordinal, entry in enumerate(entries):
         piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"])
         parts = -(-piece.size // block_bytes) if _splittable(piece) else 1
-        if parts == 1:
+        if parts <= 1:
             yield piece
             continue
         # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.

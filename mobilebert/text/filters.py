@@ -58,7 +58,7 @@ def broken_characters(document: Document, settings: Corpus) -> str | None:
     """Replacement characters, C1 controls, private-use characters over 0.5 %, or question marks in the place of Han over 3 %: lost in
     decoding.
     """
-    if document.counts.broken > _MAX_BROKEN_SHARE * len(document.text):
+    if document.counts.broken > max(1, _MAX_BROKEN_SHARE * len(document.text)):  # one alone damages nothing
         return "broken_characters"
     if "?" not in document.text:
         return None

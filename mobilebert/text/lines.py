@@ -31,7 +31,7 @@ _WORDS_OF_NAVIGATION = re.compile(
     r"更多|展开|收起|home|next|prev(?:ious)?|login|sign\s?(?:in|up)|menu|search|top|back)(?:[:：].*)?$",
     re.IGNORECASE,
 )
-_END = re.compile(r"[。！？；…，、：!?,.;:”’」』）》]$")
+_ENDS = frozenset("。！？；…，、：!?,.;:”’」』）》")
 _SENTENCE_ENDS = tuple("。！？…；”’」』）》!?.;)\"'")
 _SYMBOLS_ONLY = re.compile(r"^[\W_]+$")
 
@@ -83,7 +83,7 @@ def navigation(line: str) -> str | None:
 
     A trail needs separators that prose has not (| » › > →) or only menu words; spaces alone prove nothing.
     """
-    if _END.search(line):
+    if line[-1:] in _ENDS:
         return None
     if _WORDS_OF_NAVIGATION.match(line):
         return "navigation"

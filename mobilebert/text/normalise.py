@@ -23,7 +23,6 @@ _MAY_COMPOSE = re.compile(
     "\U0001f000-\U0001faff\U00020000-\U0002f7ff]"
 )
 _SPACES = re.compile(r"[ \t]{2,}|\t")
-_AROUND_LINES = re.compile(r"\s*\n\s*")
 
 
 def normalise(text: str) -> str:
@@ -41,7 +40,7 @@ def normalise(text: str) -> str:
     else:
         text = _ODD.sub("", text)
     text = _SPACES.sub(" ", text)
-    return _AROUND_LINES.sub("\n", text).strip()
+    return "\n".join(filter(None, map(str.strip, text.split("\n"))))
 
 
 @cache

@@ -1,0 +1,132 @@
+"""MinHash against the definition of Jaccard similarity, and groups of duplicates against brute force."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from mobilebert.corpus import duplicates, minhash, store
+from mobilebert.corpus.clean import Work, _Gathered, _write
+from mobilebert.settings import Corpus
+
+CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
+
+
+def text(random_: random.Random, length: int) -> str:
+    return "".join(random_.choices(CHARACTERS, k=length))
+
+
+def changed(random_: random.Random, source: str, share: float) -> str:
+    return "".join(random_.choice(CHARACTERS) if random_.random() < share else character for character in source)
+
+
+def plain_jaccard(one: str, other: str) -> float:
+    """By the definition, in sets of strings."""
+    first, second = ({t[i : i + 5] for i in range(len(t) - 4)} for t in (one, other))
+    return len(first & second) / len(first | second)
+
+
+def test_jaccard_is_that_of_the_sets_of_5_grams():
+    random_ = random.Random(1)
+    for share in (0.0, 0.01, 0.1, 1.0):
+        one = text(random_, 400)
+        other = changed(random_, one, share)
+        assert minhash.jaccard(minhash.shingle_set(one), minhash.shingle_set(other)) == pytest.approx(plain_jaccard(one, other), abs=1e-12)
+
+
+@pytest.mark.parametrize("length", [60, 200, 3000])
+def test_equal_columns_of_signatures_estimate_jaccard(length):
+    random_ = random.Random(2)
+    errors = []
+    for _ in range(60):
+        one = text(random_, length)
+        other = changed(random_, one, random_.choice([0.01, 0.03, 0.06]))
+        first, second = minhash.signatures([one, other])
+        errors.append((first == second).mean() - plain_jaccard(one, other))
+    # The estimate of 112 independent columns has a standard deviation of at most 0.047; it is not biased.
+    assert abs(np.mean(errors)) < 0.03
+    assert np.sqrt(np.mean(np.square(errors))) < (0.09 if length == 60 else 0.06)
+
+
+def test_a_signature_does_not_depend_on_its_neighbours():
+    random_ = random.Random(3)
+    texts = [text(random_, random_.randint(5, 300)) for _ in range(30)] + ["", "短", "。。。。。。"]
+    together = minhash.signatures(texts)
+    for number, each in enumerate(texts):
+        assert (minhash.signatures([each])[0] == together[number]).all()
+
+
+def test_punctuation_spaces_and_case_do_not_count():
+    one, other = "Hello世界，你好吗？我很好。", "hello 世界你好吗 我很好！"
+    assert minhash.jaccard(minhash.shingle_set(one), minhash.shingle_set(other)) == 1.0
+
+
+def test_texts_without_shingles_have_no_keys():
+    owners, keys = minhash.band_keys(["", "短", "足够长的一段文字在这里"])
+    assert set(owners.tolist()) == {2}
+    assert len(keys) == minhash.BANDS
+
+
+def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int], bool]:
+    """(element, place) -> exact, of what goes."""
+    work = Work(Corpus.model_validate(changes), tmp_path, 5, 1 << 20)
+    references: dict[int, list] = {}
+    for element, texts in enumerate(blocks):
+        gathered = _Gathered(list(texts), [str(n) for n in range(len(texts))], ["s"] * len(texts), [1] * len(texts))
+        for partition, reference in _write(element, 0, gathered, work):
+            references.setdefault(partition, []).append(reference)
+    pairs: dict[int, list[bytes]] = {}
+    for item in references.items():
+        for group, data in duplicates.candidates(item, work):
+            pairs.setdefault(group, []).append(data)
+    edges = [data for item in pairs.items() for _, data in duplicates.confirm(item, work)]
+    found = {}
+    for part, data in duplicates.drops((0, edges), 1) if edges else ():
+        for number, exact in np.frombuffer(data, duplicates.DROP).tolist():
+            element, _, place = store.place_of(number)
+            assert part == element
+            found[element, place] = exact
+    return found
+
+
+def test_the_longest_stays_and_the_others_go_for_their_reason(tmp_path):
+    random_ = random.Random(4)
+    one = text(random_, 300)
+    longer = one + text(random_, 20)
+    other = text(random_, 300)
+    assert dropped(tmp_path, [[one, other, one], [longer, one, other]]) == {(0, 0): False, (0, 2): True, (1, 1): True, (1, 2): True}
+
+
+def test_only_equal_texts_go_when_near_duplicates_may_stay(tmp_path):
+    random_ = random.Random(5)
+    one = text(random_, 300)
+    assert dropped(tmp_path, [[one, one + "尾巴"], [one]], near_duplicates=False) == {(1, 0): True}
+
+
+def test_a_pair_under_the_similarity_stays_though_its_keys_meet(tmp_path):
+    random_ = random.Random(6)
+    one = text(random_, 600)
+    near = changed(random_, one, 0.01)
+    assert plain_jaccard(one, near) > 0.8
+    assert dropped(tmp_path, [[one, near]], near_duplicate_similarity=0.7)
+    assert not dropped(tmp_path, [[one, near]], near_duplicate_similarity=0.999)
+
+
+def test_groups_are_those_of_brute_force(tmp_path):
+    """Every pair of similarity 0.85 and more is found (the chance to miss one is under 1 in 10,000), none under the setting is."""
+    random_ = random.Random(7)
+    bases = [text(random_, random_.randint(100, 400)) for _ in range(40)]
+    texts = bases + [changed(random_, base, 0.01) for base in bases[:25] for _ in range(2)] + bases[:5]
+    random_.shuffle(texts)
+    blocks = [texts[start : start + 20] for start in range(0, len(texts), 20)]
+    gone = dropped(tmp_path, blocks, near_duplicate_similarity=0.6)
+    places = {(n // 20, n % 20): each for n, each in enumerate(texts)}
+    kept = [place for place in places if place not in gone]
+    for one, other in itertools.combinations(kept, 2):
+        assert plain_jaccard(places[one], places[other]) < 0.85
+    for place in gone:
+        assert max(plain_jaccard(places[place], places[other]) for other in places if other != place) >= 0.6
+    assert len(kept) >= len(bases)

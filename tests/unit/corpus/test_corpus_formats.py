@@ -1,0 +1,260 @@
+"""Readers: every document exactly once, whatever the block size, compression and encoding; what cannot be read says why."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from mobilebert.corpus import opening, plan
+from mobilebert.corpus.formats import documents, markup, wikitext
+
+PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好。"
+PACKERS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
+}
+
+
+def read(path: Path, format: str, block_bytes: int = 1 << 30, text_field: str = "text") -> list:
+    entry = {"source": "s", "path": str(path), "format": format, "text_field": text_field, "size": path.stat().st_size}
+    return [found for element in plan.elements([entry], block_bytes) for piece in element.pieces for found in documents(piece)]
+
+
+def rows(count: int) -> bytes:
+    return "".join(
+        json.dumps({"id": f"d{n}", "text": f"第{n}篇。" + PROSE * (n % 4)}, ensure_ascii=False) + "\n" for n in range(count)
+    ).encode()
+
+
+@pytest.mark.parametrize("block_bytes", [1, 7, 100, 333, 4096, 1 << 20])
+def test_every_json_line_is_read_once_at_any_block_size(tmp_path, block_bytes):
+    path = tmp_path / "a b'{}.jsonl"
+    path.write_bytes(rows(40))
+    assert [found.name for found in read(path, "jsonl", block_bytes)] == [f"d{n}" for n in range(40)]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 5, 64, 200, 1 << 20])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_documents_between_empty_lines_are_read_once_at_any_block_size(tmp_path, block_bytes, line_end):
+    texts = [[f"第{n}篇第{k}句。" for k in range(1 + n % 3)] for n in range(30)]
+    body = (line_end * 2).join(line_end.join(lines) for lines in texts)
+    path = tmp_path / "x.txt"
+    path.write_bytes((line_end * 3 + body.replace(f"第7篇第0句。{line_end}", f"第7篇第0句。{line_end}", 1) + line_end * 2).encode())
+    assert [found.text.split() for found in read(path, "lines", block_bytes)] == texts
+
+
+def test_broken_json_lines_are_told_apart(tmp_path):
+    path = tmp_path / "x.jsonl"
+    lines = [
+        b'{"text": "\xe5\xa5\xbd"}',
+        b"{no json",
+        b'{"other": "x"}',
+        b'["list"]',
+        b'{"text": 5}',
+        b"",
+        b'{"text": "\\ud83d x"}',
+        b"[" * 100_000,
+        b'{"text": "\xff\xfe"}',
+    ]
+    path.write_bytes(b"\xef\xbb\xbf" + b"\n".join(lines))
+    assert [found.reason for found in read(path, "jsonl")] == [
+        None,
+        "invalid_json",
+        "no_text_field",
+        "no_text_field",
+        "no_text_field",
+        None,
+        "invalid_json",
+        "undecodable",
+    ]
+
+
+def test_the_named_field_is_read(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"content": "好", "text": "坏", "id": 7}', encoding="utf-8")
+    assert [(found.name, found.text) for found in read(path, "jsonl", text_field="content")] == [("7", "好")]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-16-le", "utf-8-sig"])
+def test_json_lines_in_other_encodings(tmp_path, encoding):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(rows(200).decode().encode(encoding))
+    found = read(path, "jsonl", 3000)
+    assert [each.name for each in found] == [f"d{n}" for n in range(200)]
+    assert found[3].text == "第3篇。" + PROSE * 3
+
+
+def test_a_broken_line_of_utf8_does_not_cost_its_neighbours(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(f"{PROSE}\n\n{PROSE}".encode() + b"\xff\n\n" + f"{PROSE}\n{PROSE}\n".encode())
+    assert [found.reason for found in read(path, "lines")] == [None, "undecodable", None]
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_compressed_files_with_several_members_are_read_whole(tmp_path, suffix):
+    pack = PACKERS[suffix]
+    path = tmp_path / f"x.jsonl{suffix}"
+    data = rows(60)
+    path.write_bytes(pack(data[:1000]) + pack(data[1000:]))
+    assert len(read(path, "jsonl", 500)) == 60
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_cut_file_gives_what_is_whole_and_then_says_why(tmp_path, suffix):
+    path = tmp_path / f"x.jsonl{suffix}"
+    data = "".join(json.dumps({"id": n, "text": os.urandom(30).hex()}) + "\n" for n in range(3000)).encode()
+    packed = PACKERS[suffix](data)
+    path.write_bytes(packed[: len(packed) * 2 // 3])
+    piece = plan.Piece("s", 0, str(path), "jsonl", "text", path.stat().st_size)
+    found: list[str] = []
+    with pytest.raises(opening.Unreadable, match=r"end|EOF|truncated"):
+        found.extend(each.name for each in documents(piece))
+    # What the decompressor gave before the end is used, in order.
+    assert found == [str(n) for n in range(len(found))]
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.bz2", "x.jsonl.xz", "x.jsonl.zst", "x.xml.bz2"])
+def test_a_file_that_is_not_what_its_name_says_is_unreadable(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"not compressed at all" * 10)
+    piece = plan.Piece("s", 0, str(path), "mediawiki" if "xml" in name else "jsonl", "text", 210)
+    with pytest.raises(opening.Unreadable):
+        list(documents(piece))
+
+
+def test_a_document_that_grows_too_large_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 100_000)
+    for name, format in (("x.txt.gz", "text"), ("x.jsonl.gz", "jsonl")):
+        path = tmp_path / name
+        path.write_bytes(gzip.compress(b"0" * 1_000_000))
+        with pytest.raises(opening.Unreadable, match="over 0 MB"):
+            list(documents(plan.Piece("s", 0, str(path), format, "text", 1)))
+
+
+def test_fifos_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.txt")
+    with pytest.raises(opening.Unreadable, match="not a regular file"):
+        list(documents(plan.Piece("s", 0, str(tmp_path / "x.txt"), "text", "text", 1)))
+
+
+def test_an_empty_file_has_no_document(tmp_path):
+    for format in ("text", "lines", "jsonl", "html", "markdown", "mediawiki"):
+        (tmp_path / "x").write_bytes(b"")
+        assert read(tmp_path / "x", format) == []
+
+
+def test_markdown_gives_its_prose():
+    source = (
+        "---\ntitle: 题目\n---\n# 标题\n\n第一段有[链接](http://a.b)和`代码`，\n换行。\n\n"
+        "```python\nprint('不要')\n```\n\n    缩进的代码\n\n"
+        "- 列表项一\n- 列表项二\n\n![图](x.png)\n\n<div>块里的字<script>不要()</script></div>\n\n| 甲 | 乙 |\n|---|---|\n| 丙 | 丁 |\n"
+    )
+    lines = [line.strip() for line in markup.prose(source).split("\n") if line.strip()]
+    assert lines == ["标题", "第一段有链接和代码，", "换行。", "列表项一", "列表项二", "块里的字", "甲 乙", "丙 丁"]
+
+
+def test_html_gives_its_main_text(tmp_path):
+    page = (
+        "<?xml version='1.0' encoding='gb2312'?><html><head><meta charset='gb2312'><title>题</title><script>var a;</script></head>"
+        "<body>"
+        "<nav><a href='/'>首页</a><a href='/b'>新闻</a></nav>"
+        f"<article><h1>题目</h1>{''.join(f'<p>{PROSE}{n}。</p>' for n in range(8))}</article>"
+        "<footer>版权所有</footer></body></html>"
+    )
+    path = tmp_path / "x.html"
+    path.write_bytes(page.encode())  # the declaration lies
+    (found,) = read(path, "html")
+    assert found.reason is None
+    assert found.text.count(PROSE) == 8
+    assert "var a" not in found.text
+    assert "新闻" not in found.text
+
+
+def test_wikitext_gives_its_prose():
+    raw = (
+        "{{NoteTA|G1=IT}}\n{{Infobox|name=甲|x={{small|乙}}}}\n[[File:A.jpg|thumb|说明[[链接]]]]\n"
+        "'''城市'''（{{lang|en|City}}）位于[[河流|河]]边<ref>{{cite|t}}</ref>，"
+        "有-{zh-hans:软件;zh-hant:軟體}-和-{H|zh-cn:a;zh-tw:b}-<nowiki>人</nowiki>。<!-- 注 -->\n\n"
+        '{| class="w"\n| 表格\n|}\n== 历史 ==\n* 第一条\n从前&nbsp;有山（）。\n'
+        "== 参考文献 ==\n* [http://a.b 链接]\n{{reflist}}\n此处有一段话。\n== 参见 ==\n* [[别的]]\n[[Category:城市]]\n[[en:City]]"
+    )
+    lines = [line.replace("\xa0", " ").strip() for line in wikitext.plain(raw).split("\n") if line.strip()]
+    assert lines == ["城市（City）位于河边，有软件和人。", "第一条", "从前 有山。", "此处有一段话。"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "[[a|" * 20_000,
+        "{{a|" * 20_000,
+        "<ref>" * 20_000,
+        "{{a|" * 20_000 + "}}" * 20_000,
+        "-{" * 20_000,
+        "'''''" * 10_000,
+        "[" * 100_000,
+        "*" * 50_000,
+    ],
+)
+def test_hostile_wikitext_takes_seconds_not_hours(raw):
+    start = time.process_time()
+    wikitext.plain(raw)
+    assert time.process_time() - start < 5
+
+
+PAGE = (
+    "<page>\n<title>{title}</title>\n<ns>{ns}</ns>\n<id>{id}</id>{redirect}\n"
+    "<revision><id>9{id}</id><model>wikitext</model><text>{text}</text></revision>\n</page>\n"
+)
+
+
+def dump(count: int) -> list[str]:
+    pages = []
+    for n in range(count):
+        kind = n % 5
+        pages.append(
+            PAGE.format(
+                id=n,
+                title="城 (消歧义)" if kind == 3 else f"城&amp;{n}",
+                ns=10 if kind == 1 else 0,
+                redirect='<redirect title="x" />' if kind == 2 else "",
+                text=f"第{n}页，&lt;b&gt;内容&lt;/b&gt;很多。" * 5,
+            )
+        )
+    return pages
+
+
+@pytest.mark.parametrize("block_bytes", [50, 333, 4000, 1 << 20])
+@pytest.mark.parametrize("suffix", ["", ".bz2", ".gz"])
+def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, suffix):
+    pages = dump(60)
+    path = tmp_path / f"dump.xml{suffix}"
+    if suffix == ".bz2":
+        # Streams that begin in the middle of a page, as parallel packers leave them.
+        data = "".join(pages).encode()
+        path.write_bytes(b"".join(bz2.compress(data[start : start + 1777]) for start in range(0, len(data), 1777)))
+    else:
+        path.write_bytes(PACKERS.get(suffix, bytes)("".join(pages).encode()))
+    found = read(path, "mediawiki", block_bytes)
+    assert [each.name for each in found] == [str(n) for n in range(60)]
+    assert [each.reason for each in found[:5]] == [None, "not_an_article", "redirect", "disambiguation", None]
+    assert found[4].text == "第4页，内容很多。" * 5
+
+
+def test_the_real_dump_is_kept_and_skipped_as_its_answers_say(shared_data):
+    path = shared_data / "corpus" / "wiki_dump_sample.xml.bz2"
+    with gzip.open(shared_data / "corpus" / "wiki_dump_sample.gold.jsonl.gz", "rt", encoding="utf-8") as stream:
+        gold = {str(row["id"]): row["keep"] for row in map(json.loads, stream)}
+    found = read(path, "mediawiki", 200_000)
+    assert len(found) == len(gold)
+    agree = sum((each.reason is None and bool(each.text)) == gold[each.name] for each in found)
+    assert agree >= 0.99 * len(gold)
