@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +47,10 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
         listed = _listed(source, world, downloads)
         skipped += [{"source": source.name, "path": path, "why": why} for path, why in listed.skipped]
         found = [_entry(source, path, format) for path in listed.files if (format := _format(source, path)) is not None]
+        left_out = Counter(Path(path).suffix or "no suffix" for path in listed.files if _format(source, path) is None)
+        if left_out:
+            kinds = ", ".join(f"{suffix} {count}" for suffix, count in left_out.most_common(10))
+            logging.info("source %s: left out %d files whose names tell no format (%s)", source.name, left_out.total(), kinds)
         if not found:
             named = "".join(f"\n  {path}: {why}" for path, why in listed.skipped[:5])
             raise UserError(
@@ -149,8 +154,6 @@ def _format(source: Source, path: str) -> str | None:
     format = "jsonl" if source.from_ == SMALL_WORLD else known_format(path)
     if format is None and (path == source.from_ or "://" in source.from_):
         raise UserError(f"sources: {source.name}: the name of {path} does not tell its format; set format (text, lines, jsonl, html, ...)")
-    if format is None:
-        logging.info("source %s: left out %s: its name does not tell its format", source.name, path)
     return format
 
 
