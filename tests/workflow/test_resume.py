@@ -1,0 +1,132 @@
+"""A training killed in the middle goes on from its last checkpoint and ends with the bits of an unbroken one.
+
+The real commands on a tiny world: once the training process alone is killed, once Snakemake alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import SNAKEMAKE, clone, snakemake
+
+STAGE = "results/tiny/students/mini/transfer/layer02"
+LOG = "results/tiny/logs/transfer_layer/mini-layer02.log"
+TARGET = f"{STAGE}/manifest.json"
+TINY = {
+    "run": "tiny",
+    "checkpoint_seconds": 0,
+    "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 20},
+    "vocabulary": {"size": 2400},
+    "teacher": {"min_lift": -1, "training": {"steps": 2}},
+    "transfer": {"training": {"steps": 60}},
+    "training": {"steps_per_call": 2},
+}
+PATIENCE = 240  # seconds that a loaded machine may take to the first checkpoint
+
+
+@pytest.fixture(scope="module")
+def before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which everything before the stage is done."""
+    folder = clone(root, tmp_path_factory.mktemp("before"))
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+    snakemake(folder, *command("results/tiny/students/mini/transfer/layer01/manifest.json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stage trained without a break."""
+    folder = copy(before, tmp_path_factory.mktemp("unbroken") / "run")
+    snakemake(folder, *command(TARGET))
+    assert "resuming" not in (folder / LOG).read_text("utf-8")
+    return folder
+
+
+def command(target: str) -> list[str]:
+    return ["--profile", "profiles/local", "--cores", "2", "--configfile", "tiny.yaml", "--", target]
+
+
+def copy(folder: Path, target: Path) -> Path:
+    shutil.copytree(folder, target, symlinks=True)
+    return target
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([SNAKEMAKE, *command(TARGET)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def trainings(folder: Path) -> list[int]:
+    """Process ids of trainings of this folder."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0") if process.name.isdigit() else []
+            if b"scripts.transfer_layer" in words and (process / "cwd").resolve() == folder.resolve():
+                found.append(int(process.name))
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def wait(what: str, condition: object, seconds: float = PATIENCE) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, f"no {what} within {seconds} s"
+        time.sleep(0.05)
+
+
+def wait_for_checkpoint(folder: Path) -> None:
+    def written() -> bool:
+        return (folder / LOG).is_file() and "checkpoint at step" in (folder / LOG).read_text("utf-8")
+
+    wait("checkpoint", written)
+
+
+def resumed_from(folder: Path) -> int:
+    found = re.search(r"resuming from step (\d+)", (folder / LOG).read_text("utf-8"))
+    assert found, (folder / LOG).read_text("utf-8")
+    return int(found[1])
+
+
+def assert_same_bytes(folder: Path, other: Path) -> None:
+    names = {path.name for path in (other / STAGE).iterdir()} - {".snakemake_timestamp"}
+    assert {"manifest.json", "model.safetensors", "metrics.jsonl"} <= names
+    for name in names:
+        assert (folder / STAGE / name).read_bytes() == (other / STAGE / name).read_bytes(), name
+
+
+def test_a_killed_training_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
+    folder = copy(before, tmp_path / "run")
+    running = start(folder)
+    wait_for_checkpoint(folder)
+    for process in trainings(folder):
+        os.kill(process, signal.SIGKILL)
+    assert running.wait(PATIENCE) == 0  # the rule tries again by itself
+    assert 0 < resumed_from(folder) < 60
+    assert_same_bytes(folder, unbroken)
+    assert not list((folder / "state").rglob("*.safetensors")), "the state of a finished training is removed"
+
+
+def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
+    folder = copy(before, tmp_path / "run")
+    running = start(folder)
+    wait_for_checkpoint(folder)
+    running.kill()
+    running.wait()
+    wait("end of the orphan", lambda: not trainings(folder), 10)
+    assert not (folder / TARGET).exists()
+    locked = snakemake(folder, *command(TARGET), check=False)
+    assert "cannot be locked" in locked.stderr + locked.stdout
+    snakemake(folder, "--unlock", *command(TARGET))
+    snakemake(folder, *command(TARGET))
+    assert 0 < resumed_from(folder) < 60
+    assert_same_bytes(folder, unbroken)
