@@ -24,5 +24,5 @@ def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--task", required=True, choices=list(tasks.TASKS), help="the task")
-    arguments.add_argument("--world", type=Path, nargs="*", help="the small world (its manifest may follow), where the settings take files from it")
+    arguments.add_argument("--world", type=Path, nargs="*", help="the small world (its manifest may follow), for files that are its")
     run(main, arguments)
