@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -14,8 +17,9 @@ from mobilebert.settings import Masking
 __all__ = ["RecordSet", "heldout_batches", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights")
-CALLS_AT_ONCE = 2  # more would only wait for Python's lock
-RECORDS_AT_ONCE = 1024  # several steps are made in one call, since NumPy is slow on small arrays
+CALLS_AT_ONCE = 1  # more would only wait for Python's lock
+SECONDS_OF_REST = 0.2
+RECORDS_AT_ONCE = 2048  # several steps are made in one call, since NumPy is slow on small arrays
 
 
 def train_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:
@@ -49,8 +53,11 @@ def _batches(
     widths = [records.sequence_length] * 3 + [masking.max_predictions] * 3
     types = [tf.int32] * 5 + [tf.float32]
 
+    maker = _Maker(make)
+    atexit.register(maker.close)
+
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:
-        values = tf.numpy_function(lambda number: _values(make(number)), [step], types, stateful=False)
+        values = tf.numpy_function(maker, [step], types, stateful=False)
         shaped = (tf.reshape(value, (at_once, batch_size, width)) for value, width in zip(values, widths, strict=True))
         return dict(zip(NAMES, shaped, strict=True))
 
@@ -61,5 +68,37 @@ def _batches(
     return made.prefetch(2).with_options(options)
 
 
-def _values(batch: Batch) -> list[np.ndarray]:
-    return [batch[name] for name in NAMES]
+class _Maker:
+    """Calls `make`, and lets the interpreter end only when TensorFlow's threads ask for nothing more.
+
+    Batches are made ahead of need. A thread of TensorFlow that asks for Python's lock while the interpreter ends never returns, and the
+    iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
+    """
+
+    def __init__(self, make: Callable[[np.ndarray], Batch]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._last_use = 0.0
+        self._ending: list[np.ndarray] | None = None
+        self._made: list[np.ndarray] | None = None
+
+    def __call__(self, step: np.ndarray) -> list[np.ndarray]:
+        with self._lock:
+            self._inside += 1
+        try:
+            if self._ending is not None:
+                return self._ending
+            batch = self._make(step)
+            self._made = [batch[name] for name in NAMES]
+            return self._made
+        finally:
+            with self._lock:
+                self._inside -= 1
+                self._last_use = time.monotonic()
+
+    def close(self) -> None:
+        """Answer at once from now on, with what was made last, and wait until nobody asks."""
+        self._ending = self._made
+        while self._inside or time.monotonic() - self._last_use < SECONDS_OF_REST:
+            time.sleep(SECONDS_OF_REST / 10)

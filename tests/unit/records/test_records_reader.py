@@ -113,3 +113,19 @@ def test_the_writer_imports_no_tensorflow() -> None:
 
     code = "import sys, mobilebert.records.writer; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("records", [300], indirect=True)
+def test_a_program_ends_while_batches_are_being_made_ahead(records: RecordSet) -> None:
+    import subprocess
+    import sys
+
+    code = f"""
+from mobilebert.records import reader
+from mobilebert.settings import Masking
+records = reader.RecordSet({str(records.folder)!r})
+iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 512, seed, 0)) for seed in range(4)]
+print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators for _ in range(5)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "10240")
