@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
     return folder
+
+
+class NoSilentSkips:
+    """In CI a skipped transformers test is a failure: it is the independent judge of every checkpoint."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note skipped tests of transformers; with xdist this is called in the process that leads."""
+        if report.skipped and "transformers" in report.nodeid:
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail the session."""
+        if self.skipped and os.environ.get("CI"):
+            print(f"\nskipped in CI, which must not happen: {', '.join(self.skipped)}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the judge of skips."""
+    config.pluginmanager.register(NoSilentSkips())
