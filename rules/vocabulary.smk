@@ -15,7 +15,7 @@ if SETTINGS.vocabulary.kind == "learned":
             "<results>/benchmarks/learn_vocabulary/all.tsv"
         conda:
             "../envs/data.yaml"
-        threads: 1
+        threads: 4
         resources:
             mem_mb=4000,
             runtime="1d",

@@ -82,7 +82,7 @@ def _corpus(run: Run) -> Section:
     parts = [
         Part("From raw to kept", table=tables.funnel(run)),
         Part("Why documents were dropped", table=tables.reasons(run)),
-        Part("Lines removed from kept documents", table=tables.lines(run)),
+        Part("Lines removed", table=tables.lines(run)),
         Part("Files that could not be read", table=tables.unreadable(run)),
         Part("One dropped document for each reason", table=tables.rejects(run)),
         Part("Records", table=tables.records(run)),

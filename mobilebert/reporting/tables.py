@@ -99,7 +99,7 @@ def reasons(run: Run) -> Table:
 
 
 def lines(run: Run) -> Table:
-    """Lines removed from documents that were kept, by reason."""
+    """Lines removed, by reason, from documents that were kept and from those that were not."""
     removed = run.funnel.get("total", {}).get("lines", {})
     rows = [[reason, count(part["lines"]), megabytes(part["bytes"])] for reason, part in sorted(removed.items())]
     return table(["reason", "#lines", "#text (MB)"], rows)
