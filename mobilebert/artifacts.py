@@ -120,7 +120,7 @@ def write_atomically(path: Path | str, data: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) -> Manifest:
@@ -194,7 +194,8 @@ def _describe(path: Path) -> dict[str, Any]:
         return {"size": os.fstat(stream.fileno()).st_size, "sha256": found}
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

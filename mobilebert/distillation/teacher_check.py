@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mobilebert import artifacts, tokenization
-from mobilebert.distillation.work import Work, versions, write_evaluation
+from mobilebert.distillation.work import Work, write_evaluation
 from mobilebert.errors import UserError
 from mobilebert.models import weights
 
@@ -32,7 +32,7 @@ def export_teacher(options: Namespace) -> None:
     found = work.measure(model, BATCH)
     check_head(found["heldout"], work.sections["teacher.min_lift"], str(options.source))
     inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}
-    with artifacts.writing(options.out, "model", settings=work.told, inputs=inputs, versions=versions()) as writer:
+    with artifacts.writing(options.out, "model", settings=work.told, inputs=inputs, versions=weights.versions()) as writer:
         weights.save(writer, model)
         tokenization.copy_files(options.source, writer)
         write_evaluation(writer, found)

@@ -8,7 +8,6 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +125,7 @@ def carry_out(work: Work, plan: Plan) -> None:
         metrics = held.folder / "finished-metrics.jsonl"
         loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
-        with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=versions()) as writer:
+        with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
             tokenization.copy_files(options.tokenizer, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
@@ -138,12 +137,6 @@ def carry_out(work: Work, plan: Plan) -> None:
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
     writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def versions() -> list[str]:
-    """The installed distributions that shape a training's bytes; TensorFlow has another name for each device."""
-    installed = {found.metadata["Name"] for found in metadata.distributions()}
-    return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
 
 
 def _without_paths(body: Mapping[str, Any]) -> dict[str, Any]:

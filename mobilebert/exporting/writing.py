@@ -11,7 +11,6 @@ import numpy as np
 
 from mobilebert import artifacts, tokenization
 from mobilebert.artifacts import Writer
-from mobilebert.distillation.work import versions
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
@@ -41,7 +40,7 @@ def export(model: Path, form: str, settings: Export, out: Path) -> None:
     shaping: dict[str, Any] = {"format": form}
     if form == "tflite":
         shaping["sequence_length"] = settings.sequence_length
-    with artifacts.writing(out, "export", settings=shaping, inputs={"model": model}, versions=versions()) as writer:
+    with artifacts.writing(out, "export", settings=shaping, inputs={"model": model}, versions=weights.versions()) as writer:
         writer.counts = network.facts(loaded) | {"output": loaded.output, "pad": loaded.tokenizer.pad} | _evaluation(model)
         if form == "tflite":
             _write_tflite(loaded, settings, writer)

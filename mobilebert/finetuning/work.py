@@ -6,7 +6,6 @@ import json
 import logging
 from argparse import Namespace
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def finetune(options: Namespace) -> None:
     with state.open(options.state, job.name, state.fingerprint("finetune_task", shaping, inputs)) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
-        with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=versions()) as writer:
+        with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
             tokenization.copy_files(options.model, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
@@ -108,18 +107,12 @@ def score(options: Namespace) -> None:
     body = {"model": options.name, "task": task.name, "seed": options.repeat, "metrics": measured, "majority": majority}
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
-    with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=versions()) as writer:
+    with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
         text = json.dumps(body | {"examples": len(rows)}, ensure_ascii=False, indent=1, sort_keys=True)
         writer.path("scores.json").write_text(text + "\n", encoding="utf-8")
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
         writer.counts = {"examples": len(rows)}
-
-
-def versions() -> list[str]:
-    """The installed distributions that shape what is written; TensorFlow has another name for each device."""
-    installed = {found.metadata["Name"] for found in metadata.distributions()}
-    return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]
 
 
 def schedule(told: TaskTraining, examples: int) -> Optimization:

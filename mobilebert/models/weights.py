@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +223,9 @@ def _to_stored(tensor: Tensor, value: np.ndarray) -> np.ndarray:
 
 def _from_stored(tensor: Tensor, value: np.ndarray) -> np.ndarray:
     return value.T if tensor.kind is Kind.KERNEL else value
+
+
+def versions() -> list[str]:
+    """The installed distributions that shape a model's bytes; TensorFlow has another name for each device."""
+    installed = {found.metadata["Name"] for found in metadata.distributions()}
+    return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]

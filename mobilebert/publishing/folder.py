@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mobilebert.artifacts import sync_folder
 from mobilebert.errors import UserError
 from mobilebert.publishing.storage import BLOCK, Digester, Payload, Stored, Writable
 
@@ -49,7 +50,7 @@ class FolderStorage:
                 raise
             finally:
                 temporary.unlink(missing_ok=True)
-            _sync(target.parent)
+            sync_folder(target.parent)
         return True
 
     def fetch(self, name: str, stream: Writable) -> None:
@@ -87,14 +88,6 @@ def _describe(path: Path) -> Stored:
 
 def _unfinished(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(PARTIAL)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 
+from mobilebert.tokenization.protobuf import varint
+
 FEATURE = b"ids"
 LARGEST_16_BIT_VOCABULARY = 1 << 15
 # TFRecord stores checksums rotated and shifted: tensorflow/core/lib/hash/crc32c.h, kMaskDelta.
@@ -66,7 +68,7 @@ class Form:
         # Example.features(1) > Features.feature(1), a map entry: key(1), value(2) > Feature.bytes_list(1) > BytesList.value(1)
         inner, head = self._row_bytes, b""
         for tag in (b"\x0a", b"\x0a", b"\x0a" + bytes([len(FEATURE)]) + FEATURE + b"\x12", b"\x0a", b"\x0a"):
-            head = tag + _varint(inner) + head
+            head = tag + varint(inner) + head
             inner = self._row_bytes + len(head)
         return head
 
@@ -76,12 +78,3 @@ def masked_crc(crc):  # type: ignore[no-untyped-def]  # int or (n,) uint32, as g
     if isinstance(crc, int):
         return ((crc >> 15 | crc << 17) + MASK_DELTA) & 0xFFFFFFFF
     return (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(MASK_DELTA)
-
-
-def _varint(value: int) -> bytes:
-    made = bytearray()
-    while value >= 0x80:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)

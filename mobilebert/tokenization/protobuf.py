@@ -39,7 +39,7 @@ def settled(model: bytes, score_step: float) -> bytes:
         else:
             made += raw
             continue
-        made += _varint(number << 3 | LENGTH_DELIMITED) + _varint(len(body)) + body
+        made += varint(number << 3 | LENGTH_DELIMITED) + varint(len(body)) + body
     return bytes(made)
 
 
@@ -78,7 +78,8 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A protobuf varint."""
     made = bytearray()
     while value >= 0x80:
         made.append(value & 0x7F | 0x80)

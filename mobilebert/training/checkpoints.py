@@ -18,6 +18,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from mobilebert.artifacts import sync_folder
+
 LOG = logging.getLogger(__name__)
 FORMAT = 1  # part of every fingerprint: raise it when a checkpoint means something else
 KEPT = 2
@@ -68,15 +70,6 @@ def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:
             LOG.warning("%s is not used: %s", path, damage)
             path.unlink()
     return None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path, fingerprint: str, metrics: Path) -> Checkpoint:
