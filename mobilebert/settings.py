@@ -68,6 +68,7 @@ class Source(Section):
         "`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents", "auto"
     )
     text_field: str = says("JSONL field that holds the text", "text")
+    text_format: Literal["plain", "markdown", "html"] = says("What the texts of a JSONL file are written in", "plain")
     licence: str = says("Licence of the text, for the model card", "unknown")
     sha256: str | None = says("Expected digest of a fetched file", None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Piece:
     size: int
     start: int = 0
     end: int | None = None
+    text_format: str = "plain"
 
     @property
     def reference(self) -> str:
@@ -83,7 +84,8 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
 
 def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Piece]:
     for ordinal, entry in enumerate(entries):
-        piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"])
+        written = entry.get("text_format", "plain")
+        piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
         parts = -(-piece.size // block_bytes) if _splittable(piece) else 1
         if parts <= 1:
             yield piece
@@ -91,7 +93,7 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
         # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.
         bounds = [piece.size * part // parts for part in range(parts + 1)]
         for start, end in itertools.pairwise(bounds):
-            yield Piece(piece.source, ordinal, piece.path, piece.format, piece.text_field, piece.size, start, end)
+            yield replace(piece, start=start, end=end)
 
 
 def _splittable(piece: Piece) -> bool:

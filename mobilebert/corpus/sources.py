@@ -163,6 +163,7 @@ def _entry(source: Source, path: str, format: str) -> dict[str, Any]:
         "path": path,
         "format": format,
         "text_field": source.text_field,
+        "text_format": source.text_format,
         "size": os.stat(path).st_size,
         "sha256": artifacts.sha256(path),
         "licence": source.licence,

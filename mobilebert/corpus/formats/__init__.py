@@ -18,7 +18,12 @@ def documents(piece: Piece) -> Iterator[Found]:
     if piece.format in {"jsonl", "lines", "text"}:
         from mobilebert.corpus.formats import plain
 
-        return getattr(plain, piece.format)(piece)
+        found = getattr(plain, piece.format)(piece)
+        if piece.format != "jsonl" or piece.text_format == "plain":
+            return found
+        from mobilebert.corpus.formats import markup
+
+        return markup.extracted(found, markup.prose if piece.text_format == "markdown" else markup.main_text)
     if piece.format in {"html", "markdown"}:
         from mobilebert.corpus.formats import markup
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -29,6 +29,13 @@ def html(piece: Piece) -> Iterator[Found]:
 def markdown(piece: Piece) -> Iterator[Found]:
     """The prose of a Markdown file; `no_main_text` if there is none."""
     yield from _extracted(piece, prose)
+
+
+def extracted(documents: Iterable[Found], extract: Callable[[str], str]) -> Iterator[Found]:
+    """The documents with their text taken out of its markup; `no_main_text` where nothing is left."""
+    for found in documents:
+        text = found.text if found.reason else extract(found.text)
+        yield found._replace(text=text) if text.strip() else found._replace(reason=found.reason or "no_main_text")
 
 
 def main_text(page: str) -> str:
@@ -90,8 +97,4 @@ def _extracted(piece: Piece, extract: Any) -> Iterator[Found]:
     if decoded.text is None:
         yield Found(name, shown(data), decoded.reason, len(data))
         return
-    text = extract(decoded.text)
-    if text.strip():
-        yield Found(name, text)
-    else:
-        yield Found(name, decoded.text, "no_main_text")
+    yield from extracted([Found(name, decoded.text)], extract)

@@ -258,3 +258,17 @@ def test_the_real_dump_is_kept_and_skipped_as_its_answers_say(shared_data):
     assert len(found) == len(gold)
     agree = sum((each.reason is None and bool(each.text)) == gold[each.name] for each in found)
     assert agree >= 0.99 * len(gold)
+
+
+def test_texts_of_a_jsonl_file_may_be_markdown(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "text": "---\ntitle: 题\n---\n# 城市\n\n有**山**有[水](x)。\n\n```\ncode\n```\n"},
+        {"id": "b", "text": "```\ncode\n```\n"},
+        {"id": "c"},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    piece = plan.Piece("s", 0, str(path), "jsonl", "text", path.stat().st_size, text_format="markdown")
+    found = list(documents(piece))
+    assert found[0].text.split() == ["城市", "有山有水。"]
+    assert [each.reason for each in found] == [None, "no_main_text", "no_text_field"]

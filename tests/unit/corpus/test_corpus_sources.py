@@ -44,6 +44,7 @@ def test_a_folder_gives_its_files_of_known_formats_in_order(tmp_path):
         "path": str(folder / "a.md"),
         "format": "markdown",
         "text_field": "text",
+        "text_format": "plain",
         "size": 1,
         "sha256": "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881",
         "licence": "CC0",
