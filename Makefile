@@ -1,6 +1,8 @@
 # make demo: the whole road at laptop size.  make test: what CI runs.  make help: the rest.
 DEVICE ?= cpu
-PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) 2>/dev/null)))
+# The first Python that is there, runs and is of a version that TensorFlow has wheels for.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK := $(if $(filter cpu,$(DEVICE)),requirements.lock,requirements-$(DEVICE).lock)
@@ -19,6 +21,7 @@ help:  ## list the targets
 install: $(VENV)/installed-$(DEVICE)  ## make .venv with what a run needs; DEVICE=cpu|gpu|tpu
 
 $(VENV)/installed-$(DEVICE): $(LOCK)
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r $(LOCK)
 	touch $@
