@@ -131,11 +131,12 @@ def _write_documents(writer: Writer, generator: Generator, clean_bytes: int) -> 
 
 def _write_tasks(writer: Writer, generator: Generator, settings: all_settings.SmallWorld, seed: int) -> None:
     reviews: set[str] = set()
+    asked: set[str] = set()  # what train has, dev has not
     counts = {"train": (settings.reviews, settings.questions), "dev": (max(1, settings.reviews // 5), max(1, settings.questions // 5))}
     for split, (rows, questions) in counts.items():
         tsv = to_tsv(review_rows(generator.documents.reviews, seed, split, rows, reviews))
         writer.path("tasks", "chnsenticorp", f"{split}.tsv").write_text(tsv, encoding="utf-8", newline="\n")
-        body = reading.cmrc(generator.documents, seed, split, questions)
+        body = reading.cmrc(generator.documents, seed, split, questions, asked)
         writer.path("tasks", "cmrc2018", f"{split}.json").write_bytes(_line(body))
         writer.counts[split] = {"reviews": rows, "questions": questions, "contexts": len(body["data"])}
 

@@ -1,13 +1,14 @@
 """Reading comprehension: contexts about two things of one kind, and questions about either, in CMRC 2018's layout.
 
-Both things have some of the same facts told, so the type of the answer does not give it away; a question is kept only if its
-answer stands once in the context.
+Both things have some of the same facts told, so the type of the answer does not give it away. A question is kept only if the
+value that it is about stands once in the context. Where the value is given and the name asked, the name may stand more than once:
+the span is then the one in the clause that tells the fact. No question of the dev file stands in the training file.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from mobilebert.smallworld import names
@@ -36,14 +37,19 @@ class Question(NamedTuple):
     end: int
 
 
-def cmrc(documents: Documents, seed: int, split: str, count: int) -> dict[str, Any]:
-    """A CMRC 2018 file with `count` questions, one answer each in train and three in dev, every offset honest."""
+def cmrc(documents: Documents, seed: int, split: str, count: int, taken: set[str]) -> dict[str, Any]:
+    """A CMRC 2018 file with `count` questions, one answer each in train and three in dev, every offset honest.
+
+    No question's text is among `taken` as it is given; this file's are then added to it. Within a file a text may return, in
+    another context.
+    """
     articles: list[dict[str, Any]] = []
-    for number, (title, context, questions) in enumerate(_contexts(documents, seed, split)):
+    for number, (title, context, questions) in enumerate(_contexts(documents, seed, split, frozenset(taken))):
         if count <= 0:
             break
         questions = questions[:count]
         count -= len(questions)
+        taken.update(question.text for question in questions)
         rng = random.Random(names.key(seed, "answers", split, number))
         identifier = f"{split.upper()}_{number}"
         asked = [
@@ -58,8 +64,8 @@ def cmrc(documents: Documents, seed: int, split: str, count: int) -> dict[str, A
     return {"version": "v1.0", "data": articles}
 
 
-def _contexts(documents: Documents, seed: int, split: str) -> Iterator[tuple[str, str, list[Question]]]:
-    """Contexts with at least one question, without end."""
+def _contexts(documents: Documents, seed: int, split: str, taken: Collection[str]) -> Iterator[tuple[str, str, list[Question]]]:
+    """Contexts with at least one question that is not `taken`, without end."""
     number = 0
     seen: set[str] = set()
     while True:
@@ -67,7 +73,7 @@ def _contexts(documents: Documents, seed: int, split: str) -> Iterator[tuple[str
         first, second = _pair(documents, rng, split, number)
         number += 1
         context, told = _context(documents, rng, first, second)
-        questions = _questions(documents, rng, context, told)
+        questions = _questions(documents, rng, context, told, taken)
         if questions and context not in seen:
             seen.add(context)
             yield first.name, context, questions
@@ -104,7 +110,7 @@ def _context(documents: Documents, rng: random.Random, first: Entity, second: En
     return text, told
 
 
-def _questions(documents: Documents, rng: random.Random, context: str, told: list[Told]) -> list[Question]:
+def _questions(documents: Documents, rng: random.Random, context: str, told: list[Told], taken: Collection[str]) -> list[Question]:
     asked: dict[str, Question] = {}
     for item in sample(rng, told, len(told)):
         name, value = item.entity.name, item.entity.values[item.fact]
@@ -115,7 +121,8 @@ def _questions(documents: Documents, rng: random.Random, context: str, told: lis
             question = Question(inverse, item.name, item.name + len(name))
         else:
             question = Question(documents.facts.question(rng, item.entity, item.fact), item.value, item.value + len(value))
-        asked.setdefault(question.text, question)
+        if question.text not in taken:
+            asked.setdefault(question.text, question)
     return list(asked.values())[:QUESTIONS_PER_CONTEXT]
 
 

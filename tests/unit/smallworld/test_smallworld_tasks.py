@@ -23,7 +23,8 @@ def generator() -> Generator:
 
 @pytest.fixture(scope="module")
 def files(generator: Generator) -> dict[str, dict]:
-    return {split: reading.cmrc(generator.documents, SEED, split, count) for split, count in (("train", 500), ("dev", 200))}
+    taken: set[str] = set()
+    return {split: reading.cmrc(generator.documents, SEED, split, count, taken) for split, count in (("train", 500), ("dev", 200))}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_cmrc_layout_and_honest_offsets(files: dict[str, dict]) -> None:
 
 def test_some_dev_answers_differ_between_annotators(files: dict[str, dict]) -> None:
     differing = sum(len({answer["text"] for answer in question["answers"]}) > 1 for _, question in questions(files["dev"]))
-    assert differing / 200 > 0.04
+    assert differing / 200 > 0.02  # about 0.04 of many
 
 
 def test_the_answer_type_alone_does_not_give_the_answer(files: dict[str, dict]) -> None:
@@ -84,6 +85,13 @@ def test_train_and_dev_share_no_context_and_dev_has_new_things(generator: Genera
     titles = [article["title"] for article in files["dev"]["data"]]
     new = sum(title not in corpus for title in titles) / len(titles)
     assert 0.3 < new < 0.7
+
+
+def test_no_dev_question_stands_in_train(generator: Generator, files: dict[str, dict]) -> None:
+    train, dev = ({question["question"] for _, question in questions(files[split])} for split in ("train", "dev"))
+    assert not train & dev
+    alone = reading.cmrc(generator.documents, SEED, "dev", 200, set())
+    assert train & {question["question"] for _, question in questions(alone)}, "without looking, some would"
 
 
 def test_chnsenticorp_layout(rows: dict[str, list[tuple[int, str]]]) -> None:
