@@ -64,7 +64,10 @@ def _words(ids: np.ndarray, starts: np.ndarray, special: Sequence[int], settings
 
 
 def _choose(candidates: np.ndarray, words: np.ndarray, keys: np.ndarray, settings: Masking) -> np.ndarray:
-    """(B, S) bool: words in random order, each taken if it still fits into round(share * tokens), at least 1 and at most P."""
+    """(B, S) bool: words in random order, each taken if it still fits into the room that is left.
+
+    Chosen are at most round(share * tokens) tokens, never more than P, and at least 1 where a word fits.
+    """
     count, length = candidates.shape
     rows = np.arange(count)
     total = candidates.sum(axis=1)
