@@ -31,15 +31,6 @@ pathvars:
     results=results(SETTINGS.run),
 
 
-wildcard_constraints:
-    source="[^/]+",
-    teacher="[^/]+",
-    student="[^/]+",
-    stage="layer[0-9]+|joint",
-    model="[^/]+",
-    repeat="[0-9]+",
-
-
 include: "rules/targets.smk"
 include: "rules/corpus.smk"
 include: "rules/vocabulary.smk"

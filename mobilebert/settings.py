@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Task = Literal["chnsenticorp", "cmrc2018"]
 Student = Literal["base-f2", "base-f4", "large-f2", "large-f4", "opt", "tiny", "mini"]
@@ -35,8 +35,23 @@ def _whole(value: Any) -> Any:
     return _not_boolean(value)
 
 
-Number = Annotated[float, BeforeValidator(_not_boolean)]
+def _place(value: str) -> str:
+    if value.startswith("~"):
+        raise ValueError("~ is the shell's; write the path out")
+    return value
+
+
+def _absent(value: Any) -> Any:
+    # Nested values of --config arrive as text.
+    return None if value in ("", "null", "~", "None") else value
+
+
+Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole)]
+Place = Annotated[str, Field(min_length=1), AfterValidator(_place)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+MaybePlace = Annotated[Place | None, BeforeValidator(_absent)]
+MaybeText = Annotated[str | None, BeforeValidator(_absent)]
 
 
 def says(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
@@ -62,21 +77,21 @@ class SmallWorld(Section):
 class Source(Section):
     """One source of raw text."""
 
-    name: str = says("Name in tables and reports", pattern="^[A-Za-z0-9_-]+$")
-    from_: str = says("`small_world`, a file, folder, glob, or an https:// address", alias="from")
+    name: Name = says("Name in tables and reports")
+    from_: Place = says("`small_world`, a file, folder, glob, or an https:// address", alias="from")
     format: Literal["auto", "text", "lines", "jsonl", "html", "markdown", "mediawiki"] = says(
         "`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents", "auto"
     )
     text_field: str = says("JSONL field that holds the text", "text")
     text_format: Literal["plain", "markdown", "html"] = says("What the texts of a JSONL file are written in", "plain")
     licence: str = says("Licence of the text, for the model card", "unknown")
-    sha256: str | None = says("Expected digest of a fetched file", None)
+    sha256: MaybeText = says("Expected digest of a fetched file (64 hexadecimal digits)", None, pattern="^[0-9a-fA-F]{64}$")
 
 
 class Corpus(Section):
     """Cleaning and deduplication."""
 
-    from_: str | None = says("Corpus folder of another run to use instead", None, alias="from")
+    from_: MaybePlace = says("Corpus folder of another run to use instead", None, alias="from")
     simplify: bool = says("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
     min_characters: Count = says("Shortest document", 60, unit="characters", ge=1)
     min_han_share: Number = says("Least share of Han among all characters but white space", 0.3, source="EvalWeb preprocess.py", ge=0, le=1)
@@ -92,7 +107,9 @@ class Corpus(Section):
     near_duplicate_similarity: Number = says(
         "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1
     )
-    rejects_per_reason: Count | Literal["all"] = says("Rejected documents kept per source and reason", 50, unit="documents")
+    rejects_per_reason: Literal["all"] | Annotated[Count, Field(ge=0)] = says(
+        "Rejected documents kept per source and reason", 50, unit="documents"
+    )
     on_error: Literal["skip", "stop"] = says("A file that cannot be read: name and count it, or stop", "skip")
     block_megabytes: Number = says("Text a Beam element refers to", 2.0, unit="MB", gt=0, le=64)
 
@@ -100,9 +117,9 @@ class Corpus(Section):
 class Vocabulary(Section):
     """The tokenizer that teacher and student share."""
 
-    from_: str | None = says("Tokenizer folder of another run to use instead", None, alias="from")
+    from_: MaybePlace = says("Tokenizer folder of another run to use instead", None, alias="from")
     kind: Literal["learned", "file", "teacher"] = says("sentencepiece on the corpus, a given vocab.txt, or the given teacher's", "learned")
-    path: str | None = says("vocab.txt for `kind: file`", None)
+    path: MaybePlace = says("vocab.txt for `kind: file`", None)
     model: Literal["unigram", "bpe"] = says("sentencepiece model for `kind: learned`", "bpe")
     lowercase: bool = says("Learn and read small letters only (`kind: learned`; another's vocabulary says itself)", True)
     size: Count = says("Entries for `kind: learned`", 4000, unit="tokens", ge=300, le=65536)
@@ -112,7 +129,7 @@ class Vocabulary(Section):
 class Records(Section):
     """TFRecords of token ids with word starts."""
 
-    from_: str | None = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
+    from_: MaybePlace = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
     sequence_length: Count = says("Tokens a record, [CLS], [SEP] and [PAD] included", 128, unit="tokens", ge=16, le=512)
     layout: Literal["windows", "pairs"] = says("`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document", "windows")
     heldout_share: Number = says("Documents held out, chosen by the hash of their text", 0.02, gt=0, lt=0.5)
@@ -142,9 +159,9 @@ class Optimization(Section):
 class Teacher(Section):
     """Where the teacher comes from."""
 
-    name: str = says("Its name in paths and tables", "small", pattern="^[A-Za-z0-9_.-]+$")
+    name: Name = says("Its name in paths and tables", "small")
     kind: Literal["pretrain", "transformers"] = says("Trained here on the records, or a transformers directory", "pretrain")
-    path: str | None = says("The transformers directory for `kind: transformers`", None)
+    path: MaybePlace = says("The transformers directory for `kind: transformers`", None)
     shape: Literal["mini-teacher", "bert-base", "bert-large"] = says(
         "Shape for `kind: pretrain`; `mini-teacher` has trigram input", "mini-teacher"
     )
@@ -159,7 +176,7 @@ class Teacher(Section):
 class StudentStart(Section):
     """What a student starts from."""
 
-    from_: str | None = says("transformers directory of a student to go on from; no transfer then", None, alias="from")
+    from_: MaybePlace = says("transformers directory of a student to go on from; no transfer then", None, alias="from")
     tables_from_teacher: bool = says(
         "Copy embedding tables and MLM head of equal name and shape", True, source="Chinese-MobileBERT run_pretraining.py"
     )
@@ -198,8 +215,8 @@ class Pretraining(Section):
 class TaskFiles(Section):
     """Where a task's files lie."""
 
-    train: str = says("Training file, or `small_world`", SMALL_WORLD)
-    dev: str = says("Development file, scored at the end, or `small_world`", SMALL_WORLD)
+    train: Place = says("Training file, or `small_world`", SMALL_WORLD)
+    dev: Place = says("Development file, scored at the end, or `small_world`", SMALL_WORLD)
 
 
 class TaskTraining(Section):
@@ -237,7 +254,7 @@ class Finetuning(Section):
 class Export(Section):
     """Forms that people load."""
 
-    formats: list[Literal["transformers", "tflite"]] = says("What to write", ["transformers", "tflite"])
+    formats: list[Literal["transformers", "tflite"]] = says("What to write", ["transformers", "tflite"], min_length=1)
     sequence_length: Count = says("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
     tolerance: Number = says("Largest relative difference between an export and the model", 0.0001, gt=0)
 
@@ -245,8 +262,8 @@ class Export(Section):
 class Publish(Section):
     """Where finished models go."""
 
-    to: str | None = says("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
-    version: str = says("`auto`: named by the digest of what is published; a version is immutable", "auto")
+    to: MaybePlace = says("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
+    version: Name = says("`auto`: named by the digest of what is published; a version is immutable", "auto")
     licence: str = says("Licence of the model, for the card", "apache-2.0")
 
 
@@ -261,7 +278,7 @@ class Training(Section):
 class Settings(Section):
     """All settings of a run, in pipeline order."""
 
-    run: str = says("Name of the run: results lie under results/RUN", "demo", pattern="^[A-Za-z0-9_.-]+$")
+    run: Name = says("Name of the run: results lie under results/RUN", "demo")
     seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
     checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
     small_world: SmallWorld = says("The generated world", SmallWorld())
@@ -282,38 +299,6 @@ class Settings(Section):
     finetuning: Finetuning = says("Finetuning", Finetuning())
     export: Export = says("Exports", Export())
     publish: Publish = says("Publishing", Publish())
-
-    @model_validator(mode="after")
-    def _combinations(self) -> Settings:
-        if wrong := _wrong_combinations(self):
-            raise ValueError("\n".join(wrong))
-        return self
-
-
-def _wrong_combinations(settings: Settings) -> list[str]:
-    """Settings that are right alone and wrong together, each as a line that says what to change."""
-    teacher, vocabulary = settings.teacher, settings.vocabulary
-    wrong = []
-    if teacher.kind != "pretrain" and teacher.path is None:
-        wrong.append("teacher.path: missing; name the transformers directory of the teacher, or set teacher.kind to pretrain")
-    if teacher.kind != "pretrain" and vocabulary.kind != "teacher":
-        wrong.append(
-            f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary"
-        )
-    if teacher.kind == "pretrain" and vocabulary.kind == "teacher":
-        wrong.append("vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to transformers")
-    if vocabulary.kind == "file" and vocabulary.path is None:
-        wrong.append("vocabulary.path: missing; name the vocab.txt, or set vocabulary.kind to learned")
-    if settings.masking.max_predictions >= settings.records.sequence_length:
-        wrong.append("masking.max_predictions: must be smaller than records.sequence_length")
-    if len({source.name for source in settings.sources}) < len(settings.sources):
-        wrong.append("sources: two sources have the same name; give each its own")
-    for name in ("students", "tasks", "baselines"):
-        if len(set(getattr(settings, name))) < len(getattr(settings, name)):
-            wrong.append(f"{name}: an entry stands there twice")
-    if settings.student.from_ and settings.transfer.schedule != "none":
-        wrong.append("student.from: a given student is not transferred again; set transfer.schedule to none")
-    return wrong
 
 
 def derive_seed(seed: int, *names: str | int) -> int:

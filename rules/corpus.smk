@@ -52,6 +52,7 @@ rule list_sources:
     input:
         world=CHAIN.world,
         downloads=CHAIN.downloads,
+        downloaded=CHAIN.downloaded,
         files=CHAIN.source_files,
     output:
         files=directory("<results>/sources"),
@@ -81,6 +82,7 @@ rule clean_corpus:
         sources=CHAIN.sources,
         world=CHAIN.world,
         downloads=CHAIN.downloads,
+        downloaded=CHAIN.downloaded,
         files=CHAIN.source_files,
     output:
         files=directory("<results>/corpus"),

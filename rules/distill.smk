@@ -42,6 +42,7 @@ rule pretrain_student:
         tokenizer=CHAIN.tokenizer,
         teacher=CHAIN.teacher_of,
         previous=CHAIN.last_stage,
+        start=CHAIN.given_student,
     output:
         files=directory("<results>/students/{model}/pretrained"),
         manifest="<results>/students/{model}/pretrained/manifest.json",

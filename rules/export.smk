@@ -18,7 +18,7 @@ rule export_model:
         mem_mb=8000,
         runtime="4h",
     params:
-        settings=section(SETTINGS, "export"),
+        settings=CHAIN.export_settings,
     message:
         "Exporting {wildcards.model} as {wildcards.format}"
     shell:
@@ -45,7 +45,7 @@ rule check_export:
         mem_mb=8000,
         runtime="4h",
     params:
-        settings=section(SETTINGS, "export"),
+        settings=CHAIN.export_settings,
     message:
         "Checking the {wildcards.format} export of {wildcards.model} against the model"
     shell:
@@ -70,7 +70,7 @@ rule measure_latency:
         mem_mb=4000,
         runtime="1h",
     params:
-        settings=section(SETTINGS, "export"),
+        settings=CHAIN.export_settings,
     message:
         "Timing the {wildcards.format} export of {wildcards.model}"
     shell:

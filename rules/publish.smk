@@ -13,7 +13,6 @@ rule publish_model:
         "<results>/logs/publish_model/{model}.log",
     benchmark:
         "<results>/benchmarks/publish_model/{model}.tsv"
-    retries: 2
     conda:
         "../envs/publish.yaml"
     threads: 2
@@ -39,7 +38,6 @@ rule verify_published:
         "<results>/logs/verify_published/{model}.log",
     benchmark:
         "<results>/benchmarks/verify_published/{model}.tsv"
-    retries: 2
     conda:
         "../envs/publish.yaml"
     threads: 1

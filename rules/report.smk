@@ -22,5 +22,5 @@ rule write_report:
     message:
         "Writing the report"
     shell:
-        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q}"
+        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q} --made-from {input:q}"
         " --out {output.page:q} --log {log:q}"

@@ -1,6 +1,17 @@
 # The names that a user asks for: `snakemake --profile tpu student`.
 
 
+wildcard_constraints:
+    source="|".join(CHAIN.fetched) or "none",
+    teacher="[^/]+",
+    student="|".join(SETTINGS.students),
+    stage="layer[0-9]+|joint",
+    model="[^/]+",
+    task="|".join(CHAIN.known_tasks),
+    repeat="[0-9]+",
+    format="|".join(CHAIN.known_formats),
+
+
 rule all:
     default_target: True
     input:

@@ -46,7 +46,7 @@ else:
             mem_mb=1000,
             runtime="1h",
         params:
-            settings=section(SETTINGS, "vocabulary"),
+            settings=CHAIN.vocabulary_settings,
             source=CHAIN.vocabulary_path,
         message:
             "Importing the vocabulary"

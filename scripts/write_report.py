@@ -16,19 +16,16 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     made = parser(__doc__)
     made.add_argument("--results", type=Path, required=True, help="the run's results folder")
+    made.add_argument(
+        "--made-from", type=Path, nargs="*", help="manifests, scores.tsv, timings, receipts to report on; by default all there"
+    )
     return made
 
 
 def main(options: argparse.Namespace) -> None:
     """Collect the artefacts and write the page."""
     settings = json.loads(options.settings)
-    students = settings["students"]
-    models = {
-        *students,
-        *(f"{student}-{arm}" for student in students for arm in settings["baselines"]),
-        f"teacher-{settings['teacher']['name']}",
-    }
-    html = page.render(settings["run"], collect(options.results, models), settings)
+    html = page.render(settings["run"], collect(options.results, options.made_from), settings)
     write_atomically(options.out, html.encode())
 
 

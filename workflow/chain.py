@@ -9,16 +9,18 @@ import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from snakemake.exceptions import WorkflowError
 from snakemake.io import local
 
 from mobilebert.models import shapes
-from mobilebert.settings import SMALL_WORLD, Settings, Source, to_json
+from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
 from workflow.paths import artifact
 
 REMOTE = ("https://", "http://")
+ARMS = ("scratch", "tables")  # the baselines
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,16 @@ class Chain:
 
     def downloads(self, wildcards: Any = None) -> list[str]:
         """The folders of fetched sources."""
-        return [f"{self.results}/downloads/{source.name}" for source in self.settings.sources if source.from_.startswith(REMOTE)]
+        return [artifact(f"{self.results}/downloads/{name}")[0] for name in self.fetched]
+
+    def downloaded(self, wildcards: Any = None) -> list[str]:
+        """Their manifests, which decide on reruns."""
+        return [artifact(f"{self.results}/downloads/{name}")[1] for name in self.fetched]
+
+    @property
+    def fetched(self) -> list[str]:
+        """The names of the sources that are fetched."""
+        return [source.name for source in self.settings.sources if source.from_.startswith(REMOTE)]
 
     def source_files(self, wildcards: Any = None) -> list[str]:
         """The files of local sources that are there; `list_sources` says which source has none."""
@@ -49,16 +60,17 @@ class Chain:
         for source in self.settings.sources:
             if source.from_ != SMALL_WORLD and not source.from_.startswith((*REMOTE, "gs://")):
                 found += local_files(source.from_)
-        return [local(file) for file in found]
+        return trackable(found)
 
     def sources(self, wildcards: Any = None) -> list[str]:
         """The list of all source files."""
         return artifact(f"{self.results}/sources")
 
     def one_source(self, wildcards: Any) -> str:
-        """The settings of the source that is fetched."""
+        """What decides on the bytes of the source that is fetched."""
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
-        return json.dumps({"sources": [_plain(source) for source in chosen]}, ensure_ascii=False, sort_keys=True)
+        told = [{"name": source.name, "from": source.from_, "sha256": source.sha256} for source in chosen]
+        return json.dumps({"sources": told}, ensure_ascii=False, sort_keys=True)
 
     # Corpus to records
 
@@ -113,7 +125,9 @@ class Chain:
         """The stage before this one; nothing before the first."""
         stages = self.stages(wildcards.student)
         if wildcards.stage not in stages:
-            raise ValueError(f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: {', '.join(stages)}")
+            raise WorkflowError(
+                f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: {', '.join(stages)}"
+            )
         place = stages.index(wildcards.stage)
         return self._stage(wildcards.student, stages[place - 1]) if place else []
 
@@ -126,6 +140,10 @@ class Chain:
     def teacher_of(self, wildcards: Any) -> list[str]:
         """The teacher, except for the baseline that never sees one."""
         return [] if student_and_arm(wildcards.model)[1] == "scratch" else self.teacher
+
+    def given_student(self, wildcards: Any) -> list[str]:
+        """The directory of a student to go on from, if it is there; baselines start anew."""
+        return given(self.settings.student.from_) if student_and_arm(wildcards.model)[1] == "distilled" else []
 
     def student_of(self, wildcards: Any) -> str:
         """The student's name without the baseline's."""
@@ -153,6 +171,12 @@ class Chain:
         for student in self.settings.students:
             if name.removeprefix(f"{student}-") in self.stages(student):
                 return self._stage(student, name.removeprefix(f"{student}-"))
+        known = [*self.settings.students, *(f"{student}-{arm}" for student in self.settings.students for arm in ARMS)]
+        if name not in known:
+            stages = [f"{student}-{stage}" for student in self.settings.students for stage in self.stages(student)]
+            raise WorkflowError(
+                f"no model is called {name}; there are {', '.join([*known, *stages, f'teacher-{self.settings.teacher.name}'])}"
+            )
         return artifact(f"{self.results}/students/{name}/pretrained")
 
     def task_world(self, wildcards: Any) -> list[str]:
@@ -188,6 +212,16 @@ class Chain:
     def export(self, wildcards: Any) -> list[str]:
         """One export of a model."""
         return artifact(f"{self.results}/exports/{wildcards.model}/{wildcards.format}")
+
+    @property
+    def known_tasks(self) -> list[str]:
+        """All tasks that there are, whether the run scores on them or not."""
+        return list(type(self.settings.task).model_fields)
+
+    @property
+    def known_formats(self) -> list[str]:
+        """All forms that a model can be exported in."""
+        return list(get_args(get_args(type(self.settings.export).model_fields["formats"].annotation)[0]))
 
     # What a run makes
 
@@ -257,17 +291,26 @@ class Chain:
         """The results folder that the report describes: the one where it is written."""
         return str(Path(output.page).parent)
 
+    def export_settings(self, wildcards: Any) -> str:
+        """What shapes a single export: another format more changes nothing here."""
+        shaping = {name: getattr(self.settings.export, name) for name in ("sequence_length", "tolerance")}
+        return json.dumps({"export": shaping}, sort_keys=True)
+
+    def vocabulary_settings(self, wildcards: Any) -> str:
+        """What shapes an imported vocabulary."""
+        return json.dumps({"vocabulary": {"kind": self.settings.vocabulary.kind}}, sort_keys=True)
+
     @property
     def reported(self) -> list[str]:
-        """What the report is written from."""
+        """What the report is written from; what these were made from is found through their lineage."""
         models = [*self.students, *(f"{self.results}/students/{name}/pretrained" for name in self.baselines)]
-        manifests = [f"{folder}/{paths.MANIFEST}" for folder in [*models, *self.exports("checks")]]
+        manifests = [f"{folder}/{paths.MANIFEST}" for folder in [*models, *self.scores, *self.exports(), *self.exports("checks")]]
         return [self.corpus()[1], self.records()[1], self.teacher[1], *manifests, *self.scores_table(), *self.latencies, *self.receipts]
 
 
 def student_and_arm(model: str) -> tuple[str, str]:
     """`mini-scratch` -> ("mini", "scratch"); `mini` -> ("mini", "distilled")."""
-    for arm in ("scratch", "tables"):
+    for arm in ARMS:
         if model.endswith(f"-{arm}"):
             return model.removesuffix(f"-{arm}"), arm
     return model, "distilled"
@@ -283,8 +326,9 @@ def local_files(pattern: str) -> list[str]:
 
 def given(path: str | None) -> list[str]:
     """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing."""
-    return [local(path)] if path and Path(path).exists() else []
+    return trackable([path]) if path and Path(path).exists() else []
 
 
-def _plain(source: Source) -> dict[str, Any]:
-    return source.model_dump(mode="json", by_alias=True)
+def trackable(files: list[str]) -> list[str]:
+    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, are read untracked."""
+    return [local(file) for file in files if not {"{", "}"} & set(file)]

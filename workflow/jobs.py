@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,9 @@ def shell_prefix(repository: str, checkpoint_seconds: float) -> str:
 
     The time between checkpoints goes this way because it shapes no result: as a param, a change of it would rerun trainings.
     """
-    python = Path(sys.executable).parent
+    quoted = [shlex.quote(place) for place in (repository, str(Path(sys.executable).parent))]
     return (
-        f"export PYTHONPATH='{repository}' PYTHONNOUSERSITE=1 PATH='{python}':\"$PATH\""
+        f'export PYTHONPATH={quoted[0]} PYTHONNOUSERSITE=1 PATH={quoted[1]}:"$PATH"'
         f" MOBILEBERT_CHECKPOINT_SECONDS={checkpoint_seconds:g}"
         ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from snakemake.exceptions import WorkflowError
 
 from mobilebert.settings import Settings, to_json
+from workflow import combinations
 
 
 def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
@@ -28,7 +29,9 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
     try:
         settings = Settings.model_validate(config)
     except ValidationError as error:
-        wrong += [line for problem in error.errors() for line in _readable(problem).splitlines()]
+        wrong += _lines(error)
+    else:
+        wrong += combinations.wrong(settings)
     if wrong:
         raise WorkflowError("\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in wrong)]))
     return settings
@@ -49,17 +52,29 @@ def repeated_keys(file: str | Path) -> list[str]:
     return [f"{file}:{line}: '{key}' stands twice; the first one would be lost, so remove one" for key, line in _repeated(root)]
 
 
-def _repeated(node: yaml.Node | None) -> Iterable[tuple[str, int]]:
+def _repeated(node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> Iterable[tuple[str, int]]:
+    if any(node is one for one in above):  # an alias of what it stands in
+        return
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            if key.value in seen:
-                yield key.value, key.start_mark.line + 1
-            seen.add(key.value)
-            yield from _repeated(value)
+            name = str(key.value)
+            if name in seen:
+                yield name, key.start_mark.line + 1
+            seen.add(name)
+            yield from _repeated(value, (*above, node))
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _repeated(item)
+            yield from _repeated(item, (*above, node))
+
+
+def _lines(error: ValidationError) -> list[str]:
+    """A line for each wrong setting; what the branches of a union say of one goes into one line."""
+    said: dict[str, list[str]] = {}
+    for problem in error.errors():
+        where, _, message = _readable(problem).partition(": ")
+        said.setdefault(where, []).append(message)
+    return [f"{where}: {' or: '.join(messages)}" for where, messages in said.items()]
 
 
 def _readable(problem: Any) -> str:
@@ -69,8 +84,8 @@ def _readable(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such setting{_did_you_mean(problem['loc'])}"
     message = problem["msg"].removeprefix("Value error, ")
-    if not where:  # a wrong combination names its settings itself
-        return message
+    if found is None and problem["type"] in {"model_type", "list_type"}:
+        return f"{where}: is empty; remove it or fill it"
     if isinstance(found, bool) and "true/false" not in message:
         message += " (YAML reads yes, no, on and off as true/false: quote them)"
     if problem["type"] == "missing":
@@ -83,6 +98,8 @@ def _readable(problem: Any) -> str:
 def _dotted(location: tuple[str | int, ...]) -> str:
     text = ""
     for part in location:
+        if (isinstance(part, str) and not part.isidentifier()) or part in {"int", "str", "float"}:
+            continue  # pydantic's own name for a branch of a union
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 

@@ -89,7 +89,8 @@ def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> _L
         folder = next((folder for folder in downloads if folder.name == source.name), None)
         if folder is None:
             raise UserError(f"sources: {source.name} is an address, and its download was not given (--downloads .../{source.name})")
-        return _Listed(sorted(str(path) for path in folder.iterdir() if path.is_file() and path.name != artifacts.MANIFEST), [])
+        # Not all that lies there: Snakemake leaves a marker file of its own in every folder.
+        return _Listed(sorted(str(folder / name) for name in artifacts.read(folder, "download").files), [])
     if "://" in place:
         raise UserError(f"sources: {source.name} is at {place}; a file, folder, glob, https:// address or {SMALL_WORLD} is expected")
     if os.path.isdir(place):

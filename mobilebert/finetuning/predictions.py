@@ -13,7 +13,7 @@ from mobilebert.finetuning import batches
 from mobilebert.finetuning.features import Features, Windows
 from mobilebert.finetuning.objective import task_logits
 
-MAX_ANSWER = 30  # tokens, as BERT's run_squad.py (max_answer_length)
+MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 
 
 def labels(model: Any, head: Any, features: Features, batch_size: int) -> np.ndarray:

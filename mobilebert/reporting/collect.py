@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from mobilebert import artifacts
@@ -55,29 +57,50 @@ class Run:
     receipts: Rows = field(default_factory=list)
 
 
-def collect(results: Path | str, models: set[str] | None = None) -> Run:
-    """Read the artefacts below a results folder.
+def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) -> Run:
+    """Read the artefacts of a run.
 
     Args:
         results: the run's folder.
-        models: names of the students and baselines that belong to the run; artefacts of others, left by earlier settings, are
-            not shown. None shows all.
+        made_from: what the run asked for: manifests, scores.tsv, timings, receipts. Shown is that and, through the lineage, what it
+            was made from; artefacts that other settings left in the folder are not. None shows all that lies there.
+
+    Raises:
+        ArtifactError: an artefact is damaged; the file is named.
     """
     results = Path(results)
-    found = [_artefact(results, path.parent) for path in sorted(results.rglob(artifacts.MANIFEST))]
-    found = [artefact for artefact in found if _belongs(artefact.place, models)]
-    places = {artefact.place for artefact in found}
+    given = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
+    roots = [path.parent for path in given if path.name == artifacts.MANIFEST]
+    here = {path.parent for path in results.rglob(artifacts.MANIFEST)} | set(roots)
+    found = [_artefact(results, folder) for folder in sorted(here)]
+    if made_from is not None:
+        found = _ancestry(found, {_place(results, folder) for folder in roots})
+    folders = {artefact.place: results / artefact.place for artefact in found}
+    corpus = next((artefact.place for artefact in found if artefact.manifest.kind == "corpus"), "corpus")
+    records = next((artefact.place for artefact in found if artefact.manifest.kind == "records"), "records")
     return Run(
         artefacts=found,
-        funnel=_json(results / "corpus" / "funnel.json") or {},
-        rejects=_reject_examples(results / "corpus" / "rejects"),
-        records=_json(results / "records" / "records.json") or {},
-        models=[_model(results, place) for place in _model_places(results, places)],
-        curves=_curves(results, places),
-        scores=_scores(results / "scores.tsv"),
-        exports=[_export(results, place) for place in sorted(places) if place.startswith("exports/")],
-        receipts=[receipt for path in sorted(results.glob("published/*.json")) if (receipt := _json(path))],
+        funnel=_json(results / corpus / "funnel.json") or {},
+        rejects=_reject_examples(results / corpus / "rejects"),
+        records=_json(results / records / "records.json") or {},
+        models=[_model(results, place) for place in _model_places(folders)],
+        curves=_curves(folders),
+        scores=[row for path in given if path.name == "scores.tsv" for row in _scores(path)],
+        exports=[_export(results, place) for place in folders if place.startswith("exports/")],
+        receipts=[_json(path) for path in given if path.suffix == ".json" and path.parent.name == "published"],
     )
+
+
+def _ancestry(found: list[Artefact], roots: set[str]) -> list[Artefact]:
+    """The roots and all that they were made from."""
+    by_digest = {artefact.digest: artefact for artefact in found}
+    wanted = {artefact.digest for artefact in found if artefact.place in roots}
+    waiting = list(wanted)
+    while waiting:
+        inputs = set(by_digest[waiting.pop()].manifest.inputs.values()) & by_digest.keys()
+        waiting += inputs - wanted
+        wanted |= inputs
+    return [artefact for artefact in found if artefact.digest in wanted]
 
 
 def model_name(place: str) -> str:
@@ -88,19 +111,18 @@ def model_name(place: str) -> str:
     return f"{parts[1]}-{parts[3]}" if parts[2] == "transfer" else parts[1]
 
 
-def _belongs(place: str, models: set[str] | None) -> bool:
-    parts = place.split("/")
-    return models is None or parts[0] not in {"students", "exports", "checks", "finetuned", "scores"} or parts[1] in models
-
-
 def _artefact(results: Path, folder: Path) -> Artefact:
-    return Artefact(folder.relative_to(results).as_posix(), artifacts.read(folder, verify=False), artifacts.digest(folder))
+    return Artefact(_place(results, folder), artifacts.read(folder, verify=False), artifacts.digest(folder))
 
 
-def _model_places(results: Path, places: set[str]) -> list[str]:
+def _place(results: Path, folder: Path) -> str:
+    """Where an artefact lies: below the results folder, or, if another run made it, relative to that folder."""
+    return Path(os.path.relpath(folder, results)).as_posix()
+
+
+def _model_places(folders: Mapping[str, Path]) -> list[str]:
     """Models in the order of the pipeline: teachers, transfer stages, students."""
-    found = [path.relative_to(results).as_posix() for pattern in MODEL_FOLDERS for path in sorted(results.glob(pattern))]
-    return [place for place in found if place in places]
+    return [place for pattern in MODEL_FOLDERS for place in folders if PurePath(place).match(pattern)]
 
 
 def _model(results: Path, place: str) -> Model:
@@ -110,14 +132,13 @@ def _model(results: Path, place: str) -> Model:
     return Model(model_name(place), evaluation.get("parameters"), evaluation.get("heldout", {}), size)
 
 
-def _curves(results: Path, places: set[str]) -> dict[str, Rows]:
+def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:
     """Training curves by the place of the artefact that holds them."""
-    found = {}
-    for path in sorted(results.rglob("metrics.jsonl")):
-        place = path.parent.relative_to(results).as_posix()
-        if place in places:
-            found[place] = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return found
+    return {place: _lines(folder / "metrics.jsonl") for place, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
+
+
+def _lines(path: Path) -> Rows:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def _reject_examples(folder: Path) -> Rows:
@@ -134,8 +155,6 @@ def _reject_examples(folder: Path) -> Rows:
 
 
 def _scores(path: Path) -> Rows:
-    if not path.is_file():
-        return []
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 

@@ -134,7 +134,7 @@ def exports(run: Run) -> Table:
 
 def _export_row(row: dict[str, Any]) -> list[Any]:
     check, latency = row["check"], row["latency"]
-    median = latency.get("median_milliseconds")
+    median = latency.get("median_ms")
     return [
         row["model"],
         row["format"],

@@ -39,7 +39,8 @@ def results(tmp_path: Path) -> Path:
         write_model(teacher, 0.431, 1_260_000)
     with artifacts.writing(tmp_path / "students" / "mini" / "transfer" / "layer01", "model") as stage:
         stage.path("metrics.jsonl").write_text('{"step": 1, "loss": 9.5}\n{"step": 2, "loss": 3.25}\n')
-    with artifacts.writing(tmp_path / "students" / "mini" / "pretrained", "model") as student:
+    teacher_folder = {"teacher": tmp_path / "teachers" / "small"}
+    with artifacts.writing(tmp_path / "students" / "mini" / "pretrained", "model", inputs=teacher_folder) as student:
         write_model(student, 0.418, 670_000)
     with artifacts.writing(tmp_path / "students" / "old" / "pretrained", "model") as student:
         write_model(student, 0.111, 670_000)
@@ -73,10 +74,30 @@ def test_the_page_needs_no_other_file(results: Path) -> None:
 
 
 def test_models_of_other_settings_are_not_shown(results: Path) -> None:
-    html = page.render("测试", collect(results, {"mini", "teacher-small"}), SETTINGS)
+    """`mini` was made from the teacher; nothing that was asked for was made from `old` or the stage, and no score was asked for."""
+    html = page.render("测试", collect(results, [results / "students" / "mini" / "pretrained" / "manifest.json"]), SETTINGS)
     assert "0.418" in html
     assert "0.431" in html
     assert "0.111" not in html
+    assert "layer01" not in html
+    assert "cmrc2018" not in html
+
+
+def test_a_corpus_of_another_run_is_reported_too(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    with artifacts.writing(other / "students" / "mini" / "pretrained", "model", inputs={"corpus": results / "corpus"}) as student:
+        write_model(student, 0.2, 7)
+    run = collect(other, [other / "students" / "mini" / "pretrained" / "manifest.json", results / "corpus" / "manifest.json"])
+    assert tables.funnel(run).rows[0][1:3] == ["10", "7"]
+    assert "elsewhere" not in str(tables.lineage(run).rows)
+
+
+def test_timings_stand_beside_their_export(tmp_path: Path) -> None:
+    with artifacts.writing(tmp_path / "exports" / "mini" / "tflite", "export") as export:
+        export.path("model.tflite").write_bytes(b"x")
+    timing = tmp_path / "latency" / "mini" / "tflite.json"
+    artifacts.write_atomically(timing, json.dumps({"median_ms": 1.239}).encode())
+    assert tables.exports(collect(tmp_path)).rows[0][-1] == "1.24"
 
 
 def test_sections_without_content_are_left_out(tmp_path: Path) -> None:

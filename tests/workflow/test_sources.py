@@ -1,0 +1,96 @@
+"""The corpus through the real rules and commands: a fetched source, and a folder with a hostile name."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from tests.workflow.conftest import clone, planned, snakemake
+from workflow.chain import Chain
+from workflow.settings import load
+
+SENTENCE = "清晨的河面上飘着薄雾，渔民划着小船去收昨夜撒下的网，第{number}只白鹭站在岸边的石头上一动不动。"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that logs nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def write(path: Path, first: int) -> None:
+    rows = [{"text": "".join(SENTENCE.format(number=first + row * 100 + part) for part in range(8))} for row in range(5)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def folder(root: Path, tmp_path: Path) -> Path:
+    """A clone under a path with a quote and a space, with text in a folder of such a name."""
+    made = clone(root, tmp_path / "it's here" / "文 本")
+    write(made / "raw {x} 'a' $HOME" / "甲.jsonl", 0)
+    write(tmp_path / "served" / "b.jsonl", 10_000)
+    return made
+
+
+def test_fetched_and_oddly_named_sources_reach_the_corpus(folder: Path, tmp_path: Path) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served")))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sources = [
+        {"name": "odd", "from": "raw {x} 'a' $HOME"},
+        {"name": "web", "from": f"http://127.0.0.1:{server.server_address[1]}/b.jsonl", "licence": "A"},
+    ]
+    settings = {"sources": sources, "corpus": {"near_duplicates": False, "max_repeated_share": 1}}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    try:
+        snakemake(folder, "--profile", "profiles/local", "--configfile", "mine.yaml", "--", "corpus")
+    finally:
+        server.shutdown()
+    funnel = json.loads((folder / "results" / "demo" / "corpus" / "funnel.json").read_text("utf-8"))
+    assert {name: part["out"]["documents"] for name, part in funnel["sources"].items()} == {"odd": 5, "web": 5}
+
+    sources[1]["licence"] = "B"  # for the card; nothing is fetched anew
+    (folder / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert "fetch_source" not in planned(folder, "corpus", "--configfile", "mine.yaml")
+
+
+def test_a_given_student_is_an_input_of_its_pretraining_but_not_of_a_baselines(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    chain = Chain(load({"student": {"from": "own"}, "transfer": {"schedule": "none"}}, []))
+    assert chain.given_student(SimpleNamespace(model="mini")) == ["own"]
+    assert chain.given_student(SimpleNamespace(model="mini-tables")) == []
+    assert "start=CHAIN.given_student" in (root / "rules" / "distill.smk").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("results/demo/exports/foo/tflite/manifest.json", "no model is called foo"),
+        ("results/demo/exports/mini-layer09/tflite/manifest.json", "no model is called mini-layer09"),
+        ("results/demo/students/mini/transfer/joint/manifest.json", "transfer.schedule 'progressive' has no stage joint"),
+        ("results/demo/tasks/xnli/manifest.json", "xnli"),
+    ],
+)
+def test_unknown_names_are_refused_readably(copied: Path, target: str, said: str) -> None:
+    done = snakemake(copied, "--profile", "tpu", "-n", target, check=False)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+    for ours in ("KeyError", "AttributeError", "ValueError"):
+        assert ours not in done.stdout + done.stderr
+
+
+def test_a_stage_is_exported_by_its_name(copied: Path) -> None:
+    jobs = planned(copied, "results/demo/exports/mini-layer02/tflite/manifest.json")
+    assert jobs["transfer_layer"] == 2
+    assert jobs["export_model"] == 1

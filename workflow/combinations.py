@@ -1,0 +1,85 @@
+"""Settings that are right alone and wrong together, each as a line that says what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mobilebert.models import shapes
+from mobilebert.settings import Settings
+
+# What the two must share, for layers to be matched one to one (reference: MobileBERT, section 3).
+SHARED = {"num_hidden_layers": "layers", "num_attention_heads": "attention heads", "hidden_size": "units a layer"}
+
+
+def wrong(settings: Settings) -> list[str]:
+    """A line for everything that does not go together."""
+    return [*_teacher_and_vocabulary(settings), *_lists(settings), *_trainings(settings), *_entries(settings), *_fit(settings)]
+
+
+def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:
+    teacher, vocabulary = settings.teacher, settings.vocabulary
+    if teacher.kind != "pretrain" and teacher.path is None:
+        yield "teacher.path: missing; name the transformers directory of the teacher, or set teacher.kind to pretrain"
+    if teacher.kind == "pretrain" and teacher.path is not None:
+        yield "teacher.path: a teacher is given, but teacher.kind is pretrain; set it to transformers, or teacher.path to null"
+    if teacher.kind != "pretrain" and vocabulary.kind != "teacher":
+        yield f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary"
+    if teacher.kind == "pretrain" and vocabulary.kind == "teacher":
+        yield "vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to transformers"
+    if vocabulary.kind == "file" and vocabulary.path is None:
+        yield "vocabulary.path: missing; name the vocab.txt, or set vocabulary.kind to learned"
+
+
+def _lists(settings: Settings) -> Iterator[str]:
+    if len({source.name for source in settings.sources}) < len(settings.sources):
+        yield "sources: two sources have the same name; give each its own"
+    listed = {
+        "students": settings.students,
+        "baselines": settings.baselines,
+        "tasks": settings.tasks,
+        "export.formats": settings.export.formats,
+    }
+    for name, entries in listed.items():
+        if len(set(entries)) < len(entries):
+            yield f"{name}: an entry stands there twice"
+
+
+def _trainings(settings: Settings) -> Iterator[str]:
+    if settings.masking.max_predictions >= settings.records.sequence_length:
+        yield "masking.max_predictions: must be smaller than records.sequence_length"
+    for name in ("teacher", "transfer", "pretraining"):
+        training = getattr(settings, name).training
+        if training.warmup_steps > training.steps:
+            yield f"{name}.training.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
+
+
+def _entries(settings: Settings) -> Iterator[str]:
+    """What enters the road midway."""
+    if settings.student.from_ and settings.transfer.schedule != "none":
+        yield "student.from: a given student is not transferred again; set transfer.schedule to none"
+    if settings.records.from_ and not settings.vocabulary.from_:
+        yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
+    for name in ("corpus", "vocabulary", "records"):
+        place = getattr(settings, name).from_
+        if place and not Path(place, "manifest.json").is_file():
+            folder = "tokenizer" if name == "vocabulary" else name
+            yield f"{name}.from: {place} has no manifest.json; name the folder `{folder}` of another run"
+    to = settings.publish.to
+    if to and "://" in to and not to.removeprefix("gs://").strip("/").split("://")[0]:
+        yield f"publish.to: {to} names no bucket; write gs://BUCKET/PREFIX"
+    elif to and "://" in to and not to.startswith("gs://"):
+        yield f"publish.to: {to} is neither a folder nor gs://BUCKET/PREFIX"
+
+
+def _fit(settings: Settings) -> Iterator[str]:
+    """A teacher that is trained here has a known shape; a given one is compared when a student starts."""
+    if settings.teacher.kind != "pretrain":
+        return
+    teacher = shapes.named(settings.teacher.shape, 1)
+    for name in settings.students:
+        student = shapes.named(name, 1)
+        unlike = [f"{getattr(student, key)} {what} against {getattr(teacher, key)}" for key, what in SHARED.items()
+                  if getattr(student, key) != getattr(teacher, key)]  # fmt: skip
+        if unlike:
+            yield f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {', '.join(unlike)}; change one of them"
