@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint dry-runs unit real settings lock clean
+.PHONY: help install install-test demo test lint unit real settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -22,13 +22,15 @@ install: $(VENV)/installed-$(DEVICE)  ## make .venv with what a run needs; DEVIC
 
 $(VENV)/installed-$(DEVICE): $(LOCK)
 	@test -x $(BIN)/python || test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found" >&2; exit 1; }
+	@for other in $(filter-out $(DEVICE),cpu gpu tpu); do if test -e $(VENV)/installed-$$other; then \
+		echo "$(VENV) was made for DEVICE=$$other; say DEVICE=$$other, or remove $(VENV)" >&2; exit 1; fi; done
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) -r $(LOCK)
 	touch $@
 
 install-test: $(VENV)/installed-test  ## the same, and what the tests need
 
-$(VENV)/installed-test: $(VENV)/installed-cpu requirements-test.lock
+$(VENV)/installed-test: $(VENV)/installed-$(DEVICE) requirements-test.lock
 	$(INSTALL) -r requirements-test.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements-test.lock --constraint requirements.lock $(TORCH)
 	touch $@

@@ -14,7 +14,14 @@ SHARED = {"num_hidden_layers": "layers", "num_attention_heads": "attention heads
 
 def wrong(settings: Settings) -> list[str]:
     """A line for everything that does not go together."""
-    return [*_teacher_and_vocabulary(settings), *_lists(settings), *_trainings(settings), *_entries(settings), *_fit(settings)]
+    return [
+        *_teacher_and_vocabulary(settings),
+        *_lists(settings),
+        *_trainings(settings),
+        *_transfer(settings),
+        *_entries(settings),
+        *_fit(settings),
+    ]
 
 
 def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:
@@ -54,10 +61,21 @@ def _trainings(settings: Settings) -> Iterator[str]:
             yield f"{name}.training.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
 
 
+def _transfer(settings: Settings) -> Iterator[str]:
+    transfer = settings.transfer
+    factors = [transfer.feature_map_factor, transfer.attention_factor, transfer.mean_factor, transfer.variance_factor]
+    if transfer.schedule != "none" and not any(factors):
+        yield "transfer: all four factors are 0, so nothing would be learnt; raise one, or set transfer.schedule to none"
+    if transfer.losses == "google_tf2" and transfer.schedule == "joint":
+        yield "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to progressive, or take other losses"
+
+
 def _entries(settings: Settings) -> Iterator[str]:
     """What enters the road midway."""
     if settings.student.from_ and settings.transfer.schedule != "none":
         yield "student.from: a given student is not transferred again; set transfer.schedule to none"
+    if settings.student.from_ and len(settings.students) > 1:
+        yield "student.from: one directory cannot be several students; name one under students"
     if settings.records.from_ and not settings.vocabulary.from_:
         yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
     for name in ("corpus", "vocabulary", "records"):

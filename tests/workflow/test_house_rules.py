@@ -42,7 +42,7 @@ def imported(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            found.append(node.module or "")
+            found += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
 
 

@@ -77,7 +77,7 @@ def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished:
     assert set(planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"))) <= FINETUNE | PUBLISH | REPORT
 
 
-def test_another_student_reruns_nothing_of_the_first(finished: Path, tmp_path: Path) -> None:
+def test_a_baseline_more_reruns_nothing_before_it(finished: Path, tmp_path: Path) -> None:
     change(tmp_path / "more.yaml", ["baselines"], ["scratch", "tables"])
     jobs = planned(finished, "all", "--configfile", str(tmp_path / "more.yaml"))
     assert jobs["pretrain_student"] == 2

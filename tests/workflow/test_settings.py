@@ -52,6 +52,22 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"vocabulary": {"kind": "file"}}, ["vocabulary.path"]),
         ({"records": {"sequence_length": 16}}, ["masking.max_predictions"]),
         ({"student": {"from": "somewhere"}}, ["student.from"]),
+        ({"student": {"from": "somewhere"}, "transfer": {"schedule": "none"}, "students": ["mini", "tiny"]}, ["student.from", "students"]),
+        ({"students": ["mini", "tiny"]}, ["students"]),
+        ({"records": {"from": "results/other/records"}}, ["records.from", "records.from"]),
+        ({"publish": {"to": "s3://bucket"}}, ["publish.to"]),
+        ({"publish": {"to": "gs://"}}, ["publish.to"]),
+        ({"publish": {"version": "../1"}}, ["publish.version"]),
+        ({"run": ".."}, ["run"]),
+        ({"teacher": {"name": ".."}}, ["teacher.name"]),
+        ({"teacher": {"path": "somewhere"}}, ["teacher.path"]),
+        ({"export": {"formats": []}}, ["export.formats"]),
+        ({"export": {"formats": ["tflite", "tflite"]}}, ["export.formats"]),
+        ({"pretraining": {"training": {"warmup_steps": 500}}}, ["pretraining.training.warmup_steps"]),
+        ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
+        ({"sources": [{"name": "a", "from": "~/text"}]}, ["sources[0].from"]),
+        ({"corpus": None}, ["corpus"]),
+        ({"corpus": {"rejects_per_reason": "some"}}, ["corpus.rejects_per_reason"]),
         ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
     ],
 )
@@ -73,6 +89,17 @@ def test_numbers_that_yaml_reads_as_text_are_numbers(tmp_path: Path) -> None:
     training = load(read, []).transfer.training
     assert training.learning_rate == 1e-4
     assert training.steps == 1000
+
+
+def test_null_in_nested_text_of_config_is_nothing() -> None:
+    assert load(yaml.safe_load("publish: {to: 'null'}"), []).publish.to is None
+    assert load({"publish": {"to": ""}}, []).publish.to is None
+
+
+def test_keys_that_are_lists_and_aliases_in_a_circle_do_not_stop_the_reader(tmp_path: Path) -> None:
+    file = tmp_path / "odd.yaml"
+    file.write_text("a: &x\n  b: *x\n? [1, 2]\n: 3\n", encoding="utf-8")
+    assert repeated_keys(file) == []
 
 
 def test_a_repeated_key_is_named_with_its_line(tmp_path: Path) -> None:
