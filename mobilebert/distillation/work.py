@@ -120,7 +120,7 @@ def carry_out(work: Work, plan: Plan) -> None:
     with work.accelerator.scope():
         model, objective = plan.make()
     job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed)
-    mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs)
+    mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     with state.open(options.state, plan.name, mark) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)

@@ -31,11 +31,20 @@ class Accelerator:
         strategy: the `tf.distribute` strategy; TensorFlow's default one on a single device.
         description: for people, "4 TPU v5e chips".
         devices: replicas; the global batch is split evenly over them.
+        kind: "CPU", or "TPU v5e", or "GPU" with its name: what a training must stay on to end as it began.
+        threads: of the CPU that trains; 0 where it does not.
     """
 
     strategy: Any
     description: str
     devices: int
+    kind: str = "CPU"
+    threads: int = 0
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's model does not count."""
+        return {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
 
     def scope(self) -> AbstractContextManager[Any]:
         """Create the variables of models and objectives inside this scope."""
@@ -123,7 +132,8 @@ def _tpu(chip: str) -> Accelerator:
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     strategy = tf.distribute.TPUStrategy(resolver)
-    return Accelerator(strategy, tpu_description(strategy.num_replicas_in_sync, chip), strategy.num_replicas_in_sync)
+    devices = strategy.num_replicas_in_sync
+    return Accelerator(strategy, tpu_description(devices, chip), devices, f"TPU {chip}".strip())
 
 
 def tpu_description(devices: int, chip: str) -> str:
@@ -136,11 +146,12 @@ def _gpus(gpus: list[Any]) -> Accelerator:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     names = sorted({tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus})
-    description = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({', '.join(names)})"
+    known = ", ".join(names)
+    description = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({known})"
     strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
-    return Accelerator(strategy, description, len(gpus))
+    return Accelerator(strategy, description, len(gpus), f"GPU {known}")
 
 
 def _cpu(threads: int | None) -> Accelerator:
     count = threads or os.cpu_count() or 1
-    return Accelerator(tf.distribute.get_strategy(), f"CPU, {count} thread{'s' if count > 1 else ''}", 1)
+    return Accelerator(tf.distribute.get_strategy(), f"CPU, {count} thread{'s' if count > 1 else ''}", 1, threads=count)

@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file each, written atomically, verified on reading, the two newest kept.
 
-A checkpoint holds tensors, its step, the fingerprint of the work, and size and digest of the metrics file at that moment, so
-that metrics can be cut back to it. No TensorFlow here: tensors are numpy arrays.
+A checkpoint holds tensors, its step, the fingerprint of the work, the threads that computed it, and size and digest of the
+metrics file at that moment, so that metrics can be cut back to it. No TensorFlow here: tensors are numpy arrays.
 """
 
 from __future__ import annotations
@@ -28,24 +28,25 @@ PATTERN = "step-*.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read: tensors by name, the number of steps done, bytes of the metrics file that belong to them."""
+    """What was read: tensors by name, the steps done, bytes of the metrics file that belong to them, threads (0: not told)."""
 
     step: int
     tensors: dict[str, np.ndarray]
     metrics_size: int
+    threads: int = 0
 
 
 class Damaged(Exception):
     """A checkpoint that must not be used; says why."""
 
 
-def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.ndarray], metrics: Path) -> Path:
+def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.ndarray], metrics: Path, threads: int = 0) -> Path:
     """Write the checkpoint of `step` and drop all but the two newest.
 
     A kill at any instruction leaves the older checkpoints and either no new one or the whole new one.
     """
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-    body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "metrics": _synced(metrics)}
+    body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
     facts = json.dumps(body, sort_keys=True)
     path = folder / f"step-{step:010d}.safetensors"
     temporary = folder / f".{path.name}.partial"
@@ -88,7 +89,7 @@ def _read(path: Path, fingerprint: str, metrics: Path) -> Checkpoint:
     size, digest = body["metrics"]
     if _prefix_digest(metrics, size) != digest:
         raise Damaged(f"{metrics.name} is not what it was at that step")
-    return Checkpoint(body["step"], arrays, size)
+    return Checkpoint(body["step"], arrays, size, body.get("threads", 0))
 
 
 def _digest(facts: str, arrays: Mapping[str, np.ndarray]) -> str:

@@ -74,7 +74,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     with accelerator.scope():
         optimizer = AdamW(job.objective.variables, job.objective.rate_factors, job.optimization)
     tensors = optimizer.tensors()
-    start = _restore(state, tensors)
+    start = _restore(state, tensors, accelerator.threads)
     steps = Steps(job.objective, optimizer, job.optimization, job.seed, accelerator)
     batch_size = steps.feed(job.batches, start)
     total = job.optimization.steps
@@ -89,7 +89,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
             state.add_metrics({"step": done, **means})
             progress.advance(done, means)
             if done == total or terminated.is_set() or time.monotonic() - saved >= checkpoint_seconds:
-                state.save(done, {name: variable.numpy() for name, variable in tensors.items()})
+                state.save(done, {name: variable.numpy() for name, variable in tensors.items()}, accelerator.threads)
                 LOG.info("checkpoint at step %d", done)
                 saved = time.monotonic()
             if terminated.is_set():
@@ -98,8 +98,8 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     artifacts.write_atomically(metrics_path, state.metrics.read_bytes())
 
 
-def _restore(state: State, tensors: dict[str, tf.Variable]) -> int:
-    """Load the newest checkpoint into the variables; returns the steps done."""
+def _restore(state: State, tensors: dict[str, tf.Variable], threads: int) -> int:
+    """Load the newest checkpoint into the variables; returns the steps done. Warns if other `threads` computed it."""
     found = state.restore()
     if found is None:
         return 0
@@ -114,6 +114,12 @@ def _restore(state: State, tensors: dict[str, tf.Variable]) -> int:
     for name, variable in tensors.items():
         variable.assign(found.tensors[name])
     LOG.info("resuming from step %d", found.step)
+    if found.threads != threads:
+        LOG.warning(
+            "the checkpoint was computed with %d threads, these are %d: sums may round differently from here on, so the result need not "
+            "be bit for bit that of an unbroken training",
+            *(found.threads, threads),
+        )
     return found.step
 
 

@@ -49,9 +49,9 @@ class State:
             os.fsync(stream.fileno())
         return found
 
-    def save(self, step: int, tensors: Mapping[str, np.ndarray]) -> None:
-        """Write the checkpoint after `step` steps; what `add_metrics` wrote before belongs to it."""
-        checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics)
+    def save(self, step: int, tensors: Mapping[str, np.ndarray], threads: int = 0) -> None:
+        """Write the checkpoint after `step` steps, made with so many threads; what `add_metrics` wrote before belongs to it."""
+        checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics, threads)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
         """Append one JSON line to the metrics."""
@@ -69,13 +69,15 @@ class State:
         shutil.rmtree(leaving)
 
 
-def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]) -> str:
-    """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the checkpoint format.
+def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], environment: Mapping[str, Any]) -> str:
+    """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the device, the checkpoint format.
 
     Args:
         command: the command's name and what else tells its jobs apart.
         settings: what it received, JSON values or settings sections (`settings.from_json`).
         inputs: role -> artefact directory.
+        environment: what computes (`Accelerator.environment`): another device or TensorFlow gives other numbers, and work that
+            began on one must not end on another.
 
     Raises:
         ArtifactError: when an input has no manifest.
@@ -84,6 +86,7 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
         "command": command,
         "settings": dict(settings),
         "inputs": {role: artifacts.digest(folder) for role, folder in inputs.items()},
+        "environment": dict(environment),
         "format": checkpoints.FORMAT,
     }
     return hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True, default=_plain).encode()).hexdigest()

@@ -65,6 +65,43 @@ def command() -> Callable[..., None]:
     return call
 
 
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """In place of every training: note (state folder's name, step to go on from), leave a checkpoint at step 3, and be interrupted."""
+    import numpy as np
+
+    from mobilebert.training import loop
+
+    found: list[tuple[str, int]] = []
+
+    def interrupted(job: Any, accelerator: Any, held: Any, *_: Any) -> None:
+        checkpoint = held.restore()
+        found.append((held.folder.name, checkpoint.step if checkpoint else 0))
+        held.save(3, {"weight": np.ones(2, np.float32)}, accelerator.threads)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train", interrupted)
+    return found
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Callable[[Path], Path]:
+    """A copy of an artefact whose manifest tells of other settings, so that it is another artefact."""
+    import shutil
+
+    from mobilebert import artifacts
+
+    def copy(source: Path) -> Path:
+        manifest = artifacts.read(source)
+        folder = tmp_path / f"another-{source.name}"
+        with artifacts.writing(folder, manifest.kind, settings={"another": True}) as writer:
+            for name in manifest.files:
+                shutil.copyfile(source / name, writer.path(name))
+        return folder
+
+    return copy
+
+
 def _write_corpus(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

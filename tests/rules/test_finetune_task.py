@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,28 @@ def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
     assert artifacts.digest(tmp_path / "out") == artifacts.digest(tmp_path / "unbroken")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["architectures"], config["id2label"]) == (["BertForSequenceClassification"], {"0": "0", "1": "1"})
+
+
+def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_settings(
+    tmp_path: Path, starts: list[tuple[str, int]], another: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tensorflow as tf
+
+    model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task")
+
+    def start(model: Path = model, data: Path = data, **named: Any) -> tuple[str, int]:
+        with pytest.raises(KeyboardInterrupt):
+            finetune(tmp_path, "chnsenticorp", model, data, **named)
+        name, step = starts[-1]
+        return name.rsplit("-", 1)[1], step  # the fingerprint alone: the rest of the name tells task and repeat
+
+    mark, step = start()
+    assert (step, start()) == (0, (mark, 3))
+    others = [start(model=another(model)), start(data=another(data)), start(repeat=1), start(sequence_length=20)]
+    monkeypatch.setattr(tf, "__version__", "0.0")
+    others.append(start())
+    assert [step for _, step in others] == [0] * len(others)
+    assert len({mark, *(other for other, _ in others)}) == 1 + len(others)
 
 
 def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from mobilebert import artifacts, models
 from mobilebert.distillation import stages
@@ -85,17 +87,64 @@ def test_tables_starts_from_the_teachers_tables_and_ignores_the_transfer(chain, 
     assert "previous" not in planned["plan"].inputs
 
 
-def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_path, planned):
-    given = tmp_path / "given"
-    given.mkdir()
+def copied(source, folder):
+    """A student as it may be given: a transformers directory that is no artefact."""
+    folder.mkdir()
     for name in ("config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"):
-        shutil.copyfile(chain.student / name, given / name)
+        shutil.copyfile(source / name, folder / name)
+    return folder
+
+
+def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_path, planned):
+    given = copied(chain.student, tmp_path / "given")
     changed = {"student": {"from": str(given)}, "transfer": {"schedule": "none"}}
     command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", **changed))
     expected = models.weights.load(chain.student)
     for name, variable in planned["student"].variables_by_name.items():
         np.testing.assert_array_equal(variable.numpy(), expected.variables_by_name[name].numpy())
     assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(given / "model.safetensors")
+
+
+@pytest.fixture
+def start(chain, command, tmp_path, starts):
+    """Start the distilled arm, which is interrupted; the state folder's name and the step that it goes on from."""
+
+    def run(extra_steps=0, teacher=chain.teacher, previous=chain.student, records=None, tokenizer=None, **changed):
+        at = dataclasses.replace(chain, records=records or chain.records, tokenizer=tokenizer or chain.tokenizer)
+        more = ["--extra-steps", extra_steps, "--teacher", teacher, "--previous", *([previous] if previous else [])]
+        with pytest.raises(KeyboardInterrupt):
+            command(pretrain_student, *arguments(at, tmp_path, "distilled", *more, **changed))
+        return starts[-1]
+
+    return run
+
+
+def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_settings(chain, start, another, monkeypatch):
+    name, step = start()
+    assert (step, start()) == (0, (name, 3))
+    others = [
+        start(extra_steps=2),
+        start(teacher=another(chain.teacher)),
+        start(previous=another(chain.student)),
+        start(records=another(chain.records)),
+        start(tokenizer=another(chain.tokenizer)),
+        start(seed=99),
+    ]
+    monkeypatch.setattr(tf, "__version__", "0.0")
+    others.append(start())
+    assert [step for _, step in others] == [0] * len(others)
+    assert len({name, *(other for other, _ in others)}) == 1 + len(others)
+
+
+def test_unfinished_work_from_a_given_student_follows_its_content_and_not_its_place(chain, start, tmp_path):
+    given = copied(chain.student, tmp_path / "given")
+    name, _ = start(previous=None, student={"from": str(given)})
+    moved = given.rename(tmp_path / "moved")
+    assert start(previous=None, student={"from": str(moved)}) == (name, 3)
+    model = models.build(models.weights.load(moved).shape, 77)
+    models.weights.save(artifacts.Writer(moved), model)
+    other, step = start(previous=None, student={"from": str(moved)})
+    assert (other != name, step) == (True, 0)
 
 
 def test_distilling_without_a_teacher_is_refused(chain, command, tmp_path):

@@ -48,6 +48,8 @@ def test_a_machine_without_accelerator_trains_on_its_cpu_and_says_so(bus: Path, 
     assert caplog.records[-1].levelname == "WARNING"
     assert caplog.messages[-1] == f"no accelerator: training on {found.description}"
     assert found.description.startswith("CPU, ")
+    assert found.environment == {"device": "CPU", "devices": 1, "tensorflow": tf.__version__}
+    assert found.threads > 0
 
 
 @pytest.mark.parametrize("kind", ["tpu", "gpu", "quantum"])

@@ -167,6 +167,20 @@ def test_a_checkpoint_of_other_tensors_is_refused_by_name(tmp_path: Path) -> Non
         run(tmp_path, toy.job(other))
 
 
+def test_going_on_with_another_number_of_threads_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def attempt(threads: int, steps: int) -> list[str]:
+        caplog.clear()
+        here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1, threads=threads)
+        with state.open(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
+            loop.train(toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None)
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == loop.LOG.name]
+
+    assert attempt(threads=4, steps=5) == []
+    assert attempt(threads=4, steps=10) == []
+    (warning,) = attempt(threads=2, steps=15)
+    assert "computed with 4 threads, these are 2" in warning
+
+
 def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> None:
     made = toy.Regression()
     optimizer = AdamW(made.variables, {}, Optimization())

@@ -133,16 +133,13 @@ def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(t
         with artifacts.writing(tmp_path / name, "corpus") as writer:
             writer.path("text").write_text(text)
 
-    def of(command: str = "train", steps: int = 5, records: str = "one", **more: int) -> str:
+    def of(command: str = "train", steps: int = 5, records: str = "one", device: str = "CPU", **more: int) -> str:
         settings = {"training": Optimization(steps=steps), "seed": 3, **more}
-        return state.fingerprint(command, settings, {"records": tmp_path / records})
+        return state.fingerprint(command, settings, {"records": tmp_path / records}, {"device": device, "devices": 1})
 
-    assert (
-        of()
-        == of(records="same")
-        == state.fingerprint("train", {"seed": 3, "training": Optimization(steps=5)}, {"records": tmp_path / "one"})
-    )
-    assert len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1)}) == 5
+    settings, environment = {"seed": 3, "training": Optimization(steps=5)}, {"devices": 1, "device": "CPU"}
+    assert of() == of(records="same") == state.fingerprint("train", settings, {"records": tmp_path / "one"}, environment)
+    assert len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1), of(device="GPU")}) == 6
     with pytest.raises(UserError, match="absent"):
         of(records="absent")
 
