@@ -18,9 +18,12 @@ gradients equal those of the KL divergence and values do not.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import tensorflow as tf
+
+from mobilebert.models.layers import MASKED_SCORE
 
 FormName = Literal["corrected", "published", "google_tf2"]
 BERT_EPSILON = 1e-12  # contrib_layers.layer_norm, as in BERT
@@ -67,7 +70,7 @@ def feature_map_transfer(
         factor: weight of the term.
         epsilon: added to the variance in LN.
     """
-    target, found = _pair(teacher, student)
+    target, found = _pair(teacher, student, mask)
     difference = tf.math.squared_difference(_normalized(target, epsilon), _normalized(found, epsilon))
     return _mean(tf.reduce_mean(difference, axis=-1), mask) * (factor / layers)
 
@@ -79,16 +82,22 @@ def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = Non
     (MobileBERT run_pretraining.py, `attention_distill_factor`).
 
     Args:
-        teacher_scores: (B, A, S, S) scores before the softmax, scaled, masked keys at -10000.
+        teacher_scores: (B, A, S, S) scores before the softmax, scaled, masked keys at -10000 or -inf.
         student_scores: the same of the student.
-        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out (keys that are padding
-            have no weight in either softmax); None counts every query.
+        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out, and keys that are padding
+            have no weight in either softmax, whatever their scores; None counts every query.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
+    queries = None
     target, found = _pair(teacher_scores, student_scores)
+    if mask is not None:
+        queries = tf.convert_to_tensor(mask)[:, None, :]
+        target, found = (_hidden_keys(_kept(scores, queries), mask) for scores in (target, found))
+    # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
+    target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
     entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found)  # (B, A, S)
-    return _mean(entropy, None if mask is None else tf.convert_to_tensor(mask)[:, None, :]) * (factor / layers)
+    return _mean(entropy, queries) * (factor / layers)
 
 
 def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0) -> Any:
@@ -104,7 +113,7 @@ def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1,
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
-    target, found = _pair(teacher, student)
+    target, found = _pair(teacher, student, mask)
     difference = tf.math.squared_difference(tf.reduce_mean(target, axis=-1), tf.reduce_mean(found, axis=-1))
     return _mean(difference, mask) * (factor / layers)
 
@@ -114,7 +123,7 @@ def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int 
 
     (MobileBERT run_pretraining.py, `gamma_distill_factor`.) Arguments as for `mean_transfer`.
     """
-    target, found = _pair(teacher, student)
+    target, found = _pair(teacher, student, mask)
     difference = tf.abs(tf.math.reduce_variance(target, axis=-1) - tf.math.reduce_variance(found, axis=-1))
     return _mean(difference, mask) * (factor / layers)
 
@@ -150,11 +159,15 @@ def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: 
 
     Args:
         logits: (N, V) of the student at the masked positions.
-        teacher_logits: (N, V) of the teacher.
-        labels: (N,) true token ids.
+        teacher_logits: (N, V) of the teacher; not looked at, so that it may be None, where the truth has all the weight.
+        labels: (N,) true token ids; not looked at where the teacher has all the weight.
         weights: (N,) 1 for a prediction, 0 for filling.
-        truth_ratio: weight of the truth; 1 removes the teacher.
+        truth_ratio: weight of the truth, 0 to 1; the number 1 removes the teacher, the number 0 the truth.
     """
+    if isinstance(truth_ratio, Real) and truth_ratio == 1:
+        return masked_lm_loss(logits, labels, weights)
+    if isinstance(truth_ratio, Real) and truth_ratio == 0:
+        return teacher_masked_lm_loss(logits, teacher_logits, weights)
     hard = masked_lm_loss(logits, labels, weights)
     soft = teacher_masked_lm_loss(logits, teacher_logits, weights)
     return truth_ratio * hard + (1.0 - truth_ratio) * soft
@@ -166,9 +179,24 @@ def _raised(tensor: Any) -> Any:
     return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tensor
 
 
-def _pair(teacher: Any, student: Any) -> tuple[Any, Any]:
+def _pair(teacher: Any, student: Any, mask: Any = None) -> tuple[Any, Any]:
+    """Both in the student's precision; zeros where the mask, of the shape without the last axis, is 0."""
     found = _raised(student)
-    return tf.stop_gradient(tf.cast(teacher, found.dtype)), found
+    return tf.stop_gradient(_kept(tf.cast(teacher, found.dtype), mask)), _kept(found, mask)
+
+
+def _kept(tensor: Any, mask: Any) -> Any:
+    """The tensor with zeros where it is masked.
+
+    It must happen before any arithmetic: 0 * NaN is NaN, in values and in gradients.
+    """
+    return tensor if mask is None else tf.where(tf.not_equal(mask, 0)[..., None], tensor, tf.zeros((), tensor.dtype))
+
+
+def _hidden_keys(scores: Any, mask: Any) -> Any:
+    """Scores (B, A, S, S) whose masked keys have no weight after a softmax."""
+    hidden = tf.constant(MASKED_SCORE, scores.dtype)
+    return tf.where(tf.not_equal(mask, 0)[:, None, None, :], scores, hidden)
 
 
 def _normalized(tensor: Any, epsilon: float) -> Any:
@@ -182,6 +210,7 @@ def _mean(values: Any, mask: Any) -> Any:
     if mask is None:
         return tf.reduce_mean(values)
     weights = tf.broadcast_to(tf.cast(mask, values.dtype), tf.shape(values))
+    values = tf.where(tf.not_equal(weights, 0), values, tf.zeros((), values.dtype))
     return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.reduce_sum(weights))
 
 

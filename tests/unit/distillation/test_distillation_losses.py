@@ -92,6 +92,52 @@ def test_padding_never_matters_with_a_mask(numbers, mask):
         assert abs(float(loss(teacher, other)) - float(loss(teacher, student))) > 1e-3
 
 
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("loss", [losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer])
+def test_padding_may_hold_anything_with_a_mask(numbers, mask, loss, poison):
+    teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
+    given = [np.where(mask[..., None] == 1, tensor, poison) for tensor in (teacher, student)]
+    same_with_gradient(loss, (teacher, student), given, mask, mask[..., None] == 1)
+    np.testing.assert_array_equal(losses._mean(np.where(mask == 1, 2.0, poison), mask), 2.0)
+
+
+def test_published_statistics_leave_out_poisoned_padding(numbers, mask):
+    outputs, student = numbers.normal(size=(4, B, S, H)), numbers.normal(size=(B, S, H))
+    given = [np.where(mask[..., None] == 1, tensor, np.nan) for tensor in (outputs, student)]
+    for loss in (losses.mean_transfer, losses.variance_transfer):
+        same_with_gradient(loss, (outputs, student), given, mask, mask[..., None] == 1)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_attention_of_padding_may_hold_anything_with_a_mask(numbers, mask, poison):
+    real = (mask[:, None, :, None] * mask[:, None, None, :]) == 1
+    teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :]) for _ in range(2))
+    given = [np.where(real, scores, poison) for scores in (teacher, student)]
+    same_with_gradient(losses.attention_transfer, (teacher, student), given, mask, real)
+
+
+def test_hidden_keys_may_be_infinitely_low_without_a_mask(numbers, mask):
+    hidden = np.broadcast_to(mask[:, None, None, :] == 0, (B, A, S, S))
+    teacher, student = (np.where(hidden, -10000.0, numbers.normal(0, 1.5, (B, A, S, S))) for _ in range(2))
+    given = [np.where(hidden, -np.inf, scores) for scores in (teacher, student)]
+    same_with_gradient(losses.attention_transfer, (teacher, student), given, None, ~hidden)
+
+
+def same_with_gradient(loss, clean, given, mask, real):
+    """The loss and the student's gradient are those of the clean tensors; where nothing is `real` the gradient is 0."""
+    found = []
+    for teacher, student in (clean, given):
+        variable = tf.Variable(student)
+        with tf.GradientTape() as tape:
+            value = loss(teacher, variable, mask)
+        found.append((float(value), tape.gradient(value, variable).numpy()))
+    (expected, slope), (value, gradient) = found
+    assert value == expected > 0
+    np.testing.assert_array_equal(gradient, slope)
+    assert not gradient[~np.broadcast_to(real, gradient.shape)].any()
+    assert gradient.any()
+
+
 def test_the_teacher_gets_no_gradient_and_equal_features_lose_nothing(numbers):
     teacher, student = tf.Variable(numbers.normal(size=(B, S, H))), tf.Variable(numbers.normal(size=(B, S, H)))
     for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer):
@@ -115,6 +161,22 @@ def test_masked_lm_losses_weigh_truth_and_teacher(numbers):
     np.testing.assert_allclose(losses.masked_lm_loss(logits, labels, weights), expected[0], rtol=1e-12)
     np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights), expected[1], rtol=1e-12)
     np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio=0.1), expected[2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("one", [1, 1.0])
+def test_the_truth_alone_needs_no_teacher(numbers, one):
+    logits, labels, weights = tf.Variable(numbers.normal(size=(6, V))), numbers.integers(0, V, 6), np.ones(6)
+    for teacher in (None, np.full((6, V), np.nan)):
+        with tf.GradientTape() as tape:
+            found = losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio=one)
+        assert float(found) == float(losses.masked_lm_loss(logits, labels, weights)) > 0
+        assert np.isfinite(tape.gradient(found, logits)).all()
+
+
+def test_the_teacher_alone_needs_no_truth(numbers):
+    logits, teacher, weights = numbers.normal(size=(6, V)), numbers.normal(size=(6, V)), np.ones(6)
+    found = losses.soft_masked_lm_loss(logits, teacher, None, weights, truth_ratio=0)
+    assert float(found) == float(losses.teacher_masked_lm_loss(logits, teacher, weights)) > 0
 
 
 def test_no_predictions_and_no_tokens_give_zero(numbers):
