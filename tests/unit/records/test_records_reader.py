@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from pathlib import Path
 
@@ -60,6 +61,36 @@ def test_masks_and_order_do_not_depend_on_the_batch_size(records: RecordSet) -> 
     small = taken(reader.train_batches(records, MASKING, 6, 3, 0), 10)
     large = taken(reader.train_batches(records, MASKING, 60, 3, 0), 1)[0]
     assert same({name: np.concatenate([batch[name] for batch in small]) for name in large}, large)
+
+
+def masks(batch: dict[str, np.ndarray]) -> dict[bytes, set[int]]:
+    """The masked positions by the text that was there before."""
+    found = {}
+    for row, ids in enumerate(batch["input_ids"].copy()):
+        real = batch["masked_weights"][row] > 0
+        ids[batch["masked_positions"][row][real]] = batch["masked_ids"][row][real]
+        found[ids.tobytes()] = set(batch["masked_positions"][row][real].tolist())
+    return found
+
+
+def overlap(one: dict[bytes, set[int]], other: dict[bytes, set[int]]) -> float:
+    """The share of the first's masked positions that the other masks as well, in the same texts."""
+    assert one.keys() == other.keys()
+    return sum(len(one[text] & other[text]) for text in one) / sum(len(positions) for positions in one.values())
+
+
+def test_a_record_has_another_mask_in_every_epoch(records: RecordSet) -> None:
+    first, second = (masks(records.train_batches(MASKING, records.train_count, 3, epoch)) for epoch in range(2))
+    assert len(first) == records.train_count
+    # By chance it is the share, 0.15; about 400 masks give a standard deviation of 0.02.
+    assert 0.07 < overlap(first, second) < 0.25
+
+
+def test_held_out_masks_are_not_those_of_the_first_epoch(records: RecordSet) -> None:
+    twin = copy.copy(records)  # trains on the held-out records
+    twin._train, twin.train_count = records._heldout, records.heldout_count
+    heldout, first = (masks(batch) for batch in (records.heldout_batch(MASKING, 21, 3, 0), twin.train_batches(MASKING, 21, 3, 0)))
+    assert overlap(heldout, first) < 0.4
 
 
 def test_shapes_and_types_are_static(records: RecordSet) -> None:
