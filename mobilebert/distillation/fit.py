@@ -7,18 +7,23 @@ from typing import Any
 from mobilebert.errors import UserError
 
 # What layer by layer transfer compares: the same number of layers, of attention maps, and outputs of one width.
-COMPARED = {
+LAYERWISE = {
     "num_hidden_layers": "layers",
     "num_attention_heads": "attention heads",
     "hidden_size": "as hidden size",
-    "vocab_size": "entries in its vocabulary",
 }
+ALWAYS = {"vocab_size": "entries in its vocabulary"}
+# Keys of a configuration that change neither a weight's shape nor what pretraining computes.
+FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_activation"}
 
 
-def misfits(teacher: Any, student: Any) -> list[str]:
-    """What keeps a teacher's shape from teaching a student's shape (`models.shapes.Shape`), a line each with what to change."""
+def misfits(teacher: Any, student: Any, *, layerwise: bool = True) -> list[str]:
+    """What keeps a teacher from teaching a student (`models.shapes.Shape`), a line each with what to change.
+
+    With `layerwise`, layer by layer; else by its predictions and tables alone, where depth and width are free.
+    """
     lines = []
-    for key, meaning in COMPARED.items():
+    for key, meaning in ((LAYERWISE | ALWAYS) if layerwise else ALWAYS).items():
         has, wants = getattr(teacher, key), getattr(student, key)
         if has != wants:
             lines.append(f"{key}: the teacher has {has} {meaning}, the student {wants}; {_advice(key, has)}")
@@ -28,15 +33,36 @@ def misfits(teacher: Any, student: Any) -> list[str]:
     return lines
 
 
-def check(teacher: Any, student: Any, name: str) -> None:
-    """Refuse a teacher whose shape does not fit the student called `name`.
+def check(teacher: Any, student: Any, name: str, *, layerwise: bool = True) -> None:
+    """Refuse a teacher whose shape does not fit the student called `name` (`misfits`).
 
     Raises:
         UserError: a line for each thing that does not fit.
     """
-    lines = misfits(teacher, student)
+    lines = misfits(teacher, student, layerwise=layerwise)
     if lines:
         raise UserError("\n".join(f"teacher and student '{name}' do not fit: {line}" for line in lines))
+
+
+def check_given(found: Any, expected: Any, name: str, where: str) -> None:
+    """Refuse a given student whose shape is not the one that its name stands for.
+
+    Args:
+        found: the shape of the given directory.
+        expected: the shape called `name`.
+        name: of the student.
+        where: the configuration that was read, for the message.
+
+    Raises:
+        UserError: naming the keys that differ, found and expected.
+    """
+    has, wants = ({key: value for key, value in shape.to_config().items() if key not in FREE} for shape in (found, expected))
+    keys = sorted(key for key in has.keys() | wants.keys() if has.get(key) != wants.get(key))
+    if keys:
+        differing = "; ".join(f"{key} {has.get(key, 'absent')}, expected {wants.get(key, 'absent')}" for key in keys)
+        raise UserError(
+            f"student.from: {where} is not the shape '{name}': {differing}; give another directory, or name its shape in students"
+        )
 
 
 def check_tokenizers(digests: dict[str, str]) -> None:

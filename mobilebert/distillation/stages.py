@@ -61,7 +61,7 @@ def pretrain_student(options: Namespace) -> None:
     settings = work.sections["pretraining"]
     distilled = options.arm == "distilled"
     tables = options.arm == "tables" or (distilled and work.sections["student"].tables_from_teacher)
-    start = Start(work, options, tables=tables, goes_on=distilled, teaches=distilled and settings.ground_truth_ratio < 1)
+    start = Start(work, options, tables=tables, goes_on=distilled, teaches=distilled and settings.ground_truth_ratio < 1, layerwise=False)
     optimization = settings.training.model_copy(update={"steps": settings.training.steps + options.extra_steps})
 
     def make() -> tuple[Any, Any]:
@@ -83,7 +83,9 @@ class Start:
         arguments: digests of a given student that is no artefact of ours.
     """
 
-    def __init__(self, work: Work, options: Namespace, *, tables: bool, goes_on: bool = True, teaches: bool = True) -> None:
+    def __init__(
+        self, work: Work, options: Namespace, *, tables: bool, goes_on: bool = True, teaches: bool = True, layerwise: bool = True
+    ) -> None:
         """Choose, and check that teacher, student and records belong together.
 
         Args:
@@ -92,6 +94,7 @@ class Start:
             tables: copy the teacher's tables into fresh weights.
             goes_on: take what `--previous` or `student.from` names, if anything; else always fresh weights.
             teaches: whether the training needs the teacher.
+            layerwise: whether it teaches layer by layer, so that depth and width must be equal.
 
         Raises:
             UserError: a line for each thing that does not fit.
@@ -110,6 +113,8 @@ class Start:
             artifacts.read(self._previous, "model")
             self.inputs["previous"] = self._previous
         if self._given:
+            expected = shapes.named(self._name, work.tokenizer.size)
+            fit.check_given(self.shape, expected, self._name, str(self._given / checkpoints.CONFIG))
             files = [self._given / checkpoints.CONFIG, *sorted(self._given.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:
@@ -118,7 +123,7 @@ class Start:
                 raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
-            fit.check(read_shape(teacher), self.shape, self._name)
+            fit.check(read_shape(teacher), self.shape, self._name, layerwise=layerwise)
             work.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts, models
+from mobilebert import artifacts, models, tokenization
 from mobilebert.distillation import stages
 from mobilebert.errors import UserError
 from mobilebert.records import reader
@@ -145,6 +145,26 @@ def test_unfinished_work_from_a_given_student_follows_its_content_and_not_its_pl
     models.weights.save(artifacts.Writer(moved), model)
     other, step = start(previous=None, student={"from": str(moved)})
     assert (other != name, step) == (True, 0)
+
+
+def test_a_given_student_of_another_shape_is_refused(chain, command, tmp_path):
+    given = copied(chain.student, tmp_path / "given")
+    config = json.loads((given / "config.json").read_text())
+    (given / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    told = arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", student={"from": str(given)})
+    with pytest.raises(UserError, match=r"student\.from: .*config\.json is not the shape 'mini': num_hidden_layers 3, expected 4;"):
+        command(pretrain_student, *told)
+
+
+def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, tmp_path, planned):
+    deep = tmp_path / "deep"
+    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    with artifacts.writing(deep, "model") as writer:
+        models.weights.save(writer, models.build(shape, 1))
+        tokenization.copy_files(chain.tokenizer, writer)
+    command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}))
+    assert planned["plan"].shape["num_hidden_layers"] == 4
+    assert planned["plan"].inputs["teacher"] == deep
 
 
 def test_distilling_without_a_teacher_is_refused(chain, command, tmp_path):

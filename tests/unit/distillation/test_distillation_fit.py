@@ -32,6 +32,30 @@ def test_every_misfit_is_a_line_with_what_to_change():
     assert "vocabulary.kind: teacher" in lines[3]
 
 
+def test_without_matching_layers_depth_and_width_are_free_and_the_rest_is_not():
+    teacher = dataclasses.replace(shapes.named("bert-large", 21128), max_position_embeddings=128)
+    assert len(fit.misfits(teacher, shapes.named("base-f2", 21128))) == 4
+    (positions,) = fit.misfits(teacher, shapes.named("base-f2", 21128), layerwise=False)
+    assert "128 positions" in positions
+    with pytest.raises(UserError, match="24 layers"):
+        fit.check(shapes.named("bert-large", 21128), shapes.named("base-f2", 21128), "base-f2")
+    fit.check(shapes.named("bert-large", 21128), shapes.named("base-f2", 21128), "base-f2", layerwise=False)
+    with pytest.raises(UserError, match="21128 entries in its vocabulary, the student 8000"):
+        fit.check(shapes.named("bert-large", 21128), shapes.named("base-f2", 8000), "base-f2", layerwise=False)
+
+
+def test_a_given_student_of_another_shape_is_refused_by_its_keys():
+    expected = shapes.named("base-f2", 500)
+    fit.check_given(dataclasses.replace(expected, hidden_dropout_prob=0.3, initializer_range=0.1), expected, "base-f2", "x/config.json")
+    other = dataclasses.replace(expected, num_hidden_layers=6, vocab_size=400)
+    with pytest.raises(UserError) as refused:
+        fit.check_given(other, expected, "base-f2", "x/config.json")
+    said = str(refused.value)
+    assert "x/config.json is not the shape 'base-f2': num_hidden_layers 6, expected 12; vocab_size 400, expected 500;" in said
+    with pytest.raises(UserError, match="model_type bert, expected mobilebert"):
+        fit.check_given(shapes.named("bert-base", 500), expected, "base-f2", "x/config.json")
+
+
 def test_a_teacher_with_too_few_positions_does_not_fit():
     teacher = dataclasses.replace(shapes.named("bert-base", 100), max_position_embeddings=128)
     (line,) = fit.misfits(teacher, shapes.named("base-f2", 100))
