@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mobilebert.records import streams
+
 MAX_QUESTION = 64  # tokens, as BERT's run_squad.py (max_query_length)
 MIN_STRIDE = 16
 
@@ -162,9 +164,8 @@ def training_rows(windows: Windows, seed: int) -> np.ndarray:
     of a short sequence length have no answer; all of them would cost most of the time and teach little else. Questions
     without any answer (none of their windows shows it) are left out.
     """
-    random = np.random.default_rng(seed)
     start = windows.features.targets["start"]
-    order = random.permutation(len(start))
+    order = np.argsort(streams.bits(streams.keys(seed), np.arange(len(start))), kind="stable")
     without = order[start[order] == 0]
     without = without[np.argsort(windows.question[without], kind="stable")]
     questions = int(windows.question[-1]) + 1 if len(start) else 0
