@@ -187,7 +187,14 @@ def test_tables_and_head_are_copied_from_a_bert(filled: Callable[..., models.Mod
 
 def test_the_trigram_transformation_is_copied_and_narrow_tables_are_not(filled: Callable[..., models.Model], shape_of: ShapeOf) -> None:
     teacher = filled(shape_of("mini-teacher"))
-    assert "mobilebert.embeddings.embedding_transformation.weight" in weights.copy_tables(teacher, models.build(shape_of("mini"), 1))
+    student = models.build(shape_of("mini"), 1)
+    assert "mobilebert.embeddings.embedding_transformation.weight" in weights.copy_tables(teacher, student)
+    # The norm has the same name and shape in both, but another meaning (layer norm there, a mere scale here): it stays as it was built.
+    for kind, fresh in (("weight", 1.0), ("bias", 0.0)):
+        name = f"mobilebert.embeddings.LayerNorm.{kind}"
+        assert teacher.variables_by_name[name].shape == student.variables_by_name[name].shape
+        assert (teacher.variables_by_name[name].numpy() != fresh).any()
+        np.testing.assert_array_equal(student.variables_by_name[name].numpy(), fresh, err_msg=name)
     narrow = weights.copy_tables(teacher, models.build(shape_of("mini", embedding_size=64), 1))
     assert "mobilebert.embeddings.position_embeddings.weight" in narrow
     assert not {f"mobilebert.embeddings.{name}.weight" for name in ("word_embeddings", "embedding_transformation")} & set(narrow)
