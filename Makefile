@@ -51,7 +51,7 @@ lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/snakemake --lint
 
 unit: install-test
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15
 
 settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings.py
 	$(BIN)/python -m workflow.document
