@@ -32,7 +32,6 @@ rule fetch_source:
         "<results>/logs/fetch_source/{source}.log",
     benchmark:
         "<results>/benchmarks/fetch_source/{source}.tsv"
-    retries: 3
     conda:
         "../envs/data.yaml"
     threads: 1

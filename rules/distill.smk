@@ -14,7 +14,6 @@ rule transfer_layer:
         "<results>/logs/transfer_layer/{student}-{stage}.log",
     benchmark:
         "<results>/benchmarks/transfer_layer/{student}-{stage}.tsv"
-    retries: 3
     conda:
         "../envs/train.yaml"
     threads: 8
@@ -50,7 +49,6 @@ rule pretrain_student:
         "<results>/logs/pretrain_student/{model}.log",
     benchmark:
         "<results>/benchmarks/pretrain_student/{model}.tsv"
-    retries: 3
     conda:
         "../envs/train.yaml"
     threads: 8

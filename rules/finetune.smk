@@ -39,7 +39,6 @@ rule finetune_task:
         "<results>/logs/finetune_task/{model}-{task}-{repeat}.log",
     benchmark:
         "<results>/benchmarks/finetune_task/{model}-{task}-{repeat}.tsv"
-    retries: 3
     conda:
         "../envs/train.yaml"
     threads: 8

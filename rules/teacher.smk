@@ -12,7 +12,6 @@ rule pretrain_teacher:
         "<results>/logs/pretrain_teacher/{teacher}.log",
     benchmark:
         "<results>/benchmarks/pretrain_teacher/{teacher}.tsv"
-    retries: 3
     conda:
         "../envs/train.yaml"
     threads: 8

@@ -23,7 +23,7 @@ CHANGES = [
     (["corpus", "min_characters"], 61, CORPUS | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["vocabulary", "size"], 3000, CORPUS - {"clean_corpus"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["records", "shards"], 5, {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
-    (["teacher", "training", "steps"], 7, TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["teacher", "training", "steps"], 700, TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["teacher", "min_lift"], 0.01, {"export_teacher"} | TRANSFER | STUDENT | AFTER_STUDENT),
     (["transfer", "mean_factor"], 1.0, TRANSFER | STUDENT | AFTER_STUDENT),
     (["pretraining", "training", "learning_rate"], 0.1, STUDENT | AFTER_STUDENT),
