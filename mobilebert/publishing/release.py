@@ -86,7 +86,8 @@ def collect(name: str, settings: Publish, exports: list[Path], checks: list[Path
     )
     content = {"card": render(card, AUTO), "files": {path: payload.sha256 for path, payload in files.items()}, "checks": check_digests}
     version = _version(settings.version, content)
-    _refuse_odd_names(name, version)
+    if not SEGMENT.fullmatch(name):
+        raise UserError(f"the model's name: '{name}' cannot name a folder; use letters, digits, dot, dash and underscore")
     return _release(name, version, render(card, version), files, digests, check_digests)
 
 
@@ -154,12 +155,6 @@ def _version(wanted: str, content: dict[str, Any]) -> str:
     if wanted != AUTO:
         return wanted
     return hashlib.sha256(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def _refuse_odd_names(name: str, version: str) -> None:
-    for setting, value in (("the model's name", name), ("publish.version", version)):
-        if not SEGMENT.fullmatch(value):
-            raise UserError(f"{setting}: '{value}' cannot name a folder; use letters, digits, dot, dash and underscore")
 
 
 def _names(folders: list[Path]) -> str:

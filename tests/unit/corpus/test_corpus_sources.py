@@ -90,9 +90,9 @@ def test_world_and_downloads_are_found_by_their_folders(tmp_path):
     for number in range(2):
         (world / "documents" / f"part-0000{number}.jsonl").write_text("{}")
     for folder in downloads:
-        folder.mkdir(parents=True)
-        (folder / "page.html").write_text("x")
-        (folder / "manifest.json").write_text("{}")
+        with artifacts.writing(folder, "download") as writer:
+            writer.path("page.html").write_text("x")
+        (folder / ".snakemake_timestamp").touch()
     sources = (source("two", "https://a.example/page.html"), source("world", "small_world"))
     entries, _ = listed(tmp_path, *sources, world=world, downloads=downloads)
     assert [(entry["source"], os.path.relpath(entry["path"], tmp_path), entry["format"]) for entry in entries] == [

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from mobilebert import artifacts
 from mobilebert.errors import UserError
@@ -72,9 +73,14 @@ def test_card_says_what_it_is_how_good_and_from_where(release: Callable[..., Rel
 
 
 @pytest.mark.parametrize("version", ["../up", "a/b", "", ".hidden"])
-def test_version_that_is_no_folder_name_is_refused(release: Callable[..., Release], version: str) -> None:
-    with pytest.raises(UserError, match=r"publish\.version"):
-        release(version=version)
+def test_version_that_is_no_folder_name_is_refused(version: str) -> None:
+    with pytest.raises(ValidationError, match="version"):
+        Publish(version=version)
+
+
+def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the model's name"):
+        collect("../up", Publish(), *make_exports(tmp_path), None)
 
 
 def test_unchecked_or_failed_export_is_refused(tmp_path: Path) -> None:
