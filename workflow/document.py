@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mobilebert.settings import Settings
+from workflow.settings import section_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "settings.md"
@@ -38,7 +39,7 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
     """Headed tables of the sections inside a section."""
     found = []
     for name, field in model.model_fields.items():
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         if inner is None:
             continue
         path = f"{prefix}{field.alias or name}"
@@ -51,7 +52,7 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
 
 def _table(model: type[BaseModel], prefix: str) -> str:
     rows = [
-        _row(f"{prefix}{field.alias or name}", field) for name, field in model.model_fields.items() if _section_of(field.annotation) is None
+        _row(f"{prefix}{field.alias or name}", field) for name, field in model.model_fields.items() if section_of(field.annotation) is None
     ]
     return "| setting | type | default | meaning | source |\n|---|---|---|---|---|\n" + "".join(rows) if rows else ""
 
@@ -75,12 +76,6 @@ def _type(annotation: Any) -> str:
         return " or ".join(_type(part) for part in parts)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     return names.get(annotation, str(annotation))
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section inside an annotation such as `Corpus` or `list[Source]`."""
-    candidates = [annotation, *get_args(annotation)]
-    return next((part for part in candidates if isinstance(part, type) and issubclass(part, BaseModel)), None)
 
 
 def main() -> None:

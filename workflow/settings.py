@@ -127,7 +127,7 @@ def known_settings(location: tuple[str | int, ...]) -> list[str]:
     for part in location:
         if isinstance(part, str):
             names = {field.alias or name: field for name, field in model.model_fields.items()}
-            model = _section_of(names[part].annotation)
+            model = section_of(names[part].annotation)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -136,13 +136,13 @@ def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> list[st
     found = []
     for name, field in model.model_fields.items():
         path = prefix + (field.alias or name)
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         found += all_settings(inner, f"{path}.") if inner else [path]
     return found
 
 
-def _section_of(annotation: Any) -> Any:
+def section_of(annotation: Any) -> Any:
     """The section class inside an annotation such as `Corpus` or `list[Source]`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := _section_of(part))), None)
+    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
