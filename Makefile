@@ -53,7 +53,7 @@ lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 unit: install-test
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15
 
-settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings.py
+settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings/
 	$(BIN)/python -m workflow.document
 
 lock:  ## resolve the lock files anew, with uv

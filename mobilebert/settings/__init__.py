@@ -1,0 +1,139 @@
+"""Every setting: its type, default, unit, meaning and source. Checks, the JSON schema and docs/settings.md come from here.
+
+Sections stand in pipeline order. A rule receives only the sections that it names (`to_json`, `from_json`), so a changed
+setting reruns the stages that use it and what follows them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from mobilebert.settings.data import Corpus, Masking, Records, SmallWorld, Source, Vocabulary
+from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Section, says
+from mobilebert.settings.models import Optimization, Pretraining, StudentStart, Teacher, Training, Transfer
+from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
+
+__all__ = [
+    "SMALL_WORLD",
+    "Baseline",
+    "Corpus",
+    "Export",
+    "Finetuning",
+    "Masking",
+    "Optimization",
+    "Pretraining",
+    "Publish",
+    "Records",
+    "Settings",
+    "SmallWorld",
+    "Source",
+    "Student",
+    "StudentStart",
+    "Task",
+    "TaskFiles",
+    "TaskSettings",
+    "TaskTable",
+    "TaskTraining",
+    "Teacher",
+    "Training",
+    "Transfer",
+    "Vocabulary",
+    "derive_seed",
+    "from_json",
+    "says",
+    "to_json",
+]
+
+Task = Literal["chnsenticorp", "cmrc2018"]
+Student = Literal["base-f2", "base-f4", "large-f2", "large-f4", "opt", "tiny", "mini"]
+Baseline = Literal["scratch", "tables"]
+
+
+class Export(Section):
+    """Forms that people load."""
+
+    formats: list[Literal["transformers", "tflite"]] = says("What to write", ["transformers", "tflite"], min_length=1)
+    sequence_length: Count = says("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
+    tolerance: Number = says("Largest relative difference between an export and the model", 0.0001, gt=0)
+
+
+class Publish(Section):
+    """Where finished models go."""
+
+    to: MaybePlace = says("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
+    version: Name = says("`auto`: named by the digest of what is published; a version is immutable", "auto")
+    licence: str = says("Licence of the model, for the card", "apache-2.0")
+
+
+class Settings(Section):
+    """All settings of a run, in pipeline order."""
+
+    run: Name = says("Name of the run: results lie under results/RUN", "demo")
+    seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
+    checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
+    small_world: SmallWorld = says("The generated world", SmallWorld())
+    sources: list[Source] = says("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
+    corpus: Corpus = says("Cleaning and deduplication", Corpus())
+    vocabulary: Vocabulary = says("Tokenizer", Vocabulary())
+    records: Records = says("Token records", Records())
+    masking: Masking = says("Masks", Masking())
+    training: Training = says("How every training runs", Training())
+    teacher: Teacher = says("Teacher", Teacher())
+    students: list[Student] = says("Students to make", ["mini"], min_length=1)
+    student: StudentStart = says("What students start from", StudentStart())
+    transfer: Transfer = says("Knowledge transfer", Transfer())
+    pretraining: Pretraining = says("Pretraining distillation", Pretraining())
+    baselines: list[Baseline] = says("Same student and steps without distillation: from random weights, from the teacher's tables", [])
+    tasks: list[Task] = says("Tasks to score on", ["chnsenticorp", "cmrc2018"])
+    task: TaskTable = says("Settings of each task", TaskTable())
+    finetuning: Finetuning = says("Finetuning", Finetuning())
+    export: Export = says("Exports", Export())
+    publish: Publish = says("Publishing", Publish())
+
+
+def derive_seed(seed: int, *names: str | int) -> int:
+    """A stage's own seed in [0, 2**31), from the run's seed and the stage's name."""
+    text = "/".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def to_json(settings: Settings, *names: str) -> str:
+    """The named sections (dots reach inside: `task.cmrc2018`) as JSON with sorted keys, for a rule's params."""
+    body: dict[str, Any] = {}
+    for name in names:
+        value: Any = settings
+        for part in name.split("."):
+            value = getattr(value, part)
+        body[name] = _plain(value)
+    return json.dumps(body, ensure_ascii=False, sort_keys=True)
+
+
+def from_json(text: str) -> dict[str, Any]:
+    """The typed sections that `to_json` wrote, by name; sections of one task come back as TaskSettings."""
+    body = json.loads(text)
+    return {name: _typed(name, value) for name, value in body.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _typed(name: str, value: Any) -> Any:
+    model: type[BaseModel] = Settings
+    *parents, last = name.split(".")
+    for part in parents:
+        model = model.model_fields[part].annotation  # type: ignore[assignment]
+    kind = model.model_fields[last].annotation
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind.model_validate(value)
+    if last == "sources":
+        return [Source.model_validate(item) for item in value]
+    return value

@@ -1,0 +1,88 @@
+"""The data half: sources, corpus, vocabulary, records, masks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mobilebert.settings.fields import Count, MaybePlace, MaybeText, Name, Number, Place, Section, says
+
+
+class SmallWorld(Section):
+    """The generated Chinese world that stands in for sources and tasks (`from: small_world`)."""
+
+    megabytes: Number = says("Text to write, before dirt", 6.0, unit="MB", gt=0)
+    dirt: Number = says("Share of planted dirt: copies, mojibake, boilerplate, ...", 0.12, ge=0, le=1)
+    questions: Count = says("CMRC questions in the training file (a fifth more in dev)", 1200, ge=20)
+    reviews: Count = says("ChnSentiCorp reviews in the training file (a fifth more in dev)", 1600, ge=20)
+
+
+class Source(Section):
+    """One source of raw text."""
+
+    name: Name = says("Name in tables and reports")
+    from_: Place = says("`small_world`, a file, folder, glob, or an https:// address", alias="from")
+    format: Literal["auto", "text", "lines", "jsonl", "html", "markdown", "mediawiki"] = says(
+        "`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents", "auto"
+    )
+    text_field: str = says("JSONL field that holds the text", "text")
+    text_format: Literal["plain", "markdown", "html"] = says("What the texts of a JSONL file are written in", "plain")
+    licence: str = says("Licence of the text, for the model card", "unknown")
+    sha256: MaybeText = says("Expected digest of a fetched file (64 hexadecimal digits)", None, pattern="^[0-9a-fA-F]{64}$")
+
+
+class Corpus(Section):
+    """Cleaning and deduplication."""
+
+    from_: MaybePlace = says("Corpus folder of another run to use instead", None, alias="from")
+    simplify: bool = says("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
+    min_characters: Count = says("Shortest document", 60, unit="characters", ge=1)
+    min_han_share: Number = says("Least share of Han among all characters but white space", 0.3, source="EvalWeb preprocess.py", ge=0, le=1)
+    max_uncommon_share: Number = says("Most share of Han outside the fixed list of common characters (finds mojibake)", 0.1, ge=0, le=1)
+    max_duplicate_line_share: Number = says(
+        "Most share of lines that repeat an earlier one", 0.287, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
+    )
+    max_repeated_share: Number = says("Most share of repeated 13-grams of characters", 0.5, source="EvalWeb preprocess.py", ge=0, le=1)
+    min_punctuated_line_share: Number = says(
+        "Least share of lines that end in closing punctuation", 0.106, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
+    )
+    near_duplicates: bool = says("Drop near-duplicates too (exact ones always go)", True)
+    near_duplicate_similarity: Number = says(
+        "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1
+    )
+    rejects_per_reason: Literal["all"] | Annotated[Count, Field(ge=0)] = says(
+        "Rejected documents kept per source and reason", 50, unit="documents"
+    )
+    on_error: Literal["skip", "stop"] = says("A file that cannot be read: name and count it, or stop", "skip")
+    block_megabytes: Number = says("Text a Beam element refers to", 2.0, unit="MB", gt=0, le=64)
+
+
+class Vocabulary(Section):
+    """The tokenizer that teacher and student share."""
+
+    from_: MaybePlace = says("Tokenizer folder of another run to use instead", None, alias="from")
+    kind: Literal["learned", "file", "teacher"] = says("sentencepiece on the corpus, a given vocab.txt, or the given teacher's", "learned")
+    path: MaybePlace = says("vocab.txt for `kind: file`", None)
+    model: Literal["unigram", "bpe"] = says("sentencepiece model for `kind: learned`", "bpe")
+    lowercase: bool = says("Learn and read small letters only (`kind: learned`; another's vocabulary says itself)", True)
+    size: Count = says("Entries for `kind: learned`", 4000, unit="tokens", ge=300, le=65536)
+    sample_megabytes: Number = says("Text that sentencepiece sees", 20.0, unit="MB", gt=0)
+
+
+class Records(Section):
+    """TFRecords of token ids with word starts."""
+
+    from_: MaybePlace = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
+    sequence_length: Count = says("Tokens a record, [CLS], [SEP] and [PAD] included", 128, unit="tokens", ge=16, le=512)
+    layout: Literal["windows", "pairs"] = says("`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document", "windows")
+    heldout_share: Number = says("Documents held out, chosen by the hash of their text", 0.02, gt=0, lt=0.5)
+    shards: Count = says("Training files", 4, ge=1)
+
+
+class Masking(Section):
+    """Masks for masked language modelling, drawn while training."""
+
+    strategy: Literal["wwm", "token"] = says("Whole words, or single tokens", "wwm")
+    share: Number = says("Share of tokens predicted", 0.15, source="BERT, Devlin et al. 2018", gt=0, lt=1)
+    max_predictions: Count = says("Most predictions a sequence (static shape)", 20, unit="tokens", ge=1)

@@ -1,0 +1,56 @@
+"""The types of settings, and the block that refuses unknown keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+SMALL_WORLD = "small_world"
+
+
+def _not_boolean(value: Any) -> Any:
+    # bool is an int in Python, and YAML reads no/yes/on/off as booleans.
+    if isinstance(value, bool):
+        raise ValueError("a number is expected, found true/false (YAML reads yes, no, on and off so)")
+    return value
+
+
+def _whole(value: Any) -> Any:
+    # PyYAML reads 1e4 as text, and pydantic takes no such text for a whole number.
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError("a whole number is expected") from None
+    return _not_boolean(value)
+
+
+def _place(value: str) -> str:
+    if value.startswith("~"):
+        raise ValueError("~ is the shell's; write the path out")
+    return value
+
+
+def _absent(value: Any) -> Any:
+    # Nested values of --config arrive as text.
+    return None if value in ("", "null", "~", "None") else value
+
+
+Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_whole)]
+Place = Annotated[str, Field(min_length=1), AfterValidator(_place)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+MaybePlace = Annotated[Place | None, BeforeValidator(_absent)]
+MaybeText = Annotated[str | None, BeforeValidator(_absent)]
+
+
+def says(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
+    """A setting: what it means, its default, its unit, where the default comes from, and pydantic's limits."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **limits)
+
+
+class Section(BaseModel):
+    """A block of settings: unknown keys are refused, numbers written as text (`1e-4`) are accepted."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
