@@ -83,6 +83,6 @@ class Records(Section):
 class Masking(Section):
     """Masks for masked language modelling, drawn while training."""
 
-    strategy: Literal["wwm", "token"] = says("Whole words, or single tokens", "wwm")
+    strategy: Literal["wwm", "ngram_wwm", "token"] = says("Whole words, one to four words in a row as MacBERT, or single tokens", "wwm")
     share: Number = says("Share of tokens predicted", 0.15, source="BERT, Devlin et al. 2018", gt=0, lt=1)
     max_predictions: Count = says("Most predictions a sequence (static shape)", 20, unit="tokens", ge=1)

@@ -38,7 +38,7 @@ def drawn(count: int, masking: Masking, seed: int = 5, epoch: int = 0) -> tuple[
 def test_the_share_of_tokens_is_exact_and_special_tokens_are_never_chosen(strategy: str) -> None:
     ids, _, batch = drawn(600, Masking(strategy=strategy, max_predictions=20))
     tokens = (~np.isin(ids, SPECIAL)).sum(axis=1)
-    budget = np.minimum(20, np.maximum(1, np.floor(0.15 * tokens + 0.5)))
+    budget = np.minimum(20, np.maximum(1, np.rint(0.15 * tokens)))
     chosen = batch["masked_weights"].sum(axis=1)
     assert (chosen <= budget).all()
     assert (chosen == budget).mean() > (0.999 if strategy == "token" else 0.97)
@@ -134,3 +134,47 @@ def test_a_mask_depends_on_its_record_alone() -> None:
     assert all((whole[name][7:9] == part[name]).all() for name in whole)
     other = mask(ids, starts, streams.keys(5, 3, np.arange(40)), SPECIAL, VOCABULARY, Masking())
     assert (other["masked_positions"] != whole["masked_positions"]).any(axis=1).all()
+
+
+def chosen_places(ids: np.ndarray, batch: Batch) -> np.ndarray:
+    """(B, S) bool."""
+    made = np.zeros(ids.shape, bool)
+    real = batch["masked_weights"] == 1
+    made[np.nonzero(real)[0], batch["masked_positions"][real]] = True
+    return made
+
+
+def test_a_choice_takes_one_to_four_words_as_often_as_in_macbert() -> None:
+    ids = np.tile(np.r_[CLS, np.arange(200, 700), SEP].astype(np.int32), (6000, 1))
+    # Two predictions of 500: the first choice takes one word in 40 % of the rows, and then the second is hardly ever its neighbour.
+    pairs = mask(ids, np.ones(ids.shape, bool), streams.keys(3, np.arange(6000)), SPECIAL, VOCABULARY,
+                 Masking(strategy="ngram_wwm", share=0.9, max_predictions=2))  # fmt: skip
+    apart = np.diff(pairs["masked_positions"], axis=1) > 1
+    assert abs(apart.mean() - 0.4) < 5 * np.sqrt(0.24 / 6000)
+    # Of all runs in a long row with little chosen, few of which touch, the lengths are those of the choices.
+    found = mask(ids, np.ones(ids.shape, bool), streams.keys(4, np.arange(6000)), SPECIAL, VOCABULARY,
+                 Masking(strategy="ngram_wwm", share=0.02, max_predictions=10))  # fmt: skip
+    edges = np.diff(chosen_places(ids, found).astype(np.int8), axis=1)
+    lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
+    shares = np.bincount(lengths, minlength=5)[1:5] / len(lengths)
+    assert shares == pytest.approx([0.4, 0.3, 0.2, 0.1], abs=0.06)  # the last choice of a row is cut to the room left
+
+
+def test_n_grams_are_whole_words_and_fill_the_share() -> None:
+    ids, starts, batch = drawn(600, Masking(strategy="ngram_wwm"))
+    frame = np.isin(ids, (0, CLS, SEP))
+    chosen = chosen_places(ids, batch)
+    word = np.cumsum(starts | frame, axis=1)
+    for row in range(len(ids)):
+        real = ~np.isin(ids[row], SPECIAL)
+        assert not set(word[row][chosen[row]]) & set(word[row][real & ~chosen[row]])
+    tokens = (~np.isin(ids, SPECIAL)).sum(axis=1)
+    assert (chosen.sum(axis=1) <= np.clip(np.rint(0.15 * tokens), 1, 20)).all()
+    assert (chosen.sum(axis=1) == np.clip(np.rint(0.15 * tokens), 1, 20)).mean() > 0.97
+
+
+def test_the_share_is_rounded_as_pythons_round_does() -> None:
+    for tokens in range(1, 120):
+        ids = np.r_[CLS, np.arange(200, 200 + tokens), SEP].astype(np.int32)[None]
+        batch = mask(ids, np.ones(ids.shape, bool), streams.keys(1, 1), SPECIAL, VOCABULARY, Masking(strategy="token", share=0.25))
+        assert batch["masked_weights"].sum() == min(20, max(1, round(tokens * 0.25)))
