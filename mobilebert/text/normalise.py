@@ -9,8 +9,8 @@ import re
 import unicodedata
 from functools import cache
 
-# Line ends of all systems, and Unicode's own.
-_LINE_END = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+# Line ends of all systems, and Unicode's own; "\r\n" is replaced before, since a set of characters alone is looked for many times faster.
+_LINE_END = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction marks, BOM, odd spaces,
 # full-width forms, lone surrogates, noncharacters, interlinear annotation, tags.
 _ODD = re.compile(
@@ -22,7 +22,6 @@ _MAY_COMPOSE = re.compile(
     "[^\x00-\u02ff\u0400-\u0482\u2010-\u205e\u2190-\u2328\u232b-\u2adb\u3001-\u3029\u3030-\u3098\u309b-\u312f\u31a0-\u9fff\ue000-\uf8ff\uff01-\uffef"
     "\U0001f000-\U0001faff\U00020000-\U0002f7ff]"
 )
-_SPACES = re.compile(r"[ \t]{2,}|\t")
 
 
 def normalise(text: str) -> str:
@@ -31,7 +30,7 @@ def normalise(text: str) -> str:
     Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages use. Lone surrogates become
     U+FFFD, so that the filters can see them.
     """
-    text = _LINE_END.sub("\n", text)
+    text = _LINE_END.sub("\n", text.replace("\r\n", "\n"))
     if not text.isascii():
         text = _ODD.sub(lambda match: _replacements().get(match[0], ""), text)
         # Composing may only be needed after a zero-width character between base and mark is gone.
@@ -39,7 +38,9 @@ def normalise(text: str) -> str:
             text = unicodedata.normalize("NFC", text)
     else:
         text = _ODD.sub("", text)
-    text = _SPACES.sub(" ", text)
+    text = text.replace("\t", " ")
+    while "  " in text:  # halves every run; an expression takes three times as long
+        text = text.replace("  ", " ")
     return "\n".join(filter(None, map(str.strip, text.split("\n"))))
 
 
