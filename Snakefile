@@ -24,7 +24,11 @@ CHAIN = Chain(SETTINGS)
 STATE = state(SETTINGS.run)
 
 shell.executable("bash")
-shell.prefix(shell_prefix(workflow.basedir, SETTINGS.checkpoint_seconds))
+shell.prefix(
+    shell_prefix(
+        workflow.basedir, SETTINGS.checkpoint_seconds, SETTINGS.beam.model_dump_json()
+    )
+)
 
 
 pathvars:

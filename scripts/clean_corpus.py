@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import parser, run
+from scripts.command import beam_parser, run
 
 
 def main(options: argparse.Namespace) -> None:
@@ -14,10 +14,10 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.corpus import pipeline  # takes two seconds: --help need not wait
 
     logging.disable(logging.NOTSET)
-    pipeline.clean_corpus(options.sources, options.out, settings.from_json(options.settings)["corpus"], options.threads)
+    pipeline.clean_corpus(options.sources, options.out, settings.from_json(options.settings)["corpus"], options.threads, options.beam)
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
+    arguments = beam_parser(__doc__)
     arguments.add_argument("--sources", type=Path, required=True, help="the sources artefact")
     run(main, arguments)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from mobilebert import settings
 from mobilebert.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -41,6 +42,14 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
     seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
     made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
+    return made
+
+
+def beam_parser(description: str | None) -> argparse.ArgumentParser:
+    """`parser` with where Beam runs: --beam."""
+    made = parser(description)
+    where = os.environ.get("MOBILEBERT_BEAM", "{}")  # set by workflow.jobs
+    made.add_argument("--beam", type=settings.Beam.model_validate_json, default=where, help="the settings `beam`, as JSON")
     return made
 
 

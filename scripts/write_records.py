@@ -19,12 +19,12 @@ def main(options: argparse.Namespace) -> None:
     given = settings.from_json(options.settings)
     records = given.get("records", settings.Records())
     seed = settings.derive_seed(given.get("seed", 0), "write_records")
-    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads)
+    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command.parser(__doc__)
+    made = command.beam_parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
     return made

@@ -15,6 +15,7 @@ SHARED = {"num_hidden_layers": "layers", "num_attention_heads": "attention heads
 def wrong(settings: Settings) -> list[str]:
     """A line for everything that does not go together."""
     return [
+        *_beam(settings),
         *_teacher_and_vocabulary(settings),
         *_lists(settings),
         *_trainings(settings),
@@ -22,6 +23,14 @@ def wrong(settings: Settings) -> list[str]:
         *_entries(settings),
         *_fit(settings),
     ]
+
+
+def _beam(settings: Settings) -> Iterator[str]:
+    where = settings.beam
+    if where.runner == "dataflow" and "://" not in (where.work or ""):
+        yield f"beam.work: found {where.work}; Dataflow's workers see no local folder, so name a place such as gs://BUCKET/PREFIX"
+    if any(option.split("=")[0] == "--runner" for option in where.pipeline_options):
+        yield "beam.pipeline_options: --runner is what beam.runner says; remove it"
 
 
 def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:

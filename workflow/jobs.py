@@ -8,15 +8,17 @@ import sys
 from pathlib import Path
 
 
-def shell_prefix(repository: str, checkpoint_seconds: float) -> str:
+def shell_prefix(repository: str, checkpoint_seconds: float, beam: str) -> str:
     """Shell text before every command: our packages, this Python, and the process that the job must not outlive.
 
-    The time between checkpoints goes this way because it shapes no result: as a param, a change of it would rerun trainings.
+    The time between checkpoints and where Beam runs (the section `beam` as JSON) go this way because they shape no result: as params,
+    a change of them would rerun the work.
     """
+    runner = shlex.quote(beam).replace("{", "{{").replace("}", "}}")  # Snakemake formats the prefix
     quoted = [shlex.quote(place) for place in (repository, str(Path(sys.executable).parent))]
     return (
         f'export PYTHONPATH={quoted[0]} PYTHONNOUSERSITE=1 PATH={quoted[1]}:"$PATH"'
-        f" MOBILEBERT_CHECKPOINT_SECONDS={checkpoint_seconds:g}"
+        f" MOBILEBERT_CHECKPOINT_SECONDS={checkpoint_seconds:g} MOBILEBERT_BEAM={runner}"
         ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
     )
 

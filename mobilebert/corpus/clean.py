@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from mobilebert.corpus import formats, funnel, minhash, opening, store
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Element, Piece
 from mobilebert.errors import UserError
+from mobilebert.pipelines import places
 from mobilebert.settings import Corpus
 from mobilebert.text import filters, lines
 from mobilebert.text.normalise import normalise
@@ -30,7 +30,7 @@ class Work:
     """What every worker needs to know; small, it travels with each function."""
 
     settings: Corpus
-    folder: Path  # work folder that all workers see
+    folder: str  # work folder that all workers see, a place
     partitions: int  # of the band keys
     block_bytes: int  # of cleaned text in a block
 
@@ -46,10 +46,11 @@ class _Gathered:
     size: int = 0
 
 
-def clean_element(element: Element, work: Work) -> Iterator[tuple[int, tuple[str, int, int]]]:
-    """Clean the documents of an element.
+def clean_element(element: Element, work: Work) -> Iterator[tuple[int, store.Reference]]:
+    """Clean the documents of an element, if a run that was killed has not done it.
 
-    Writes its blocks, band keys, `NNNNNN.json` ({"blocks": n, "sources": counts as in funnel.json}) and `NNNNNN.rejects` (Parquet).
+    Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"keys": for each block the bounds of its keys'
+    partitions, "sources": counts as in funnel.json}).
 
     Yields:
         For each block, the partitions that have keys of it, with where they lie.
@@ -57,9 +58,17 @@ def clean_element(element: Element, work: Work) -> Iterator[tuple[int, tuple[str
     Raises:
         UserError: a file cannot be read and `corpus.on_error` is `stop`.
     """
+    stem = places.join(work.folder, f"{element.number:06d}")
+    if not places.exists(f"{stem}.json"):
+        _clean(element, work, stem)
+    for block, bounds in enumerate(json.loads(places.read(f"{stem}.json"))["keys"]):
+        yield from store.references(element.number, block, bounds)
+
+
+def _clean(element: Element, work: Work, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
     rejects = funnel.Rejects(work.settings.rejects_per_reason)
-    blocks = 0
+    keys: list[list[int]] = []
     gathered = _Gathered()
     for piece in element.pieces:
         mine = counts.setdefault(piece.source, funnel.new())
@@ -73,16 +82,13 @@ def clean_element(element: Element, work: Work) -> Iterator[tuple[int, tuple[str
             gathered.raw.append(_size(found))
             gathered.size += 3 * len(text)
             if gathered.size >= work.block_bytes or len(gathered.texts) == store.MAX_DOCUMENTS:
-                yield from _write(element.number, blocks, gathered, work)
-                blocks, gathered = blocks + 1, _Gathered()
+                keys.append(_write(element.number, len(keys), gathered, work))
+                gathered = _Gathered()
     if gathered.texts:
-        yield from _write(element.number, blocks, gathered, work)
-        blocks += 1
-    stem = f"{element.number:06d}"
-    table = pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
-    store.write(work.folder / f"{stem}.rejects", lambda path: pq.write_table(table, path, compression="zstd"))
-    summary = json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False)
-    store.write(work.folder / f"{stem}.json", lambda path: path.write_text(summary, encoding="utf-8"))
+        keys.append(_write(element.number, len(keys), gathered, work))
+    with places.writing(f"{stem}.rejects") as stream:
+        pq.write_table(pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS), stream, compression="zstd")
+    places.write(f"{stem}.json", json.dumps({"keys": keys, "sources": counts}, ensure_ascii=False).encode())
 
 
 def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterator[Found]:
@@ -115,7 +121,7 @@ def _judged(found: Found, piece: Piece, counts: dict[str, Any], rejects: funnel.
     return None
 
 
-def _write(element: int, block: int, gathered: _Gathered, work: Work) -> list[tuple[int, tuple[str, int, int]]]:
+def _write(element: int, block: int, gathered: _Gathered, work: Work) -> list[int]:
     encoded = [text.encode() for text in gathered.texts]
     index = np.zeros(len(encoded), store.INDEX)
     index["size"] = [len(data) for data in encoded]

@@ -19,7 +19,7 @@ _PAIR = np.dtype([("first", "<u8"), ("second", "<u8")])
 DROP = np.dtype([("document", "<u8"), ("exact", "?")])
 
 
-def candidates(partition: tuple[int, Iterable[tuple[str, int, int]]], work: Work) -> Iterator[tuple[int, bytes]]:
+def candidates(partition: tuple[int, Iterable[store.Reference]], work: Work) -> Iterator[tuple[int, bytes]]:
     """Pairs of documents with an equal key, in `work.partitions` groups by the pair itself, so that each is compared once.
 
     Of n documents with one key, each is paired with the first and with the one before: 2n pairs instead of n², and still a connected group

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from mobilebert.pipelines import places
 from mobilebert.text import decode
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -38,14 +39,14 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
 @contextmanager
 def raw_bytes(path: str) -> Iterator[BinaryIO]:
     """The bytes of a regular file as they lie on disk, with the same promise."""
-    with _explained(path), open(path, "rb") as stream:
+    with _explained(path), places.opened(path) as stream:
         yield stream
 
 
 @contextmanager
 def _explained(path: str) -> Iterator[None]:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if places.is_local(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise Unreadable("not a regular file")
         yield
     except _FAILURES as error:
@@ -104,14 +105,14 @@ def _line(stream: BinaryIO) -> bytes:
 def _opened(path: str) -> Any:
     suffix = Path(path).suffix.lower()
     if suffix == ".gz":
-        return gzip.open(path, "rb")
+        return gzip.open(places.opened(path), "rb")
     if suffix == ".bz2":
-        return bz2.open(path, "rb")
+        return bz2.open(places.opened(path), "rb")
     if suffix == ".xz":
-        return lzma.open(path, "rb")
+        return lzma.open(places.opened(path), "rb")
     if suffix == ".zst":
         return io.BufferedReader(_Zstandard(path), 1 << 20)
-    return open(path, "rb")
+    return places.opened(path)
 
 
 def _prefixed(head: bytes, stream: BinaryIO) -> BinaryIO:
@@ -172,7 +173,7 @@ class _Zstandard(_Filling):
     """All frames of a .zst file; unlike the library's own reader it does not take a cut file for a whole one."""
 
     def __init__(self, path: str) -> None:
-        self._file = open(path, "rb")  # noqa: SIM115 - closed by `close`
+        self._file = places.opened(path)
         self._frame: Any = None
         self._input = b""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -14,62 +14,71 @@ import pyarrow.parquet as pq
 from mobilebert.corpus import funnel, store
 from mobilebert.corpus.clean import REJECTS, Work
 from mobilebert.corpus.duplicates import DROP
+from mobilebert.pipelines import places
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
+# Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
+Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
 def write_part(part: int, elements: Iterable[int], dropped: Iterable[bytes], work: Work) -> None:
     """Write the documents of some elements that stay, and what became of the others, into the work folder.
 
-    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), `part-NNNNNN.json` ({source: counts as in
-    funnel.json}).
+    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
+    Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
     """
+    stem = _stem(work.folder, part)
+    if places.exists(f"{stem}.json"):
+        return  # by a run that was killed
     drops = np.concatenate([np.zeros(0, DROP), *(np.frombuffer(data, DROP) for data in dropped)])
     reasons = dict(
         zip(drops["document"].tolist(), ["exact_duplicate" if exact else "near_duplicate" for exact in drops["exact"]], strict=True)
     )
     counts: dict[str, dict[str, Any]] = {}
     rejects = funnel.Rejects(work.settings.rejects_per_reason)
-    with _Parts(work.folder, part) as parts:
+    with _Parts(stem) as parts:
         for element in sorted(elements):
-            summary = json.loads((work.folder / f"{element:06d}.json").read_text(encoding="utf-8"))
+            summary = json.loads(places.read(places.join(work.folder, f"{element:06d}.json")))
             for source, found in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), found)
-            for row in pq.read_table(work.folder / f"{element:06d}.rejects").to_pylist():
+            for row in _table(places.join(work.folder, f"{element:06d}.rejects")):
                 rejects.add(funnel.Reject(**row))
-            for block in range(summary["blocks"]):
+            for block in range(len(summary["keys"])):
                 parts.write(_kept(element, block, reasons, counts, rejects, work))
-    table = pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
-    store.write(work.folder / f"part-{part:06d}.rejects", lambda path: pq.write_table(table, path, compression="zstd"))
-    store.write(
-        work.folder / f"part-{part:06d}.json", lambda path: path.write_text(json.dumps(counts, ensure_ascii=False), encoding="utf-8")
-    )
+    rows = [reject._asdict() for reject in rejects.rows()]
+    with places.writing(f"{stem}.rejects") as stream:
+        pq.write_table(pa.Table.from_pylist(rows, REJECTS), stream, compression="zstd")
+    summary = {"files": parts.number, "rejects": len(rows), "sources": counts}
+    places.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
 
 
-def collect(folder: Path, sources: Iterable[str], most: int | str) -> tuple[dict[str, dict[str, Any]], list[Path], pa.Table | list[Path]]:
-    """What all parts left in the work folder.
-
-    Returns:
-        Counts by source; the Parquet files of documents in order; the sample of rejects as a table, or its files when all are kept.
-    """
+def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) -> Collected:
+    """What all parts left in the work folder."""
     counts = {source: funnel.new() for source in sources}
     rejects = funnel.Rejects(most)
-    for path in sorted(folder.glob("part-*.json")):
-        for source, found in json.loads(path.read_text(encoding="utf-8")).items():
+    files, rejected = [], []
+    for stem in (_stem(folder, part) for part in range(parts)):
+        summary = json.loads(places.read(f"{stem}.json"))
+        for source, found in summary["sources"].items():
             funnel.merge(counts.setdefault(source, funnel.new()), found)
+        files += [_file(stem, number) for number in range(summary["files"])]
+        rejected += [f"{stem}.rejects"] if summary["rejects"] else []
     for entry in counts.values():
         for name in ("reasons", "lines"):
             entry[name] = dict(sorted(entry[name].items()))
-    parts = sorted(folder.glob("part-*-*.parquet"))
-    rejected = sorted(folder.glob("part-*.rejects"))
     if isinstance(most, str):
-        return counts, parts, [path for path in rejected if pq.read_metadata(path).num_rows]
+        return counts, files, rejected
     for path in rejected:
-        for row in pq.read_table(path).to_pylist():
+        for row in _table(path):
             rejects.add(funnel.Reject(**row))
-    return counts, parts, pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
+    return counts, files, pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
+
+
+def parts(elements: int) -> int:
+    """The number of parts."""
+    return -(-elements // ELEMENTS_PER_PART)
 
 
 def _kept(
@@ -94,39 +103,45 @@ def _kept(
     return rows
 
 
+def _table(place: str) -> list[dict[str, Any]]:
+    with places.opened(place) as stream:
+        return pq.read_table(stream).to_pylist()
+
+
+def _stem(folder: str, part: int) -> str:
+    return places.join(folder, f"part-{part:06d}")
+
+
+def _file(stem: str, number: int) -> str:
+    return f"{stem}-{number:04d}.parquet"
+
+
 class _Parts:
     """The Parquet files of one part: a new one after `_PART_BYTES` of text, none without rows."""
 
-    def __init__(self, folder: Path, part: int) -> None:
-        self._stem = folder / f"part-{part:06d}"
-        self._number = 0
+    def __init__(self, stem: str) -> None:
+        self.number = 0  # of files begun
+        self._stem = stem
         self._size = 0
+        self._open = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> _Parts:
         return self
 
-    def __exit__(self, kind: object, *rest: object) -> None:
-        self._close(whole=kind is None)
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
 
     def write(self, rows: list[dict[str, str]]) -> None:
         """Add a row group."""
         if not rows:
             return
         if self._writer is None:
-            self._writer = pq.ParquetWriter(f"{self._path()}.partial", DOCUMENTS, compression="zstd")
+            stream = self._open.enter_context(places.writing(_file(self._stem, self.number)))
+            self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd"))
+            self.number += 1
         self._writer.write_table(pa.Table.from_pylist(rows, DOCUMENTS), row_group_size=len(rows))
         self._size += sum(len(row["text"]) for row in rows) * 3
         if self._size >= _PART_BYTES:
-            self._close()
-
-    def _path(self) -> str:
-        return f"{self._stem}-{self._number:04d}.parquet"
-
-    def _close(self, whole: bool = True) -> None:
-        if self._writer is None:
-            return
-        self._writer.close()
-        if whole:
-            Path(f"{self._path()}.partial").replace(self._path())
-        self._writer, self._size, self._number = None, 0, self._number + 1
+            self._open.close()
+            self._writer, self._size = None, 0

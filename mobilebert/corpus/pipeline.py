@@ -8,42 +8,38 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from mobilebert import artifacts
-from mobilebert.corpus import clean, duplicates, funnel, output, plan
+from mobilebert.corpus import clean, duplicates, funnel, output, plan, store
 from mobilebert.errors import UserError
-from mobilebert.settings import Corpus
+from mobilebert.pipelines import places, running, work
+from mobilebert.settings import Beam, Corpus
 
-# Worker processes cost 3 to 8 s to start (each imports Beam and us), and multi-threading is slower than one thread. At 8 MB/s a core two
-# workers save time from about 50 MB of text on, four from about 80 (reference/performance-data.md section 2: 100 MB took 16.0 s in process,
-# 11.9 s in two processes).
-PROCESSES_FROM_BYTES = 64_000_000
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "mediawiki": 8, "markdown": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
 _PARTITION_BYTES = 64_000_000
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell")
 _STOP = "stop.txt"
+DIRECT = Beam()
 
 
-def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, *, processes_from_bytes: int = PROCESSES_FROM_BYTES) -> None:
+def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT) -> None:
     """Make the `corpus` artefact from a `sources` artefact.
 
     Args:
         sources: the folder with sources.json.
-        out: the artefact; a folder `OUT.work` beside it holds what is between the stages and is removed at the end.
-        threads: worker processes, used when the input costs as much as `processes_from_bytes` of text.
+        out: the artefact; what is between the stages lies in a work folder (`pipelines.work`), by which a killed run is gone on with.
+        threads: worker processes at most, if the work is done here; as many as the input is worth.
+        where: which runner, and where the work folder lies.
 
     Raises:
         UserError: a source has no document, no document is left, or a file cannot be read and `corpus.on_error` is `stop`.
@@ -53,36 +49,44 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, *, pr
             f"corpus.from: {settings.from_} holds cleaned documents, so there is nothing to clean; leave it empty to clean sources"
         )
     entries, skipped = plan.read_sources(sources)
-    cost = sum(_cost(entry) for entry in entries)
-    workers = threads if cost >= processes_from_bytes else 1
-    elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
-    logging.info("cleaning %d files (%.1f MB) in %d blocks with %d workers", len(entries), _total(entries) / 1e6, len(elements), workers)
-    work_root = out.parent / f"{out.name}.work"
-    shutil.rmtree(work_root, ignore_errors=True)
-    work_root.mkdir(parents=True)
-    try:
-        # A folder of its own for every run: a worker that outlived a killed run writes into a folder that is gone.
-        folder = Path(tempfile.mkdtemp(dir=work_root)).resolve()
-        work = clean.Work(settings, folder, max(4, -(-_total(entries) // _PARTITION_BYTES)), int(settings.block_megabytes * 1e6))
-        _run(elements, work, workers)
-        _write(out, sources, settings, folder, sorted({entry["source"] for entry in entries}), skipped)
-    finally:
-        shutil.rmtree(work_root, ignore_errors=True)
+    workers = running.workers(threads, sum(_cost(entry) for entry in entries))
+    shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"})
+    with work.folder(out, where, work.fingerprint(shaping, {"sources": sources}, _VERSIONS)) as folder:
+        elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
+        logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
+        partitions = max(4, -(-_total(entries) // _PARTITION_BYTES))
+        job = clean.Work(settings, folder, partitions, int(settings.block_megabytes * 1e6))
+        _run(_within_reach(elements, folder), job, where, workers)
+        found = output.collect(
+            folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
+        )
+        _write(out, sources, shaping, found, skipped)
 
 
-def _run(elements: Sequence[plan.Element], work: clean.Work, workers: int) -> None:
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
-    options = ["--runner=FnApiRunner", "--job_name=clean-corpus", f"--direct_num_workers={workers}"]
-    options.append(f"--direct_running_mode={'multi_processing' if workers > 1 else 'in_memory'}")
-    pipeline = beam.Pipeline(options=PipelineOptions(options))
-    build(pipeline, elements, work)
+def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Element]:
+    """The elements with files that all workers see: local ones are copied beside a work folder that is elsewhere."""
+    if places.is_local(folder):
+        return elements
+    sent: dict[str, str] = {}
+    places.make_folder(places.join(folder, "sources"))
+    for path in sorted({piece.path for element in elements for piece in element.pieces if places.is_local(piece.path)}):
+        # The ending tells the compression.
+        sent[path] = places.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
+        if not places.exists(sent[path]):
+            places.send(Path(path), sent[path])
+    return [
+        replace(element, pieces=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.pieces))
+        for element in elements
+    ]
+
+
+def _run(elements: Sequence[plan.Element], job: clean.Work, where: Beam, workers: int) -> None:
+    stop = places.join(job.folder, _STOP)
     try:
-        with _importable():
-            pipeline.run().wait_until_finish()
+        running.run("clean-corpus", partial(build, elements=elements, work=job), where, workers)
     except Exception:
-        stop = work.folder / _STOP
-        if stop.exists():
-            raise UserError(stop.read_text(encoding="utf-8")) from None
+        if places.exists(stop):
+            raise UserError(places.read(stop).decode()) from None
         raise
 
 
@@ -104,12 +108,12 @@ def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean
     _ = joined | "Write" >> beam.Map(step(_write_part))
 
 
-def _clean(element: plan.Element, work: clean.Work) -> Iterator[tuple[int, tuple[str, int, int]]]:
+def _clean(element: plan.Element, work: clean.Work) -> Iterator[tuple[int, store.Reference]]:
     try:
         yield from clean.clean_element(element, work)
     except UserError as error:
         # Beam wraps what a worker raises into its own exception; the message reaches people through a file.
-        (work.folder / _STOP).write_text(str(error), encoding="utf-8")
+        places.write(places.join(work.folder, _STOP), str(error).encode())
         raise
 
 
@@ -118,20 +122,19 @@ def _write_part(joined: tuple[int, dict[str, Iterable[Any]]], work: clean.Work) 
     output.write_part(part, found["elements"], found["dropped"], work)
 
 
-def _write(out: Path, sources: Path, settings: Corpus, folder: Path, names: list[str], skipped: list[dict[str, str]]) -> None:
+def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, str]]) -> None:
     """The artefact from what the parts left, after a look at whether there is anything in it."""
-    counts, parts, rejects = output.collect(folder, names, settings.rejects_per_reason)
+    counts, parts, rejects = found
     for entry in skipped:
         counts.setdefault(entry["source"], funnel.new())["unreadable"].append({"file": entry["path"], "why": entry["why"]})
     report = funnel.report(counts)
     _check(report)
-    stage = settings.model_dump(mode="json", by_alias=True, exclude={"from_"})
-    with artifacts.writing(out, "corpus", settings=stage, inputs={"sources": sources}, versions=_VERSIONS) as writer:
+    with artifacts.writing(out, "corpus", settings=settings, inputs={"sources": sources}, versions=_VERSIONS) as writer:
         for number, path in enumerate(parts):
-            shutil.move(path, writer.path(f"part-{number:05d}.parquet"))
+            places.take(path, writer.path(f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
             for number, path in enumerate(rejects):
-                shutil.move(path, writer.path("rejects", f"part-{number:05d}.parquet"))
+                places.take(path, writer.path("rejects", f"part-{number:05d}.parquet"))
         elif rejects.num_rows:
             pq.write_table(rejects, writer.path("rejects", "part-00000.parquet"), compression="zstd")
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
@@ -177,18 +180,3 @@ def _cost(entry: dict[str, Any]) -> int:
 
 def _total(entries: Iterable[dict[str, Any]]) -> int:
     return sum(entry["size"] for entry in entries)
-
-
-class _importable:
-    """Worker processes find this package where we found it, wherever the command was started."""
-
-    def __enter__(self) -> None:
-        self._before = os.environ.get("PYTHONPATH")
-        root = str(Path(__file__).resolve().parents[2])
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, self._before]))
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = self._before

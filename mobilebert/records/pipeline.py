@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,11 +10,10 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
+from mobilebert.pipelines import places
 from mobilebert.records import packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
@@ -24,18 +22,16 @@ TEXT = "text"
 BLOCK_BYTES = 2_000_000
 ROWS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 500_000  # the arrays of a call of `packing.pack` take about 100 bytes a character
-SPILL_BYTES = 64_000_000
-# Worker processes take 2 to 4 s to start (measured), as long as one core works on this much text.
-BYTES_WORTH_A_WORKER = 30_000_000
+SPILL_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
 class Job:
     """What every worker needs to know."""
 
-    tokenizer: str
-    out: str
-    spills: str
+    tokenizer: str  # tokenizer artefact, a place
+    tokenizer_files: tuple[str, ...]
+    folder: str  # work folder that all workers see, a place
     form: Form
     settings: Records
     seed: int
@@ -43,6 +39,14 @@ class Job:
     def shards(self, split: str) -> int:
         """How many files a split is written to."""
         return self.settings.shards if split == "train" else 1
+
+    def shard(self, split: str, number: int) -> str:
+        """The place of a file of records; its counts lie beside it in `.json`."""
+        return places.join(self.folder, recordset.shard_name(split, number, self.shards(split)))
+
+    def block(self, number: int) -> str:
+        """The place of a block's counts; it is written when all spills of the block are."""
+        return places.join(self.folder, f"block-{number:06d}.json")
 
 
 @dataclass(frozen=True)
@@ -90,59 +94,69 @@ def blocks(corpus: Path) -> list[Block]:
     return made
 
 
-def run(job: Job, corpus: list[Block], threads: int) -> None:
-    """Encode all blocks, then write all shards. What is written does not depend on `threads`."""
-    workers = max(1, min(threads, sum(block.size for block in corpus) // BYTES_WORTH_A_WORKER))
-    mode = "in_memory" if workers == 1 else "multi_processing"
-    options = PipelineOptions([], direct_num_workers=workers, direct_running_mode=mode)
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+def sent(blocks: list[Block], folder: str) -> list[Block]:
+    """The blocks with their files copied to a place, for workers that do not see ours."""
+    places.make_folder(folder)
+    there = {path: places.join(folder, Path(path).name) for path in sorted({block.path for block in blocks})}
+    for path, place in there.items():
+        if not places.exists(place):
+            places.send(Path(path), place)
+    return [replace(block, path=there[block.path]) for block in blocks]
+
+
+def build(pipeline: beam.Pipeline, job: Job, corpus: list[Block]) -> None:
+    """Put the stages on a pipeline: encode all blocks, then write all shards."""
     shards = [Shard(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
-    # Named: the default direct runner tries to download a program.
-    with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        encoded = (
-            pipeline | "Blocks" >> beam.Create(corpus) | "SpreadBlocks" >> beam.Reshuffle() | "EncodeBlock" >> beam.ParDo(EncodeBlock(job))
-        )
-        (
-            pipeline
-            | "Shards" >> beam.Create(shards)
-            | "SpreadShards" >> beam.Reshuffle()
-            | "WriteShard" >> beam.ParDo(WriteShard(job), beam.pvalue.AsList(encoded))
-        )
+    encoded = (
+        pipeline | "Blocks" >> beam.Create(corpus) | "SpreadBlocks" >> beam.Reshuffle() | "EncodeBlock" >> beam.ParDo(EncodeBlock(job))
+    )
+    # The shards wait for all blocks, whose numbers of spills are their side input.
+    _ = (
+        pipeline
+        | "Shards" >> beam.Create(shards)
+        | "SpreadShards" >> beam.Reshuffle()
+        | "WriteShard" >> beam.ParDo(WriteShard(job), beam.pvalue.AsList(encoded))
+    )
 
 
 class EncodeBlock(beam.DoFn):
-    """A block of documents to spills of rows; yields the spills' names (split, path)."""
+    """A block of documents to spills of rows; yields the block's number and the number of its spills in each split."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
 
     def setup(self) -> None:
         """Once a worker: load the tokenizer."""
-        self._tokenizer = tokenization.load(self._job.tokenizer)
+        with places.local_folder(self._job.tokenizer, self._job.tokenizer_files) as folder:
+            self._tokenizer = tokenization.load(folder)
 
-    def process(self, block: Block) -> Iterator[tuple[str, str]]:
+    def process(self, block: Block) -> Iterator[tuple[int, dict[str, int]]]:
         """Pack the block's documents some at a time, so that a huge row group needs no more memory than a small one."""
+        if not places.exists(self._job.block(block.number)):  # else a run that was killed has done it
+            self._encode(block)
+        counts = shuffling.sum_counts([self._job.block(block.number)])
+        yield block.number, {split: counts[f"{split}_spills"] for split in shuffling.SPLITS}
+
+    def _encode(self, block: Block) -> None:
         counts: Counter[str] = Counter()
         held: dict[str, list[np.ndarray]] = {split: [] for split in shuffling.SPLITS}
-        part = 0
         for texts in _texts(block):
             packed = packing.pack(texts, self._tokenizer, self._job.form, self._job.settings)
             counts.update(packed.counts)
             held["train"].append(packed.rows[~packed.heldout])
             held["heldout"].append(packed.rows[packed.heldout])
             if sum(rows.nbytes for rows in held["train"]) > SPILL_BYTES:
-                yield from self._spill(block, part, held)
-                part += 1
-        yield from self._spill(block, part, held)
-        shuffling.save_counts(Path(self._job.spills, f"block-{block.number:06d}.json"), counts)
+                self._spill(block, held, counts)
+        self._spill(block, held, counts)
+        shuffling.save_counts(self._job.block(block.number), counts)
 
-    def _spill(self, block: Block, part: int, held: dict[str, list[np.ndarray]]) -> Iterator[tuple[str, str]]:
+    def _spill(self, block: Block, held: dict[str, list[np.ndarray]], counts: Counter[str]) -> None:
         for split, rows in held.items():
             if rows:
-                path = Path(self._job.spills, f"{split}-{block.number:06d}-{part:03d}.rows")
-                shuffling.spill(path, np.concatenate(rows), self._job.form, self._job.seed)
+                place = _spill(self._job, split, block.number, counts[f"{split}_spills"])
+                shuffling.spill(place, np.concatenate(rows), self._job.form, self._job.seed, self._job.shards(split))
                 rows.clear()
-                yield split, str(path)
+                counts[f"{split}_spills"] += 1
 
 
 class WriteShard(beam.DoFn):
@@ -151,25 +165,31 @@ class WriteShard(beam.DoFn):
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def process(self, shard: Shard, spills: list[tuple[str, str]]) -> None:
-        """Write the shard and, in the spill folder, its counts."""
-        paths = sorted(Path(path) for split, path in spills if split == shard.split)
-        name = recordset.shard_name(shard.split, shard.number, self._job.shards(shard.split))
-        counts = shuffling.write_shard(Path(self._job.out, name), paths, self._job.form, shard.number, self._job.shards(shard.split))
-        shuffling.save_counts(Path(self._job.spills, f"{name}.json"), counts)
+    def process(self, shard: Shard, blocks: list[tuple[int, dict[str, int]]]) -> None:
+        """Write the shard and, beside it, its counts."""
+        job, place = self._job, self._job.shard(shard.split, shard.number)
+        if places.exists(f"{place}.json"):
+            return  # by a run that was killed
+        spills = [_spill(job, shard.split, number, part) for number, parts in sorted(blocks) for part in range(parts[shard.split])]
+        counts = shuffling.write_shard(place, spills, job.form, shard.number, job.shards(shard.split))
+        shuffling.save_counts(f"{place}.json", counts)
+
+
+def _spill(job: Job, split: str, block: int, part: int) -> str:
+    return places.join(job.folder, f"{split}-{block:06d}-{part:03d}.rows")
 
 
 def _texts(block: Block) -> Iterator[list[str]]:
     """The block's documents, some at a time: at least one, together about `CHARACTERS_AT_ONCE`."""
-    file = pq.ParquetFile(block.path)
     held: list[str] = []
     size = 0
-    for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=range(block.first, block.last), columns=[TEXT]):
-        for text in filter(None, batch.column(0).to_pylist()):
-            if held and size + len(text) > CHARACTERS_AT_ONCE:
-                yield held
-                held, size = [], 0
-            held.append(text)
-            size += len(text)
+    with places.opened(block.path) as stream:
+        for batch in pq.ParquetFile(stream).iter_batches(ROWS_AT_ONCE, row_groups=range(block.first, block.last), columns=[TEXT]):
+            for text in filter(None, batch.column(0).to_pylist()):
+                if held and size + len(text) > CHARACTERS_AT_ONCE:
+                    yield held
+                    held, size = [], 0
+                held.append(text)
+                size += len(text)
     if held:
         yield held

@@ -1,22 +1,25 @@
 """The global shuffle: rows sorted by a hash of their content, in two passes with bounded memory.
 
-Pass one spills the rows of each block, sorted by key. Pass two writes a shard, which is a range of keys, bucket by bucket: a narrower
-range that fits into memory, gathered from all spills. The order depends on the seed and the rows alone, never on blocks or workers.
+Pass one spills the rows of each block, sorted by key, with an index of equal ranges of keys, the cells. Pass two writes a shard, which is a
+range of cells, bucket by bucket: some cells that fit into memory, gathered from all spills. The order depends on the seed and the rows
+alone, never on blocks or workers.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import xxhash
 
+from mobilebert.pipelines import places
 from mobilebert.records.form import Form
 
-BUCKET_BYTES = 64_000_000
+BUCKET_BYTES = 32_000_000
+CELLS = 1024  # about; a cell of more than a bucket begins at 32 GB of records
+ROWS_AT_ONCE = 4096
 SPLITS = ("train", "heldout")
 
 
@@ -25,56 +28,80 @@ def spilled(form: Form) -> np.dtype:
     return np.dtype([("key", "<u8"), ("ids", form.dtype, (form.sequence_length,))])
 
 
-def spill(path: Path, rows: np.ndarray, form: Form, seed: int) -> None:
-    """Write rows (n, S) sorted by key."""
+def spill(place: str, rows: np.ndarray, form: Form, seed: int, shards: int) -> None:
+    """Write rows (n, S) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
     data, step = rows.tobytes(), form.sequence_length * form.dtype.itemsize
+    keys = np.array([xxhash.xxh3_64_intdigest(data[at : at + step], seed) for at in range(0, len(data), step)], np.uint64)
+    order = np.argsort(keys, kind="stable")
     made = np.empty(len(rows), spilled(form))
-    made["key"] = np.array([xxhash.xxh3_64_intdigest(data[at : at + step], seed) for at in range(0, len(data), step)], np.uint64)
-    made["ids"] = rows
-    made[np.argsort(made["key"], kind="stable")].tofile(path)
+    made["key"], made["ids"] = keys[order], rows[order]
+    cells = _cells(shards)
+    edges = np.array([-(-cell * 2**64 // cells) for cell in range(cells)], np.uint64)
+    index = np.append(np.searchsorted(made["key"], edges), len(made)).astype("<u4")
+    places.write(f"{place}.index", index.tobytes())
+    places.write(place, made.tobytes())
 
 
-def write_shard(path: Path, spills: Sequence[Path], form: Form, shard: int, shards: int) -> Counter[int]:
+def write_shard(place: str, spills: Sequence[str], form: Form, shard: int, shards: int) -> Counter[int]:
     """Write one of `shards` equal ranges of keys as a TFRecord file.
 
     Returns:
         how often each id (without flag) stands in it, and under the key -1 the number of records.
     """
-    sources = [np.memmap(spill, spilled(form), "r") for spill in spills if spill.stat().st_size]
-    keys = [source["key"] for source in sources]
-    first, last = shard * 2**64 // shards, (shard + 1) * 2**64 // shards
-    size = sum(_slice(key, first, last).stop - _slice(key, first, last).start for key in keys) * spilled(form).itemsize
-    buckets = -(-size // BUCKET_BYTES) or 1
-    found: Counter[int] = Counter()
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as stream:
-        for bucket in range(buckets):
-            low, high = (first + (last - first) * edge // buckets for edge in (bucket, bucket + 1))
-            parts = [source[_slice(key, low, high)] for source, key in zip(sources, keys, strict=True)]
-            rows = np.concatenate(parts) if parts else np.empty(0, spilled(form))
-            ids = rows["ids"][np.argsort(rows["key"], kind="stable")]
-            stream.write(form.pack(ids))
-            counts = np.bincount((ids & form.dtype.type(~form.word_start & (2 * form.word_start - 1))).ravel())
-            found.update({int(id): int(counts[id]) for id in np.flatnonzero(counts)})
-            found[-1] += len(ids)
-    temporary.replace(path)
-    return found
+    cells = _cells(shards) // shards
+    # (spills, cells + 1): where the cells of this shard begin in each spill
+    bounds = np.array(
+        [np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, 4 * (cells + 1)), "<u4") for spill in spills], np.int64
+    ).reshape(len(spills), cells + 1)
+    found = np.zeros(form.vocabulary_size, np.int64)
+    written = 0
+    with places.writing(place) as stream:
+        for first, last in _buckets((bounds - bounds[:, :1]).sum(axis=0) * spilled(form).itemsize):
+            rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
+            order = np.argsort(rows["key"], kind="stable")
+            for start in range(0, len(order), ROWS_AT_ONCE):
+                ids = rows["ids"][order[start : start + ROWS_AT_ONCE]]
+                stream.write(form.pack(ids))
+                found += np.bincount((ids & form.dtype.type(form.word_start - 1)).ravel(), minlength=len(found))
+            written += len(order)
+    return Counter({int(id): int(found[id]) for id in np.flatnonzero(found)} | {-1: written})
 
 
-def save_counts(path: Path, counts: Counter) -> None:
+def _cells(shards: int) -> int:
+    """How many ranges all keys are cut into: a multiple of the shards."""
+    return max(1, CELLS // shards) * shards
+
+
+def _buckets(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Ranges of cells of about `BUCKET_BYTES`, at least one cell each, from the (cells + 1) bytes that lie before each."""
+    first = 0
+    while first < len(bounds) - 1:
+        last = max(first + 1, int(np.searchsorted(bounds, bounds[first] + BUCKET_BYTES, "right")) - 1)
+        yield first, last
+        first = last
+
+
+def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: Form) -> np.ndarray:
+    """Rows `first` to `last` (excluded) of each spill."""
+    kind = spilled(form)
+    rows = np.empty(int((last - first).sum()), kind)
+    end = 0
+    for spill, start, stop in zip(spills, first.tolist(), last.tolist(), strict=True):
+        if start < stop:
+            data = places.read(spill, start * kind.itemsize, (stop - start) * kind.itemsize)
+            rows[end : end + stop - start] = np.frombuffer(data, kind)
+            end += stop - start
+    return rows
+
+
+def save_counts(place: str, counts: Counter) -> None:
     """Counts as JSON beside the spill or shard that they tell of."""
-    path.write_text(json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True), encoding="utf-8")
+    places.write(place, json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True).encode())
 
 
-def sum_counts(paths: Sequence[Path]) -> Counter[str]:
+def sum_counts(files: Sequence[str]) -> Counter[str]:
     """What `save_counts` wrote, added up."""
     total: Counter[str] = Counter()
-    for path in paths:
-        total.update(json.loads(path.read_text(encoding="utf-8")))
+    for place in files:
+        total.update(json.loads(places.read(place)))
     return total
-
-
-def _slice(keys: np.ndarray, low: int, high: int) -> slice:
-    """The rows with low <= key < high; `high` may be 2**64."""
-    start = int(np.searchsorted(keys, np.uint64(low)))
-    return slice(start, len(keys) if high >= 2**64 else int(np.searchsorted(keys, np.uint64(high))))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from mobilebert.settings.data import Corpus, Masking, Records, SmallWorld, Source, Vocabulary
+from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
 from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Section, says
 from mobilebert.settings.models import Optimization, Pretraining, StudentStart, Teacher, Training, Transfer
 from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
@@ -20,6 +20,7 @@ from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskT
 __all__ = [
     "SMALL_WORLD",
     "Baseline",
+    "Beam",
     "Corpus",
     "Export",
     "Finetuning",
@@ -75,6 +76,7 @@ class Settings(Section):
     run: Name = says("Name of the run: results lie under results/RUN", "demo")
     seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
     checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
+    beam: Beam = says("Where pipelines run", Beam())
     small_world: SmallWorld = says("The generated world", SmallWorld())
     sources: list[Source] = says("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
     corpus: Corpus = says("Cleaning and deduplication", Corpus())

@@ -9,6 +9,21 @@ from pydantic import Field
 from mobilebert.settings.fields import Count, MaybePlace, MaybeText, Name, Number, Place, Section, says
 
 
+class Beam(Section):
+    """Where the corpus, the sample for the vocabulary and the records are made; it shapes no result, so a change reruns nothing."""
+
+    runner: Literal["direct", "dataflow", "flink", "spark", "portable"] = says(
+        "`direct`: in this process, or in as many as the rule has threads where the text is worth it; or another Beam runner", "direct"
+    )
+    pipeline_options: list[Annotated[str, Field(pattern=r"^--[a-z_]+(=|$)")]] = says(
+        "Beam's own options, such as `--region=europe-west4`", []
+    )
+    work: MaybePlace = says(
+        "Folder for what lies between the steps; null: beside the output. Workers of another runner must see it (`gs://BUCKET/PREFIX`)",
+        None,
+    )
+
+
 class SmallWorld(Section):
     """The generated Chinese world that stands in for sources and tasks (`from: small_world`)."""
 

@@ -10,7 +10,6 @@ Same fingerprint: go on from the last whole checkpoint. Anything changed: anothe
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,10 +24,9 @@ import numpy as np
 from pydantic import BaseModel
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
+from mobilebert.locks import locked
 from mobilebert.training import checkpoints
 
-LOCK = "lock"
 METRICS = "metrics.jsonl"
 FINGERPRINT_DIGITS = 12
 
@@ -102,40 +100,8 @@ def open(root: Path | str, name: str, fingerprint: str) -> Iterator[State]:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise ValueError(f"'{name}' cannot name a state folder")
     folder = Path(root) / f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}"
-    handle = _lock(folder)
-    try:
+    with locked(folder):
         yield State(folder, fingerprint)
-    finally:
-        os.close(handle)
-
-
-def _lock(folder: Path) -> int:
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOCK
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the other process finished and removed the folder just now
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
-            os.close(handle)
-            raise UserError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
-        if _still_there(path, handle):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
-            return handle
-        os.close(handle)
-
-
-def _still_there(path: Path, handle: int) -> bool:
-    """Whether the locked file is the one at `path`: its holder may have removed the folder between our open and our lock."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def _plain(value: Any) -> Any:

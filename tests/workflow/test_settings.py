@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from mobilebert.settings import Settings, derive_seed, from_json, to_json
+from mobilebert.settings import Beam, Settings, derive_seed, from_json, to_json
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
+from workflow.jobs import shell_prefix
 from workflow.settings import all_settings, load, repeated_keys
 
 
@@ -69,6 +71,9 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"corpus": None}, ["corpus"]),
         ({"corpus": {"rejects_per_reason": "some"}}, ["corpus.rejects_per_reason"]),
         ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
+        ({"beam": {"runner": "dataflow"}}, ["beam.work"]),
+        ({"beam": {"pipeline_options": ["--runner=DirectRunner"]}}, ["beam.pipeline_options"]),
+        ({"beam": {"pipeline_options": ["region=x"]}}, ["beam.pipeline_options[0]"]),
     ],
 )
 def test_wrong_combinations_say_what_to_change(config: dict[str, Any], named: list[str]) -> None:
@@ -147,3 +152,11 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
     assert derive_seed(20, "a") == derive_seed(20, "a")
     assert len({derive_seed(seed, name, number) for seed in (1, 2) for name in "ab" for number in (0, 1)}) == 8
     assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
+
+
+def test_where_beam_runs_reaches_commands_through_their_environment() -> None:
+    beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
+    prefix = shell_prefix("/a place", 5, beam.model_dump_json()).format()  # as Snakemake does
+    script = f"{prefix} python -c 'import os; print(os.environ[\"MOBILEBERT_BEAM\"])'"
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert Beam.model_validate_json(told) == beam

@@ -72,11 +72,11 @@ def test_texts_without_shingles_have_no_keys():
 
 def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int], bool]:
     """(element, place) -> exact, of what goes."""
-    work = Work(Corpus.model_validate(changes), tmp_path, 5, 1 << 20)
+    work = Work(Corpus.model_validate(changes), str(tmp_path), 5, 1 << 20)
     references: dict[int, list] = {}
     for element, texts in enumerate(blocks):
         gathered = _Gathered(list(texts), [str(n) for n in range(len(texts))], ["s"] * len(texts), [1] * len(texts))
-        for partition, reference in _write(element, 0, gathered, work):
+        for partition, reference in store.references(element, 0, _write(element, 0, gathered, work)):
             references.setdefault(partition, []).append(reference)
     pairs: dict[int, list[bytes]] = {}
     for item in references.items():

@@ -14,6 +14,7 @@ from mobilebert import artifacts
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
+from mobilebert.pipelines import running
 from mobilebert.settings import Corpus, Source
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
@@ -48,10 +49,10 @@ def tree(tmp_path) -> Path:
     return folder
 
 
-def run(tmp_path: Path, *sources: tuple[str, object], out: str = "corpus", threads: int = 1, more=None, **settings) -> dict:
+def run(tmp_path: Path, *sources: tuple[str, object], out: str = "corpus", threads: int = 1, **settings) -> dict:
     listed = [Source.model_validate({"name": name, "from": str(place)}) for name, place in sources]
     list_sources(listed, tmp_path / "sources", None, [])
-    clean_corpus(tmp_path / "sources", tmp_path / out, Corpus.model_validate(settings), threads, **(more or {}))
+    clean_corpus(tmp_path / "sources", tmp_path / out, Corpus.model_validate(settings), threads)
     artifacts.read(tmp_path / out, "corpus")
     return json.loads((tmp_path / out / "funnel.json").read_text(encoding="utf-8"))
 
@@ -97,9 +98,10 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
     }
 
 
-def test_bytes_do_not_depend_on_workers_but_on_nothing_else_either(tmp_path, tree):
+def test_bytes_do_not_depend_on_workers_but_on_nothing_else_either(tmp_path, tree, monkeypatch):
     run(tmp_path, ("tree", tree), out="one", block_megabytes=0.01)
-    run(tmp_path, ("tree", tree), out="two", block_megabytes=0.01, threads=2, more={"processes_from_bytes": 0})
+    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
+    run(tmp_path, ("tree", tree), out="two", block_megabytes=0.01, threads=2)
     assert len(list((tmp_path / "one").rglob("*"))) > 4
     for path in (tmp_path / "one").rglob("*"):
         if path.is_file():

@@ -14,6 +14,7 @@ import pytest
 
 from mobilebert import artifacts, tokenization
 from mobilebert.errors import UserError
+from mobilebert.pipelines import running
 from mobilebert.records import packing, pipeline, shuffling, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet
@@ -106,7 +107,7 @@ def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
 def test_the_number_of_workers_does_not_show_in_the_bytes(
     tmp_path: Path, tokenizer: Path, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "BYTES_WORTH_A_WORKER", 1000)
+    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1000)
     monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
     cut = corpus(tmp_path / "corpus", documents(300), files_=2)
     writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 2)

@@ -1,0 +1,56 @@
+"""A folder that one process at a time works in."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mobilebert.errors import UserError
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder, made if absent; the holder may remove it. A process that dies gives it free.
+
+    Raises:
+        UserError: when another process holds it, naming that process.
+    """
+    handle = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(folder: Path) -> int:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / LOCK
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the other process finished and removed the folder just now
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
+            os.close(handle)
+            raise UserError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
+        if _still_there(path, handle):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
+            return handle
+        os.close(handle)
+
+
+def _still_there(path: Path, handle: int) -> bool:
+    """Whether the locked file is the one at `path`: its holder may have removed the folder between our open and our lock."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,76 @@
+"""The one place where a Beam pipeline is started: in process, in worker processes, or on another runner.
+
+Where a pipeline runs never shapes what it makes; the settings are those of `beam:` in config.yaml.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from mobilebert.settings import Beam
+
+# Worker processes take 2 to 8 s to start, since each imports Beam and us, and threads are slower than one thread; one core cleans about
+# 8 MB/s. So a second process saves time from about 60 MB of text on, four from about 120 (reference/performance-data.md section 2:
+# 100 MB took 16.0 s in process, 11.9 s in two processes).
+BYTES_WORTH_A_WORKER = 30_000_000
+# FnApiRunner is named because Beam's default direct runner tries to download a program first.
+_RUNNERS = {
+    "direct": "FnApiRunner",
+    "dataflow": "DataflowRunner",
+    "flink": "FlinkRunner",
+    "spark": "SparkRunner",
+    "portable": "PortableRunner",
+}
+
+
+def workers(threads: int, text_bytes: int) -> int:
+    """How many processes of at most `threads` pay for so much text."""
+    return max(1, min(threads, text_bytes // BYTES_WORTH_A_WORKER))
+
+
+def options(name: str, where: Beam, processes: int = 1) -> list[str]:
+    """Beam's command line for a pipeline: ours first, so that `beam.pipeline_options` may say otherwise."""
+    ours = [f"--runner={_RUNNERS[where.runner]}", f"--job_name={name}"]
+    if where.runner == "direct":
+        mode = "in_memory" if processes == 1 else "multi_processing"
+        ours += [f"--direct_num_workers={processes}", f"--direct_running_mode={mode}"]
+    return [*ours, *where.pipeline_options]
+
+
+def run(name: str, build: Callable[[beam.Pipeline], None], where: Beam, processes: int = 1) -> None:
+    """Build a pipeline, run it and wait for its end.
+
+    Args:
+        name: of the job, letters, digits and hyphens.
+        build: puts the steps on the pipeline. Their functions must be importable (no closures), and see each other's files only through
+            `places`: workers may be on other machines.
+        where: the `beam` settings.
+        processes: worker processes of the direct runner (`workers`).
+    """
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    pipeline = beam.Pipeline(options=PipelineOptions(options(name, where, processes)))
+    build(pipeline)
+    with _importable():
+        pipeline.run().wait_until_finish()
+
+
+@contextmanager
+def _importable() -> Iterator[None]:
+    """Worker processes find this package where we found it, wherever the command was started."""
+    before = os.environ.get("PYTHONPATH")
+    root = str(Path(__file__).resolve().parents[2])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, before]))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
