@@ -74,11 +74,15 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 
 def _densified(signature: np.ndarray) -> np.ndarray:
     empty = signature == _EMPTY
-    for row in np.flatnonzero(empty.any(axis=1) & ~empty.all(axis=1)):
-        holes = np.flatnonzero(empty[row])
-        order = _lenders()[holes]
-        lender = order[np.arange(len(holes)), (~empty[row])[order].argmax(axis=1)]
-        signature[row, holes] = signature[row, lender]
+    row, hole = np.nonzero(empty & ~empty.all(axis=1, keepdims=True))
+    lenders = _lenders()
+    for turn in range(BINS):  # each hole asks its next bin, until all have found one that is not empty
+        lender = lenders[hole, turn]
+        found = ~empty[row, lender]
+        signature[row[found], hole[found]] = signature[row[found], lender[found]]
+        row, hole = row[~found], hole[~found]
+        if not row.size:
+            break
     return signature
 
 
