@@ -40,7 +40,7 @@ rule pretrain_teacher:
 
 rule import_teacher:
     input:
-        source=CHAIN.teacher_path_input,
+        source=CHAIN.teacher_original,
     output:
         files=directory("<results>/teacher_sources/imported/{teacher}"),
         manifest="<results>/teacher_sources/imported/{teacher}/manifest.json",
@@ -55,17 +55,53 @@ rule import_teacher:
         mem_mb=8000,
         runtime="2h",
     params:
+        settings=section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
         source=CHAIN.teacher_path,
     message:
         "Importing the teacher {wildcards.teacher}"
     shell:
-        "python -m scripts.import_teacher --source {params.source:q}"
+        "python -m scripts.import_teacher --settings {params.settings:q} --source {params.source:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule retrain_head:
+    input:
+        source=CHAIN.imported_teacher,
+        records=CHAIN.records,
+        tokenizer=CHAIN.tokenizer,
+    output:
+        files=directory("<results>/teacher_sources/retrained/{teacher}"),
+        manifest="<results>/teacher_sources/retrained/{teacher}/manifest.json",
+    log:
+        "<results>/logs/retrain_head/{teacher}.log",
+    benchmark:
+        "<results>/benchmarks/retrain_head/{teacher}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 8
+    resources:
+        tpu=1,
+        mem_mb=16000,
+        runtime="7d",
+    params:
+        settings=section(
+            SETTINGS, "teacher.head_training", "masking", "training", "seed"
+        ),
+        needs=CHAIN.teacher_needs,
+        state=STATE,
+    message:
+        "Training the MLM head of the teacher {wildcards.teacher}"
+    shell:
+        "python -m scripts.retrain_head --settings {params.settings:q} --needs {params.needs:q}"
+        " --source {input.source[0]:q} --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
+        " --state {params.state:q}"
         " --out {output.files:q} --log {log:q} --threads {threads}"
 
 
 rule export_teacher:
     input:
         source=CHAIN.teacher_source,
+        original=CHAIN.teacher_original,
         records=CHAIN.records,
         tokenizer=CHAIN.tokenizer,
     output:
@@ -83,10 +119,15 @@ rule export_teacher:
         mem_mb=16000,
         runtime="1d",
     params:
-        settings=section(SETTINGS, "teacher.min_lift", "masking", "training", "seed"),
+        settings=section(
+            SETTINGS, "teacher.min_head_lift", "masking", "training", "seed"
+        ),
+        needs=CHAIN.teacher_needs,
+        original=CHAIN.teacher_path,
     message:
         "Checking the teacher {wildcards.teacher} on held-out text"
     shell:
-        "python -m scripts.export_teacher --settings {params.settings:q} --source {input.source[0]:q}"
+        "python -m scripts.export_teacher --settings {params.settings:q} --needs {params.needs:q}"
+        " --source {input.source[0]:q} --original {params.original:q}"
         " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
         " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -1,21 +1,28 @@
-"""Check a teacher's transformers directory and write it again as a model artefact, tokenizer included."""
+"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artefact, tokenizer included."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from scripts.command import parser, run
+from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
     from mobilebert.models.importing import import_teacher  # TensorFlow: not for --help
 
-    import_teacher(options.source, options.out)
+    told = json.loads(options.settings)
+    import_teacher(options.source, options.out, kind=told.get("teacher.kind"), without_head=told.get("teacher.retrain_head", False))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command.parser(__doc__)
+    made.add_argument("--source", type=Path, required=True, help="the directory, or the TF1 checkpoint's folder or prefix")
+    return made
 
 
 if __name__ == "__main__":
-    arguments = parser(__doc__)
-    arguments.add_argument("--source", type=Path, required=True, help="directory with config.json, model.safetensors, tokenizer files")
-    run(main, arguments)
+    command.run(main, parser())

@@ -14,6 +14,7 @@ from typing import Any, get_args
 from snakemake.exceptions import WorkflowError
 from snakemake.io import local
 
+from mobilebert.distillation import fit
 from mobilebert.models import shapes
 from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
@@ -96,18 +97,28 @@ class Chain:
 
     # Teacher and students
 
-    def teacher_path(self, wildcards: Any) -> str:
-        """The given teacher's directory, whether it is there or not."""
-        return self.settings.teacher.path or ""
+    def teacher_path(self, wildcards: Any) -> list[str]:
+        """Where the given teacher lies, whether it is there or not; nothing for one that is trained here."""
+        return [self.settings.teacher.path] if self.settings.teacher.path else []
 
-    def teacher_path_input(self, wildcards: Any) -> list[str]:
-        """The given teacher's directory, if it is there."""
+    def teacher_original(self, wildcards: Any) -> list[str]:
+        """The given teacher's files, if they are there."""
         return given(self.settings.teacher.path)
+
+    def imported_teacher(self, wildcards: Any) -> list[str]:
+        """The given teacher after its import."""
+        return artifact(f"{self.results}/teacher_sources/imported/{wildcards.teacher}")
 
     def teacher_source(self, wildcards: Any) -> list[str]:
         """The teacher before it is checked."""
-        kind = "pretrained" if self.settings.teacher.kind == "pretrain" else "imported"
+        teacher = self.settings.teacher
+        kind = "pretrained" if teacher.kind == "pretrain" else "retrained" if teacher.retrain_head else "imported"
         return artifact(f"{self.results}/teacher_sources/{kind}/{wildcards.teacher}")
+
+    def teacher_needs(self, wildcards: Any) -> str:
+        """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
+        found = [fit.needs(shapes.named(student, 1), layerwise=bool(self.stages(student))) for student in self.settings.students]
+        return f"[{', '.join(sorted({json.dumps(one, sort_keys=True) for one in found}))}]"
 
     @property
     def teacher(self) -> list[str]:
@@ -325,8 +336,13 @@ def local_files(pattern: str) -> list[str]:
 
 
 def given(path: str | None) -> list[str]:
-    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing."""
-    return trackable([path]) if path and Path(path).exists() else []
+    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing.
+
+    The prefix of a TF1 checkpoint stands for its files.
+    """
+    if not path:
+        return []
+    return trackable([path] if Path(path).exists() else sorted(glob.glob(f"{glob.escape(path)}.*")))
 
 
 def trackable(files: list[str]) -> list[str]:

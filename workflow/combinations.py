@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mobilebert.distillation import fit
 from mobilebert.models import shapes
 from mobilebert.settings import Settings
 
-# What the two must share, for layers to be matched one to one (reference: MobileBERT, section 3).
-SHARED = {"num_hidden_layers": "layers", "num_attention_heads": "attention heads", "hidden_size": "units a layer"}
+# How the keys of `fit.needs` are called in a message.
+MEANINGS = {**fit.LAYERWISE, "hidden_size": "units a layer", fit.POSITIONS: "positions"}
 
 
 def wrong(settings: Settings) -> list[str]:
@@ -36,13 +37,16 @@ def _beam(settings: Settings) -> Iterator[str]:
 def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:
     teacher, vocabulary = settings.teacher, settings.vocabulary
     if teacher.kind != "pretrain" and teacher.path is None:
-        yield "teacher.path: missing; name the transformers directory of the teacher, or set teacher.kind to pretrain"
+        what = "TF1 checkpoint (folder or prefix)" if teacher.kind == "tf1" else "transformers directory"
+        yield f"teacher.path: missing; name the {what} of the teacher, or set teacher.kind to pretrain"
     if teacher.kind == "pretrain" and teacher.path is not None:
-        yield "teacher.path: a teacher is given, but teacher.kind is pretrain; set it to transformers, or teacher.path to null"
+        yield "teacher.path: a teacher is given, but teacher.kind is pretrain; set it to tf1 or transformers, or teacher.path to null"
+    if teacher.kind == "pretrain" and teacher.retrain_head:
+        yield "teacher.retrain_head: a teacher that is trained here has a trained head; set it to false, or give a teacher (teacher.kind)"
     if teacher.kind != "pretrain" and vocabulary.kind != "teacher":
         yield f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary"
     if teacher.kind == "pretrain" and vocabulary.kind == "teacher":
-        yield "vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to transformers"
+        yield "vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to tf1 or transformers"
     if vocabulary.kind == "file" and vocabulary.path is None:
         yield "vocabulary.path: missing; name the vocab.txt, or set vocabulary.kind to learned"
 
@@ -64,10 +68,10 @@ def _lists(settings: Settings) -> Iterator[str]:
 def _trainings(settings: Settings) -> Iterator[str]:
     if settings.masking.max_predictions >= settings.records.sequence_length:
         yield "masking.max_predictions: must be smaller than records.sequence_length"
-    for name in ("teacher", "transfer", "pretraining"):
-        training = getattr(settings, name).training
+    trainings = {f"{name}.training": getattr(settings, name).training for name in ("teacher", "transfer", "pretraining")}
+    for name, training in (trainings | {"teacher.head_training": settings.teacher.head_training}).items():
         if training.warmup_steps > training.steps:
-            yield f"{name}.training.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
+            yield f"{name}.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
 
 
 def _transfer(settings: Settings) -> Iterator[str]:
@@ -100,13 +104,14 @@ def _entries(settings: Settings) -> Iterator[str]:
 
 
 def _fit(settings: Settings) -> Iterator[str]:
-    """A teacher that is trained here has a known shape; a given one is compared when a student starts."""
-    if settings.teacher.kind != "pretrain":
-        return
-    teacher = shapes.named(settings.teacher.shape, 1)
-    for name in settings.students:
-        student = shapes.named(name, 1)
-        unlike = [f"{getattr(student, key)} {what} against {getattr(teacher, key)}" for key, what in SHARED.items()
-                  if getattr(student, key) != getattr(teacher, key)]  # fmt: skip
-        if unlike:
-            yield f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {', '.join(unlike)}; change one of them"
+    """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
+    layerwise = settings.transfer.schedule != "none"
+    wanted = {name: fit.needs(shapes.named(name, 1), layerwise=layerwise) for name in settings.students}
+    if settings.teacher.kind == "pretrain":
+        shape = shapes.named(settings.teacher.shape, 1)
+        against, has = f"teacher.shape {settings.teacher.shape}", {key: getattr(shape, key) for key in MEANINGS}
+    else:
+        against, has = f"the teacher that {settings.students[0]} needs", wanted[settings.students[0]]
+    for name, needs in wanted.items():
+        if unlike := [f"{value} {MEANINGS[key]} against {has[key]}" for key, value in needs.items() if has[key] != value]:
+            yield f"students: {name} does not fit {against}: {', '.join(unlike)}; change one of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mobilebert.errors import UserError
@@ -13,24 +14,36 @@ LAYERWISE = {
     "hidden_size": "as hidden size",
 }
 ALWAYS = {"vocab_size": "entries in its vocabulary"}
+POSITIONS = "max_position_embeddings"
 # Keys of a configuration that change neither a weight's shape nor what pretraining computes.
 FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_activation"}
 
 
-def misfits(teacher: Any, student: Any, *, layerwise: bool = True) -> list[str]:
-    """What keeps a teacher from teaching a student (`models.shapes.Shape`), a line each with what to change.
+def needs(student: Any, *, layerwise: bool = True) -> dict[str, int]:
+    """What a student (`models.shapes.Shape`) asks of any teacher, its vocabulary apart: names of a configuration -> numbers.
 
     With `layerwise`, layer by layer; else by its predictions and tables alone, where depth and width are free.
     """
+    keys = [*(LAYERWISE if layerwise else ()), POSITIONS]
+    return {key: getattr(student, key) for key in keys}
+
+
+def unmet(teacher: Any, wanted: Mapping[str, int]) -> list[str]:
+    """What a teacher's shape lacks of `needs`, a line each with what to change."""
     lines = []
-    for key, meaning in ((LAYERWISE | ALWAYS) if layerwise else ALWAYS).items():
-        has, wants = getattr(teacher, key), getattr(student, key)
-        if has != wants:
-            lines.append(f"{key}: the teacher has {has} {meaning}, the student {wants}; {_advice(key, has)}")
-    if teacher.max_position_embeddings < student.max_position_embeddings:
-        has, wants = teacher.max_position_embeddings, student.max_position_embeddings
-        lines.append(f"max_position_embeddings: the teacher knows {has} positions, the student {wants}; choose one with at least as many")
+    for key, wants in wanted.items():
+        has = getattr(teacher, key)
+        if key == POSITIONS:
+            if has < wants:
+                lines.append(f"{key}: the teacher knows {has} positions, the student {wants}; choose one with at least as many")
+        elif has != wants:
+            lines.append(f"{key}: the teacher has {has} {(LAYERWISE | ALWAYS)[key]}, the student {wants}; {_advice(key, has)}")
     return lines
+
+
+def misfits(teacher: Any, student: Any, *, layerwise: bool = True) -> list[str]:
+    """What keeps a teacher from teaching a student (both `models.shapes.Shape`), vocabulary included (`needs`, `unmet`)."""
+    return unmet(teacher, needs(student, layerwise=layerwise) | {key: getattr(student, key) for key in ALWAYS})
 
 
 def check(teacher: Any, student: Any, name: str, *, layerwise: bool = True) -> None:
@@ -42,6 +55,22 @@ def check(teacher: Any, student: Any, name: str, *, layerwise: bool = True) -> N
     lines = misfits(teacher, student, layerwise=layerwise)
     if lines:
         raise UserError("\n".join(f"teacher and student '{name}' do not fit: {line}" for line in lines))
+
+
+def check_needs(teacher: Any, wanted: Sequence[Mapping[str, int]], where: str) -> None:
+    """Refuse a teacher of another shape than its students ask for, before any training.
+
+    Args:
+        teacher: its shape.
+        wanted: what the students need (`needs`), equal needs once.
+        where: the teacher's folder, for the message.
+
+    Raises:
+        UserError: a line for each thing that does not fit.
+    """
+    lines = [line for one in wanted for line in unmet(teacher, one)]
+    if lines:
+        raise UserError("\n".join(f"{where}: this teacher does not fit the students: {line}" for line in dict.fromkeys(lines)))
 
 
 def check_given(found: Any, expected: Any, name: str, where: str) -> None:

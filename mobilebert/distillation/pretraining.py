@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -15,14 +15,16 @@ class MaskedLmObjective:
     """The objective of pretraining (`training.objective.Objective`): teacher, distilled student and baselines alike.
 
     Without a teacher, or with a ground truth ratio of 1, it is plain masked language modelling, and no teacher is computed.
-    All variables of the student are trained; neither model drops anything out (as in the published distillation code).
+    All variables of the student are trained, or those that are named (of a head alone, say, the body frozen); neither model
+    drops anything out (as in the published distillation code).
     """
 
-    def __init__(self, student: Any, teacher: Any = None, ground_truth_ratio: float = 1.0) -> None:
-        """Take a student and a teacher (`models.Model`) of one vocabulary, and the weight of the truth against the teacher."""
+    def __init__(self, student: Any, teacher: Any = None, ground_truth_ratio: float = 1.0, names: Sequence[str] | None = None) -> None:
+        """Take a student and a teacher (`models.Model`) of one vocabulary, the weight of the truth against the teacher, and names."""
         self._student, self._ratio = student, ground_truth_ratio
         self._teacher = None if ground_truth_ratio == 1 else teacher
-        self.variables: Mapping[str, Any] = student.variables_by_name
+        everything = student.variables_by_name
+        self.variables: Mapping[str, Any] = everything if names is None else {name: everything[name] for name in names}
         self.rate_factors: Mapping[str, float] = {}
 
     def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:

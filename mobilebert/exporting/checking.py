@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
-import math
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -19,15 +18,15 @@ from mobilebert import artifacts, tokenization
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
-from mobilebert.exporting.probes import difference, probes
+from mobilebert.exporting.probes import probes
 from mobilebert.exporting.writing import SIGNATURE_FILE, refuse_beyond
 from mobilebert.models import shapes
 from mobilebert.models.checkpoints import CONFIG, WEIGHTS, read_config
+from mobilebert.models.comparing import difference, rounded_up
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
 
 PROBE_SEED = 1
-NOISE = 1e-12  # below it float64 only rounds, and differently with another number of threads (measured: 2e-15)
 
 
 class Verdict(NamedTuple):
@@ -57,7 +56,7 @@ def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> 
         "format": form,
         "judge": verdict.judge,
         "outputs": verdict.outputs,
-        "max_relative_difference": _rounded_up(verdict.worst),
+        "max_relative_difference": rounded_up(verdict.worst),
         "tolerance": settings.tolerance,
         "passed": True,
     }
@@ -140,11 +139,3 @@ def _logits(loaded: Network, batch: Batch) -> np.ndarray:
     length = batch["input_ids"].shape[1]
     sequence = loaded.model.encode(*(tf.constant(batch[name]) for name in ("input_ids", "token_type_ids", "attention_mask"))).sequence
     return np.asarray(loaded.model.masked_lm_logits(sequence, tf.range(length)[tf.newaxis]))[np.newaxis]
-
-
-def _rounded_up(value: float) -> float:
-    """To one significant digit, upwards, at least NOISE: the last digits are a machine's, and this number is published."""
-    if value <= NOISE:
-        return 0.0 if value == 0 else NOISE
-    step = 10.0 ** math.floor(math.log10(value))
-    return float(f"{math.ceil(value / step - 1e-9) * step:.0e}")

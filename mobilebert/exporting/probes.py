@@ -56,12 +56,3 @@ def _batch(tokenizer: Tokenizer, length: int, first: list[int], second: list[int
     padding = length - len(ids)
     rows = (ids + [tokenizer.pad] * padding, [1] * len(ids) + [0] * padding, segments + [0] * padding)
     return {name: np.array([row], np.int32) for name, row in zip(INPUTS, rows, strict=True)}
-
-
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest absolute difference, relative to the largest absolute expected value; infinite if anything is not finite."""
-    if found.shape != expected.shape:
-        raise ValueError(f"shape {found.shape}, expected {expected.shape}")
-    scale = float(np.abs(expected).max())
-    worst = float(np.abs(found.astype(np.float64) - expected).max())
-    return worst / scale if math.isfinite(worst) and math.isfinite(scale) and scale > 0 else math.inf

@@ -14,9 +14,10 @@ from mobilebert.artifacts import Writer
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
-from mobilebert.exporting.probes import difference, probes
+from mobilebert.exporting.probes import probes
 from mobilebert.models import weights
 from mobilebert.models.checkpoints import CONFIG, WEIGHTS
+from mobilebert.models.comparing import difference
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
 

@@ -1,48 +1,87 @@
-"""Bring in a teacher from outside: check a transformers directory and write it again as an artefact of ours."""
+"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an artefact of ours."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.models import weights
+from mobilebert.models import originals, weights
 from mobilebert.models.checkpoints import CONFIG
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 
-SHAPING = ("*.safetensors", "*.json", "*.txt", "*.model")  # files of the source whose digests are recorded
+SHAPING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")  # files of a directory whose digests are recorded
+KINDS = ("tf1", "transformers")
+NO_HEAD = (
+    "no MLM head (cls/predictions) is there, and students learn from it; use a checkpoint that kept it (of a ...ForMaskedLM or "
+    "...ForPreTraining), or let one be trained on the records, body frozen (teacher.retrain_head: true)"
+)
 
 
-def import_teacher(source: Path, out: Path) -> None:
-    """Read the teacher of a transformers directory, check it, and write it with its tokenizer to `out`.
+def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_head: bool = False) -> None:
+    """Read a teacher, check it, and write it with its tokenizer to `out`.
+
+    Args:
+        source: a transformers directory, or the folder or prefix of a TF1 checkpoint.
+        out: the model artefact.
+        kind: which of `KINDS` it should be; None takes what is there.
+        without_head: whether it may lack its MLM head; a random one is written then.
 
     Raises:
-        UserError: not a BERT or MobileBERT, damaged, without MLM head, or with another vocabulary than its tokenizer.
+        UserError: of another kind, damaged, without MLM head, or with another vocabulary than its tokenizer.
     """
-    if artifacts.exists(source):
-        artifacts.read(source)
-    model = weights.load(source)
-    if model.fresh_head:
-        raise UserError(
-            f"{source}: holds no MLM head (cls.predictions.*), so it cannot say which token is masked; name a directory written by "
-            "a ...ForMaskedLM or ...ForPreTraining"
-        )
+    found = kind_of(source)
+    if kind not in (None, found):
+        raise UserError(f"teacher.kind: {kind}, but {source} holds a {_MEANING[found]}; set it to {found}")
+    model, shaping = _from_tf1(source) if found == "tf1" else _from_directory(source)
+    if model.fresh_head and not without_head:
+        raise UserError(f"{source}: {NO_HEAD}")
     shape = model.shape
-    found = tokenizers.find(source)
-    with artifacts.writing(out, "model", settings={"source": _digests(source)}, versions=("safetensors",)) as writer:
-        entries = files.write(writer, *found).size
+    tokenizer = tokenizers.find(source)
+    digests = {path.name: artifacts.sha256(path) for path in shaping}
+    with artifacts.writing(out, "model", settings={"source": digests}, versions=("safetensors",)) as writer:
+        entries = files.write(writer, *tokenizer).size
         if entries != shape.vocab_size:
             raise UserError(
-                f"{source}: its tokenizer has {entries} entries, {CONFIG} says vocab_size {shape.vocab_size}; they must be equal"
+                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {shape.vocab_size}; they must be equal"
             )
         weights.save(writer, model)
         writer.counts = {"parameters": model.parameters, "layers": shape.num_hidden_layers}
     logging.info("imported a %s of %d layers, %s parameters", shape.class_prefix, shape.num_hidden_layers, f"{model.parameters:,}")
 
 
-def _digests(source: Path) -> dict[str, str]:
-    """SHA-256 of the source's files: lineage without naming a path."""
-    found = sorted({path for pattern in SHAPING for path in source.glob(pattern) if path.name != artifacts.MANIFEST})
-    return {path.name: artifacts.sha256(path) for path in found}
+def kind_of(source: Path) -> str:
+    """Which of `KINDS` lies there.
+
+    Raises:
+        UserError: neither.
+    """
+    if (source / CONFIG).is_file() and not any(source.glob("*.index")):
+        return "transformers"
+    if originals.is_there(source):
+        return "tf1"
+    if source.is_dir():
+        return "transformers"  # reading it says what is missing
+    raise UserError(
+        f"{source}: not there; a transformers directory (config.json, model.safetensors, tokenizer) or a TF1 checkpoint "
+        "(bert_model.ckpt.index, bert_model.ckpt.data-00000-of-00001, bert_config.json, vocab.txt) is expected"
+    )
+
+
+_MEANING = {"tf1": "TF1 checkpoint", "transformers": "transformers directory"}
+
+
+def _from_directory(source: Path) -> tuple[Any, list[Path]]:
+    """The model of a transformers directory, and the files that shaped it."""
+    if artifacts.exists(source):
+        artifacts.read(source)
+    shaping = sorted({path for pattern in SHAPING for path in source.glob(pattern) if path.name != artifacts.MANIFEST})
+    return weights.load(source), shaping
+
+
+def _from_tf1(source: Path) -> tuple[Any, list[Path]]:
+    """The model of a TF1 checkpoint, and the files that shaped it."""
+    raise UserError(f"{originals.find(source).prefix}: TF1 checkpoints cannot be read yet")

@@ -199,6 +199,9 @@ def _named() -> dict[str, tuple[type[Shape], dict[str, Any]]]:
         "tiny": (MobileBertShape, english | f2),
         "mini": (MobileBertShape, mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True}),
         "mini-teacher": (MobileBertShape, mini_teacher | {"hidden_act": "gelu", "hidden_dropout_prob": 0.1}),
+        # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained further.
+        "rbt3": (BertShape, _sizes(768, 3, 12, intermediate=3072)),
+        "rbtl3": (BertShape, _sizes(1024, 3, 16, intermediate=4096)),
         "bert-base": (BertShape, _sizes(768, 12, 12, intermediate=3072)),
         "bert-large": (BertShape, _sizes(1024, 24, 16, intermediate=4096)),
     }

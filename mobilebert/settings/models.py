@@ -31,17 +31,24 @@ class Teacher(Section):
     """Where the teacher comes from."""
 
     name: Name = says("Its name in paths and tables", "small")
-    kind: Literal["pretrain", "transformers"] = says("Trained here on the records, or a transformers directory", "pretrain")
-    path: MaybePlace = says("The transformers directory for `kind: transformers`", None)
-    shape: Literal["mini-teacher", "bert-base", "bert-large"] = says(
-        "Shape for `kind: pretrain`; `mini-teacher` has trigram input", "mini-teacher"
+    kind: Literal["tf1", "transformers", "pretrain"] = says(
+        "An original TF1 checkpoint, a transformers directory, or trained here on the records", "pretrain"
+    )
+    path: MaybePlace = says(
+        "`transformers`: the directory; `tf1`: the folder or the checkpoint's prefix, bert_config.json and vocab.txt beside it", None
+    )
+    shape: Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"] = says(
+        "Shape for `kind: pretrain`; `mini-teacher` has trigram input, `rbt3` and `rbtl3` are three layers of base and large",
+        "mini-teacher",
     )
     training: Optimization = says("Its pretraining for `kind: pretrain`", Optimization(steps=600, learning_rate=0.0015, warmup_steps=50))
-    min_lift: Number = says(
+    min_head_lift: Number = says(
         "Least masked-token accuracy above the unigram baseline, or the teacher is refused (a random head has none)",
         0.0,
         unit="share of tokens",
     )
+    retrain_head: bool = says("Train the MLM head of a given teacher anew on the records, its body frozen", False)
+    head_training: Optimization = says("That training", Optimization(steps=2000, learning_rate=0.0005, warmup_steps=100))
 
 
 class StudentStart(Section):

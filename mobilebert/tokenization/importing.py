@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ Found = tuple[str, bytes, bool]  # (kind, bytes of vocab.txt or spm.model, lower
 
 
 def find(source: Path) -> Found:
-    """What a vocab.txt or a model directory holds, ready for `files.write`.
+    """What a vocab.txt, a model directory or a TF1 checkpoint's folder (or prefix) holds, ready for `files.write`.
 
     A directory is asked in this order: a tokenizer of ours, `vocab.txt`, a WordPiece `tokenizer.json`. Its casing is what
     `tokenizer_config.json` or `tokenizer.json` says; without either, text is lower-cased when no entry has a capital letter.
@@ -21,6 +22,7 @@ def find(source: Path) -> Found:
     Raises:
         UserError: neither is there, or it is of a kind that this project does not train with.
     """
+    source = home(source)
     if source.is_file():
         return "wordpiece", source.read_bytes(), _without_capitals(read_vocabulary(source))
     if not source.is_dir():
@@ -41,6 +43,17 @@ def find(source: Path) -> Found:
     if configured is None and described is not None:
         configured = (described.get("normalizer") or {}).get("lowercase")
     return "wordpiece", content, _without_capitals(tokens) if configured is None else bool(configured)
+
+
+def home(source: Path) -> Path:
+    """Where a model's files lie: the given place, the folder of a TF1 checkpoint given by its prefix, or the one folder inside the
+    given one that an archive unpacked to."""
+    if not source.exists():
+        return source.parent if any(source.parent.glob(f"{escape(source.name)}.*")) else source
+    if source.is_dir() and not any(path.is_file() for path in source.iterdir()):
+        inner = [path for path in source.iterdir() if not path.name.startswith((".", "__"))]
+        return inner[0] if len(inner) == 1 else source
+    return source
 
 
 def _entries(described: dict[str, Any], path: Path) -> list[str]:

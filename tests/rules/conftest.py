@@ -33,7 +33,7 @@ class Chain:
             "masking": {"max_predictions": 5},
             "records": {"sequence_length": 32},
             "training": {"accelerator": "cpu", "steps_per_call": 2},
-            "teacher": {"training": training},
+            "teacher": {"training": training, "head_training": training},
             "transfer": {"training": training},
             "pretraining": {"training": training},
         }

@@ -43,3 +43,16 @@ def test_shipped_settings_with_profile(copied: Path, profile: str) -> None:
 def test_the_users_own_command(copied: Path) -> None:
     done = snakemake(copied, "--profile", "tpu", "all", "-n")
     assert "write_report" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["tf1", "transformers"])
+def test_a_given_teacher_is_imported_and_its_head_trained_anew_only_when_asked(copied: Path, tmp_path: Path, kind: str) -> None:
+    given = tmp_path / "given.yaml"
+    given.write_text(f"teacher: {{kind: {kind}, path: teachers/x/bert_model.ckpt}}\nvocabulary: {{kind: teacher}}\n", encoding="utf-8")
+    jobs = planned(copied, "teacher", "--configfile", str(given))
+    assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["export_teacher"] == 1
+    assert not {"pretrain_teacher", "learn_vocabulary", "retrain_head"} & set(jobs)
+    with given.open("a", encoding="utf-8") as stream:
+        stream.write("students: [mini]\n")
+    jobs = planned(copied, "teacher", "--configfile", str(given), "--config", "teacher={retrain_head: true}")
+    assert jobs["import_teacher"] == jobs["retrain_head"] == jobs["export_teacher"] == 1

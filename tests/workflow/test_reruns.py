@@ -24,7 +24,7 @@ CHANGES = [
     (["vocabulary", "size"], 3000, CORPUS - {"clean_corpus"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["records", "shards"], 5, {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["teacher", "training", "steps"], 700, TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
-    (["teacher", "min_lift"], 0.01, {"export_teacher"} | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["teacher", "min_head_lift"], 0.01, {"export_teacher"} | TRANSFER | STUDENT | AFTER_STUDENT),
     (["transfer", "mean_factor"], 1.0, TRANSFER | STUDENT | AFTER_STUDENT),
     (["pretraining", "training", "learning_rate"], 0.1, STUDENT | AFTER_STUDENT),
     (["task", "chnsenticorp", "training", "epochs"], 1, FINETUNE | PUBLISH | REPORT),

@@ -26,7 +26,7 @@ TINY = {
     "checkpoint_seconds": 0,
     "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 20},
     "vocabulary": {"size": 2400},
-    "teacher": {"min_lift": -1, "training": {"steps": 2, "warmup_steps": 0}},
+    "teacher": {"min_head_lift": -1, "training": {"steps": 2, "warmup_steps": 0}},
     "transfer": {"training": {"steps": 60}},
     "training": {"steps_per_call": 2},
 }

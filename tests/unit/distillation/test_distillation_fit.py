@@ -72,5 +72,5 @@ def test_another_tokenizer_is_refused_by_its_folder():
 def test_a_random_head_is_refused_and_a_sound_one_is_not():
     heldout = {"masked_accuracy": 0.06, "unigram_accuracy": 0.05, "predictions": 1000}
     check_head(heldout, 0.0, "teachers/x")
-    with pytest.raises(UserError, match=r"teachers/x: its MLM head looks random: it fills 0\.0600 of 1000 masks .* teacher\.min_lift"):
+    with pytest.raises(UserError, match=r"teachers/x: its MLM head looks random: it fills 0\.0600 of 1000 masks .* teacher\.min_head_lift"):
         check_head(heldout, 0.1, "teachers/x")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mobilebert import tokenization
-from mobilebert.exporting.checking import _rounded_up
-from mobilebert.exporting.probes import difference, probes
+from mobilebert.exporting.probes import probes
+from mobilebert.models.comparing import difference, rounded_up
 
 
 def test_probes_cover_padding_pairs_masks_and_full_length(model: Path) -> None:
@@ -44,4 +44,4 @@ def test_difference_is_relative_to_the_largest_value() -> None:
 
 
 def test_published_figure_is_never_smaller_than_the_found_one() -> None:
-    assert [_rounded_up(value) for value in (0.0, 3.2e-7, 3e-7, 9.5e-8, 1.7e-15, 2.1e-15)] == [0.0, 4e-7, 3e-7, 1e-7, 1e-12, 1e-12]
+    assert [rounded_up(value) for value in (0.0, 3.2e-7, 3e-7, 9.5e-8, 1.7e-15, 2.1e-15)] == [0.0, 4e-7, 3e-7, 1e-7, 1e-12, 1e-12]

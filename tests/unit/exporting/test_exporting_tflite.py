@@ -15,9 +15,10 @@ from mobilebert.exporting import network
 from mobilebert.exporting.checking import check
 from mobilebert.exporting.latency import measure
 from mobilebert.exporting.network import Network
-from mobilebert.exporting.probes import difference, probes
+from mobilebert.exporting.probes import probes
 from mobilebert.exporting.tflite import Runner
 from mobilebert.exporting.writing import export
+from mobilebert.models.comparing import difference
 from mobilebert.settings import Export
 
 
