@@ -102,13 +102,19 @@ def _compare_files(model: Path, export: Path) -> None:
     ours, theirs = (shapes.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
     if ours != theirs:
         raise UserError(f"{export / CONFIG}: describes {theirs}, the model is {ours}; export it again")
-    before = {name: value for path in sorted(model.glob("*.safetensors")) for name, value in load_file(path).items()}
-    after = load_file(export / WEIGHTS)
+    before, after = (
+        {name: value for path in sorted(folder.glob("*.safetensors")) for name, value in load_file(path).items()}
+        for folder in (model, export)
+    )
     if before.keys() != after.keys():
         raise UserError(f"{export / WEIGHTS}: tensors {sorted(before.keys() ^ after.keys())} are not in both; export it again")
     for name, value in after.items():
         if not np.array_equal(value, before[name].astype(value.dtype)):
             raise UserError(f"{export / WEIGHTS}: tensor {name} differs from the model's; export it again")
+
+
+def _tensors(folder: Path) -> dict[str, np.ndarray]:
+    return {name: value for path in sorted(folder.glob("*.safetensors")) for name, value in load_file(path).items()}
 
 
 def _transformers_answers(export: Path, loaded: Network, batches: list[Batch]) -> Iterator[np.ndarray]:

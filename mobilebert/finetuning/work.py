@@ -64,7 +64,7 @@ def finetune(options: Namespace) -> None:
     seed = derive_seed(sections["seed"], "finetune", options.task, options.repeat)
     with accelerator.scope():
         model = weights.load(options.model, compute_dtype=sections["training"].precision)
-        head = _head(model.shape, task, derive_seed(seed, "head"))
+        head = _head(model, task, derive_seed(seed, "head"))
         objective = TaskObjective(model, head)
     examples = _training_features(task, _tokenizer(options.model, model, told.sequence_length), told.sequence_length, seed)
     optimization = schedule(told, len(examples))
@@ -165,10 +165,10 @@ def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
         raise UserError(f"{path}: example {wrong['id']} has label {wrong['label']}, but task.json names {count} labels")
 
 
-def _head(shape: Any, task: Task, seed: int) -> Any:
+def _head(model: Any, task: Task, seed: int) -> Any:
     if task.kind == "classification":
-        return heads.for_classification(shape, len(task.labels), seed)
-    return heads.SpanHead(shape.hidden_size, seed)
+        return heads.for_classification(model.shape, len(task.labels), seed, carried=model.carried)
+    return heads.SpanHead(model.shape.hidden_size, seed)
 
 
 def _check_head(folder: Path, head: Any, task: Task) -> None:

@@ -1,36 +1,66 @@
 """Heads for tasks: classification of a sequence, and spans for reading.
 
-Names are transformers': `classifier.*`, `qa_outputs.*`, and `*.pooler.dense.*` where its classifier sits on a pooler.
+Names are transformers': `classifier.*`, `qa_outputs.*`, and `*.pooler.dense.*` where its classifier sits on a pooler,
+`classifier.dense.*` and `classifier.out_proj.*` for ELECTRA.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import tensorflow as tf
 
-from mobilebert.models.layers import Scope, dropout
+from mobilebert.models.layers import Scope, activation, dropout
 from mobilebert.models.model import initial
-from mobilebert.models.shapes import Shape
+from mobilebert.models.shapes import ElectraShape, Shape
 from mobilebert.models.tensors import Kind, Tensor
 
 INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
 
-def for_classification(shape: Shape, labels: int, seed: int, variable_dtype: str = "float32") -> ClassificationHead:
-    """The head of transformers' `...ForSequenceClassification` for this shape: with its pooler where that class has one."""
-    return ClassificationHead(
+def for_classification(
+    shape: Shape, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
+) -> ClassificationHead:
+    """The head of transformers' `...ForSequenceClassification` for this shape.
+
+    Args:
+        shape: the model's.
+        labels: number of classes.
+        seed: of what starts at random.
+        variable_dtype: type of its variables.
+        carried: `Model.carried`; where it holds a pooler, the head's starts from it.
+    """
+    made = ClassificationHead(
         shape.hidden_size,
         labels,
         seed,
-        pooler=shape.model_type if shape.has_pooler else None,
+        form=form_of(shape),
+        prefix=shape.model_type,
         dropout_rate=shape.classifier_dropout,
         variable_dtype=variable_dtype,
     )
+    for name, value in (carried or {}).items():
+        if name in made.variables_by_name:
+            made.variables_by_name[name].assign(tf.cast(value.T, variable_dtype))  # a kernel is stored transposed, a bias is flat
+    return made
+
+
+def form_of(shape: Shape) -> str:
+    """Which form of `ClassificationHead` fits the shape."""
+    return "electra" if isinstance(shape, ElectraShape) else "pooled" if shape.has_pooler else "plain"
+
+
+def classifier_name(shape: Shape) -> str:
+    """The last layer of a classifier for that shape."""
+    return "classifier.out_proj" if isinstance(shape, ElectraShape) else "classifier"
 
 
 class ClassificationHead(tf.Module):
-    """Class logits from the first token: raw (MobileBERT), or through a tanh pooler (BERT).
+    """Class logits from the first token, in transformers' three forms.
 
-    Use `for_classification` to get the form that fits a model's shape.
+    `plain` (MobileBERT): raw; `pooled` (BERT): through a tanh pooler; `electra`: through a dense layer and GELU, dropout
+    before it too. Use `for_classification` to get the form that fits a model's shape.
     """
 
     task = "SequenceClassification"
@@ -41,26 +71,33 @@ class ClassificationHead(tf.Module):
         labels: int,
         seed: int,
         *,
-        pooler: str | None = None,
+        form: str = "plain",
+        prefix: str = "",
         dropout_rate: float = 0.1,
         variable_dtype: str = "float32",
     ) -> None:
         super().__init__(name="classification")
-        self.labels, self.pooler, self.dropout_rate = labels, pooler, dropout_rate
-        kernels = {"classifier": (hidden, labels)}
-        if pooler is not None:
-            kernels[f"{pooler}.pooler.dense"] = (hidden, hidden)
+        self.labels, self.form, self.dropout_rate = labels, form, dropout_rate
+        self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[form]
+        self._last = "classifier.out_proj" if form == "electra" else "classifier"
+        kernels = {self._last: (hidden, labels)} | ({self._inner: (hidden, hidden)} if self._inner else {})
         self.variables_by_name = _variables(kernels, seed, variable_dtype)
 
     def __call__(self, sequence: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """(B, S, H) -> logits (B, labels) in the head's type; `seed` (2,) int32 turns on dropout of the pooled vector."""
         scope = _scope(self.variables_by_name)
         pooled = tf.cast(sequence[:, 0], scope.dtype)
-        if self.pooler is not None:
-            pooled = tf.tanh(scope.dense(f"{self.pooler}.pooler.dense", pooled))
-        if seed is not None and self.dropout_rate > 0:
-            pooled = dropout(pooled, self.dropout_rate, seed)
-        return scope.dense("classifier", pooled)
+        if self.form == "electra":
+            pooled = scope.dense(self._inner, self._dropped(pooled, seed, 1))
+            pooled = activation("gelu", pooled)
+        elif self.form == "pooled":
+            pooled = tf.tanh(scope.dense(self._inner, pooled))
+        return scope.dense(self._last, self._dropped(pooled, seed, 0))
+
+    def _dropped(self, x: tf.Tensor, seed: tf.Tensor | None, site: int) -> tf.Tensor:
+        if seed is None or self.dropout_rate == 0:
+            return x
+        return dropout(x, self.dropout_rate, tf.random.fold_in(seed, site) if site else seed)
 
 
 class SpanHead(tf.Module):

@@ -7,6 +7,7 @@ at the positions asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ import tensorflow as tf
 from mobilebert import settings
 from mobilebert.models import bert, mobilebert, tensors
 from mobilebert.models.layers import Scope, activation, leading, mask_bias
-from mobilebert.models.shapes import BertShape, Shape
+from mobilebert.models.shapes import ElectraShape, MobileBertShape, Shape
 from mobilebert.models.tensors import Kind, Tensor
 
 
@@ -39,7 +40,8 @@ class Model(tf.Module):
         shape: its sizes.
         variables_by_name: every variable by its transformers name; kernels are held [in, out].
         compute_dtype: type of the products; norms, softmax and scores are float32 where it is shorter.
-        unused: arrays that transformers' class insists on though nothing computes with them (kept for the way back).
+        carried: arrays as files store them that nothing here computes with, kept for the way back: pooler, head of next sentence
+            prediction, and what transformers' class insists on.
         fresh_head: whether the MLM head was drawn at random because the source holds none.
     """
 
@@ -50,7 +52,7 @@ class Model(tf.Module):
         self.variables_by_name: dict[str, tf.Variable] = {
             name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in tensors.specification(shape)
         }
-        self.unused: dict[str, np.ndarray] = {}
+        self.carried: dict[str, np.ndarray] = {}
         self.fresh_head = False
 
     @property
@@ -91,7 +93,7 @@ class Model(tf.Module):
         if not 0 <= count <= self.shape.num_hidden_layers:
             raise ValueError(f"layers={layers} of {self.shape.num_hidden_layers}")
         scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype, seed)
-        network: Any = bert if isinstance(self.shape, BertShape) else mobilebert
+        network: Any = mobilebert if isinstance(self.shape, MobileBertShape) else bert
         x = network.embed(scope.within("embeddings"), self.shape, ids, segments)
         bias = mask_bias(mask, scope.wide)
         hidden, scores = [x], []
@@ -120,14 +122,17 @@ class Model(tf.Module):
     def _logits(self, x: tf.Tensor) -> tf.Tensor:
         """(N, H) -> (N, V): dense, activation, a real layer norm, then the tied table."""
         scope = Scope(self.variables_by_name, "cls.predictions", self.compute_dtype)
-        x = activation(self.shape.hidden_act, scope.dense("transform.dense", tf.cast(x, self.compute_dtype)))
-        x = scope.layer_norm("transform.LayerNorm", x, self.shape.layer_norm_eps)
+        inner, outer = scope.within("transform"), scope
+        if isinstance(self.shape, ElectraShape):
+            inner, outer = replace(scope, prefix="generator_predictions"), replace(scope, prefix="generator_lm_head")
+        x = activation(self.shape.head_act, inner.dense("dense", tf.cast(x, self.compute_dtype)))
+        x = inner.layer_norm("LayerNorm", x, self.shape.layer_norm_eps)
         table = tf.cast(self.variables_by_name[f"{self.shape.model_type}.embeddings.word_embeddings.weight"], self.compute_dtype)
         width = self.shape.embedding_width
         logits = tf.matmul(x[:, :width], table, transpose_b=True)
-        if width != self.shape.hidden_size:
+        if width != x.shape[1]:
             logits += tf.matmul(x[:, width:], tf.cast(scope.variable("dense.weight"), self.compute_dtype))
-        return tf.cast(logits, scope.wide) + tf.cast(scope.variable("bias"), scope.wide)
+        return tf.cast(logits, scope.wide) + tf.cast(outer.variable("bias"), scope.wide)
 
 
 def build(shape: Shape, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:

@@ -17,6 +17,7 @@ from mobilebert.errors import UserError
 GELU_ERF = ("gelu", "gelu_python")
 GELU_TANH = ("gelu_new", "gelu_pytorch_tanh")
 ACTIVATIONS = ("relu", "relu6", *GELU_ERF, *GELU_TANH)
+ORIGINAL_EPSILON = 1e-12  # tf.contrib.layers.layer_norm, in all TF1 code
 NORMALIZATIONS = ("no_norm", "layer_norm")
 
 
@@ -71,6 +72,11 @@ class Shape:
         """Whether transformers' classifier sits on a tanh pooler rather than on the raw first token."""
         return True
 
+    @property
+    def head_act(self) -> str:
+        """The activation in the MLM head."""
+        return self.hidden_act
+
     def architecture(self, head: str = "MaskedLM") -> str:
         """The transformers class: `MobileBertForMaskedLM`, ..."""
         return f"{self.class_prefix}For{head}"
@@ -93,6 +99,41 @@ class BertShape(Shape):
     num_attention_heads: int = 12
     intermediate_size: int = 3072
     hidden_act: str = "gelu_new"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectraShape(Shape):
+    """ELECTRA's discriminator: a BERT whose tables may be narrower than its hidden states.
+
+    It was trained without an MLM head; the one it gets here has the form of transformers' ElectraForMaskedLM.
+    """
+
+    model_type: ClassVar[str] = "electra"
+    class_prefix: ClassVar[str] = "Electra"
+
+    embedding_size: int
+    hidden_act: str = "gelu"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _expect(self.embedding_size >= 1, f"embedding_size: {self.embedding_size}, at least 1 is expected")
+
+    @property
+    def embedding_width(self) -> int:
+        return self.embedding_size
+
+    @property
+    def has_pooler(self) -> bool:
+        return False  # its classifier has a layer of its own
+
+    @property
+    def head_act(self) -> str:
+        return "gelu"  # ElectraGeneratorPredictions, whatever hidden_act says
+
+    @property
+    def projects_embeddings(self) -> bool:
+        """Whether `embeddings_project` leads from the tables' width to the hidden states'."""
+        return self.embedding_size != self.hidden_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +199,9 @@ class MobileBertShape(Shape):
     def transforms_embeddings(self) -> bool:
         """Whether the word vectors go through `embedding_transformation`."""
         return self.trigram_input or self.embedding_size != self.hidden_size
+
+
+_KINDS: tuple[type[Shape], ...] = (BertShape, ElectraShape, MobileBertShape)
 
 
 def named(name: str, vocabulary_size: int) -> Shape:
@@ -240,29 +284,51 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
         raise UserError(f"{where}: {error}") from None
 
 
+def to_original(shape: Shape) -> dict[str, Any]:
+    """The content of a TF1 configuration file (`bert_config.json`, `student_base_f2.json`) that means this shape.
+
+    Raises:
+        UserError: TF1's code computes something else, whatever its file says.
+    """
+    if isinstance(shape, ElectraShape):
+        raise UserError("an ELECTRA with MLM head: no TF1 code has such a model; it cannot be written in that form")
+    if shape.hidden_act in GELU_ERF:
+        raise UserError(
+            f"hidden_act '{shape.hidden_act}' (erf): TF1's gelu is the tanh form, which transformers calls gelu_new, so that code "
+            "would compute something else; if these weights came from TF1, their config.json should say gelu_new"
+        )
+    if shape.layer_norm_eps != ORIGINAL_EPSILON:
+        raise UserError(f"layer_norm_eps {shape.layer_norm_eps}: the TF1 code always takes {ORIGINAL_EPSILON}")
+    ours = ("layer_norm_eps", "pad_token_id", "classifier_dropout")  # constants of that code
+    keys = {key: value for key, value in dataclasses.asdict(shape).items() if key not in ours}
+    return keys | ({"hidden_act": "gelu"} if shape.hidden_act in GELU_TANH else {})
+
+
 def _kind(config: Mapping[str, Any], where: str) -> tuple[type[Shape], bool]:
     """The shape's class, and whether the file is an original TF1 one."""
     named_type = config.get("model_type")
     classes = config.get("architectures") or []
     if named_type is None and classes:
         first = str(classes[0])
-        named_type = "mobilebert" if first.startswith("MobileBert") else "bert" if first.startswith("Bert") else first
+        named_type = next((kind.model_type for kind in _KINDS if first.startswith(f"{kind.class_prefix}For")), first)
     if named_type is None:
         mobile = any(key in config for key in ("use_bottleneck", "intra_bottleneck_size", "trigram_input"))
-        return (MobileBertShape if mobile else BertShape), True
-    kinds: dict[str, type[Shape]] = {"bert": BertShape, "mobilebert": MobileBertShape}
-    if named_type not in kinds:
-        raise UserError(f"{where}: a model of type '{named_type}', expected bert or mobilebert")
-    return kinds[named_type], False
+        return (MobileBertShape if mobile else ElectraShape if "embedding_size" in config else BertShape), True
+    for kind in _KINDS:
+        if kind.model_type == named_type:
+            return kind, False
+    raise UserError(f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}")
 
 
 def _defaults(kind: type[Shape], original: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     """What an absent key means in the source's own world."""
     if "vocab_size" not in given and original:
         raise UserError("vocab_size: missing; is this the configuration of a BERT?")
-    if kind is BertShape:
+    if kind is not MobileBertShape:
         hidden = given.get("hidden_dropout_prob", 0.1)
-        return {
+        small, base = _sizes(256, 12, 4, intermediate=1024), _sizes(768, 12, 12, intermediate=3072)
+        electra = base if original else small | {"embedding_size": 128}  # the original names embedding_size, or is taken for a BERT
+        return (electra if kind is ElectraShape else {}) | {
             "vocab_size": 30522,
             "hidden_act": "gelu_new" if original else "gelu",
             "type_vocab_size": 16 if original else 2,

@@ -1,7 +1,7 @@
 """The tensors of a model: transformers' names, shapes and initial values, from the shape alone (no TensorFlow, no memory).
 
 Kernels are held `[in, out]` and stored transposed, as transformers' `nn.Linear` has them. Names and shapes: transformers 5.23
-`modeling_mobilebert.py` and `modeling_bert.py`.
+`modeling_mobilebert.py`, `modeling_bert.py` and `modeling_electra.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from enum import Enum
 from typing import NamedTuple
 
-from mobilebert.models.shapes import MobileBertShape, Shape
+from mobilebert.models.shapes import ElectraShape, MobileBertShape, Shape
 
 
 class Kind(Enum):
@@ -54,8 +54,10 @@ def parameters(shape: Shape) -> int:
 
 
 def embeddings(shape: Shape) -> Tensors:
-    """Word, position and type tables, the trigram transformation, the norm."""
+    """Word, position and type tables, the norm, the way from the tables' width to the hidden states'."""
     prefix, hidden = f"{shape.model_type}.embeddings", shape.hidden_size
+    if isinstance(shape, ElectraShape):
+        hidden = shape.embedding_size
     made = {
         f"{prefix}.word_embeddings.weight": Tensor((shape.vocab_size, shape.embedding_width), Kind.TABLE),
         f"{prefix}.position_embeddings.weight": Tensor((shape.max_position_embeddings, hidden), Kind.TABLE),
@@ -63,7 +65,10 @@ def embeddings(shape: Shape) -> Tensors:
     }
     if isinstance(shape, MobileBertShape) and shape.transforms_embeddings:
         made |= _dense(f"{prefix}.embedding_transformation", shape.embedding_size * (3 if shape.trigram_input else 1), hidden)
-    return made | _norm(f"{prefix}.LayerNorm", hidden)
+    made |= _norm(f"{prefix}.LayerNorm", hidden)
+    if isinstance(shape, ElectraShape) and shape.projects_embeddings:
+        made |= _dense(f"{prefix}_project", hidden, shape.hidden_size)
+    return made
 
 
 def layer(shape: Shape, number: int) -> Tensors:
@@ -92,12 +97,25 @@ def layer(shape: Shape, number: int) -> Tensors:
 
 def head(shape: Shape) -> Tensors:
     """The MLM head apart from the tied word table."""
+    if isinstance(shape, ElectraShape):
+        width = shape.embedding_size
+        made = _dense("generator_predictions.dense", shape.hidden_size, width) | _norm("generator_predictions.LayerNorm", width)
+        return made | {"generator_lm_head.bias": Tensor((shape.vocab_size,), Kind.BIAS)}
     prefix, hidden = "cls.predictions", shape.hidden_size
     made = _dense_norm(f"{prefix}.transform", hidden, hidden)
     if shape.embedding_width != hidden:  # TF1's extra_output_weights, transposed: the table is narrower than the hidden states
         made[f"{prefix}.dense.weight"] = Tensor((hidden - shape.embedding_width, shape.vocab_size), Kind.TABLE)
     made[f"{prefix}.bias"] = Tensor((shape.vocab_size,), Kind.BIAS)
     return made
+
+
+def carried(shape: Shape) -> Tensors:
+    """Tensors that pretraining here does not compute with, yet keeps where a source has them: BERT's pooler, from which a
+    classifier starts, and the head of next sentence prediction."""
+    if isinstance(shape, ElectraShape):
+        return {}
+    made = _dense("cls.seq_relationship", shape.hidden_size, 2)
+    return made | (_dense(f"{shape.model_type}.pooler.dense", shape.hidden_size, shape.hidden_size) if shape.has_pooler else {})
 
 
 def unused(shape: Shape) -> Tensors:

@@ -126,7 +126,7 @@ def test_bottleneck_attention_wins_over_a_shared_bottleneck() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "electra"}, "electra"),
+        ({"model_type": "roberta"}, "roberta"),
         ({"hidden_act": "silu"}, "hidden_act: 'silu'"),
         ({"normalization_type": "rms"}, "normalization_type: 'rms'"),
         ({"num_attention_heads": 5}, "does not divide"),

@@ -89,8 +89,8 @@ def test_gamma_and_beta_of_old_conversions_are_understood(folder: Path, rewritte
     assert_same(weights.load(rewritten(age)), folder)
 
 
-def test_pooler_nsp_and_tied_copies_are_left_behind_aloud(
-    folder: Path, rewritten: Callable[..., Path], caplog: pytest.LogCaptureFixture
+def test_what_has_no_place_is_left_behind_aloud_and_nsp_is_carried(
+    folder: Path, rewritten: Callable[..., Path], saved: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     def add(tensors: dict[str, np.ndarray]) -> None:
         tensors["mobilebert.pooler.dense.weight"] = np.ones((128, 128), np.float32)
@@ -99,8 +99,13 @@ def test_pooler_nsp_and_tied_copies_are_left_behind_aloud(
         tensors["cls.predictions.decoder.bias"] = tensors.pop("cls.predictions.bias")
 
     with caplog.at_level(logging.INFO):
-        assert_same(weights.load(rewritten(add)), folder)
-    assert "cls.seq_relationship, mobilebert.pooler.dense" in caplog.text
+        found = weights.load(rewritten(add))
+    assert_same(found, folder)
+    assert "uses cls.seq_relationship, mobilebert.pooler.dense; kept in extra.safetensors: cls.seq_relationship\n" in caplog.text
+    again = saved(found, name="again")
+    np.testing.assert_array_equal(load_file(again / "extra.safetensors")["cls.seq_relationship.bias"], [1, 1])
+    np.testing.assert_array_equal(weights.load(again).carried["cls.seq_relationship.bias"], [1, 1])
+    assert not any(name.startswith("cls.seq") for name in load_file(again / "model.safetensors"))
 
 
 def test_shards_are_read_through_their_index(folder: Path) -> None:
@@ -168,9 +173,9 @@ def test_a_web_page_saved_as_weights_is_refused(folder: Path) -> None:
         weights.load(folder)
 
 
-def test_a_pickle_is_not_opened(folder: Path) -> None:
+def test_a_file_under_another_formats_name_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"pytorch_model\.bin is not opened"):
+    with pytest.raises(UserError, match=r"pytorch_model\.bin: not a whole torch file"):
         weights.load(folder)
 
 
