@@ -90,4 +90,4 @@ def open_source(place: Path) -> Source:
         )
     config = checkpoints.read_config(place)
     prefix = str(config.get("model_type", "bert"))
-    return Source(reference.TransformersTensors(checkpoints.Checkpoint(place, prefix), prefix), config, False)
+    return Source(reference.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, False)
