@@ -14,13 +14,13 @@ from typing import Any, get_args
 from snakemake.exceptions import WorkflowError
 from snakemake.io import local
 
+from mobilebert.corpus import finding
 from mobilebert.distillation import fit
 from mobilebert.models import shapes
 from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
 from workflow.paths import artifact
 
-REMOTE = ("https://", "http://")
 ARMS = ("scratch", "tables")  # the baselines
 
 
@@ -53,14 +53,14 @@ class Chain:
     @property
     def fetched(self) -> list[str]:
         """The names of the sources that are fetched."""
-        return [source.name for source in self.settings.sources if source.from_.startswith(REMOTE)]
+        return [source.name for source in self.settings.sources if source.from_.startswith(finding.REMOTE)]
 
     def source_files(self, wildcards: Any = None) -> list[str]:
         """The files of local sources that are there; `list_sources` says which source has none."""
         found = []
         for source in self.settings.sources:
-            if source.from_ != SMALL_WORLD and not source.from_.startswith((*REMOTE, "gs://")):
-                found += local_files(source.from_)
+            if source.from_ != SMALL_WORLD and not source.from_.startswith(finding.REMOTE):
+                found += finding.tracked(source.from_, source.format)
         return trackable(found)
 
     def sources(self, wildcards: Any = None) -> list[str]:
@@ -327,14 +327,6 @@ def student_and_arm(model: str) -> tuple[str, str]:
     return model, "distilled"
 
 
-def local_files(pattern: str) -> list[str]:
-    """The files that a source's path, folder or glob names, sorted."""
-    path = Path(pattern)
-    if path.is_dir():
-        return sorted(str(file) for file in path.rglob("*") if file.is_file())
-    return [pattern] if path.is_file() else sorted(file for file in glob.glob(pattern, recursive=True) if Path(file).is_file())
-
-
 def given(path: str | None) -> list[str]:
     """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing.
 
@@ -346,5 +338,6 @@ def given(path: str | None) -> list[str]:
 
 
 def trackable(files: list[str]) -> list[str]:
-    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, are read untracked."""
-    return [local(file) for file in files if not {"{", "}"} & set(file)]
+    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, or line ends are read
+    untracked."""
+    return [local(file) for file in files if not set("{}\n\r") & set(file)]

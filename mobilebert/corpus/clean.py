@@ -91,15 +91,18 @@ def _clean(element: Element, work: Work, stem: str) -> None:
     places.write(f"{stem}.json", json.dumps({"keys": keys, "sources": counts}, ensure_ascii=False).encode())
 
 
+def stopped(file: str, why: str) -> UserError:
+    """What stops the run when `corpus.on_error` is `stop`."""
+    return UserError(f"{file}: {why}; mend or remove the file, or set corpus.on_error to skip to count such files and go on")
+
+
 def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterator[Found]:
     """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
     try:
         yield from formats.documents(piece)
     except opening.Unreadable as error:
         if settings.on_error == "stop":
-            raise UserError(
-                f"{piece.reference}: {error}; mend or remove the file, or set corpus.on_error to skip to count such files and go on"
-            ) from None
+            raise stopped(piece.reference, str(error)) from None
         counts["unreadable"].append({"file": piece.reference, "why": str(error)})
 
 

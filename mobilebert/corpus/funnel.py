@@ -48,7 +48,7 @@ class Rejects:
 
 def new() -> dict[str, Any]:
     """The empty counts of one source, in the form of funnel.json."""
-    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "unreadable": []}
+    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "unreadable": [], "left_out": {}}
 
 
 def count(counts: dict[str, Any], size: int, reason: str | None = None) -> None:
@@ -76,6 +76,14 @@ def count_lines(counts: dict[str, Any], dropped: dict[str, tuple[int, int]]) -> 
         entry["bytes"] += size
 
 
+def leave_out(counts: dict[str, Any], file: str, why: str, unreadable: bool) -> None:
+    """Name a file that cannot be read, or count one that is left out on purpose (skipped.json of the sources names it)."""
+    if unreadable:
+        counts["unreadable"].append({"file": file, "why": why})
+    else:
+        counts["left_out"][why] = counts["left_out"].get(why, 0) + 1
+
+
 def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     """Add the counts of `other` to `into`."""
     for name in ("in", "out"):
@@ -84,6 +92,8 @@ def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
         _add(into["reasons"].setdefault(reason, _none()), entry["documents"], entry["bytes"])
     count_lines(into, {reason: (entry["lines"], entry["bytes"]) for reason, entry in other["lines"].items()})
     into["unreadable"] += other["unreadable"]
+    for why, files in other["left_out"].items():
+        into["left_out"][why] = into["left_out"].get(why, 0) + files
 
 
 def report(by_source: dict[str, dict[str, Any]]) -> dict[str, Any]:

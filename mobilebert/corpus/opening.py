@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -16,17 +17,54 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from mobilebert.corpus.finding import COMPRESSED
 from mobilebert.pipelines import places
 from mobilebert.text import decode
 
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-# One document or one line; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
-MAX_DOCUMENT_BYTES = 256 * 1000 * 1000
+# One line, or one file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
+MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
+# Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
+MAX_EXPANSION = 250
+FREE_BYTES = 256 * 1000 * 1000  # that any file may unpack to
+_MAGIC = {b"\x1f\x8b\x08": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+# Input given to zstandard at once: 4 bytes of it can stand for a block of 128 KB, and the library gives all output of a call together.
+_ZSTANDARD_STEP = 1 << 10
 _FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class Unreadable(Exception):
     """A file that cannot be read (further); the text is the reason for people, without the file's name."""
+
+
+class Expansion:
+    """Counts what a compressed file gives, and stops a decompression bomb."""
+
+    def __init__(self, packed: BinaryIO) -> None:
+        self._most = max(FREE_BYTES, MAX_EXPANSION * packed.seek(0, os.SEEK_END))
+        packed.seek(0)
+        self._given = 0
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes more.
+
+        Raises:
+            Unreadable: they are too many.
+        """
+        self._given += size
+        if self._given > self._most:
+            raise Unreadable(
+                f"a decompression bomb: it unpacks to over {self._most // 1_000_000} MB, more than {MAX_EXPANSION} times its size"
+            )
+
+
+def packing(path: str) -> str:
+    """The compression of a file, `.gz .bz2 .xz .zst` or "": by its name, else by its first bytes; `Unreadable` if it has none to read."""
+    suffix = Path(path).suffix.lower()
+    if suffix in COMPRESSED:
+        return suffix
+    with raw_bytes(path) as stream:
+        head = stream.read(6)
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
 
 
 @contextmanager
@@ -103,29 +141,25 @@ def _line(stream: BinaryIO) -> bytes:
 
 
 def _opened(path: str) -> Any:
-    suffix = Path(path).suffix.lower()
-    if suffix == ".gz":
-        return gzip.open(places.opened(path), "rb")
-    if suffix == ".bz2":
-        return bz2.open(places.opened(path), "rb")
-    if suffix == ".xz":
-        return lzma.open(places.opened(path), "rb")
-    if suffix == ".zst":
-        return io.BufferedReader(_Zstandard(path), 1 << 20)
-    return places.opened(path)
+    kind = packing(path)
+    stream = places.opened(path)
+    if not kind:
+        return stream
+    expansion = Expansion(stream)
+    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _Zstandard}
+    return io.BufferedReader(_Unpacked(opener[kind](stream), expansion, stream), 1 << 18)
 
 
 def _prefixed(head: bytes, stream: BinaryIO) -> BinaryIO:
-    """The stream with its first bytes put back: not every decompressor can peek or seek."""
-    if stream.seekable() and isinstance(stream, io.BufferedReader) and not isinstance(stream.raw, _Zstandard):
+    """The stream with its first bytes put back: what is decompressed cannot seek."""
+    if stream.seekable():
         stream.seek(0)
         return stream
     return io.BufferedReader(_Chained(head, stream), 1 << 16)  # type: ignore[return-value]
 
 
 def _recoded(stream: BinaryIO, encoding: str) -> BinaryIO:
-    text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="\n")
-    return io.BufferedReader(_Encoded(text), 1 << 16)  # type: ignore[return-value]
+    return io.BufferedReader(_Recoded(stream, encoding), 1 << 16)  # type: ignore[return-value]
 
 
 def _plain(error: BaseException) -> str:
@@ -161,26 +195,56 @@ class _Chained(_Filling):
         return self._stream.read(1 << 16)
 
 
-class _Encoded(_Filling):
-    def __init__(self, text: io.TextIOWrapper) -> None:
-        self._text = text
+class _Recoded(_Filling):
+    """UTF-16 or UTF-32 as UTF-8; what is broken becomes bytes that are no UTF-8, so that its line is refused and no other."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
 
     def _next(self) -> bytes:
-        return self._text.read(1 << 16).encode()
+        while data := self._stream.read(1 << 16):
+            try:
+                text = self._decoder.decode(data)
+            except UnicodeDecodeError as error:
+                raise Unreadable(f"no {error.encoding.upper()}: {error.reason}") from None
+            if text:
+                return text.encode("utf-8", "surrogatepass")
+        cut, self._decoder = self._decoder.getstate()[0], codecs.getincrementaldecoder("utf-8")()
+        return b"\xff" if cut else b""
+
+
+class _Unpacked(_Filling):
+    """What a decompressor gives, up to the limit."""
+
+    def __init__(self, stream: Any, expansion: Expansion, file: BinaryIO) -> None:
+        self._stream = stream
+        self._expansion = expansion
+        self._file = file
+
+    def _next(self) -> bytes:
+        data = self._stream.read(1 << 18)
+        self._expansion.add(len(data))
+        return data
+
+    def close(self) -> None:
+        self._stream.close()
+        self._file.close()  # which not every decompressor does
+        super().close()
 
 
 class _Zstandard(_Filling):
     """All frames of a .zst file; unlike the library's own reader it does not take a cut file for a whole one."""
 
-    def __init__(self, path: str) -> None:
-        self._file = places.opened(path)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._frame: Any = None
         self._input = b""
 
     def _next(self) -> bytes:
         while True:
             if not self._input:
-                self._input = self._file.read(1 << 17)
+                self._input = self._file.read(_ZSTANDARD_STEP)
             if not self._input:
                 if self._frame is not None:
                     raise EOFError("the file ends inside a zstandard frame")
@@ -193,7 +257,3 @@ class _Zstandard(_Filling):
                 self._input, self._frame = self._frame.unused_data, None
             if data:
                 return data
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

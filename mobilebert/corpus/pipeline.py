@@ -24,10 +24,10 @@ from mobilebert.pipelines import places, running, work
 from mobilebert.settings import Beam, Corpus
 
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
-_COST = {"html": 4, "mediawiki": 8, "markdown": 2}
+_COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
 _PARTITION_BYTES = 64_000_000
-_VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell")
+_VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
 DIRECT = Beam()
 
@@ -49,6 +49,9 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
             f"corpus.from: {settings.from_} holds cleaned documents, so there is nothing to clean; leave it empty to clean sources"
         )
     entries, skipped = plan.read_sources(sources)
+    broken = next((entry for entry in skipped if entry["unreadable"]), None)
+    if broken and settings.on_error == "stop":
+        raise clean.stopped(broken["path"], broken["why"])
     workers = running.workers(threads, sum(_cost(entry) for entry in entries))
     shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"})
     with work.folder(out, where, work.fingerprint(shaping, {"sources": sources}, _VERSIONS)) as folder:
@@ -122,11 +125,11 @@ def _write_part(joined: tuple[int, dict[str, Iterable[Any]]], work: clean.Work) 
     output.write_part(part, found["elements"], found["dropped"], work)
 
 
-def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, str]]) -> None:
+def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
     """The artefact from what the parts left, after a look at whether there is anything in it."""
     counts, parts, rejects = found
     for entry in skipped:
-        counts.setdefault(entry["source"], funnel.new())["unreadable"].append({"file": entry["path"], "why": entry["why"]})
+        funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])
     report = funnel.report(counts)
     _check(report)
     with artifacts.writing(out, "corpus", settings=settings, inputs={"sources": sources}, versions=_VERSIONS) as writer:

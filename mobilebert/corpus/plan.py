@@ -17,8 +17,11 @@ from mobilebert import artifacts
 from mobilebert.corpus import opening
 from mobilebert.errors import UserError
 
-# Formats that can be cut at a byte range, given the file's last suffix.
-_SPLITTABLE = {("jsonl", ""), ("lines", ""), ("mediawiki", ""), ("mediawiki", ".bz2")}
+# Formats that can be cut at a byte range, given the file's compression.
+_SPLITTABLE = {
+    *(("jsonl", ""), ("lines", ""), ("parquet", "")),
+    *(("mediawiki", ""), ("mediawiki", ".bz2"), ("warc", ".gz")),
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ class Element:
         return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.pieces)
 
 
-def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """The files of a `sources` artefact, and the ones that were skipped when they were listed ({"source", "path", "why"})."""
+def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The files of a `sources` artefact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
     folder = Path(folder)
     artifacts.read(folder, "sources")
     entries = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
@@ -69,14 +72,16 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
     """Group small files and cut large ones into elements of about `block_bytes`, in the order of `entries`."""
     made: list[Element] = []
     gathered: list[Piece] = []
+    size = 0
     for piece in _pieces(entries, block_bytes):
-        if gathered and (piece.end is not None or sum(each.size for each in gathered) + piece.size > block_bytes):
+        if gathered and (piece.end is not None or size + piece.size > block_bytes):
             made.append(Element(len(made), tuple(gathered)))
-            gathered = []
+            gathered, size = [], 0
         if piece.end is not None:
             made.append(Element(len(made), (piece,)))
         else:
             gathered.append(piece)
+            size += piece.size
     if gathered:
         made.append(Element(len(made), tuple(gathered)))
     return made
@@ -86,8 +91,8 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
     for ordinal, entry in enumerate(entries):
         written = entry.get("text_format", "plain")
         piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
-        parts = -(-piece.size // block_bytes) if _splittable(piece) else 1
-        if parts <= 1:
+        parts = -(-piece.size // block_bytes)
+        if parts <= 1 or not _splittable(piece):
             yield piece
             continue
         # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.
@@ -97,10 +102,9 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
 
 
 def _splittable(piece: Piece) -> bool:
-    suffix = Path(piece.path).suffix.lower()
-    if (piece.format, suffix if suffix in opening.COMPRESSED else "") not in _SPLITTABLE:
-        return False
     try:
-        return suffix in opening.COMPRESSED or not opening.is_wide(piece.path)
+        packing = opening.packing(piece.path)
+        wide = piece.format in {"jsonl", "lines"} and not packing and opening.is_wide(piece.path)
     except opening.Unreadable:
         return False
+    return (piece.format, packing) in _SPLITTABLE and not wide

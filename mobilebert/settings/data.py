@@ -37,12 +37,14 @@ class Source(Section):
     """One source of raw text."""
 
     name: Name = says("Name in tables and reports")
-    from_: Place = says("`small_world`, a file, folder, glob, or an https:// address", alias="from")
-    format: Literal["auto", "text", "lines", "jsonl", "html", "markdown", "mediawiki"] = says(
-        "`auto` goes by the file's name; `lines`: a sentence a line, an empty line between documents", "auto"
+    from_: Place = says("`small_world`, a file, folder, glob, or an https:// or gs:// address", alias="from")
+    format: Literal["auto", "text", "lines", "jsonl", "parquet", "html", "markdown", "rst", "mediawiki", "warc"] = says(
+        "`auto` goes by each file's name, and by its content where the name is without a suffix; `text`: a file a document; `lines`: a "
+        "sentence a line, an empty line between documents; `warc`: WARC and WET (docs/stages.md lists all)",
+        "auto",
     )
-    text_field: str = says("JSONL field that holds the text", "text")
-    text_format: Literal["plain", "markdown", "html"] = says("What the texts of a JSONL file are written in", "plain")
+    text_field: str = says("JSONL field or Parquet column that holds the text", "text")
+    text_format: Literal["plain", "markdown", "html", "rst"] = says("What the texts of a JSONL or Parquet file are written in", "plain")
     licence: str = says("Licence of the text, for the model card", "unknown")
     sha256: MaybeText = says("Expected digest of a fetched file (64 hexadecimal digits)", None, pattern="^[0-9a-fA-F]{64}$")
 

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
+from mobilebert.corpus.formats import document
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Piece
+
+# Imported where used: trafilatura, markdown-it, mwparserfromhell and docutils each cost a worker's start.
+_READERS = {
+    "text": "plain",
+    "lines": "plain",
+    "jsonl": "plain",
+    "parquet": "tables",
+    "html": "markup",
+    "markdown": "markup",
+    "rst": "markup",
+}
 
 
 def documents(piece: Piece) -> Iterator[Found]:
@@ -14,20 +27,10 @@ def documents(piece: Piece) -> Iterator[Found]:
     Raises:
         opening.Unreadable: the file cannot be read further; the documents before that were given.
     """
-    # Imported where used: trafilatura, markdown-it and mwparserfromhell each cost a worker's start.
-    if piece.format in {"jsonl", "lines", "text"}:
-        from mobilebert.corpus.formats import plain
+    module = import_module(f"mobilebert.corpus.formats.{_READERS.get(piece.format, piece.format)}")
+    found = getattr(module, piece.format)(piece)
+    if piece.format not in {"jsonl", "parquet"} or piece.text_format == "plain":
+        return found
+    from mobilebert.corpus.formats import markup
 
-        found = getattr(plain, piece.format)(piece)
-        if piece.format != "jsonl" or piece.text_format == "plain":
-            return found
-        from mobilebert.corpus.formats import markup
-
-        return markup.extracted(found, markup.prose if piece.text_format == "markdown" else markup.main_text)
-    if piece.format in {"html", "markdown"}:
-        from mobilebert.corpus.formats import markup
-
-        return getattr(markup, piece.format)(piece)
-    from mobilebert.corpus.formats import mediawiki
-
-    return mediawiki.mediawiki(piece)
+    return (document.extracted(each, markup.EXTRACTORS[piece.text_format]) for each in found)

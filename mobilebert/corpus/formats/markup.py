@@ -1,14 +1,15 @@
-"""HTML and Markdown: the main text, without navigation, scripts, front matter and code blocks."""
+"""HTML, Markdown and reStructuredText: the prose, without navigation, scripts, front matter and code blocks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 from mobilebert.corpus import opening
-from mobilebert.corpus.formats.document import Found, shown
+from mobilebert.corpus.formats.document import Found, extracted, shown
+from mobilebert.corpus.formats.restructured import rst_prose
 from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
 
@@ -23,19 +24,17 @@ _BLOCK_ENDS = {"paragraph_close", "heading_close", "tr_close", "inline_html"}
 
 def html(piece: Piece) -> Iterator[Found]:
     """The main text of a page (trafilatura: judged best of its kind by several comparisons); `no_main_text` if there is none."""
-    yield from _extracted(piece, main_text)
+    yield from _one(piece, main_text)
 
 
 def markdown(piece: Piece) -> Iterator[Found]:
     """The prose of a Markdown file; `no_main_text` if there is none."""
-    yield from _extracted(piece, prose)
+    yield from _one(piece, prose)
 
 
-def extracted(documents: Iterable[Found], extract: Callable[[str], str]) -> Iterator[Found]:
-    """The documents with their text taken out of its markup; `no_main_text` where nothing is left."""
-    for found in documents:
-        text = found.text if found.reason else extract(found.text)
-        yield found._replace(text=text) if text.strip() else found._replace(reason=found.reason or "no_main_text")
+def rst(piece: Piece) -> Iterator[Found]:
+    """The prose of a reStructuredText file; `no_main_text` if there is none."""
+    yield from _one(piece, rst_prose)
 
 
 def main_text(page: str) -> str:
@@ -88,13 +87,17 @@ def _parser() -> Any:
     return MarkdownIt("commonmark").enable("table")
 
 
-def _extracted(piece: Piece, extract: Any) -> Iterator[Found]:
+def _one(piece: Piece, extract: Callable[[str], str]) -> Iterator[Found]:
     data = opening.read_document(piece.path)
-    if not data:
-        return
-    name = f"{piece.ordinal:06d}"
-    decoded = decode.decode(data)
-    if decoded.text is None:
-        yield Found(name, shown(data), decoded.reason, len(data))
-        return
-    yield from extracted([Found(name, decoded.text)], extract)
+    if data:
+        yield extracted(decoded(f"{piece.ordinal:06d}", data), extract)
+
+
+def decoded(name: str, data: bytes) -> Found:
+    """A document's bytes as text, or the reason why not."""
+    found = decode.decode(data)
+    return Found(name, shown(data), found.reason, len(data)) if found.text is None else Found(name, found.text)
+
+
+# What `text_format` names.
+EXTRACTORS = {"html": main_text, "markdown": prose, "rst": rst_prose}

@@ -1,26 +1,21 @@
 """MediaWiki XML dumps: articles as plain text; plain XML and .bz2 can be read from any byte on.
 
 Pages are found by their tags in the bytes, not by an XML parser, so that a range needs nothing before it and a truncated or concatenated
-dump gives all its whole pages. In a .bz2 file each stream (`BZh` and its block magic) that begins in the range is read: the multistream
-dumps of Wikimedia have one a hundred pages; a file of a single stream is simply all in its first range.
+dump gives all its whole pages. In a .bz2 file each stream that begins in the range is read (`members`).
 """
 
 from __future__ import annotations
 
-import bz2
 import re
 from collections.abc import Iterator
 from html import unescape
-from typing import BinaryIO
 
-from mobilebert.corpus import opening
+from mobilebert.corpus import members, opening
 from mobilebert.corpus.formats import wikitext
-from mobilebert.corpus.formats.document import Found, shown
+from mobilebert.corpus.formats.document import Found, extracted, shown
 from mobilebert.corpus.plan import Piece
 
 _OPEN, _CLOSE = b"<page>", b"</page>"
-_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
-_STREAM_LENGTH = 10
 _READ = 1 << 20
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
@@ -49,7 +44,7 @@ def _found(piece: Piece, page: bytes) -> Found:
     reason = _not_an_article(source, title, raw)
     if reason:
         return Found(name, f"{title}\n{raw}", reason)
-    return Found(name, wikitext.plain(raw))
+    return extracted(Found(name, raw), wikitext.plain)
 
 
 def _not_an_article(page: str, title: str, raw: str) -> str | None:
@@ -99,8 +94,9 @@ def _is_open(buffer: bytes) -> bool:
 
 def _chunks(piece: Piece) -> Iterator[tuple[bytes, bool]]:
     """Decompressed bytes from the piece's start on, and whether they begin in the piece; without end, the reader of pages stops."""
-    if piece.path.lower().endswith(".bz2"):
-        yield from _streams(piece)
+    if opening.packing(piece.path) == ".bz2":
+        for chunk in members.chunks(piece.path, piece.start, members.BZ2):
+            yield chunk.data, piece.end is None or chunk.offset < piece.end
         return
     with opening.open_bytes(piece.path) as stream:
         if piece.start:
@@ -108,50 +104,8 @@ def _chunks(piece: Piece) -> Iterator[tuple[bytes, bool]]:
         position = piece.start
         while True:
             most = _READ if piece.end is None or position >= piece.end else min(_READ, piece.end - position)
-            chunk = stream.read(most)
-            if not chunk:
-                return
-            yield chunk, piece.end is None or position < piece.end
-            position += len(chunk)
-
-
-def _streams(piece: Piece) -> Iterator[tuple[bytes, bool]]:
-    """The bz2 streams that begin in the piece, then those after it."""
-    with opening.raw_bytes(piece.path) as stream:
-        position = _next_stream(stream, piece.start)
-        if position is None:
-            if piece.start == 0:
-                raise opening.Unreadable("no bz2 stream in it")
-            return
-        stream.seek(position)
-        data = b""
-        while True:
-            owned = piece.end is None or position < piece.end
-            decompressor = bz2.BZ2Decompressor()
-            while not decompressor.eof:
-                if decompressor.needs_input:
-                    data = data or stream.read(_READ)
-                    if not data:
-                        raise opening.Unreadable("EOFError: the file ends inside a bz2 stream")
-                out = decompressor.decompress(data, _READ)
-                data = b""
-                if out:
-                    yield out, owned
-            data = decompressor.unused_data or stream.read(_READ)
-            position = stream.tell() - len(data)
+            data = stream.read(most)
             if not data:
                 return
-
-
-def _next_stream(stream: BinaryIO, start: int) -> int | None:
-    """Offset of the first bz2 stream that begins at or after `start`."""
-    stream.seek(start)
-    buffer, base = b"", start
-    while chunk := stream.read(_READ):
-        buffer += chunk
-        found = _STREAM.search(buffer)
-        if found:
-            return base + found.start()
-        base += max(len(buffer) - _STREAM_LENGTH + 1, 0)
-        buffer = buffer[-(_STREAM_LENGTH - 1) :]
-    return None
+            yield data, piece.end is None or position < piece.end
+            position += len(data)

@@ -107,8 +107,13 @@ def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
     value = row.get(piece.text_field) if isinstance(row, dict) else None
     if not isinstance(value, str):
         return Found(name, shown(data), "no_text_field", len(data))
-    own = row.get("id")
-    return Found(own if isinstance(own, str) and 0 < len(own) <= 200 else str(own) if type(own) is int else name, value)
+    return Found(own_name(row.get("id"), name), value)
+
+
+def own_name(own: Any, place: str) -> str:
+    """A document's own id, if it can name it; else its place in the sources."""
+    name = own if isinstance(own, str) else str(own) if type(own) is int else ""
+    return name if 0 < len(name) <= 200 and name.isprintable() else place
 
 
 def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]]) -> Found:

@@ -38,7 +38,12 @@ def test_a_folder_gives_its_files_of_known_formats_in_order(tmp_path):
         ("子/e.HTML", "html"),
         ("子/f.xml.bz2", "mediawiki"),
     ]
-    assert skipped == []
+    assert [(os.path.relpath(entry["path"], folder), entry["why"]) for entry in skipped] == [
+        (".git", "hidden"),
+        (".hidden.txt", "hidden"),
+        ("g.bin", "no format is known for .bin"),
+    ]
+    assert not any(entry["unreadable"] for entry in skipped)
     assert entries[0] == {
         "source": "s",
         "path": str(folder / "a.md"),
@@ -69,7 +74,7 @@ def test_links_in_a_circle_fifos_and_broken_links_are_skipped_and_named(tmp_path
     entries, skipped = listed(tmp_path, source("s", folder))
     assert [entry["path"] for entry in entries] == [str(folder / "a.txt")]
     assert [(os.path.relpath(entry["path"], folder), entry["why"]) for entry in skipped] == [
-        ("below/up", "a link to a folder above itself"),
+        ("below/up", "a link to a folder that is read anyway"),
         ("gone.txt", "No such file or directory"),
         ("pipe.txt", "not a regular file"),
     ]
@@ -108,8 +113,8 @@ def test_world_and_downloads_are_found_by_their_folders(tmp_path):
         ("nowhere", "nothing to read for wrong at .*nowhere"),
         ("nowhere/*.txt", "nothing to read for wrong"),
         ("empty", "nothing to read for wrong"),
-        ("unknown", "do not tell their format, so set format"),
-        ("unknown/x.bin", "does not tell its format"),
+        ("unknown", r"all 1 files there were left out \(no format is known for .bin 1\); if they are text, set format"),
+        ("unknown/x.bin", "no format is known for .bin"),
     ],
 )
 def test_a_source_that_names_nothing_is_refused_by_name(tmp_path, monkeypatch, place, message):

@@ -1,0 +1,63 @@
+"""reStructuredText, on docutils: the prose of paragraphs, headings, list items, table cells and admonitions."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+# A role of Sphinx, which docutils does not know: :ref:`text <target>` is read as its text.
+_ROLE = re.compile(r"(?<![A-Za-z0-9:`]):[A-Za-z][\w.+-]*(?::[A-Za-z][\w.+-]*)*:`([^`<]*?)\s*(?:<[^`<>]*>)?`")
+# Roles without prose: their text is a formula.
+_FORMULA = re.compile(r"(?<![A-Za-z0-9:`]):(?:math|eq|raw-latex|raw-html):`[^`]*`")
+# Without spaces around inline markup, the first part of a_name would be a reference.
+_UNDERSCORE = re.compile(r"(?<=[A-Za-z0-9_])_(?=[A-Za-z0-9_])")
+_LINE_END = re.compile(r"[ \t]*\n[ \t]*")
+_DROPPED = (
+    *("comment", "field_list", "docinfo", "literal_block", "doctest_block", "math_block", "math", "option_list", "image", "raw", "target"),
+    *("footnote", "footnote_reference", "citation", "citation_reference", "substitution_definition", "system_message", "pending", "topic"),
+    *("meta", "decoration"),
+)
+_BLOCKS = ("paragraph", "title", "subtitle", "term", "line", "caption", "rubric", "attribution")
+
+
+def rst_prose(source: str) -> str:
+    """The prose of a reStructuredText document, a block a line.
+
+    Code, formulas, comments, field lists, tables of contents, footnotes, images and directives go, all but admonitions (`note`,
+    `warning`, ...), whose text stays. No file is included, whatever a directive asks for.
+    """
+    from docutils import nodes, utils
+    from docutils.parsers.rst import Parser
+
+    source = _UNDERSCORE.sub(r"\_", _ROLE.sub(r"\1", _FORMULA.sub("", source.replace("\0", "").expandtabs(8))))
+    document = utils.new_document("", _settings().copy())
+    # Parsed, not published: transforms would put today's date and tables of contents into the text.
+    Parser().parse(source, document)
+    dropped = tuple(getattr(nodes, name) for name in _DROPPED)
+    for node in [*document.findall(lambda node: isinstance(node, dropped))]:
+        node.parent.remove(node)
+    blocks = tuple(getattr(nodes, name) for name in _BLOCKS)
+    texts = (node.astext().replace("\\_", "_").replace("\0", "") for node in document.findall(lambda node: isinstance(node, blocks)))
+    return "\n".join(filter(None, (_LINE_END.sub(_joined, text.strip()) for text in texts)))
+
+
+def _joined(match: re.Match[str]) -> str:
+    """What a line end inside a paragraph becomes: a space between Latin letters, nothing beside Chinese."""
+    text = match.string
+    return " " if text[match.start() - 1].isascii() and text[match.end()].isascii() else ""
+
+
+@cache
+def _settings() -> Any:
+    from docutils import frontend
+    from docutils.parsers.rst import Parser
+
+    settings = frontend.get_default_settings(Parser)
+    settings.report_level = settings.halt_level = 5
+    settings.warning_stream = False
+    settings.file_insertion_enabled = settings.raw_enabled = False
+    settings.syntax_highlight = "none"
+    settings.character_level_inline_markup = True  # Chinese has no spaces around it
+    settings.line_length_limit = 1 << 40
+    return settings

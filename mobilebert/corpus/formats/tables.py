@@ -1,0 +1,69 @@
+"""Parquet: a row a document, its text in a named column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mobilebert.corpus import opening
+from mobilebert.corpus.formats.document import Found
+from mobilebert.corpus.formats.markup import decoded
+from mobilebert.corpus.formats.plain import own_name
+from mobilebert.corpus.plan import Piece
+
+_ROWS = 256  # read at once
+
+
+def parquet(piece: Piece) -> Iterator[Found]:
+    """The rows of the row groups that begin in the piece; read in batches from a buffered stream, so that no row group fills the memory."""
+    with opening.raw_bytes(piece.path) as stream:
+        try:
+            yield from _rows(piece, pq.ParquetFile(stream, buffer_size=1 << 20))
+        except pa.ArrowException as error:
+            raise opening.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
+
+
+def _rows(piece: Piece, file: Any) -> Iterator[Found]:
+    names = file.schema_arrow.names
+    if piece.text_field not in names:
+        raise opening.Unreadable(f"it has no column {piece.text_field} (but {', '.join(names[:20])}); set text_field")
+    kind = file.schema_arrow.field(piece.text_field).type
+    if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+        raise opening.Unreadable(f"its column {piece.text_field} holds {kind}, not text; set text_field")
+    columns = [piece.text_field, *(["id"] if "id" in names and piece.text_field != "id" else [])]
+    first = 0
+    for group in range(file.num_row_groups):
+        described = file.metadata.row_group(group)
+        if piece.start <= _offset(described) and (piece.end is None or _offset(described) < piece.end):
+            row = first
+            for batch in file.iter_batches(_ROWS, row_groups=[group], columns=columns):
+                yield from _documents(piece, batch, row)
+                row += batch.num_rows
+        first += described.num_rows
+
+
+def _documents(piece: Piece, batch: Any, row: int) -> Iterator[Found]:
+    column = batch.column(piece.text_field)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    # As bytes: a column of text may hold what is no UTF-8.
+    texts = column.cast(pa.large_binary())
+    ids = batch.column("id").to_pylist() if "id" in batch.schema.names and piece.text_field != "id" else [None] * batch.num_rows
+    for place, (value, own) in enumerate(zip(texts, ids, strict=True)):
+        name = own_name(own, f"{piece.ordinal:06d}-{row + place}")
+        data = value.as_py()
+        yield Found(name, "", "no_text_field", 0) if data is None else decoded(name, data)
+
+
+def _is_text(kind: Any) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
+
+
+def _offset(group: Any) -> int:
+    """Where a row group begins in the file; never outside it, whatever the file says of itself."""
+    column = group.column(0)
+    return max(0, min(column.data_page_offset, column.dictionary_page_offset or column.data_page_offset))
