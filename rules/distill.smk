@@ -22,7 +22,9 @@ rule transfer_layer:
         mem_mb=16000,
         runtime="7d",
     params:
-        settings=section(SETTINGS, "transfer", "student", "masking", "training", "seed"),
+        settings=section(
+            SETTINGS, "recipe", "transfer", "student", "masking", "training", "seed"
+        ),
         state=STATE,
     message:
         "Transferring {wildcards.stage} of the teacher into {wildcards.student}"
@@ -57,9 +59,7 @@ rule pretrain_student:
         mem_mb=16000,
         runtime="7d",
     params:
-        settings=section(
-            SETTINGS, "pretraining", "student", "masking", "training", "seed"
-        ),
+        settings=CHAIN.pretraining_settings,
         student=CHAIN.student_of,
         arm=CHAIN.arm_of,
         extra=CHAIN.extra_steps,

@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import local
 
 from mobilebert.corpus import finding
-from mobilebert.distillation import fit
+from mobilebert.distillation import fit, matching
 from mobilebert.models import shapes
 from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
@@ -117,7 +117,9 @@ class Chain:
 
     def teacher_needs(self, wildcards: Any) -> str:
         """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
-        found = [fit.needs(shapes.named(student, 1), layerwise=bool(self.stages(student))) for student in self.settings.students]
+        transfer = self.settings.transfer
+        layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
+        found = [fit.needs(shapes.named(student, 1), layerwise=layerwise) for student in self.settings.students]
         return f"[{', '.join(sorted({json.dumps(one, sort_keys=True) for one in found}))}]"
 
     @property
@@ -127,10 +129,10 @@ class Chain:
 
     def stages(self, student: str) -> list[str]:
         """The names of the transfer's stages, in their order."""
-        schedule = self.settings.transfer.schedule
-        if schedule == "progressive":
-            return [f"layer{layer:02d}" for layer in range(1, shapes.named(student, 1).num_hidden_layers + 1)]
-        return ["joint"] if schedule == "joint" else []
+        transfer = self.settings.transfer
+        if transfer.schedule == "progressive":
+            return [f"layer{layer:02d}" for layer in matching.matched_layers(transfer, shapes.named(student, 1).num_hidden_layers)]
+        return ["joint"] if transfer.schedule == "joint" else []
 
     def previous_stage(self, wildcards: Any) -> list[str]:
         """The stage before this one; nothing before the first."""
@@ -168,6 +170,12 @@ class Chain:
         """Steps that a baseline trains longer, so that every arm has the same number: those of the transfer."""
         student, arm = student_and_arm(wildcards.model)
         return 0 if arm == "distilled" else self.settings.transfer.training.steps * len(self.stages(student))
+
+    def pretraining_settings(self, wildcards: Any) -> str:
+        """The settings of a student's pretraining; with those of the transfer where that is part of its loss."""
+        distilled = student_and_arm(wildcards.model)[1] == "distilled"
+        transfer = ["transfer"] if distilled and self.settings.transfer.schedule == "auxiliary" else []
+        return to_json(self.settings, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
 
     def _stage(self, student: str, stage: str) -> list[str]:
         return artifact(f"{self.results}/students/{student}/transfer/{stage}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mobilebert.distillation import fit
+from mobilebert.distillation import fit, matching, recipes
 from mobilebert.models import shapes
 from mobilebert.settings import Settings
 
@@ -77,10 +77,15 @@ def _trainings(settings: Settings) -> Iterator[str]:
 def _transfer(settings: Settings) -> Iterator[str]:
     transfer = settings.transfer
     factors = [transfer.feature_map_factor, transfer.attention_factor, transfer.mean_factor, transfer.variance_factor]
-    if transfer.schedule != "none" and not any(factors):
+    if transfer.schedule != "none" and not any(factors) and not transfer.matches:
         yield "transfer: all four factors are 0, so nothing would be learnt; raise one, or set transfer.schedule to none"
-    if transfer.losses == "google_tf2" and transfer.schedule == "joint":
+    if transfer.losses == "google_tf2" and transfer.schedule in ("joint", "auxiliary"):
         yield "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to progressive, or take other losses"
+    expected, optimizer = recipes.RULES[settings.recipe].optimizer, transfer.training.optimizer
+    if settings.recipe != "ours" and transfer.schedule == "progressive" and optimizer not in (None, expected):
+        yield f"transfer.training.optimizer: the recipe {settings.recipe} is defined with {expected}; set it to null, or recipe to ours"
+    if settings.recipe == "google" and transfer.schedule == "progressive" and transfer.training.steps < 2:
+        yield "transfer.training.steps: the recipe google takes no step in a stage's first; set it to 2 or more"
 
 
 def _entries(settings: Settings) -> Iterator[str]:
@@ -105,7 +110,8 @@ def _entries(settings: Settings) -> Iterator[str]:
 
 def _fit(settings: Settings) -> Iterator[str]:
     """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
-    layerwise = settings.transfer.schedule != "none"
+    transfer = settings.transfer
+    layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
     wanted = {name: fit.needs(shapes.named(name, 1), layerwise=layerwise) for name in settings.students}
     if settings.teacher.kind == "pretrain":
         shape = shapes.named(settings.teacher.shape, 1)
@@ -115,3 +121,5 @@ def _fit(settings: Settings) -> Iterator[str]:
     for name, needs in wanted.items():
         if unlike := [f"{value} {MEANINGS[key]} against {has[key]}" for key, value in needs.items() if has[key] != value]:
             yield f"students: {name} does not fit {against}: {', '.join(unlike)}; change one of them"
+        if settings.teacher.kind == "pretrain" and transfer.schedule != "none":
+            yield from matching.misfits(transfer, shape, shapes.named(name, 1))

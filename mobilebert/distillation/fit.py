@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from mobilebert.distillation import matching
 from mobilebert.errors import UserError
+from mobilebert.settings import Transfer
 
 # What layer by layer transfer compares: the same number of layers, of attention maps, and outputs of one width.
 LAYERWISE = {
@@ -13,18 +15,25 @@ LAYERWISE = {
     "num_attention_heads": "attention heads",
     "hidden_size": "as hidden size",
 }
+OTHER_MATCHES = {
+    "num_hidden_layers": ", or transfer.layer_map: uniform",
+    "num_attention_heads": ", or transfer.attention_factor: 0",
+    "hidden_size": ", or transfer.projection: linear",
+}
 ALWAYS = {"vocab_size": "entries in its vocabulary"}
 POSITIONS = "max_position_embeddings"
 # Keys of a configuration that change neither a weight's shape nor what pretraining computes.
 FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_activation"}
 
 
-def needs(student: Any, *, layerwise: bool = True) -> dict[str, int]:
+def needs(student: Any, *, layerwise: bool | Collection[str] = True) -> dict[str, int]:
     """What a student (`models.shapes.Shape`) asks of any teacher, its vocabulary apart: names of a configuration -> numbers.
 
-    With `layerwise`, layer by layer; else by its predictions and tables alone, where depth and width are free.
+    With `layerwise`, layer by layer, or such keys of that as are named (`matching.shared`); else by its predictions and tables
+    alone, where depth and width are free.
     """
-    keys = [*(LAYERWISE if layerwise else ()), POSITIONS]
+    compared = (LAYERWISE if layerwise else ()) if isinstance(layerwise, bool) else layerwise
+    keys = [*(key for key in LAYERWISE if key in compared), POSITIONS]
     return {key: getattr(student, key) for key in keys}
 
 
@@ -41,12 +50,12 @@ def unmet(teacher: Any, wanted: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def misfits(teacher: Any, student: Any, *, layerwise: bool = True) -> list[str]:
+def misfits(teacher: Any, student: Any, *, layerwise: bool | Collection[str] = True) -> list[str]:
     """What keeps a teacher from teaching a student (both `models.shapes.Shape`), vocabulary included (`needs`, `unmet`)."""
     return unmet(teacher, needs(student, layerwise=layerwise) | {key: getattr(student, key) for key in ALWAYS})
 
 
-def check(teacher: Any, student: Any, name: str, *, layerwise: bool = True) -> None:
+def check(teacher: Any, student: Any, name: str, *, layerwise: bool | Collection[str] = True) -> None:
     """Refuse a teacher whose shape does not fit the student called `name` (`misfits`).
 
     Raises:
@@ -71,6 +80,17 @@ def check_needs(teacher: Any, wanted: Sequence[Mapping[str, int]], where: str) -
     lines = [line for one in wanted for line in unmet(teacher, one)]
     if lines:
         raise UserError("\n".join(f"{where}: this teacher does not fit the students: {line}" for line in dict.fromkeys(lines)))
+
+
+def check_matches(settings: Transfer | None, teacher: Any, student: Any, name: str) -> None:
+    """Refuse matches that name layers which are not there, or features that cannot be compared (`matching.misfits`).
+
+    Raises:
+        UserError: a line for each.
+    """
+    lines = matching.misfits(settings, teacher, student) if settings else []
+    if lines:
+        raise UserError("\n".join(f"teacher and student '{name}' do not fit: {line}" for line in lines))
 
 
 def check_given(found: Any, expected: Any, name: str, where: str) -> None:
@@ -117,4 +137,4 @@ def check_tokenizers(digests: dict[str, str]) -> None:
 def _advice(key: str, has: int) -> str:
     if key == "vocab_size":
         return "use one tokenizer for both (vocabulary.kind: teacher)"
-    return f"choose another teacher (teacher.path, teacher.shape), or a student with {has} (students)"
+    return f"choose another teacher (teacher.path, teacher.shape), or a student with {has} (students){OTHER_MATCHES[key]}"

@@ -3,13 +3,7 @@
 Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision is raised to
 float32 first; float64 stays float64.
 
-Three forms exist (`transfer.losses`), told apart by what is passed in (`form` says what that is):
-
-| form | statistics against | padding | LayerNorm epsilon | divided by | source |
-|---|---|---|---|---|---|
-| corrected | the same teacher layer | ignored | 1e-12 | L | the MobileBERT paper's intent |
-| published | all L + 1 teacher outputs at once | counted | 1e-12 | L | Google's and the Chinese TF1 code, run_pretraining.py |
-| google_tf2 | the same teacher layer | counted | 1e-3 | the layer's number | tensorflow/models, projects/mobilebert/distillation.py |
+Three forms exist (`transfer.losses`, `mobilebert.distillation.forms`), told apart by what is passed in.
 
 In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not subtracted, so that
 gradients equal those of the KL divergence and values do not.
@@ -17,41 +11,33 @@ gradients equal those of the KL divergence and values do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from numbers import Real
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 
+from mobilebert.distillation.forms import BERT_EPSILON, KERAS_EPSILON, Form, FormName, form
 from mobilebert.models.layers import MASKED_SCORE
 
-FormName = Literal["corrected", "published", "google_tf2"]
-BERT_EPSILON = 1e-12  # contrib_layers.layer_norm, as in BERT
-KERAS_EPSILON = 1e-3  # tf.keras.layers.LayerNormalization, which Google's TF2 port uses
+__all__ = [
+    "BERT_EPSILON",
+    "KERAS_EPSILON",
+    "Form",
+    "FormName",
+    "attention_transfer",
+    "feature_map_transfer",
+    "form",
+    "hidden_transfer",
+    "masked_lm_loss",
+    "mean_transfer",
+    "next_sentence_loss",
+    "soft_masked_lm_loss",
+    "teacher_masked_lm_loss",
+    "value_relation_transfer",
+    "variance_transfer",
+]
 WEIGHT_EPSILON = 1e-5  # run_pretraining.py, get_masked_lm_output: no division by zero without predictions
-
-
-@dataclass(frozen=True)
-class Form:
-    """What tells one published form of the transfer losses from another."""
-
-    name: FormName
-    ignores_padding: bool
-    all_outputs: bool  # statistics against every teacher output, the embeddings' included
-    epsilon: float
-
-    def divisor(self, layer: int, depth: int) -> int:
-        """What the losses of `layer` (1-based) of `depth` layers are divided by."""
-        return layer if self.name == "google_tf2" else depth
-
-
-def form(name: FormName) -> Form:
-    """The form that `transfer.losses` names."""
-    if name == "corrected":
-        return Form(name, ignores_padding=True, all_outputs=False, epsilon=BERT_EPSILON)
-    if name == "published":
-        return Form(name, ignores_padding=False, all_outputs=True, epsilon=BERT_EPSILON)
-    return Form(name, ignores_padding=False, all_outputs=False, epsilon=KERAS_EPSILON)
 
 
 def feature_map_transfer(
@@ -128,6 +114,33 @@ def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int 
     return _mean(difference, mask) * (factor / layers)
 
 
+def hidden_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
+    """Distance of the outputs as they are: factor / layers * mean over B, S, H of (t - s)^2 (TinyBERT's hidden states).
+
+    Arguments as for `feature_map_transfer`.
+    """
+    target, found = _pair(teacher, student, mask)
+    return _mean(tf.reduce_mean(tf.math.squared_difference(target, found), axis=-1), mask) * (factor / layers)
+
+
+def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
+    """`attention_transfer` of the scaled products of the values with each other, v v' / sqrt(D) for each head.
+
+    (MiniLM, Wang et al. 2020, equation 7; the cross-entropy, which has the divergence's gradients.)
+
+    Args:
+        teacher_values: (B, A, S, Dt) values of the teacher's heads.
+        student_values: (B, A, S, Ds) of the student's; as many heads, of any width.
+        mask: (B, S), 1 for tokens and 0 for padding, which is left out as in `attention_transfer`; None counts everything.
+        layers: what the sum over layers is divided by.
+        factor: weight of the term.
+    """
+    heads = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
+    target, found = _pair(teacher_values, student_values, heads)
+    relations = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, found))
+    return attention_transfer(*relations, mask, layers, factor)
+
+
 def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
     """Masked language modelling: sum(w * -log softmax(logits)[label]) / (sum(w) + 1e-5), in nats a prediction.
 
@@ -171,6 +184,18 @@ def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: 
     hard = masked_lm_loss(logits, labels, weights)
     soft = teacher_masked_lm_loss(logits, teacher_logits, weights)
     return truth_ratio * hard + (1.0 - truth_ratio) * soft
+
+
+def next_sentence_loss(logits: Any, labels: Any) -> Any:
+    """Next sentence prediction: mean over B of -log softmax(logits)[label], in nats a sequence.
+
+    (BERT and MobileBERT run_pretraining.py, get_next_sentence_output.)
+
+    Args:
+        logits: (B, 2).
+        labels: (B,) 0 where the second text follows the first, 1 where it was drawn at random.
+    """
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits)))
 
 
 def _raised(tensor: Any) -> Any:

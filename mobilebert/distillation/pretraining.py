@@ -8,7 +8,12 @@ from typing import Any
 import tensorflow as tf
 
 from mobilebert.distillation import losses
+from mobilebert.errors import UserError
+from mobilebert.models.model import initial
+from mobilebert.models.tensors import Kind, Tensor
 from mobilebert.training.objective import weighted_mean
+
+HEAD_SEED, HEAD_DEVIATION = 0, 0.02
 
 
 class MaskedLmObjective:
@@ -19,38 +24,91 @@ class MaskedLmObjective:
     drops anything out (as in the published distillation code).
     """
 
-    def __init__(self, student: Any, teacher: Any = None, ground_truth_ratio: float = 1.0, names: Sequence[str] | None = None) -> None:
-        """Take a student and a teacher (`models.Model`) of one vocabulary, the weight of the truth against the teacher, and names."""
-        self._student, self._ratio = student, ground_truth_ratio
-        self._teacher = None if ground_truth_ratio == 1 else teacher
+    def __init__(
+        self,
+        student: Any,
+        teacher: Any = None,
+        ground_truth_ratio: float = 1.0,
+        names: Sequence[str] | None = None,
+        *,
+        transfer: Any = None,
+        next_sentence: bool = False,
+    ) -> None:
+        """Take what is trained and what it learns.
+
+        Args:
+            student: a `models.Model`.
+            teacher: another of the same vocabulary.
+            ground_truth_ratio: weight of the truth against the teacher.
+            names: of the variables that are trained; None: all.
+            transfer: a `TransferObjective` of both and of all layers, whose parts are added (auxiliary knowledge transfer).
+            next_sentence: add next sentence prediction, with a head of its own on the raw first token (Google's student has no
+                pooler). The head belongs to the training alone: no model on disk holds it.
+        """
+        self._student, self._ratio, self._transfer = student, ground_truth_ratio, transfer
+        self._teacher = None if ground_truth_ratio == 1 and transfer is None else teacher
+        self._pair_head = _pair_head(student.shape.hidden_size) if next_sentence else {}
         everything = student.variables_by_name
-        self.variables: Mapping[str, Any] = everything if names is None else {name: everything[name] for name in names}
+        own = everything if names is None else {name: everything[name] for name in names}
+        self.variables: Mapping[str, Any] = own | self._pair_head | (transfer.projections if transfer else {})
         self.rate_factors: Mapping[str, float] = {}
 
     def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
         """`loss` = ratio * `hard` + (1 - ratio) * `soft` (nats a prediction), and `masked_accuracy`; float32 scalars.
 
-        `soft` stands there only with a teacher. The parts are not weighted, so that they can be compared between trainings.
+        `soft` stands there only with a teacher. The parts are not weighted, so that they can be compared between trainings. Added
+        to `loss`, and shown by name: `next_sentence` (nats a sequence), and the weighted parts of the transfer.
 
         Args:
-            batch: `input_ids`, `segment_ids`, `input_mask` (B, S); `masked_positions`, `masked_ids`, `masked_weights` (B, P).
+            batch: `input_ids`, `segment_ids`, `input_mask` (B, S); `masked_positions`, `masked_ids`, `masked_weights` (B, P);
+                `next_sentence_labels` (B,) where that is learnt.
             seed: not used.
+
+        Raises:
+            UserError: next sentence prediction without its labels.
         """
         del seed
         labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.reshape(batch["masked_weights"], [-1])  # (B*P,)
-        logits = masked_logits(self._student, batch)
+        student = _encoded(self._student, batch)
+        logits = self._student.masked_lm_logits(student.sequence, batch["masked_positions"])
         share = weighted_mean(tf.ones_like(weights), weights)  # of the global batch's predictions; 1 on one device
         hard = share * losses.masked_lm_loss(logits, labels, weights)
         parts = {"loss": hard, "hard": hard}
-        if self._teacher is not None:
-            soft = share * losses.teacher_masked_lm_loss(logits, masked_logits(self._teacher, batch), weights)
+        teacher = None if self._teacher is None else _encoded(self._teacher, batch)
+        if self._ratio != 1 and teacher is not None:
+            target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
+            soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
             parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
+        added = {} if self._transfer is None else self._transfer.parts(teacher, student, batch["input_mask"])
+        if self._pair_head:
+            added["next_sentence"] = self._next_sentence(student.sequence, batch)
+        for name, value in added.items():
+            parts |= {"loss": tf.cast(parts["loss"], tf.float32) + tf.cast(value, tf.float32), name: value}
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
         parts["masked_accuracy"] = weighted_mean(right, weights)
         return {name: tf.cast(value, tf.float32) for name, value in parts.items()}
 
+    def _next_sentence(self, sequence: Any, batch: Mapping[str, Any]) -> Any:
+        if "next_sentence_labels" not in batch:
+            raise UserError(
+                "pretraining.next_sentence: these records hold no next_sentence_labels; write records with them (pairs of which some are "
+                "drawn at random), or set it to false"
+            )
+        kernel, bias = self._pair_head.values()
+        logits = tf.matmul(tf.cast(sequence[:, 0], kernel.dtype), kernel) + bias  # (B, 2)
+        return losses.next_sentence_loss(logits, tf.reshape(batch["next_sentence_labels"], [-1]))
+
+
+def _pair_head(hidden: int) -> dict[str, tf.Variable]:
+    """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names."""
+    shapes = {"cls.seq_relationship.weight": Tensor((hidden, 2), Kind.KERNEL), "cls.seq_relationship.bias": Tensor((2,), Kind.BIAS)}
+    return {name: tf.Variable(initial(name, tensor, HEAD_SEED, HEAD_DEVIATION), name=name) for name, tensor in shapes.items()}
+
+
+def _encoded(model: Any, batch: Mapping[str, Any]) -> Any:
+    return model.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"])
+
 
 def masked_logits(model: Any, batch: Mapping[str, Any]) -> Any:
     """Logits (B*P, V), float32, at the masked positions only; `batch` as for `MaskedLmObjective.loss`."""
-    encoded = model.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"])
-    return model.masked_lm_logits(encoded.sequence, batch["masked_positions"])
+    return model.masked_lm_logits(_encoded(model, batch).sequence, batch["masked_positions"])

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, models
-from mobilebert.distillation import fit
+from mobilebert.distillation import fit, matching, recipes
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.transfer import TransferObjective, stage_layers
+from mobilebert.distillation.transfer import JOINT, TransferObjective
+from mobilebert.distillation.unbroken import Stage
 from mobilebert.distillation.work import Plan, Work, carry_out
 from mobilebert.errors import UserError
 from mobilebert.models import checkpoints, shapes, weights
+from mobilebert.settings import Transfer
+from mobilebert.training.loop import Span
 
 log = logging.getLogger(__name__)
+AUXILIARY = "auxiliary"
 COMMON = ("masking", "training", "seed")  # sections that every command here takes
 
 
@@ -36,20 +40,26 @@ def pretrain_teacher(options: Namespace) -> None:
 
 def transfer_layer(options: Namespace) -> None:
     """Train one stage of knowledge transfer (`scripts.transfer_layer`)."""
-    work = Work(options, "transfer", "student", *COMMON)
-    settings = work.sections["transfer"]
-    start = Start(work, options, tables=work.sections["student"].tables_from_teacher)
-    stage_layers(options.stage, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
+    work = Work(options, "recipe", "transfer", "student", *COMMON)
+    settings, recipe = work.sections["transfer"], work.sections["recipe"]
+    start = Start(work, options, tables=work.sections["student"].tables_from_teacher, matched=settings)
+    stage = Stage(options.stage, recipe, settings, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
 
     def make() -> tuple[Any, Any]:
         student, teacher = start.make()
-        return student, TransferObjective(student, teacher, settings, options.stage)
+        objective = TransferObjective(student, teacher, settings, options.stage, recipe, work.seed("projection", options.student))
+        stage.wait(student, objective)
+        return student, objective
+
+    def span(objective: Any) -> Span:
+        return stage.continued(objective, start.inputs.get("previous"))
 
     arguments = {"student": options.student, "stage": options.stage, **start.arguments}
     name = f"transfer_layer-{options.student}-{options.stage}"
-    seed = work.seed("transfer_layer", options.student, options.stage)
+    seed = work.seed("transfer_layer", options.student)  # of all stages: batches go on from one to the next
     shape, inputs = start.shape.to_config(), start.inputs
-    carry_out(work, Plan("transfer_layer", name, settings.training, seed, make, arguments, shape, inputs, evaluate=False))
+    plan = Plan("transfer_layer", name, stage.optimization, seed, make, arguments, shape, inputs, False, span, goes_on=True)
+    carry_out(work, plan)
 
 
 def pretrain_student(options: Namespace) -> None:
@@ -57,16 +67,23 @@ def pretrain_student(options: Namespace) -> None:
 
     The arms see the same batches and start from the same random weights; they differ in what is copied and in the loss.
     """
-    work = Work(options, "pretraining", "student", *COMMON)
-    settings = work.sections["pretraining"]
+    work = Work(options, "recipe", "pretraining", "student", *COMMON)
+    settings, recipe = work.sections["pretraining"], work.sections["recipe"]
     distilled = options.arm == "distilled"
+    transfer = work.sections.get("transfer", Transfer())  # told only where it is part of this training's loss
+    auxiliary = distilled and transfer.schedule == AUXILIARY
     tables = options.arm == "tables" or (distilled and work.sections["student"].tables_from_teacher)
-    start = Start(work, options, tables=tables, goes_on=distilled, teaches=distilled and settings.ground_truth_ratio < 1, layerwise=False)
-    optimization = settings.training.model_copy(update={"steps": settings.training.steps + options.extra_steps})
+    teaches = distilled and (settings.ground_truth_ratio < 1 or auxiliary)
+    start = Start(work, options, tables=tables, goes_on=distilled, teaches=teaches, matched=transfer if auxiliary else None)
+    steps = settings.training.steps + options.extra_steps
+    optimization = recipes.filled(settings.training, recipe).model_copy(update={"steps": steps})
 
     def make() -> tuple[Any, Any]:
         student, teacher = start.make()
-        return student, MaskedLmObjective(student, teacher, settings.ground_truth_ratio if distilled else 1.0)
+        seed = work.seed("projection", options.student)
+        added = TransferObjective(student, teacher, transfer, JOINT, recipe, seed) if auxiliary else None
+        ratio = settings.ground_truth_ratio if distilled else 1.0
+        return student, MaskedLmObjective(student, teacher, ratio, transfer=added, next_sentence=settings.next_sentence)
 
     arguments = {"student": options.student, "arm": options.arm, "extra_steps": options.extra_steps, **start.arguments}
     name = f"pretrain_student-{options.student}-{options.arm}"
@@ -84,7 +101,14 @@ class Start:
     """
 
     def __init__(
-        self, work: Work, options: Namespace, *, tables: bool, goes_on: bool = True, teaches: bool = True, layerwise: bool = True
+        self,
+        work: Work,
+        options: Namespace,
+        *,
+        tables: bool,
+        goes_on: bool = True,
+        teaches: bool = True,
+        matched: Transfer | None = None,
     ) -> None:
         """Choose, and check that teacher, student and records belong together.
 
@@ -94,7 +118,7 @@ class Start:
             tables: copy the teacher's tables into fresh weights.
             goes_on: take what `--previous` or `student.from` names, if anything; else always fresh weights.
             teaches: whether the training needs the teacher.
-            layerwise: whether it teaches layer by layer, so that depth and width must be equal.
+            matched: what layers learn from layers, so that depth, heads and width must fit; None: nothing.
 
         Raises:
             UserError: a line for each thing that does not fit.
@@ -123,7 +147,8 @@ class Start:
                 raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
-            fit.check(read_shape(teacher), self.shape, self._name, layerwise=layerwise)
+            fit.check(read_shape(teacher), self.shape, self._name, layerwise=matching.shared(matched) if matched else False)
+            fit.check_matches(matched, read_shape(teacher), self.shape, self._name)
             work.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:

@@ -1,60 +1,87 @@
 """Knowledge transfer: a student's layers learn to give what the teacher's layers give.
 
 A stage trains one layer (`layer01`, `layer02`, ...) or all of them (`joint`), and computes no layer above those that it needs.
+What is compared is a list of matches (`distillation.matching`), for MobileBERT's recipes as for any other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses
+from mobilebert.distillation import losses, matching, recipes
 from mobilebert.errors import UserError
-from mobilebert.settings import Transfer
+from mobilebert.models.model import initial
+from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
 
 JOINT = "joint"
-PARTS = ("feature_map", "attention", "mean", "variance")
+PARTS = ("feature_map", "attention", "mean", "variance")  # reported always, 0 where nothing is compared
+PROJECTION_DEVIATION = 0.02  # as everything else
 
 
-def stage_layers(stage: str, depth: int) -> tuple[int, ...]:
-    """The layers (1-based) that a stage trains, of a model with `depth` layers.
+def stage_layers(stage: str, depth: int, matched: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The layers (1-based) that a stage trains: its own, and those below it that no earlier stage trained.
+
+    Args:
+        stage: its name.
+        depth: layers of the student.
+        matched: the layers that have a stage; None: all.
 
     Raises:
         UserError: if there is no such stage.
     """
     if stage == JOINT:
         return tuple(range(1, depth + 1))
+    places = [0, *(matched or range(1, depth + 1))]
     found = re.fullmatch(r"layer(\d\d+)", stage)
-    if found is None or not 1 <= int(found[1]) <= depth:
-        raise UserError(f"--stage: '{stage}' is no stage of a student with {depth} layers; give layer01 to layer{depth:02d}, or {JOINT}")
-    return (int(found[1]),)
+    if found is None or int(found[1]) not in places[1:]:
+        there = f"layer01 to layer{depth:02d}" if matched is None else ", ".join(f"layer{layer:02d}" for layer in matched)
+        raise UserError(f"--stage: '{stage}' is no stage of a student with {depth} layers; give {there}, or {JOINT}")
+    layer = int(found[1])
+    return tuple(range(places[places.index(layer) - 1] + 1, layer + 1))
 
 
 class TransferObjective:
     """The objective of one stage (`training.objective.Objective`).
 
-    `variables` are the stage's layers, with the embeddings if layer 1 is among them. Everything below is frozen when
-    `transfer.earlier_layers` is 0, and learns at that share of the rate otherwise. The MLM head gets no gradient here.
+    `variables` are the stage's layers, with the embeddings if layer 1 is among them, and its projections. Everything below is
+    frozen when `transfer.earlier_layers` is 0, and learns at that share of the rate otherwise. The MLM head gets no gradient
+    here. In Google's recipe the rates are three times as high, and the embeddings are frozen but count in the gradient's norm.
     """
 
-    def __init__(self, student: Any, teacher: Any, settings: Transfer, stage: str) -> None:
-        """Take a student and a teacher (`models.Model`) of equal depth, heads and hidden size.
+    def __init__(self, student: Any, teacher: Any, settings: Transfer, stage: str, recipe: Recipe = "ours", seed: int = 0) -> None:
+        """Take a student and a teacher (`models.Model`) that the matches fit, and the seed of the projections' first values.
 
         Raises:
             UserError: if the student has no such stage.
         """
-        self._student, self._teacher, self._settings = student, teacher, settings
+        self._student, self._teacher = student, teacher
         self._form = losses.form(settings.losses)
-        self._depth = student.shape.num_hidden_layers
-        self.layers = stage_layers(stage, self._depth)
-        self.variables, self.rate_factors = _trained(student, self.layers, settings.earlier_layers)
+        depth = student.shape.num_hidden_layers
+        matched = matching.matched_layers(settings, depth)
+        self.layers = stage_layers(stage, depth, matched if settings.matches else None)
+        listed = matching.matches(settings, depth, teacher.shape.num_hidden_layers)
+        self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
+        self.computed = max(match.student_layer for match in self.matches), matching.top(self.matches)
+        self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
+        rules, earlier = recipes.RULES[recipe], recipes.earlier_layers(settings, recipe)
+        phased = rules.phased and stage != JOINT
+        own, below = _own_and_below(student, self.layers)
+        boost = rules.boost if phased else 1.0
+        factors = dict.fromkeys(own, boost) | dict.fromkeys(below, boost * earlier)
+        self.counted = student.embedding_names if phased else []
+        factors |= dict.fromkeys(self.counted, 0.0)
+        names = [name for name in (*below, *own) if factors[name] or name in self.counted]
+        self.variables = {name: student.variables_by_name[name] for name in names} | self.projections
+        self.rate_factors = {name: factors[name] for name in names if factors[name] != 1.0}
 
     def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
-        """The weighted parts (`feature_map`, `attention`, `mean`, `variance`) and their sum `loss`, float32 scalars.
+        """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
 
         Args:
             batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S).
@@ -62,49 +89,76 @@ class TransferObjective:
         """
         del seed
         inputs = batch["input_ids"], batch["segment_ids"], batch["input_mask"]
-        student = self._student.encode(*inputs, layers=self.layers[-1])
-        teacher = self._teacher.encode(*inputs, layers=None if self._form.all_outputs else self.layers[-1])
-        mask = batch["input_mask"] if self._form.ignores_padding else None
+        student_layers, teacher_layers = self.computed
+        student = self._student.encode(*inputs, layers=student_layers)
+        teacher = self._teacher.encode(*inputs, layers=teacher_layers)
+        parts = self.parts(teacher, student, batch["input_mask"])
+        return {"loss": tf.add_n(list(parts.values())), **parts}
+
+    def parts(self, teacher: Any, student: Any, input_mask: Any) -> dict[str, Any]:
+        """The weighted parts by name, from what both models computed (`models.Encoded`) and the mask (B, S)."""
+        mask = input_mask if self._form.ignores_padding else None
         # A replica's share of the global batch's tokens: 1 on one device, and where padding counts.
         share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask)
         parts = dict.fromkeys(PARTS, tf.constant(0.0))
-        for layer in self.layers:
-            for name, value in self._layer_parts(layer, teacher, student, mask).items():
-                parts[name] += share * tf.cast(value, tf.float32)
-        return {"loss": tf.add_n(list(parts.values())), **parts}
-
-    def _layer_parts(self, layer: int, teacher: Any, student: Any, mask: Any) -> dict[str, Any]:
-        """The parts of one layer; a part whose weight is 0 is not computed."""
-        chosen, form = self._settings, self._form
-        divisor = form.divisor(layer, self._depth)
-        target, found = teacher.hidden[layer], student.hidden[layer]  # (B, S, H)
-        parts = {}
-        if chosen.feature_map_factor:
-            parts["feature_map"] = losses.feature_map_transfer(
-                target, found, mask, divisor, chosen.feature_map_factor, epsilon=form.epsilon
-            )
-        if chosen.attention_factor:
-            scores = teacher.scores[layer - 1], student.scores[layer - 1]  # (B, A, S, S)
-            parts["attention"] = losses.attention_transfer(*scores, mask, divisor, chosen.attention_factor)
-        # The TF1 code computes neither statistic if one of the two weights is 0.
-        if form.all_outputs and not (chosen.mean_factor and chosen.variance_factor):
-            return parts
-        if form.all_outputs:
-            target = tf.stack(teacher.hidden)  # (L+1, B, S, H)
-        if chosen.mean_factor:
-            parts["mean"] = losses.mean_transfer(target, found, mask, divisor, chosen.mean_factor)
-        if chosen.variance_factor:
-            parts["variance"] = losses.variance_transfer(target, found, mask, divisor, chosen.variance_factor)
+        for match in self.matches:
+            name = match.feature if match.loss == "cross_entropy" else match.loss
+            value = share * tf.cast(self._compare(match, teacher, student, mask), tf.float32)
+            parts[name] = parts[name] + value if name in parts else value
         return parts
 
+    def _compare(self, match: Match, teacher: Any, student: Any, mask: Any) -> Any:
+        """The loss of one match, its weight applied."""
+        here, there = match.student_layer, match.teacher_layer
+        weight: dict[str, Any] = {"mask": mask, "factor": match.weight}
+        if match.feature == "attention":
+            return losses.attention_transfer(teacher.scores[there - 1], student.scores[here - 1], **weight)
+        if match.feature == "value_relation":
+            values = self._student.values(here, student.hidden[here - 1])  # (B, A, S, D)
+            target = _with_heads(self._teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
+            return losses.value_relation_transfer(target, values, **weight)
+        target = tf.stack(teacher.hidden) if there == matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
+        found = student.hidden[here]
+        if match.projection == "linear":
+            kernel, bias = (tf.cast(self.projections[f"{_projection(match)}.{part}"], found.dtype) for part in ("weight", "bias"))
+            found = tf.matmul(found, kernel) + bias
+        if match.loss == "feature_map":
+            return losses.feature_map_transfer(target, found, epsilon=self._form.epsilon, **weight)
+        chosen: dict[str, Callable[..., Any]] = {
+            "mean": losses.mean_transfer,
+            "variance": losses.variance_transfer,
+            "mse": losses.hidden_transfer,
+        }
+        return chosen[match.loss](target, found, **weight)
 
-def _trained(student: Any, layers: tuple[int, ...], earlier: float) -> tuple[dict[str, Any], dict[str, float]]:
-    """The trained variables by transformers key, and the share of the rate of those that learn slower."""
+
+def _own_and_below(student: Any, layers: tuple[int, ...]) -> tuple[list[str], list[str]]:
+    """The names of the stage's variables, the embeddings' among them in the first stage, and of those below."""
     own = [name for layer in layers for name in student.layer_variables(layer)]
     below = [name for layer in range(1, layers[0]) for name in student.layer_variables(layer)]
     if layers[0] == 1:
-        own = [*student.embedding_names, *own]
-    else:
-        below = [*student.embedding_names, *below]
-    names = [*below, *own] if earlier else own
-    return {name: student.variables_by_name[name] for name in names}, {name: earlier for name in below if earlier}
+        return [*student.embedding_names, *own], below
+    return own, [*student.embedding_names, *below]
+
+
+def _projection(match: Match) -> str:
+    return f"projection.{match.student_layer}.{match.teacher_layer}"
+
+
+def _projections(listed: Sequence[Match], narrow: int, wide: int, seed: int) -> dict[str, tf.Variable]:
+    """The variables [Hs, Ht] and [Ht] of the learned projections by name; one for each pair of layers."""
+    made: dict[str, tf.Variable] = {}
+    for name in sorted({_projection(match) for match in listed if match.projection == "linear"}):
+        for part, tensor in (("weight", Tensor((narrow, wide), Kind.KERNEL)), ("bias", Tensor((wide,), Kind.BIAS))):
+            full = f"{name}.{part}"
+            made[full] = tf.Variable(initial(full, tensor, seed, PROJECTION_DEVIATION), name=full)
+    return made
+
+
+def _with_heads(values: Any, heads: int) -> Any:
+    """Values (B, A, S, D) cut into another number of heads of the same whole width (MiniLMv2's relation heads)."""
+    batch, own, length, width = values.shape
+    if own == heads:
+        return values
+    joined = tf.reshape(tf.transpose(values, [0, 2, 1, 3]), [batch, length, heads, own * width // heads])
+    return tf.transpose(joined, [0, 2, 1, 3])

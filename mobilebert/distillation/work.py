@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, tokenization
-from mobilebert.distillation import evaluation, fit
+from mobilebert.distillation import evaluation, fit, unbroken
 from mobilebert.errors import UserError
 from mobilebert.models import weights
 from mobilebert.records import reader
@@ -99,6 +99,8 @@ class Plan:
         shape: of the model that is trained, as config.json.
         inputs: role -> artefact, besides records and tokenizer.
         evaluate: whether to measure the model on held-out records.
+        span: the objective -> the steps that are taken; None: all of `optimization`.
+        goes_on: whether another job may go on from here: the optimizer's state is written too.
     """
 
     command: str
@@ -110,6 +112,8 @@ class Plan:
     shape: Mapping[str, Any]
     inputs: Mapping[str, Path] = field(default_factory=dict)
     evaluate: bool = True
+    span: Callable[[Any], loop.Span] | None = None
+    goes_on: bool = False
 
 
 def carry_out(work: Work, plan: Plan) -> None:
@@ -119,11 +123,12 @@ def carry_out(work: Work, plan: Plan) -> None:
     told = work.told | {"arguments": dict(plan.arguments)}
     with work.accelerator.scope():
         model, objective = plan.make()
-    job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed)
+    span = plan.span(objective) if plan.span else None
+    job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed, span)
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     with state.open(options.state, plan.name, mark) as held:
         metrics = held.folder / "finished-metrics.jsonl"
-        loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        tensors = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
@@ -131,6 +136,8 @@ def carry_out(work: Work, plan: Plan) -> None:
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
             if found is not None:
                 write_evaluation(writer, found)
+            if span is not None and plan.goes_on:
+                unbroken.save(writer.path(unbroken.FILE), tensors, span, plan.optimization.batch_size)
         held.finish()
 
 

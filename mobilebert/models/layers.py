@@ -129,13 +129,13 @@ def attention(
     """
     size = scope.variable("query.weight").shape[1] // heads
     scaled = scope.dense("query", query) * tf.constant(size**-0.5, scope.dtype)
-    split_query, split_key, split_value = (_split_heads(x, heads) for x in (scaled, scope.dense("key", key), scope.dense("value", value)))
+    split_query, split_key, split_value = (split_heads(x, heads) for x in (scaled, scope.dense("key", key), scope.dense("value", value)))
     scores = tf.cast(tf.matmul(split_query, split_key, transpose_b=True), scope.wide) + bias
     shares = scope.dropout(tf.cast(tf.nn.softmax(scores), scope.dtype), dropout_rate, site)
     joined = tf.transpose(tf.matmul(shares, split_value), [0, 2, 1, 3])
     return tf.reshape(joined, [*leading(query), heads * size]), scores
 
 
-def _split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
+def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:
     """(B, S, A*D) -> (B, A, S, D)."""
     return tf.transpose(tf.reshape(x, [*leading(x), heads, x.shape[-1] // heads]), [0, 2, 1, 3])

@@ -66,6 +66,11 @@ def layer(scope: Scope, shape: MobileBertShape, x: tf.Tensor, bias: tf.Tensor, s
     return y, scores
 
 
+def value_input(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tf.Tensor:
+    """What a layer's values are computed from (B, S, width), from the layer's input x (B, S, H)."""
+    return _attention_inputs(scope, shape, x)[1]
+
+
 def _attention_inputs(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Inputs of query and key, of value, and the residual of attention, each (B, S, width) from x (B, S, H)."""
     if not shape.use_bottleneck:

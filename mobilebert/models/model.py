@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from mobilebert import settings
 from mobilebert.models import bert, mobilebert, tensors
-from mobilebert.models.layers import Scope, activation, leading, mask_bias
+from mobilebert.models.layers import Scope, activation, leading, mask_bias, split_heads
 from mobilebert.models.shapes import ElectraShape, MobileBertShape, Shape
 from mobilebert.models.tensors import Kind, Tensor
 
@@ -102,6 +102,13 @@ class Model(tf.Module):
             hidden.append(x)
             scores.append(score)
         return Encoded(hidden, scores, x)
+
+    @tf.autograph.experimental.do_not_convert
+    def values(self, layer: int, x: tf.Tensor) -> tf.Tensor:
+        """The values of a layer's attention heads (B, A, S, D), from the input of layer `layer` (1-based), `hidden[layer - 1]`."""
+        scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype).within(f"encoder.layer.{layer - 1}")
+        inputs = mobilebert.value_input(scope, self.shape, x) if isinstance(self.shape, MobileBertShape) else x
+        return split_heads(scope.within("attention.self").dense("value", inputs), self.shape.num_attention_heads)
 
     @tf.autograph.experimental.do_not_convert
     def masked_lm_logits(self, sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

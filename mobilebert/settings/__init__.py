@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
 from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Section, says
-from mobilebert.settings.models import Optimization, Pretraining, StudentStart, Teacher, Training, Transfer
+from mobilebert.settings.models import Match, Optimization, Pretraining, Recipe, StudentStart, Teacher, Training, Transfer
 from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
 
 __all__ = [
@@ -25,9 +25,11 @@ __all__ = [
     "Export",
     "Finetuning",
     "Masking",
+    "Match",
     "Optimization",
     "Pretraining",
     "Publish",
+    "Recipe",
     "Records",
     "Settings",
     "SmallWorld",
@@ -87,6 +89,7 @@ class Settings(Section):
     teacher: Teacher = says("Teacher", Teacher())
     students: list[Student] = says("Students to make", ["mini"], min_length=1)
     student: StudentStart = says("What students start from", StudentStart())
+    recipe: Recipe = says("Whose arithmetic transfer and pretraining follow (docs/recipes.md)", "ours")
     transfer: Transfer = says("Knowledge transfer", Transfer())
     pretraining: Pretraining = says("Pretraining distillation", Pretraining())
     baselines: list[Baseline] = says("Same student and steps without distillation: from random weights, from the teacher's tables", [])

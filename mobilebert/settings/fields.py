@@ -32,7 +32,8 @@ def _place(value: str) -> str:
     return value
 
 
-def _absent(value: Any) -> Any:
+def absent(value: Any) -> Any:
+    """Nothing, where the text of a setting says so."""
     # Nested values of --config arrive as text.
     return None if value in ("", "null", "~", "None") else value
 
@@ -41,8 +42,8 @@ Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=Fal
 Count = Annotated[int, BeforeValidator(_whole)]
 Place = Annotated[str, Field(min_length=1), AfterValidator(_place)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-MaybePlace = Annotated[Place | None, BeforeValidator(_absent)]
-MaybeText = Annotated[str | None, BeforeValidator(_absent)]
+MaybePlace = Annotated[Place | None, BeforeValidator(absent)]
+MaybeText = Annotated[str | None, BeforeValidator(absent)]
 
 
 def says(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:

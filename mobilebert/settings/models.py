@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from mobilebert.settings.fields import Count, MaybePlace, Name, Number, Section, says
+from pydantic import BeforeValidator, Field, model_validator
+
+from mobilebert.settings.fields import Count, MaybePlace, Name, Number, Section, absent, says
+
+BY_RECIPE = "; null: as the recipe has it"
+Recipe = Literal["ours", "chinese", "google"]
 
 
 class Optimization(Section):
@@ -14,9 +19,18 @@ class Optimization(Section):
     batch_size: Count = says("Sequences a step over all devices", 32, unit="sequences", ge=1)
     learning_rate: Number = says("Peak rate", 0.001, gt=0)
     warmup_steps: Count = says("Linear warm-up", 0, unit="steps", ge=0)
-    decay: Literal["linear", "constant"] = says("From the peak to (nearly) zero at the last step, or not", "linear")
+    decay: Literal["linear", "constant"] = says("From the peak to `end_rate` at the last step, or not", "linear")
+    end_rate: Annotated[Annotated[Number, Field(ge=0, le=1)] | None, BeforeValidator(absent)] = says(
+        f"Where a linear decay ends{BY_RECIPE}", None, unit="share of the peak"
+    )
+    optimizer: Annotated[Literal["adamw", "lamb"] | None, BeforeValidator(absent)] = says(
+        f"AdamW or LAMB as BERT and MobileBERT have them, without bias correction{BY_RECIPE}", None
+    )
     weight_decay: Number = says("Decoupled, not for biases and norms", 0.01, source="BERT optimization.py", ge=0)
-    clip_norm: Number = says("Global gradient norm", 1.0, source="BERT optimization.py", gt=0)
+    clip_norm: Number = says("Largest norm of all gradients together", 1.0, source="BERT optimization.py", gt=0)
+    clip: Annotated[Literal["global", "per_replica"] | None, BeforeValidator(absent)] = says(
+        f"Clip the gradient's mean over all devices, or each device's own before the mean{BY_RECIPE}", None
+    )
 
 
 class Training(Section):
@@ -60,20 +74,60 @@ class StudentStart(Section):
     )
 
 
-class Transfer(Section):
-    """Knowledge transfer, layer by layer or all layers at once."""
+class Match(Section):
+    """One thing that a layer of the student learns from a layer of the teacher."""
 
-    schedule: Literal["progressive", "joint", "none"] = says("A job a layer, one job for all layers, or none", "progressive")
+    teacher_layer: Literal["all"] | Annotated[Count, Field(ge=0)] = says(
+        "Layer from 1 on, 0: the embeddings' output; `all`: all outputs at once, for `mean` and `variance`"
+    )
+    student_layer: Count = says("Layer from 1 on", ge=1)
+    feature: Literal["hidden", "attention", "value_relation"] = says(
+        "The layer's output, its attention scores, or the relations of its values to each other (MiniLM)"
+    )
+    loss: Literal["feature_map", "mean", "variance", "mse", "cross_entropy"] = says(
+        "`cross_entropy` for attention and value_relation, the others for hidden"
+    )
+    weight: Number = says("Factor of the term", 1.0, gt=0)
+    projection: Literal["none", "linear"] = says("A learned projection of the student's output to the teacher's width", "none")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Match:
+        if (self.feature == "hidden") == (self.loss == "cross_entropy"):
+            expected = "feature_map, mean, variance or mse" if self.feature == "hidden" else "cross_entropy"
+            raise ValueError(f"loss {self.loss} cannot compare {self.feature}, take {expected}")
+        if self.projection == "linear" and self.feature != "hidden":
+            raise ValueError(f"a projection is for feature hidden, not for {self.feature}; set projection to none")
+        if self.teacher_layer == "all" and self.loss not in ("mean", "variance"):
+            raise ValueError(f"teacher_layer all is for the losses mean and variance, not for {self.loss}; name one layer")
+        if self.teacher_layer == 0 and self.feature != "hidden":
+            raise ValueError(f"teacher_layer 0 is the embeddings' output and has no {self.feature}; take a layer from 1 on")
+        return self
+
+
+class Transfer(Section):
+    """Knowledge transfer, layer by layer, all layers at once, or beside the pretraining."""
+
+    schedule: Literal["progressive", "joint", "auxiliary", "none"] = says(
+        "A job a layer, one job for all layers, additional terms of the pretraining's loss, or none", "progressive"
+    )
     losses: Literal["corrected", "published", "google_tf2"] = says(
         "Per-layer statistics without padding; or as the TF1 code, or Google's TF2 port, computes them", "corrected"
     )
-    earlier_layers: Number = says(
-        "Rate factor of the layers below the current one (0: frozen)", 0.0, source="MobileBERT paper: 0.1", ge=0, le=1
+    earlier_layers: Annotated[Annotated[Number, Field(ge=0, le=1)] | None, BeforeValidator(absent)] = says(
+        f"Rate factor of the layers below the current one, 0: frozen{BY_RECIPE}", None, source="MobileBERT paper: 0.1"
     )
     feature_map_factor: Number = says("Weight of feature map transfer", 100.0, source="MobileBERT run_pretraining.py", ge=0)
     attention_factor: Number = says("Weight of attention transfer", 1.0, source="MobileBERT run_pretraining.py", ge=0)
     mean_factor: Number = says("Weight of the mean term", 5000.0, source="MobileBERT run_pretraining.py", ge=0)
     variance_factor: Number = says("Weight of the variance term", 5.0, source="MobileBERT run_pretraining.py", ge=0)
+    layer_map: Literal["same", "uniform", "last"] = says(
+        "Which teacher layer a student layer learns from: its own number, spread evenly over the teacher, or the teacher's last ones",
+        "same",
+    )
+    projection: Literal["none", "linear"] = says(
+        "Compare feature maps through a learned projection, for a student of another width than its teacher", "none"
+    )
+    matches: list[Match] = says("A list of what learns from what, in place of the four factors, layer_map and projection", [])
     training: Optimization = says("One stage", Optimization(steps=60, learning_rate=0.002, decay="constant"))
 
 
@@ -87,4 +141,5 @@ class Pretraining(Section):
         ge=0,
         le=1,
     )
+    next_sentence: bool = says("Add Google's next sentence prediction; the records must hold its labels", False)
     training: Optimization = says("The training", Optimization(steps=200, learning_rate=0.0015, warmup_steps=20))

@@ -11,9 +11,9 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,36 @@ import tensorflow as tf
 
 from mobilebert import artifacts, settings
 from mobilebert.errors import UserError
+from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.objective import Objective
-from mobilebert.training.optimizers import AdamW
 from mobilebert.training.progress import Progress
 from mobilebert.training.state import State
 from mobilebert.training.steps import LEARNING_RATE, Steps
 
 LOG = logging.getLogger(__name__)
 TERMINATED = 128 + signal.SIGTERM  # the exit code that shells give a process ended by SIGTERM
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which steps of a schedule a job takes, where the schedule is longer than the job or other jobs went before.
+
+    Attributes:
+        start: the first step.
+        stop: the step after the last.
+        origin: where step 0 stands in the order of batches and random numbers.
+        rate: step `()` int -> rate `()` float32; None: as `optimization` says.
+        moments: the optimizer's tensors to start from (`Optimizer.tensors`), by name; those that are not named start from zero.
+        counted: names of frozen variables (rate factor 0) whose gradients count in the norm all the same.
+    """
+
+    start: int
+    stop: int
+    origin: int = 0
+    rate: Callable[[tf.Tensor], tf.Tensor] | None = None
+    moments: Mapping[str, np.ndarray] = field(default_factory=dict)
+    counted: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,7 @@ class Job:
         optimization: steps, rate, decay.
         training: how every training runs.
         seed: of the objective's random numbers (dropout).
+        span: the steps that are taken; None: all of `optimization`, from the first.
     """
 
     name: str
@@ -52,9 +74,12 @@ class Job:
     optimization: settings.Optimization
     training: settings.Training
     seed: int
+    span: Span | None = None
 
 
-def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> None:
+def train(
+    job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None
+) -> dict[str, np.ndarray]:
     """Train the job's variables to its last step, from the newest checkpoint of `state` if there is one.
 
     Args:
@@ -66,20 +91,27 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
         checkpoint_seconds: time between checkpoints; 0: after every call. The end always gets one.
         log: the command's log file, for TensorBoard events beside it.
 
+    Returns:
+        The optimizer's tensors at the end by name (`Optimizer.tensors`).
+
     Raises:
         UserError: when a loss or gradient is not a number, or the batch cannot be split over the devices.
         SystemExit: with 143 after SIGTERM.
     """
     _check_scope(job, accelerator)
+    span = job.span or Span(0, job.optimization.steps)
+    objective = job.objective
     with accelerator.scope():
-        optimizer = AdamW(job.objective.variables, job.objective.rate_factors, job.optimization)
+        optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
     tensors = optimizer.tensors()
-    start = _restore(state, tensors, accelerator.threads)
-    steps = Steps(job.objective, optimizer, job.optimization, job.seed, accelerator)
+    for name, values in span.moments.items():
+        tensors[name].assign(values)
+    start = _restore(state, tensors, accelerator.threads, span.start)
+    steps = Steps(objective, optimizer, job.optimization, job.seed, accelerator, origin=span.origin, rate=span.rate)
     batch_size = steps.feed(job.batches, start)
-    total = job.optimization.steps
-    LOG.info("%s: %d steps of %d sequences on %s", job.name, total, batch_size, accelerator.description)
-    with Progress(job.name, start, total, batch_size, log) as progress, _termination() as terminated:
+    total = span.stop
+    LOG.info("%s: %d steps of %d sequences on %s", job.name, total - span.start, batch_size, accelerator.description)
+    with Progress(job.name, start, total, batch_size, log, fresh=start == span.start) as progress, _termination() as terminated:
         saved = time.monotonic()
         for first in range(start, total, job.training.steps_per_call):
             done = min(first + job.training.steps_per_call, total)
@@ -96,13 +128,14 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
                 raise SystemExit(TERMINATED)
     artifacts.write_atomically(metrics_path, state.metrics.read_bytes())
+    return {name: variable.numpy() for name, variable in tensors.items()}
 
 
-def _restore(state: State, tensors: dict[str, tf.Variable], threads: int) -> int:
-    """Load the newest checkpoint into the variables; returns the steps done. Warns if other `threads` computed it."""
+def _restore(state: State, tensors: dict[str, tf.Variable], threads: int, start: int) -> int:
+    """Load the newest checkpoint into the variables; returns the next step, `start` without one. Warns if other `threads` made it."""
     found = state.restore()
     if found is None:
-        return 0
+        return start
     expected = {name: tuple(variable.shape) for name, variable in tensors.items()}
     held = {name: array.shape for name, array in found.tensors.items()}
     if held != expected:

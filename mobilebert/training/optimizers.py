@@ -1,9 +1,9 @@
-"""AdamW as BERT trains with it, with global-norm clipping and a rate factor per variable."""
+"""AdamW and LAMB as BERT and MobileBERT train with them: no bias correction, clipping, a rate factor per variable."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,11 +11,12 @@ import tensorflow as tf
 from mobilebert.settings import Optimization
 
 LOG = logging.getLogger(__name__)
-# google-research/bert optimization.py
+# google-research/bert optimization.py; MobileBERT lamb_optimizer.py has the same
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-6
 NOT_DECAYED = ("bias", "LayerNorm")
+MOMENTS = ("first_moments", "second_moments")
 
 
 def decays(name: str) -> bool:
@@ -23,17 +24,35 @@ def decays(name: str) -> bool:
     return not any(part in name for part in NOT_DECAYED)
 
 
-class AdamW:
-    """Adam without bias correction, epsilon outside the root, decoupled weight decay.
+def make(
+    variables: Mapping[str, tf.Variable], factors: Mapping[str, float], optimization: Optimization, counted: Collection[str] = ()
+) -> Optimizer:
+    """The optimizer that the settings name (AdamW where they name none); arguments as for `Optimizer`."""
+    chosen = LAMB if optimization.optimizer == "lamb" else AdamW
+    return chosen(variables, factors, optimization, counted)
 
-    m = 0.9 m + 0.1 g;  v = 0.999 v + 0.001 g^2;  w = w - rate * factor * (m / (sqrt(v) + 1e-6) + decay * w)
+
+class Optimizer:
+    """What both have in common: moments, clipping, who moves and who does not.
 
     Variables go in sorted order of their names, so that sums over them have one order. A variable of factor 0 is frozen: it
     gets no gradient, counts in no norm and has no moments.
+
+    Attributes:
+        names: of the variables that move.
+        variables: those whose gradients `apply` takes: what moves, then what is `counted`.
     """
 
-    def __init__(self, variables: Mapping[str, tf.Variable], factors: Mapping[str, float], optimization: Optimization) -> None:
+    def __init__(
+        self, variables: Mapping[str, tf.Variable], factors: Mapping[str, float], optimization: Optimization, counted: Collection[str] = ()
+    ) -> None:
         """Make the moments (zeros); call inside the accelerator's scope.
+
+        Args:
+            variables: by name.
+            factors: factor on the rate by name; 1 where a name is not there.
+            optimization: weight decay and clipping.
+            counted: names of frozen variables whose gradients count in the norm all the same (Google's transfer).
 
         Raises:
             ValueError: when a factor names a variable that is not there, or nothing is left to train.
@@ -44,47 +63,72 @@ class AdamW:
         self.names = [name for name in sorted(variables) if factors.get(name, 1.0) != 0.0]
         if not self.names:
             raise ValueError("every variable is frozen: there is nothing to train")
-        self.variables = [variables[name] for name in self.names]
-        self.first = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name="m") for v in self.variables]
-        self.second = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name="v") for v in self.variables]
+        moving = [variables[name] for name in self.names]
+        self.first = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name="m") for v in moving]
+        self.second = [tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False, name="v") for v in moving]
+        only_counted = sorted(set(counted) - set(self.names))
+        self.variables = [*moving, *(variables[name] for name in only_counted)]
+        self._watched = [*self.names, *only_counted]
         self._factors = [factors.get(name, 1.0) for name in self.names]
         self._decay = [optimization.weight_decay if decays(name) else 0.0 for name in self.names]
-        self._clip_norm = optimization.clip_norm
+        self._clip_norm, self._clips_shares = optimization.clip_norm, optimization.clip == "per_replica"
 
     def tensors(self) -> dict[str, tf.Variable]:
         """Everything that a checkpoint must hold, by name: weights and both moments."""
         found: dict[str, tf.Variable] = {}
-        for name, variable, first, second in zip(self.names, self.variables, self.first, self.second, strict=True):
-            found |= {f"variables/{name}": variable, f"first_moments/{name}": first, f"second_moments/{name}": second}
+        moving = self.variables[: len(self.names)]
+        for name, variable, *moments in zip(self.names, moving, self.first, self.second, strict=True):
+            found[f"variables/{name}"] = variable
+            found |= {f"{kind}/{name}": moment for kind, moment in zip(MOMENTS, moments, strict=True)}
         return found
 
     def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], rate: tf.Tensor) -> tf.Tensor:
-        """Average the gradients over replicas, clip them, and take one step; call in the replica context.
+        """Average the gradients over replicas, clip them (before or after), and take one step; call in the replica context.
 
         Args:
             gradients: this replica's, in the order of `self.variables`; None (the loss does not reach it) leaves a variable as it is.
             rate: `()` float32.
 
         Returns:
-            The global norm before clipping, `()`.
+            The norm of all gradients before clipping, `()`: that of their mean, or with `clip: per_replica` this replica's.
         """
         reached = [index for index, gradient in enumerate(gradients) if gradient is not None]
-        missing = [name for name, gradient in zip(self.names, gradients, strict=True) if gradient is None]
+        missing = [name for name, gradient in zip(self._watched, gradients, strict=True) if gradient is None]
         if missing:
             LOG.warning("the loss does not reach %d variables, which stay as they are: %s", len(missing), ", ".join(missing))
         context = tf.distribute.get_replica_context()
         dense = [tf.convert_to_tensor(gradients[index]) for index in reached]
+        norm = None
+        if self._clips_shares:
+            dense, norm = self._clip(dense)
         if context.num_replicas_in_sync > 1:
             dense = context.all_reduce(tf.distribute.ReduceOp.MEAN, dense)
-        norm = tf.linalg.global_norm(dense)
-        clipped, _ = tf.clip_by_global_norm(dense, self._clip_norm, use_norm=norm)
-        context.merge_call(self._update, args=(reached, clipped, rate))
+        if norm is None:
+            dense, norm = self._clip(dense)
+        moving = [place for place, index in enumerate(reached) if index < len(self.names)]
+        context.merge_call(self._update, args=([reached[place] for place in moving], [dense[place] for place in moving], rate))
         return norm
+
+    def _clip(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        norm = tf.linalg.global_norm(gradients)
+        return tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)[0], norm
 
     def _update(self, strategy: Any, reached: list[int], gradients: list[Any], rate: Any) -> None:
         for index, gradient in zip(reached, gradients, strict=True):
             moments = (self.first[index], self.second[index])
             strategy.extended.update(self.variables[index], self._step_of(index), args=(*moments, gradient, rate), group=False)
+
+    def _step_of(self, index: int) -> Any:
+        """A function (variable, first, second, gradient, rate) that takes the step of one variable on one device."""
+        raise NotImplementedError
+
+
+class AdamW(Optimizer):
+    """Adam without bias correction, epsilon outside the root, decoupled weight decay.
+
+    m = 0.9 m + 0.1 g;  v = 0.999 v + 0.001 g^2;  w = w - rate * factor * (m / (sqrt(v) + 1e-6) + decay * w)
+    (google-research/bert optimization.py, AdamWeightDecayOptimizer)
+    """
 
     def _step_of(self, index: int) -> Any:
         factor, decay = self._factors[index], self._decay[index]
@@ -108,5 +152,30 @@ class AdamW:
                 grad=gradient,
                 use_locking=True,
             )
+
+        return step
+
+
+class LAMB(Optimizer):
+    """AdamW whose step of a variable has the length rate * factor * |w|; biases and norms step as with AdamW.
+
+    u = m / (sqrt(v) + 1e-6) + decay * w with AdamW's m and v;  w = w - rate * factor * r * u, where r = |w| / |u|, or 1 for
+    biases and norms and where either length is 0 (MobileBERT lamb_optimizer.py; You et al. 2019, without bias correction).
+    """
+
+    def _step_of(self, index: int) -> Any:
+        factor, decay, adapts = self._factors[index], self._decay[index], decays(self.names[index])
+
+        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, rate: tf.Tensor) -> None:
+            mean = first.assign(BETA_1 * first + (1.0 - BETA_1) * gradient)
+            square = second.assign(BETA_2 * second + (1.0 - BETA_2) * tf.square(gradient))
+            update = mean / (tf.sqrt(square) + EPSILON) + decay * variable
+            length = tf.cast(rate * factor, variable.dtype)
+            if adapts:
+                weight_norm, update_norm = tf.norm(variable), tf.norm(update)
+                one = tf.ones((), variable.dtype)
+                both = tf.logical_and(weight_norm > 0, update_norm > 0)
+                length *= tf.where(both, weight_norm / tf.where(both, update_norm, one), one)
+            variable.assign_sub(length * update, read_value=False)
 
         return step

@@ -22,8 +22,8 @@ QUIET = ("gradient_norm", "learning_rate")  # in metrics.jsonl and TensorBoard o
 class Progress:
     """Tells how far a training is; times and speeds live only here, never in an artefact."""
 
-    def __init__(self, name: str, start: int, steps: int, batch_size: int, log: Path | None) -> None:
-        """Open the bar and the event file; a fresh start (step 0) drops the event files of an earlier one.
+    def __init__(self, name: str, start: int, steps: int, batch_size: int, log: Path | None, *, fresh: bool = True) -> None:
+        """Open the bar and the event file; a fresh start drops the event files of an earlier one.
 
         Args:
             name: the job's.
@@ -31,6 +31,7 @@ class Progress:
             steps: steps in all.
             batch_size: sequences a step.
             log: the command's log file; TensorBoard events go to a folder beside it.
+            fresh: whether no earlier attempt is gone on from.
         """
         self._name, self._steps, self._batch_size = name, steps, batch_size
         self._began = self._logged = time.monotonic()
@@ -42,7 +43,7 @@ class Progress:
         self._events = None
         if log is not None:
             folder = log.with_name(log.name.removesuffix(".log") + ".tensorboard")
-            if start == 0:
+            if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
             self._events = tf.summary.create_file_writer(str(folder))
 

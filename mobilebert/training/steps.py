@@ -13,7 +13,7 @@ from mobilebert.settings import Optimization
 from mobilebert.training import schedules
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.objective import Objective
-from mobilebert.training.optimizers import AdamW
+from mobilebert.training.optimizers import Optimizer
 
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
@@ -22,13 +22,25 @@ LEARNING_RATE = "learning_rate"
 class Steps:
     """Runs steps `first .. first + count - 1` on the device and brings back every step's loss parts.
 
-    The program is traced once: first and count are tensors. Step s sees batch s and the seed f(job seed, s, replica), so what a
-    step does depends on nothing but the weights, the moments and s.
+    The program is traced once: first and count are tensors. Step s sees the batch and the seed f(job seed, place, replica) of its
+    place = origin + s, so what a step does depends on nothing but the weights, the moments and s.
     """
 
-    def __init__(self, objective: Objective, optimizer: AdamW, optimization: Optimization, seed: int, accelerator: Accelerator) -> None:
+    def __init__(
+        self,
+        objective: Objective,
+        optimizer: Optimizer,
+        optimization: Optimization,
+        seed: int,
+        accelerator: Accelerator,
+        *,
+        origin: int = 0,
+        rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ) -> None:
+        """Take what is trained; `origin` is where step 0 stands in the order of batches, `rate` replaces the settings' own schedule."""
         self.names: list[str] = []
-        self._objective, self._optimizer, self._optimization, self._seed = objective, optimizer, optimization, seed
+        self._objective, self._optimizer, self._seed, self._origin = objective, optimizer, seed, origin
+        self._rate = rate or (lambda step: schedules.learning_rate(step, optimization))
         self._strategy, self._devices = accelerator.strategy, accelerator.devices
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
@@ -40,7 +52,7 @@ class Steps:
         Raises:
             UserError: when the batch cannot be split over the devices.
         """
-        dataset = batches(start)
+        dataset = batches(self._origin + start)
         size = _batch_size(dataset)
         if size % self._devices:
             raise UserError(f"batch size {size} cannot be split over {self._devices} devices; make it a multiple of {self._devices}")
@@ -56,8 +68,8 @@ class Steps:
     def _run(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         def step_at(index: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             step = first + index
-            rate = schedules.learning_rate(step, self._optimization)
-            seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), step)
+            rate = self._rate(step)
+            seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
             per_replica = self._strategy.run(self._step, args=(batches.get_next(), seed, rate))
             row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
             return index + 1, rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))

@@ -132,6 +132,8 @@ def test_config_yaml_is_complete_and_in_the_order_of_the_pipeline(root: Path) ->
             return [path for key, inner in value.items() for path in paths(inner, f"{prefix}.{key}".strip("."))]
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return paths(value[0], prefix)
+        if value == []:  # an empty list of sections stands for their settings
+            return [path for path in all_settings() if path == prefix or path.startswith(f"{prefix}.")]
         return [prefix]
 
     assert paths(yaml.safe_load((root / "config.yaml").read_text("utf-8"))) == all_settings()
