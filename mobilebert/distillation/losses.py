@@ -137,8 +137,8 @@ def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any 
     """
     heads = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
     target, found = _pair(teacher_values, student_values, heads)
-    relations = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, found))
-    return attention_transfer(*relations, mask, layers, factor)
+    theirs, ours = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, found))
+    return attention_transfer(theirs, ours, mask, layers, factor)
 
 
 def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:

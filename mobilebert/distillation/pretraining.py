@@ -74,8 +74,8 @@ class MaskedLmObjective:
         share = weighted_mean(tf.ones_like(weights), weights)  # of the global batch's predictions; 1 on one device
         hard = share * losses.masked_lm_loss(logits, labels, weights)
         parts = {"loss": hard, "hard": hard}
-        teacher = None if self._teacher is None else _encoded(self._teacher, batch)
-        if self._ratio != 1 and teacher is not None:
+        teacher: Any = None if self._teacher is None else _encoded(self._teacher, batch)
+        if self._teacher is not None and self._ratio != 1:
             target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
             soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
             parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}

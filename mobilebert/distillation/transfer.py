@@ -109,7 +109,8 @@ class TransferObjective:
 
     def _compare(self, match: Match, teacher: Any, student: Any, mask: Any) -> Any:
         """The loss of one match, its weight applied."""
-        here, there = match.student_layer, match.teacher_layer
+        here: int = match.student_layer
+        there: Any = match.teacher_layer
         weight: dict[str, Any] = {"mask": mask, "factor": match.weight}
         if match.feature == "attention":
             return losses.attention_transfer(teacher.scores[there - 1], student.scores[here - 1], **weight)
