@@ -102,5 +102,5 @@ def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
 
 def top(listed: Sequence[Match]) -> int | None:
     """The last teacher layer that the matches look at; None: all of them."""
-    layers = [match.teacher_layer for match in listed if match.teacher_layer != ALL]
+    layers = [match.teacher_layer for match in listed if isinstance(match.teacher_layer, int)]
     return max(layers) if len(layers) == len(listed) else None
