@@ -5,6 +5,7 @@ rule write_records:
     input:
         corpus=CHAIN.corpus,
         tokenizer=CHAIN.tokenizer,
+        dictionary=CHAIN.dictionary,
     output:
         files=directory("<results>/records"),
         manifest="<results>/records/manifest.json",
@@ -19,10 +20,11 @@ rule write_records:
         mem_mb=4000,
         runtime="2d",
     params:
-        settings=section(SETTINGS, "records", "seed"),
+        settings=CHAIN.records_settings,
+        dictionary=CHAIN.dictionary_path,
     message:
         "Writing the token records"
     shell:
         "python -m scripts.write_records --settings {params.settings:q}"
         " --corpus {input.corpus[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q} --threads {threads}"

@@ -19,7 +19,8 @@ def main(options: argparse.Namespace) -> None:
     given = settings.from_json(options.settings)
     records = given.get("records", settings.Records())
     seed = settings.derive_seed(given.get("seed", 0), "write_records")
-    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam)
+    dictionary = Path(options.dictionary) if options.dictionary else None
+    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam, dictionary)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     made = command.beam_parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
+    made.add_argument("--dictionary", default="", help="words that the segmenter should know, a line each: word [frequency [tag]]")
     return made
 
 

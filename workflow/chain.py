@@ -91,6 +91,21 @@ class Chain:
         """The token records."""
         return artifact(self.settings.records.from_ or f"{self.results}/records")
 
+    def records_settings(self, wildcards: Any = None) -> str:
+        """What shapes the records: not where they come from, nor what is made of them later."""
+        later = {"from", "user_dictionary"}
+        body = json.loads(to_json(self.settings, "records", "seed"))
+        body["records"] = {name: value for name, value in body["records"].items() if name not in later}
+        return json.dumps(body, ensure_ascii=False, sort_keys=True)
+
+    def dictionary_path(self, wildcards: Any = None) -> str:
+        """The user's words, whether the file is there or not."""
+        return self.settings.records.user_dictionary or ""
+
+    def dictionary(self, wildcards: Any = None) -> list[str]:
+        """The user's words, if the file is there."""
+        return given(self.settings.records.user_dictionary)
+
     def vocabulary_path(self, wildcards: Any = None) -> str:
         """Where the vocabulary comes from, whether it is there or not."""
         return (self.settings.vocabulary.path if self.settings.vocabulary.kind == "file" else self.settings.teacher.path) or ""

@@ -94,6 +94,11 @@ def _entries(settings: Settings) -> Iterator[str]:
         yield "student.from: a given student is not transferred again; set transfer.schedule to none"
     if settings.student.from_ and len(settings.students) > 1:
         yield "student.from: one directory cannot be several students; name one under students"
+    if settings.records.next_sentence and settings.records.layout != "pairs":
+        yield f"records.next_sentence: needs pairs, found records.layout {settings.records.layout}; set that to pairs, or this to false"
+    words = settings.records.user_dictionary
+    if words and not Path(words).is_file():
+        yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"
     if settings.records.from_ and not settings.vocabulary.from_:
         yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
     for name in ("corpus", "vocabulary", "records"):

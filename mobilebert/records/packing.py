@@ -22,11 +22,13 @@ SHORTEST_WINDOW = 8  # tokens; a shorter rest of a document teaches next to noth
 class Packed:
     """Rows of some documents.
 
-    `rows` (n, S) of the form's type; `heldout` (n,) bool; `counts` what was read, kept and dropped, summed over the documents.
+    `rows` (n, S) of the form's type; `heldout` (n,) bool; `documents` (n,) uint64 hash of each row's document; `counts` what was read,
+    kept and dropped, summed over the documents.
     """
 
     rows: np.ndarray
     heldout: np.ndarray
+    documents: np.ndarray
     counts: Counter[str]
 
 
@@ -49,24 +51,26 @@ class _Windows:
     length: np.ndarray
 
 
-def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Records) -> Packed:
+def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Records, cut: words.Cut | None = None) -> Packed:
     """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
 
-    What becomes of a document depends on its text alone.
+    What becomes of a document depends on its text alone; `cut` is what cuts it into words.
     """
     hashes = np.array([xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint64)
     heldout = hashes < np.uint64(settings.heldout_share * 2**64)
-    tokens = _tokenize(texts, tokenizer, form)
+    tokens = _tokenize(texts, tokenizer, form, cut or words.cutter(""))
     lengths = np.diff(tokens.firsts)
-    windows = _cut(lengths, tokens.firsts, form.sequence_length - (3 if settings.layout == "pairs" else 2))
+    # What the layout `full` joins later may be as short as it is.
+    shortest = 1 if settings.layout == "full" else SHORTEST_WINDOW
+    windows = _cut(lengths, tokens.firsts, form.sequence_length - (3 if settings.layout == "pairs" else 2), shortest)
     split = windows.length
     if settings.layout == "pairs":
         split = _split(windows, tokens, _sentence_starts(texts, tokens), form, hashes)
     rows = _fill(windows, split, tokens, tokenizer, form)
-    return Packed(rows, heldout[windows.document], _count(texts, lengths, windows, heldout))
+    return Packed(rows, heldout[windows.document], hashes[windows.document], _count(texts, lengths, windows, heldout))
 
 
-def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form) -> _Tokens:
+def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> _Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
     encodings = tokenizer.encode_many(texts)
     offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])
@@ -74,7 +78,7 @@ def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form) -> _Tokens
     ids = np.concatenate([encoding.ids for encoding in encodings])
     starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(offsets[:-1], np.diff(firsts))
     begins = np.zeros(offsets[-1] + 1, bool)
-    begins[words.boundaries("\n".join(texts))] = True
+    begins[words.boundaries("\n".join(texts), cut)] = True
     flags = begins[starts]
     flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
     values = ids.astype(form.dtype)
@@ -82,9 +86,9 @@ def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form) -> _Tokens
     return _Tokens(values, starts, firsts)
 
 
-def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int) -> _Windows:
-    """Windows of `capacity` tokens one after the other; a rest stays when it is long enough."""
-    counts = lengths // capacity + (lengths % capacity >= SHORTEST_WINDOW)
+def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int, shortest: int) -> _Windows:
+    """Windows of `capacity` tokens one after the other; a rest stays when it has `shortest` tokens."""
+    counts = lengths // capacity + (lengths % capacity >= shortest)
     document = np.repeat(np.arange(len(lengths)), counts)
     number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     length = np.minimum(capacity, lengths[document] - number * capacity)

@@ -14,15 +14,18 @@ import pyarrow.parquet as pq
 from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places
-from mobilebert.records import packing, recordset, shuffling
+from mobilebert.records import arranging, packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
+from mobilebert.text import words
 
 TEXT = "text"
 BLOCK_BYTES = 2_000_000
 ROWS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 500_000  # the arrays of a call of `packing.pack` take about 100 bytes a character
-SPILL_BYTES = 32_000_000
+SPILL_BYTES = 16_000_000
+
+Held = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Job:
 
     tokenizer: str  # tokenizer artefact, a place
     tokenizer_files: tuple[str, ...]
+    special: tuple[int, ...]  # its ids of [PAD] [UNK] [CLS] [SEP] [MASK]
+    dictionary: str  # the content of the user's dictionary, or nothing
     folder: str  # work folder that all workers see, a place
     form: Form
     settings: Records
@@ -43,6 +48,10 @@ class Job:
     def shard(self, split: str, number: int) -> str:
         """The place of a file of records; its counts lie beside it in `.json`."""
         return places.join(self.folder, recordset.shard_name(split, number, self.shards(split)))
+
+    def places(self, split: str) -> list[str]:
+        """The places of all files of a split."""
+        return [self.shard(split, number) for number in range(self.shards(split))]
 
     def block(self, number: int) -> str:
         """The place of a block's counts; it is written when all spills of the block are."""
@@ -126,7 +135,8 @@ class EncodeBlock(beam.DoFn):
         self._job = job
 
     def setup(self) -> None:
-        """Once a worker: load the tokenizer."""
+        """Once a worker: load the tokenizer and the words."""
+        self._cut = words.cutter(self._job.dictionary)
         with places.local_folder(self._job.tokenizer, self._job.tokenizer_files) as folder:
             self._tokenizer = tokenization.load(folder)
 
@@ -139,23 +149,24 @@ class EncodeBlock(beam.DoFn):
 
     def _encode(self, block: Block) -> None:
         counts: Counter[str] = Counter()
-        held: dict[str, list[np.ndarray]] = {split: [] for split in shuffling.SPLITS}
+        held: Held = {split: [] for split in shuffling.SPLITS}
         for texts in _texts(block):
-            packed = packing.pack(texts, self._tokenizer, self._job.form, self._job.settings)
+            packed = packing.pack(texts, self._tokenizer, self._job.form, self._job.settings, self._cut)
             counts.update(packed.counts)
-            held["train"].append(packed.rows[~packed.heldout])
-            held["heldout"].append(packed.rows[packed.heldout])
-            if sum(rows.nbytes for rows in held["train"]) > SPILL_BYTES:
+            for split, chosen in (("train", ~packed.heldout), ("heldout", packed.heldout)):
+                held[split].append((packed.rows[chosen], packed.documents[chosen]))
+            if sum(rows.nbytes for rows, _ in held["train"]) > SPILL_BYTES:
                 self._spill(block, held, counts)
         self._spill(block, held, counts)
         shuffling.save_counts(self._job.block(block.number), counts)
 
-    def _spill(self, block: Block, held: dict[str, list[np.ndarray]], counts: Counter[str]) -> None:
-        for split, rows in held.items():
-            if rows:
+    def _spill(self, block: Block, held: Held, counts: Counter[str]) -> None:
+        for split, parts in held.items():
+            if parts:
+                rows, documents = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+                parts.clear()
                 place = _spill(self._job, split, block.number, counts[f"{split}_spills"])
-                shuffling.spill(place, np.concatenate(rows), self._job.form, self._job.seed, self._job.shards(split))
-                rows.clear()
+                shuffling.spill(place, rows, documents, self._job.form, self._job.seed, self._job.shards(split))
                 counts[f"{split}_spills"] += 1
 
 
@@ -171,7 +182,10 @@ class WriteShard(beam.DoFn):
         if places.exists(f"{place}.json"):
             return  # by a run that was killed
         spills = [_spill(job, shard.split, number, part) for number, parts in sorted(blocks) for part in range(parts[shard.split])]
-        counts = shuffling.write_shard(place, spills, job.form, shard.number, job.shards(shard.split))
+        arrangement = arranging.arrangement(job.settings, job.form, job.special)
+        counts = shuffling.write_shard(
+            place, spills, job.form, arrangement, job.settings.compression, shard.number, job.shards(shard.split)
+        )
         shuffling.save_counts(f"{place}.json", counts)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from mobilebert.errors import UserError
 from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
 __all__ = ["RecordSet", "heldout_batches", "train_batches"]
 
-NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights")
+NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
 RECORDS_AT_ONCE = 2048  # several steps are made in one call, since NumPy is slow on small arrays
@@ -26,8 +27,17 @@ def train_batches(records: RecordSet, masking: Masking, batch_size: int, seed: i
     """The global batches of steps `start_step`, `start_step + 1`, ... without end.
 
     Batch s is a pure function of (records, seed, s). Each is a dict of static shapes (B sequences, S tokens, P predictions):
-    `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P) int32, `masked_weights` (B, P) float32.
+    `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P) int32, `masked_weights` (B, P) float32, and
+    `next_sentence_labels` (B,) int32 where the records have them.
+
+    Raises:
+        UserError: there are fewer records than one batch has.
     """
+    if batch_size > records.train_count:
+        raise UserError(
+            f"{records.folder}: its {records.train_count} training records do not fill one batch of {batch_size}; "
+            "give more text, shorten records.sequence_length, or lower the training's batch_size"
+        )
     at_once = max(1, RECORDS_AT_ONCE // batch_size)
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max - at_once, at_once)
 
@@ -50,16 +60,19 @@ def heldout_batches(records: RecordSet, masking: Masking, batch_size: int, seed:
 def _batches(
     steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, masking: Masking, batch_size: int, at_once: int
 ) -> tf.data.Dataset:
-    widths = [records.sequence_length] * 3 + [masking.max_predictions] * 3
+    widths = [records.sequence_length] * 3 + [records.predictions(masking)] * 3
+    shapes: list[tuple[int, ...]] = [(width,) for width in widths]
     types = [tf.int32] * 5 + [tf.float32]
-
-    maker = _Maker(make)
+    if records.next_sentence:
+        shapes, types = [*shapes, ()], [*types, tf.int32]
+    names = NAMES[: len(types)]
+    maker = _Maker(make, names)
     atexit.register(maker.close)
 
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(maker, [step], types, stateful=False)
-        shaped = (tf.reshape(value, (at_once, batch_size, width)) for value, width in zip(values, widths, strict=True))
-        return dict(zip(NAMES, shaped, strict=True))
+        shaped = (tf.reshape(value, (at_once, batch_size, *shape)) for value, shape in zip(values, shapes, strict=True))
+        return dict(zip(names, shaped, strict=True))
 
     options = tf.data.Options()
     # An element is the global batch: a strategy may split it, never deal out shards of the dataset.
@@ -75,8 +88,8 @@ class _Maker:
     iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
     """
 
-    def __init__(self, make: Callable[[np.ndarray], Batch]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[np.ndarray], Batch], names: Sequence[str]) -> None:
+        self._make, self._names = make, names
         self._lock = threading.Lock()
         self._inside = 0
         self._last_use = 0.0
@@ -90,7 +103,7 @@ class _Maker:
             if self._ending is not None:
                 return self._ending
             batch = self._make(step)
-            self._made = [batch[name] for name in NAMES]
+            self._made = [batch[name] for name in self._names]
             return self._made
         finally:
             with self._lock:

@@ -8,24 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
-from mobilebert.records import streams
+from mobilebert.records import blocks, streams
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch, mask
 from mobilebert.settings import Masking
 
 DESCRIPTION = "records.json"
 SPECIAL = ("pad", "unk", "cls", "sep", "mask")
+# What records.json did not say when there was no choice.
+FIRST_RELEASE = {"layout": "windows", "next_sentence": False, "compression": "none"}
 HELDOUT = -1  # stands where training has the epoch, so held-out masks are always the same
 
 
 class _Split:
-    """The shards of one split, memory-mapped."""
+    """The shards of one split."""
 
-    def __init__(self, folder: Path, split: str, counts: list[int], form: Form) -> None:
+    def __init__(self, folder: Path, split: str, counts: list[int], form: Form, compression: str) -> None:
         self.count = sum(counts)
         self._ends = np.cumsum(counts)
-        self._shards = [self._map(folder / shard_name(split, n, len(counts)), count, form) for n, count in enumerate(counts)]
+        kind = blocks.Compressed if compression == "gzip" else blocks.Plain
+        self._shards = [kind(folder / shard_name(split, n, len(counts)), count, form) for n, count in enumerate(counts)]
         self._form = form
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -33,22 +35,10 @@ class _Split:
         made = np.empty((len(numbers), self._form.sequence_length), self._form.dtype)
         shard = np.searchsorted(self._ends, numbers, "right")
         for which in np.unique(shard).tolist():
-            here = shard == which
+            here = np.flatnonzero(shard == which)
             before = self._ends[which - 1] if which else 0
-            made[here] = self._shards[which]["ids"][numbers[here] - before]
+            made[here] = self._shards[which].rows(numbers[here] - before)
         return made
-
-    @staticmethod
-    def _map(path: Path, count: int, form: Form) -> np.ndarray:
-        expected = count * form.record.itemsize
-        if path.stat().st_size != expected:
-            raise UserError(f"{path}: {path.stat().st_size} bytes, but {count} records of {form.record.itemsize} bytes take {expected}")
-        if not count:
-            return np.zeros(0, form.record)
-        mapped = np.memmap(path, form.record, "r")
-        if mapped["head"][0].tobytes() != form.head():
-            raise UserError(f"{path}: its first record is not one of {form.sequence_length} ids of {form.dtype.itemsize} bytes")
-        return mapped
 
 
 class RecordSet:
@@ -69,9 +59,16 @@ class RecordSet:
         self.unigram_accuracy: float = body["unigram_accuracy"]
         self.special: tuple[int, ...] = tuple(body[name] for name in SPECIAL)
         self.vocabulary: str = body["vocabulary"]
+        body = FIRST_RELEASE | body
+        self.next_sentence: bool = body["next_sentence"]
+        self._segments = body["layout"] != "full"
         self._form = Form(self.sequence_length, self.vocabulary_size)
-        self._train, self._heldout = (_Split(folder, split, body[split], self._form) for split in ("train", "heldout"))
+        self._train, self._heldout = (_Split(folder, split, body[split], self._form, body["compression"]) for split in ("train", "heldout"))
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
+
+    def predictions(self, masking: Masking) -> int:
+        """P, the most predictions a sequence."""
+        return masking.max_predictions
 
     def train_batches(self, masking: Masking, batch_size: int, seed: int, step: int, steps: int = 1) -> Batch:
         """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
@@ -81,7 +78,7 @@ class RecordSet:
         """
         place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64)
         epoch, position = np.divmod(place, self.train_count)
-        numbers = streams.permuted(position, self.train_count, streams.keys(seed, epoch))
+        numbers = streams.shuffled(position, self.train_count, streams.keys(seed, epoch))
         return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking)
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
@@ -95,8 +92,13 @@ class RecordSet:
     def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking) -> Batch:
         rows = split.rows(numbers)
         flag = rows.dtype.type(self._form.word_start)
-        ids = (rows & ~flag).astype(np.int32)
-        return mask(ids, rows >= flag, keys, self.special, self.vocabulary_size, masking)
+        ids = rows & ~flag
+        batch = mask(ids, rows >= flag, keys, self.special, self.vocabulary_size, masking)
+        if not self._segments:
+            batch["segment_ids"][:] = 0  # a [SEP] inside parts documents, and all of them are text alike
+        if self.next_sentence:
+            batch["next_sentence_labels"] = (rows[:, 0] >= flag).astype(np.int32)
+        return batch
 
 
 def shard_name(split: str, number: int, count: int) -> str:

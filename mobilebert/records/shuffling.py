@@ -9,32 +9,33 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import xxhash
 
 from mobilebert.pipelines import places
+from mobilebert.records import blocks
+from mobilebert.records.arranging import GROUP, Arrangement
 from mobilebert.records.form import Form
 
-BUCKET_BYTES = 32_000_000
+BUCKET_BYTES = 16_000_000
 CELLS = 1024  # about; a cell of more than a bucket begins at 32 GB of records
-ROWS_AT_ONCE = 4096
 SPLITS = ("train", "heldout")
 
 
 def spilled(form: Form) -> np.dtype:
-    """A row in a spill: its key and its ids."""
-    return np.dtype([("key", "<u8"), ("ids", form.dtype, (form.sequence_length,))])
+    """A row in a spill: its key, the hash of its document, its ids."""
+    return np.dtype([("key", "<u8"), ("document", "<u8"), ("ids", form.dtype, (form.sequence_length,))])
 
 
-def spill(place: str, rows: np.ndarray, form: Form, seed: int, shards: int) -> None:
-    """Write rows (n, S) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
+def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed: int, shards: int) -> None:
+    """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
     data, step = rows.tobytes(), form.sequence_length * form.dtype.itemsize
     keys = np.array([xxhash.xxh3_64_intdigest(data[at : at + step], seed) for at in range(0, len(data), step)], np.uint64)
     order = np.argsort(keys, kind="stable")
     made = np.empty(len(rows), spilled(form))
-    made["key"], made["ids"] = keys[order], rows[order]
+    made["key"], made["document"], made["ids"] = keys[order], documents[order], rows[order]
     cells = _cells(shards)
     edges = np.array([-(-cell * 2**64 // cells) for cell in range(cells)], np.uint64)
     index = np.append(np.searchsorted(made["key"], edges), len(made)).astype("<u4")
@@ -42,29 +43,53 @@ def spill(place: str, rows: np.ndarray, form: Form, seed: int, shards: int) -> N
     places.write(place, made.tobytes())
 
 
-def write_shard(place: str, spills: Sequence[str], form: Form, shard: int, shards: int) -> Counter[int]:
-    """Write one of `shards` equal ranges of keys as a TFRecord file.
+def write_shard(
+    place: str, spills: Sequence[str], form: Form, arrangement: Arrangement, compression: str, shard: int, shards: int
+) -> Counter[int]:
+    """Write one of `shards` equal ranges of keys as a TFRecord file, as arranged and compressed.
 
     Returns:
         how often each id (without flag) stands in it, and under the key -1 the number of records.
     """
+    groups = _cut(_sorted(spills, form, shard, shards), GROUP)
+    found = np.zeros(form.vocabulary_size, np.int64)
+    written = 0
+    with blocks.writing(place, form, compression) as sink:
+        for rows in _cut(_arranged(groups, arrangement), GROUP):
+            sink.write(rows)
+            found += np.bincount((rows & form.dtype.type(form.word_start - 1)).ravel(), minlength=len(found))
+            written += len(rows)
+    return Counter({int(id): int(found[id]) for id in np.flatnonzero(found)} | {-1: written})
+
+
+def _arranged(groups: Iterable[np.ndarray], arrangement: Arrangement) -> Iterator[np.ndarray]:
+    yield from map(arrangement.group, groups)
+    yield arrangement.rest()
+
+
+def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Iterator[np.ndarray]:
+    """The spilled rows of a shard in the order of their keys, a bucket at a time."""
     cells = _cells(shards) // shards
     # (spills, cells + 1): where the cells of this shard begin in each spill
     bounds = np.array(
         [np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, 4 * (cells + 1)), "<u4") for spill in spills], np.int64
     ).reshape(len(spills), cells + 1)
-    found = np.zeros(form.vocabulary_size, np.int64)
-    written = 0
-    with places.writing(place) as stream:
-        for first, last in _buckets((bounds - bounds[:, :1]).sum(axis=0) * spilled(form).itemsize):
-            rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
-            order = np.argsort(rows["key"], kind="stable")
-            for start in range(0, len(order), ROWS_AT_ONCE):
-                ids = rows["ids"][order[start : start + ROWS_AT_ONCE]]
-                stream.write(form.pack(ids))
-                found += np.bincount((ids & form.dtype.type(form.word_start - 1)).ravel(), minlength=len(found))
-            written += len(order)
-    return Counter({int(id): int(found[id]) for id in np.flatnonzero(found)} | {-1: written})
+    for first, last in _buckets((bounds - bounds[:, :1]).sum(axis=0) * spilled(form).itemsize):
+        rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
+        order = np.lexsort((rows["document"], rows["key"]))  # equal rows of two documents must not stand as the spills do
+        yield from (rows[order[start : start + GROUP]] for start in range(0, len(order), GROUP))
+
+
+def _cut(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same rows, `size` at a time; the last time what is left, if anything is."""
+    held: np.ndarray | None = None
+    for part in parts:
+        held = part if held is None or not len(held) else np.concatenate([held, part])
+        whole = len(held) // size * size
+        yield from (held[at : at + size] for at in range(0, whole, size))
+        held = held[whole:]
+    if held is not None and len(held):
+        yield held
 
 
 def _cells(shards: int) -> int:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mobilebert import artifacts, tokenization
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
-from mobilebert.records import pipeline, recordset, shuffling
+from mobilebert.records import blocks, pipeline, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Beam, Records
+from mobilebert.text import words
 
 VERSIONS = ("rjieba", "sentencepiece", "xxhash")
 DIRECT = Beam()
+# The settings that shape the bytes: not where records come from, nor what is made of them later.
+SHAPING = {"sequence_length", "layout", "next_sentence", "heldout_share", "shards", "compression"}
 RECORDS = "-1"  # key of the number of records among the counts of ids
 
 
 def write(
-    corpus: Path, tokenizer_folder: Path, out: Path, settings: Records, seed: int, threads: int, where: Beam = DIRECT
+    corpus: Path,
+    tokenizer_folder: Path,
+    out: Path,
+    settings: Records,
+    seed: int,
+    threads: int,
+    where: Beam = DIRECT,
+    dictionary: Path | None = None,
 ) -> Counter[str]:
     """Tokens of the whole corpus as globally shuffled records, with a held-out share of the documents apart.
 
@@ -34,6 +46,7 @@ def write(
         seed: of the shuffle.
         threads: worker processes at most, if the work is done here; the result does not depend on it.
         where: which runner, and where the work folder lies.
+        dictionary: words that the segmenter should know (`words.read_dictionary`).
 
     Returns:
         documents, sequences, tokens, bytes of either split, and what was dropped.
@@ -45,27 +58,31 @@ def write(
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
     form = Form(settings.sequence_length, tokenizer.size)
-    shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"}) | {"seed": seed}
+    shaping = settings.model_dump(mode="json", by_alias=True, include=SHAPING) | {"seed": seed}
+    known = words.read_dictionary(dictionary) if dictionary else ""
+    if known:
+        shaping["user_dictionary"] = hashlib.sha256(known.encode()).hexdigest()
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
-    blocks = pipeline.blocks(corpus)
-    workers = running.workers(threads, sum(block.size for block in blocks))
+    parts = pipeline.blocks(corpus)
+    workers = running.workers(threads, sum(part.size for part in parts))
     with work.folder(out, where, work.fingerprint(shaping, inputs, VERSIONS)) as folder:
         there = str(tokenizer_folder)
         if not places.is_local(folder):  # workers elsewhere see only what lies there
             there = places.send_folder(tokenizer_folder, places.join(folder, "tokenizer"))
-            blocks = pipeline.sent(blocks, places.join(folder, "corpus"))
-        job = pipeline.Job(there, files, folder, form, settings, seed)
-        running.run("write-records", partial(pipeline.build, job=job, corpus=blocks), where, workers)
-        counts = shuffling.sum_counts([job.block(block.number) for block in blocks])
+            parts = pipeline.sent(parts, places.join(folder, "corpus"))
+        job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, form, settings, seed)
+        running.run("write-records", partial(pipeline.build, job=job, corpus=parts), where, workers)
+        shards = {split: [shuffling.sum_counts([f"{place}.json"]) for place in job.places(split)] for split in shuffling.SPLITS}
+        counts = _counts(shuffling.sum_counts([job.block(part.number) for part in parts]), shards, tokenizer.special_ids)
         _check(counts, corpus, settings)
         with artifacts.writing(out, "records", settings=shaping, inputs=inputs, versions=VERSIONS) as writer:
-            body = _describe(job, tokenizer) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
+            body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
             for split in shuffling.SPLITS:
-                for number in range(job.shards(split)):
-                    place = job.shard(split, number)
-                    places.take(place, writer.path(recordset.shard_name(split, number, job.shards(split))))
+                for place in job.places(split):
+                    for one in blocks.files(place, settings.compression):
+                        places.take(one, writer.path(PurePosixPath(one).name))
             writer.path(recordset.DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            writer.counts = {name: value for name, value in counts.items() if not name.endswith("_spills")}
+            writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)
 
@@ -80,18 +97,29 @@ def _check(counts: Counter[str], corpus: Path, settings: Records) -> None:
             )
 
 
-def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer) -> dict[str, Any]:
+def _counts(read: Counter[str], written: Mapping[str, list[Counter[str]]], special: Sequence[int]) -> Counter[str]:
+    """What a manifest tells: of the documents what packing saw, of records and tokens what the files hold."""
+    counts = Counter({name: value for name, value in read.items() if not name.endswith("_spills")})
+    framing = {str(id) for id in special} - {str(special[1])}  # [UNK] stands for text
+    for split, shards in written.items():
+        packed = counts[f"{split}_tokens"]
+        counts[f"{split}_sequences"] = sum(found[RECORDS] for found in shards)
+        counts[f"{split}_tokens"] = sum(count for found in shards for id, count in found.items() if id != RECORDS and id not in framing)
+        counts["dropped_tokens"] += packed - counts[f"{split}_tokens"]
+    return counts
+
+
+def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Mapping[str, list[Counter[str]]]) -> dict[str, Any]:
     """What records.json says, except the tokenizer artefact's digest."""
-    counts = {
-        split: [shuffling.sum_counts([f"{job.shard(split, number)}.json"]) for number in range(job.shards(split))]
-        for split in shuffling.SPLITS
-    }
-    heldout = sum(counts["heldout"], Counter())
+    heldout = sum(written["heldout"], Counter())
     tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
-    return {split: [found[RECORDS] for found in shards] for split, shards in counts.items()} | {
+    return {split: [found[RECORDS] for found in shards] for split, shards in written.items()} | {
         "sequence_length": job.form.sequence_length,
         "vocabulary_size": job.form.vocabulary_size,
         "id_bytes": job.form.dtype.itemsize,
+        "layout": job.settings.layout,
+        "next_sentence": job.settings.next_sentence,
+        "compression": job.settings.compression,
         "unigram_accuracy": max(tokens.values(), default=0) / max(1, sum(tokens.values())),
         "vocabulary": tokenizer.digest,
         **dict(zip(recordset.SPECIAL, tokenizer.special_ids, strict=True)),

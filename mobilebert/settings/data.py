@@ -92,9 +92,15 @@ class Records(Section):
 
     from_: MaybePlace = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
     sequence_length: Count = says("Tokens a record, [CLS], [SEP] and [PAD] included", 128, unit="tokens", ge=16, le=512)
-    layout: Literal["windows", "pairs"] = says("`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document", "windows")
+    layout: Literal["windows", "pairs", "full"] = says(
+        "`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document; `full`: windows whose rests are joined across documents",
+        "windows",
+    )
+    next_sentence: bool = says("`pairs`: give half of the records a second segment of another document, and a label", False)
+    user_dictionary: MaybePlace = says("Words for the segmenter: a text file in jieba's form, `word [frequency [tag]]` a line", None)
     heldout_share: Number = says("Documents held out, chosen by the hash of their text", 0.02, gt=0, lt=0.5)
     shards: Count = says("Training files", 4, ge=1)
+    compression: Literal["gzip", "none"] = says("`gzip` takes about 0.6 of the space of `none`", "gzip")
 
 
 class Masking(Section):

@@ -6,13 +6,55 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import rjieba
+
+from mobilebert.errors import UserError
+
+Cut = Callable[[str], list[str]]
 
 _LONE_SURROGATE_RANGE = ("\ud800", "\udfff")
 
 
-def boundaries(text: str) -> np.ndarray:
+_DICTIONARY_LINE = re.compile(r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?")  # jieba's: word [frequency] [tag]
+
+
+def read_dictionary(path: Path) -> str:
+    """The content of a user's dictionary, checked.
+
+    Raises:
+        UserError: naming the file and line that cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); records.user_dictionary names a list of words") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip() and not _DICTIONARY_LINE.fullmatch(line.strip()):
+            raise UserError(f"{path}, line {number}: found {line.strip()!r}, expected `word [frequency [tag]]`, a whole number and letters")
+    return text
+
+
+def cutter(dictionary: str) -> Cut:
+    """What cuts text into words: rjieba, which also knows the words of a dictionary (`read_dictionary`); an empty one adds nothing.
+
+    A word without a frequency gets one that keeps it in one piece.
+    """
+    if not dictionary:
+        return rjieba.cut
+    made = rjieba.Jieba()
+    for line in dictionary.split("\n"):
+        if found := _DICTIONARY_LINE.fullmatch(line.strip()):
+            word, frequency, tag = found.groups()
+            made.add_word(word, int(frequency) if frequency else None, tag)
+    return made.cut
+
+
+def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """Where words start in `text`.
 
     Every character belongs to exactly one word (punctuation, spaces and line ends are words of their own), so the words are the
@@ -20,13 +62,14 @@ def boundaries(text: str) -> np.ndarray:
 
     Args:
         text: any string; whole paragraphs are faster than short lines.
+        cut: what cuts it (`cutter`).
 
     Returns:
         (W,) int32, ascending character offsets; the first is 0. Empty for an empty text.
     """
     if not text:
         return np.zeros(0, np.int32)
-    words = rjieba.cut(_encodable(text))
+    words = cut(_encodable(text))
     lengths = np.fromiter(map(len, words), np.int32, len(words))
     starts = np.zeros(len(lengths), np.int32)
     np.cumsum(lengths[:-1], out=starts[1:])

@@ -72,6 +72,13 @@ def test_the_time_between_checkpoints_and_where_beam_runs_rerun_nothing(finished
     )
 
 
+def test_a_users_words_rerun_the_records_and_what_follows(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("小城\n", encoding="utf-8")
+    change(tmp_path / "changed.yaml", ["records", "user_dictionary"], str(tmp_path / "words.txt"))
+    jobs = set(planned(finished, "all", "--configfile", str(tmp_path / "changed.yaml")))
+    assert jobs == {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT
+
+
 def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished: Path, tmp_path: Path) -> None:
     change(tmp_path / "fewer.yaml", ["tasks"], ["chnsenticorp"])
     jobs = planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"), "--config", "run=other")

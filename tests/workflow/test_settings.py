@@ -63,6 +63,8 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"student": {"from": "somewhere"}}, ["student.from"]),
         ({"student": {"from": "somewhere"}, "transfer": {"schedule": "none"}, "students": ["mini", "tiny"]}, ["student.from"]),
         ({"students": ["mini", "tiny"]}, ["students"]),
+        ({"records": {"next_sentence": True}}, ["records.next_sentence"]),
+        ({"records": {"user_dictionary": "absent.txt"}}, ["records.user_dictionary"]),
         ({"records": {"from": "results/other/records"}}, ["records.from", "records.from"]),
         ({"publish": {"to": "s3://bucket"}}, ["publish.to"]),
         ({"publish": {"to": "gs://"}}, ["publish.to"]),

@@ -135,7 +135,7 @@ def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> 
     path = tmp_path / "train-00000-of-00001.tfrecord"
     path.write_bytes(Form(32, records.vocabulary_size).pack(np.zeros((4, 32))))
     with pytest.raises(UserError, match=r"train-00000-of-00001\.tfrecord: \d+ bytes, but 5 records"):
-        recordset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size))
+        recordset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size), "none")
 
 
 def test_the_writer_imports_no_tensorflow() -> None:
@@ -144,6 +144,14 @@ def test_the_writer_imports_no_tensorflow() -> None:
 
     code = "import sys, mobilebert.records.writer; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_fewer_records_than_a_batch_are_refused_before_training(records: RecordSet) -> None:
+    from mobilebert.errors import UserError
+    from mobilebert.records import reader
+
+    with pytest.raises(UserError, match="101 training records do not fill one batch of 102; give more text"):
+        reader.train_batches(records, MASKING, 102, 3, 0)
 
 
 @pytest.mark.parametrize("records", [300], indirect=True)
@@ -155,8 +163,8 @@ def test_a_program_ends_while_batches_are_being_made_ahead(records: RecordSet) -
 from mobilebert.records import reader
 from mobilebert.settings import Masking
 records = reader.RecordSet({str(records.folder)!r})
-iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 512, seed, 0)) for seed in range(4)]
+iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 100, seed, 0)) for seed in range(4)]
 print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators for _ in range(5)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "10240")
+    assert (done.returncode, done.stdout.strip()) == (0, "2000")

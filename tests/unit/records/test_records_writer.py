@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,9 +73,13 @@ def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Pa
 
 def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) -> None:
     body = json.loads((written / "records.json").read_text(encoding="utf-8"))
-    size = Form(32, body["vocabulary_size"]).record.itemsize
-    assert [(written / f"train-0000{n}-of-00003.tfrecord").stat().st_size // size for n in range(3)] == body["train"]
-    assert (written / "heldout-00000-of-00001.tfrecord").stat().st_size // size == body["heldout"][0]
+    import tensorflow as tf
+
+    def held(name: str) -> int:
+        return sum(1 for _ in tf.data.TFRecordDataset(str(written / name), compression_type="GZIP"))
+
+    assert [held(f"train-0000{n}-of-00003.tfrecord") for n in range(3)] == body["train"]
+    assert held("heldout-00000-of-00001.tfrecord") == body["heldout"][0]
     assert max(body["train"]) < 1.5 * min(body["train"])
     assert body["tokenizer"] == artifacts.digest(tokenizer)
     assert body["vocabulary"] == tokenization.load(tokenizer).digest
@@ -112,6 +117,54 @@ def test_the_number_of_workers_does_not_show_in_the_bytes(
     cut = corpus(tmp_path / "corpus", documents(300), files_=2)
     writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 2)
     assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
+
+
+@pytest.mark.parametrize("changed", [{"layout": "full"}, {"layout": "pairs", "next_sentence": True}, {"compression": "none"}])
+def test_other_forms_do_not_show_the_cut_of_the_corpus_either(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    settings = SETTINGS.model_copy(update=changed)
+    monkeypatch.setattr(shuffling, "GROUP", 64)
+    writer.write(corpus(tmp_path / "whole", documents(300)), tokenizer, tmp_path / "one", settings, 20, 1)
+    monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
+    monkeypatch.setattr(pipeline, "CHARACTERS_AT_ONCE", 300)
+    monkeypatch.setattr(pipeline, "SPILL_BYTES", 500)
+    monkeypatch.setattr(shuffling, "BUCKET_BYTES", 1000)
+    writer.write(corpus(tmp_path / "cut", documents(300), files_=4, group=7), tokenizer, tmp_path / "two", settings, 20, 1)
+    assert artifacts.read(tmp_path / "one").files == artifacts.read(tmp_path / "two").files
+    one = RecordSet(tmp_path / "one")
+    batch = one.train_batches(Masking(max_predictions=5), 32, 1, 0)
+    if changed.get("next_sentence"):
+        assert 0.3 < one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)["next_sentence_labels"].mean() < 0.7
+    if changed.get("layout") == "full":
+        assert not batch["segment_ids"].any()
+        assert one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)["input_mask"].mean() > 0.99
+
+
+def test_compression_changes_no_batch(tmp_path: Path, tokenizer: Path, written: Path) -> None:
+    plain = SETTINGS.model_copy(update={"compression": "none"})
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", plain, 20, 1)
+    both = [RecordSet(folder) for folder in (written, tmp_path / "records")]
+    for step in (0, 3, 40):
+        ours, theirs = (records.train_batches(Masking(max_predictions=5), 200, 1, step) for records in both)
+        assert all((ours[name] == theirs[name]).all() for name in ours)
+    size = sum(path.stat().st_size for path in written.glob("*-of-*"))
+    assert size < 0.6 * sum(path.stat().st_size for path in (tmp_path / "records").glob("*-of-*"))
+
+
+def test_a_users_words_are_masked_whole(tmp_path: Path, tokenizer: Path, written: Path) -> None:
+    (tmp_path / "words.txt").write_text("河的北岸\n", encoding="utf-8")
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 20, 1,
+                 dictionary=tmp_path / "words.txt")  # fmt: skip
+    before, after = (artifacts.read(folder) for folder in (written, tmp_path / "records"))
+    assert before.counts == after.counts
+    assert before.settings != after.settings
+    flags = []
+    for folder in (written, tmp_path / "records"):
+        rows, loaded = stored(RecordSet(folder), "train"), tokenization.load(tokenizer)
+        of = loaded.tokens.index("北")
+        flags.append((rows[(rows & 0x7FFF) == of] >= 0x8000).mean())
+    assert flags[0] > 0.9 > 0.1 > flags[1]
 
 
 def test_another_seed_gives_another_order_of_the_same_records(tmp_path: Path, tokenizer: Path, written: Path) -> None:
