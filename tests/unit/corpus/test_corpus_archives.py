@@ -116,7 +116,8 @@ def test_a_bomb_inside_a_page_is_counted_not_unpacked(tmp_path, monkeypatch):
     bombs = [("gzip", gzip.compress), ("br", brotli.compress), ("deflate", lambda data: deflated(data, 15))]
     path = tmp_path / "a.warc"
     records = [record("response", response(pack(b"0" * 5_000_000), f"Content-Encoding: {name}"), name) for name, pack in bombs]
-    path.write_bytes(b"".join([*records, record("response", response(b"0" * 200_000), "long"), record("response", response(page(0)), "ok")]))
+    records += [record("response", response(b"0" * 200_000), "long"), record("response", response(page(0)), "ok")]
+    path.write_bytes(b"".join(records))
     assert [each.reason for each in read(path, "warc")] == ["oversized"] * 4 + [None]
 
 
@@ -188,7 +189,7 @@ def test_bytes_of_a_table_are_decoded_or_refused_one_by_one(tmp_path):
 def test_texts_of_a_table_may_be_marked_up(tmp_path):
     path = table(tmp_path / "x.parquet", 2, text=["# 题\n\n一段*话*。\n", "```\ncode\n```\n"])
     found = read(path, "parquet", text_format="markdown")
-    assert [(each.text.split(), each.reason) for each in found][0] == (["题", "一段话。"], None)
+    assert found[0].text.split() == ["题", "一段话。"]
     assert found[1].reason == "no_main_text"
 
 
@@ -219,5 +220,3 @@ def test_memory_does_not_grow_with_a_row_group(tmp_path):
     for _ in documents(plan.Piece("s", 0, str(tmp_path / "x.parquet"), "parquet", "text", 1)):
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < 40_000_000
-
-
