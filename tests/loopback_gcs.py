@@ -41,6 +41,7 @@ class Fault:
     lose_answer: bool = False  # do the work, close the connection instead of answering
     before: Callable[[], None] | None = None  # happens between the client's decision and its request
     corrupt: bool = False  # a byte of the answer's body is changed
+    cut_at: int | None = None  # send so many bytes of the answer's body, then close the connection
     name: str | None = None  # only requests for this object
     times: int = 1
     met: int = 0
@@ -275,6 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _media(self, bucket: str, name: str) -> None:
         stored = self.gcs.object(bucket, name)
+        self.gcs.precondition(bucket, name, self._query("ifGenerationMatch"))
         span = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range") or "")
         first, last = (int(span[1]), int(span[2] or len(stored.data) - 1)) if span else (0, len(stored.data) - 1)
         if span and first >= len(stored.data):
@@ -359,6 +361,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.fault and self.fault.cut_at is not None:
+            self.wfile.write(body[: self.fault.cut_at])
+            self.wfile.flush()
+            self._hang_up()
+            return
         self.wfile.write(body)
 
     def _hang_up(self) -> None:

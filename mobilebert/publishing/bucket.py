@@ -7,22 +7,15 @@ Works with google-cloud-storage 3.x (locked) and 2.19 (what the Google Batch plu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-import requests
 from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
+from mobilebert.cloudstorage import readable
 from mobilebert.errors import UserError
 from mobilebert.publishing.storage import Payload, Stored, Writable
-
-try:
-    from google.cloud.storage.exceptions import DataCorruption
-except ImportError:  # 2.x
-    from google.resumable_media import DataCorruption
 
 CHUNK = 16 << 20  # bytes a resumable request; a broken connection costs at most one (the client keeps one in memory)
 RESUMABLE = 8 << 20  # bytes from which the client uploads resumably
@@ -73,18 +66,5 @@ class BucketStorage:
         """Nothing to do: unfinished uploads are invisible and the service drops them."""
 
 
-@contextmanager
-def _readable(place: str) -> Iterator[None]:
-    """What a person can mend about a bucket, said in one line; the client has retried what is worth retrying."""
-    try:
-        yield
-    except exceptions.NotFound as error:
-        raise UserError(f"{place}: not there ({error.message}); check publish.to, and that the bucket exists") from None
-    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-        raise UserError(f"{place}: not allowed ({error.message}); the account needs storage.objects.create, get and list") from None
-    except GoogleAuthError as error:
-        raise UserError(f"{place}: no credentials ({error}); run `gcloud auth application-default login`") from None
-    except DataCorruption as error:
-        raise UserError(f"{place}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
-    except (exceptions.GoogleAPIError, requests.RequestException, ConnectionError) as error:
-        raise UserError(f"{place}: Cloud Storage did not answer as it should ({error}); what was uploaded stays, run again") from None
+def _readable(place: str) -> AbstractContextManager[None]:
+    return readable(place, check="publish.to", needs="storage.objects.create, get and list", kept="what was uploaded stays")

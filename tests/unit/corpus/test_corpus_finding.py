@@ -117,17 +117,6 @@ def test_a_name_that_is_no_utf8_is_named_readably(tmp_path):
     assert listed.skipped == [finding.Skipped(str(tmp_path / "\\xff.txt"), "its name is not valid UTF-8")]
 
 
-def test_a_very_deep_folder_does_not_stop_the_search(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for _ in range(1200):
-        os.mkdir("d")
-        os.chdir("d")
-    with open("a.txt", "w") as stream:
-        stream.write("x")
-    monkeypatch.chdir(tmp_path)
-    assert [path.count("/") for path in finding.find("d").files] == [1200]
-
-
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
