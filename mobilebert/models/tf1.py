@@ -61,8 +61,13 @@ class Description(NamedTuple):
     """What a checkpoint holds: `parts` by the names of `PARTS`, the model itself first (`MODEL`)."""
 
     prefix: Path
-    bytes_on_disk: int
+    files: list[Path]
     parts: dict[str, Part]
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Size of all its files."""
+        return sum(path.stat().st_size for path in self.files)
 
     def __str__(self) -> str:
         lines = [f"{name}: {part.variables} variables, {part.bytes / 1e6:.1f} MB" for name, part in self.parts.items()]
@@ -148,7 +153,7 @@ def describe(prefix: Path) -> Description:
         part, size = part_of(name), math.prod(shape) * types[name].size
         known = counted.get(part, Part(0, 0))
         counted[part] = Part(known.variables + 1, known.bytes + size)
-    return Description(prefix, sum(path.stat().st_size for path in files), counted)
+    return Description(prefix, files, counted)
 
 
 def part_of(name: str) -> str:

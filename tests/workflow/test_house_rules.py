@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ["settings", "locks", "artifacts", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "records", "models",
           "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
 WITHOUT_TENSORFLOW = {"pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
+BY_HAND = {"describe_model", "import_student"}  # commands that no rule calls
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
 
@@ -63,7 +64,8 @@ def test_every_rule_that_works_says_all_it_should() -> None:
 def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
     called = set(re.findall(r"python -m scripts\.(\w+)", RULES))
     there = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"__init__", "command"}
-    assert called == there
+    assert called == there - BY_HAND
+    assert there >= BY_HAND
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.name)

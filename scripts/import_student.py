@@ -1,0 +1,28 @@
+"""Import an original (TensorFlow 1) Chinese MobileBERT checkpoint: a transformers directory without the teacher inside it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts import command
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = command.parser(__doc__)
+    made.add_argument("--checkpoint", type=Path, required=True, metavar="PREFIX", help="model.ckpt for model.ckpt.index and its data file")
+    made.add_argument("--config", type=Path, required=True, metavar="FILE", help="its configuration, such as student_base_f2.json")
+    made.add_argument("--vocab", type=Path, required=True, metavar="FILE", help="its vocab.txt")
+    return made
+
+
+def main(options: argparse.Namespace) -> None:
+    """Read the checkpoint, write the model artefact."""
+    from mobilebert.models.students import import_student  # TensorFlow: not for --help
+
+    import_student(options.checkpoint, options.config, options.vocab, options.out)
+
+
+if __name__ == "__main__":
+    command.run(main, parser())
