@@ -25,6 +25,13 @@ def is_local(place: str) -> bool:
     return "://" not in place
 
 
+def use(options: list[str]) -> None:
+    """Let file systems other than the local one know Beam's options (credentials, endpoints); a pipeline's own workers know them anyway."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    _systems().set_options(PipelineOptions(options))
+
+
 def join(folder: str, *names: str) -> str:
     """A place inside a folder."""
     return os.path.join(folder, *names) if is_local(folder) else "/".join([folder.rstrip("/"), *names])

@@ -51,6 +51,8 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
     beside = out.with_name(f"{out.name}.work")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(out)).strip("-")
     root = places.join(where.work, f"{name}.work") if where.work else str(beside.absolute())
+    if not places.is_local(root):
+        places.use(where.pipeline_options)
     with locked(beside):
         mine = _opened(root, fingerprint)
         try:
