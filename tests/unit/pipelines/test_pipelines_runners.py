@@ -6,8 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import batching_gcs
 import pytest
@@ -15,27 +15,19 @@ import toy_file_system
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from mobilebert.corpus import clean, plan
-from mobilebert.corpus import pipeline as corpus
 from mobilebert.pipelines import running
-from mobilebert.records import pipeline as records
-from mobilebert.records.form import Form
-from mobilebert.settings import Beam, Corpus, Records
+from mobilebert.settings import Beam
 from tests import loopback_gcs
-
-ELEMENT = plan.Element(0, (plan.Piece("s", 0, "gs://bucket/a.jsonl", "jsonl", "text", 10),))
-WORK = clean.Work(Corpus(), "gs://bucket/work", 4, 2_000_000)
-JOB = records.Job("gs://bucket/tokenizer", ("vocab.txt",), "gs://bucket/work", Form(32, 100), Records(), 1)
-BLOCK = records.Block(0, "gs://bucket/a.parquet", 0, 1, 1000)
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[loopback_gcs.LoopbackGcs]:
+def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[loopback_gcs.LoopbackGcs]:
     monkeypatch.setattr(loopback_gcs, "_Handler", batching_gcs.Handler)
     with loopback_gcs.LoopbackGcs("bucket") as gcs:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address)
         monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "test")
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        batching_gcs.service_account(gcs.address, tmp_path / "key.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
         yield gcs
 
 
@@ -71,25 +63,33 @@ def test_worker_processes_that_share_only_a_bucket_make_the_same(
     assert bucket.buckets["bucket"] == {}
 
 
-def test_dataflow_job_graphs_are_built_and_staged_offline(bucket: loopback_gcs.LoopbackGcs) -> None:
+def test_dataflow_job_graphs_are_built_and_staged_offline(
+    both, tmp_path: Path, bucket: loopback_gcs.LoopbackGcs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Up to the service's door: a template in a bucket is all that Dataflow needs to start the job. The service itself was never met."""
     options = ["--project=test", "--region=europe-west4", "--temp_location=gs://bucket/tmp", "--template_location=gs://bucket/template",
-               "--sdk_container_image=workers:1", "--sdk_location=container", "--no_auth"]  # fmt: skip
+               "--sdk_container_image=workers:1", "--sdk_location=container"]  # fmt: skip
     where = Beam(runner="dataflow", pipeline_options=options, work="gs://bucket/work")
-    steps = {
-        "clean-corpus": (partial(corpus.build, elements=[ELEMENT], work=WORK), {"Clean", "Candidates", "Confirm", "Groups", "Write"}),
-        "write-records": (partial(records.build, job=JOB, corpus=[BLOCK]), {"EncodeBlock", "WriteShard"}),
-    }
-    for name, (build, expected_steps) in steps.items():
-        running.run(name, build, where)
-        stored = bucket.buckets["bucket"]
+    staged = {}
+
+    def run(name: str, build: Any, *rest: Any) -> None:
+        bucket.buckets["bucket"].clear()
+        original(name, build, where)
+        staged[name] = dict(bucket.buckets["bucket"])
+        original(name, build, *rest)
+
+    original = running.run
+    monkeypatch.setattr(running, "run", run)
+    both(tmp_path)
+    assert staged.keys() == {"clean-corpus", "write-records"}
+    steps = {"clean-corpus": {"Clean", "Candidates", "Confirm", "Groups", "Write"}, "write-records": {"EncodeBlock", "WriteShard"}}
+    for name, stored in staged.items():
         graph = beam_runner_api_pb2.Pipeline.FromString(
-            next(entry.data for place, entry in stored.items() if place.endswith("pipeline.pb"))
+            next(found.data for place, found in stored.items() if place.endswith("pipeline.pb"))
         )
-        assert expected_steps <= {transform.unique_name for transform in graph.components.transforms.values()}
-        assert b"workers:1" in {environment.payload[-9:] for environment in graph.components.environments.values()}
+        assert steps[name] <= {transform.unique_name for transform in graph.components.transforms.values()}
+        assert any(environment.payload.endswith(b"workers:1") for environment in graph.components.environments.values())
         template = json.loads(stored["template"].data)
         assert [image["containerImage"] for image in template["environment"]["workerPools"][0]["sdkHarnessContainerImages"]] == [
             "workers:1"
         ]
-        stored.clear()
