@@ -105,6 +105,27 @@ def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_p
     assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(given / "model.safetensors")
 
 
+def test_auxiliary_transfer_is_part_of_the_distilled_arms_loss_alone(chain, command, tmp_path, planned):
+    told = json.loads(chain.settings("transfer", transfer={"schedule": "auxiliary"}))
+    for arm, extra in (("distilled", {"feature_map", "attention", "mean", "variance", "soft"}), ("tables", set())):
+        given = arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous")
+        given[1] = json.dumps(json.loads(given[1]) | told)
+        command(pretrain_student, *given)
+        plan, work = planned["plan"], planned["work"]
+        batch = next(iter(reader.train_batches(work.records, work.sections["masking"], 4, plan.seed, 0)))
+        assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"} | extra
+
+
+def test_the_recipe_fills_what_the_settings_leave_open(chain, command, tmp_path, planned):
+    for recipe, expected in (("ours", ("adamw", 0.0, "global")), ("google", ("lamb", 1e-4, "per_replica"))):
+        told = chain.settings("recipe", recipe=recipe)
+        given = arguments(chain, tmp_path, "scratch", "--teacher", "--previous")
+        given[1] = json.dumps(json.loads(given[1]) | json.loads(told))
+        command(pretrain_student, *given)
+        found = planned["plan"].optimization
+        assert (found.optimizer, found.end_rate, found.clip) == expected
+
+
 @pytest.fixture
 def start(chain, command, tmp_path, starts):
     """Start the distilled arm, which is interrupted; the state folder's name and the step that it goes on from."""

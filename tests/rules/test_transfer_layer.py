@@ -7,14 +7,17 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from transformers import MobileBertForMaskedLM
 
 from mobilebert import artifacts, models, settings, tokenization
 from mobilebert.errors import UserError
+from mobilebert.exporting.writing import export
 from scripts import transfer_layer
 
 
 def arguments(chain, folder, stage, *previous, teacher=None, **changed):
-    told = chain.settings("transfer", "student", "masking", "training", "seed", **changed)
+    told = chain.settings("recipe", "transfer", "student", "masking", "training", "seed", **changed)
     inputs = ["--records", chain.records, "--tokenizer", chain.tokenizer, "--teacher", teacher or chain.teacher]
     names = ["--student", "mini", "--stage", stage, "--previous", *previous]
     return ["--settings", told, *inputs, *names, "--state", folder / "state", "--out", folder / stage]
@@ -66,3 +69,37 @@ def test_an_unknown_stage_and_a_teacher_of_another_depth_are_refused(chain, comm
         tokenization.copy_files(chain.tokenizer, writer)
     with pytest.raises(UserError, match="the teacher has 5 layers, the student 4"):
         command(transfer_layer, *arguments(chain, tmp_path, "layer01", teacher=deep))
+
+
+def test_chinese_stages_are_one_run_and_transformers_opens_each(chain, command, tmp_path):
+    training = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3, "decay": "constant", "weight_decay": 0.5}
+    told = {"recipe": "chinese", "transfer": {"losses": "published", "training": training}}
+    command(transfer_layer, *arguments(chain, tmp_path, "layer01", **told))
+    first = tmp_path / "layer01"
+    command(transfer_layer, *arguments(chain, tmp_path, "layer02", first, first / "manifest.json", **told))
+    second = tmp_path / "layer02"
+    for folder, steps in ((first, 3), (second, 5)):
+        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [steps]
+        with safe_open(folder / "optimizer.safetensors", framework="np") as stored:
+            assert stored.metadata() == {"format": "1", "step": str(steps), "records": str(4 * steps)}
+            names = set(stored.keys())
+    model = models.weights.load(second)
+    trained = {*model.embedding_names, *model.layer_variables(1), *model.layer_variables(2)}
+    assert names == {f"{kind}_moments/{name}" for kind in ("first", "second") for name in trained}
+    before, after = models.weights.load(first), model
+    differs = changed(values(before), values(after))
+    waited = "mobilebert.encoder.layer.3.attention.self.query.weight"
+    share = (1 - 1e-3 * 0.5) ** 2
+    np.testing.assert_allclose(values(after)[waited], values(before)[waited] * share, rtol=1e-6)
+    assert set(before.layer_variables(1)) & differs
+    assert not set(before.head_names) & differs
+    opened, report = MobileBertForMaskedLM.from_pretrained(second, output_loading_info=True)
+    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    np.testing.assert_array_equal(opened.state_dict()[waited].numpy(), values(after)[waited].T)
+    export(second, "transformers", settings.Export(), tmp_path / "export")
+    assert "optimizer.safetensors" not in artifacts.read(tmp_path / "export", "export").files
+
+
+def test_a_stage_whose_moments_are_needed_and_absent_is_refused(chain, command, tmp_path):
+    with pytest.raises(UserError, match=r"optimizer\.safetensors: the moments of the stage before are needed"):
+        command(transfer_layer, *arguments(chain, tmp_path, "layer02", chain.student, recipe="chinese"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import planned, snakemake
+from tests.workflow.conftest import change, planned, snakemake
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted(path.name for path in (ROOT / "presets").glob("*.yaml"))
@@ -56,3 +56,10 @@ def test_a_given_teacher_is_imported_and_its_head_trained_anew_only_when_asked(c
         stream.write("students: [mini]\n")
     jobs = planned(copied, "teacher", "--configfile", str(given), "--config", "teacher={retrain_head: true}")
     assert jobs["import_teacher"] == jobs["retrain_head"] == jobs["export_teacher"] == 1
+
+
+def test_auxiliary_transfer_is_no_stage_of_its_own(copied: Path, tmp_path: Path) -> None:
+    change(tmp_path / "changed.yaml", ["transfer"], {"schedule": "auxiliary"})
+    jobs = planned(copied, "student", "--configfile", str(tmp_path / "changed.yaml"))
+    assert "transfer_layer" not in jobs
+    assert jobs["pretrain_student"] == 1

@@ -76,6 +76,17 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"export": {"formats": ["tflite", "tflite"]}}, ["export.formats"]),
         ({"pretraining": {"training": {"warmup_steps": 500}}}, ["pretraining.training.warmup_steps"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
+        ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
+        ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),
+        ({"recipe": "google", "transfer": {"training": {"steps": 1}}}, ["transfer.training.steps"]),
+        (
+            {"transfer": {"matches": [{"teacher_layer": 5, "student_layer": 1, "feature": "hidden", "loss": "mean"}]}},
+            ["transfer.matches[0].teacher_layer"],
+        ),
+        (
+            {"transfer": {"matches": [{"teacher_layer": 1, "student_layer": 1, "feature": "hidden", "loss": "cross_entropy"}]}},
+            ["transfer.matches[0]"],
+        ),
         ({"sources": [{"name": "a", "from": "~/text"}]}, ["sources[0].from"]),
         ({"corpus": None}, ["corpus"]),
         ({"corpus": {"rejects_per_reason": "some"}}, ["corpus.rejects_per_reason"]),

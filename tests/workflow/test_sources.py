@@ -73,6 +73,27 @@ def test_a_given_student_is_an_input_of_its_pretraining_but_not_of_a_baselines(
     assert "start=CHAIN.given_student" in (root / "rules" / "distill.smk").read_text("utf-8")
 
 
+MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "feature_map"}
+
+
+@pytest.mark.parametrize(
+    ("transfer", "stages"),
+    [
+        ({"schedule": "joint"}, ["joint"]),
+        ({"schedule": "auxiliary"}, []),
+        ({"layer_map": "uniform"}, ["layer01", "layer02", "layer03", "layer04"]),
+        ({"matches": [MATCH, MATCH | {"student_layer": 4}]}, ["layer02", "layer04"]),
+    ],
+)
+def test_schedule_and_matches_decide_on_the_stages(transfer: dict[str, object], stages: list[str]) -> None:
+    chain = Chain(load({"transfer": transfer}, []))
+    assert chain.stages("mini") == stages
+    told = {model: json.loads(chain.pretraining_settings(SimpleNamespace(model=model))) for model in ("mini", "mini-tables")}
+    assert ("transfer" in told["mini"]) == (transfer.get("schedule") == "auxiliary")
+    assert "transfer" not in told["mini-tables"]
+    assert told["mini"]["recipe"] == "ours"
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [

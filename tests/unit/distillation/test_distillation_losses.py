@@ -201,3 +201,68 @@ def test_forms(name, divisor, padding, all_outputs, epsilon):
     form = losses.form(name)
     assert form.divisor(layer=3, depth=12) == divisor
     assert (form.ignores_padding, form.all_outputs, form.epsilon) == (padding, all_outputs, epsilon)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_hidden_transfer_is_the_mean_squared_distance(numbers, mask, masked):
+    teacher, student = numbers.normal(1, 2, (B, S, H)), numbers.normal(-1, 1, (B, S, H))
+    chosen = mask if masked else None
+    expected = np.mean([(teacher[p] - student[p]) ** 2 for p in positions(chosen)])
+    np.testing.assert_allclose(losses.hidden_transfer(teacher, student, chosen, layers=2, factor=3.0), 3 / 2 * expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_value_relation_is_a_cross_entropy_of_the_values_products(numbers, mask, masked):
+    teacher, student = numbers.normal(0, 1, (B, A, S, 6)), numbers.normal(0, 1, (B, A, S, 4))
+    chosen = mask if masked else None
+    entropies = []
+    for b, s in positions(chosen):
+        keys = [k for k in range(S) if not masked or mask[b, k]]
+        for a in range(A):
+            target, found = (np.array([v[b, a, s] @ v[b, a, k] for k in keys]) / np.sqrt(v.shape[-1]) for v in (teacher, student))
+            entropies.append(-np.sum(softmax(target) * np.log(softmax(found))))
+    found = losses.value_relation_transfer(teacher, student, chosen, layers=2, factor=3.0)
+    np.testing.assert_allclose(found, 3 / 2 * np.mean(entropies), rtol=1e-11)
+
+
+def test_next_sentence_loss_is_the_mean_cross_entropy_of_the_pairs(numbers):
+    logits, labels = numbers.normal(0, 2, (5, 2)), np.array([0, 1, 1, 0, 1])
+    expected = np.mean([-np.log(softmax(row)[label]) for row, label in zip(logits, labels, strict=True)])
+    np.testing.assert_allclose(losses.next_sentence_loss(logits, labels), expected, rtol=1e-12)
+
+
+def reference_terms(form, teacher, student, scores, mask, layer, depth):
+    """The four terms of one layer in one form, with plain loops; teacher holds all L + 1 outputs."""
+    divisor = layer if form == "google_tf2" else depth
+    epsilon = 1e-3 if form == "google_tf2" else 1e-12
+    places = positions(mask if form == "corrected" else None)
+    keys = {b: [k for k in range(S) if form != "corrected" or mask[b, k]] for b in range(B)}
+    compared = teacher if form == "published" else teacher[layer : layer + 1]
+    feature = np.mean([(layer_norm(teacher[layer][p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in places])
+    entropies = [
+        -np.sum(softmax(scores[0][b, a, s, keys[b]]) * np.log(np.maximum(softmax(scores[1][b, a, s, keys[b]]), 1e-300)))
+        for b, s in places
+        for a in range(A)
+    ]
+    mean = np.mean([(output[p].mean() - student[p].mean()) ** 2 for output in compared for p in places])
+    variance = np.mean([abs(output[p].var() - student[p].var()) for output in compared for p in places])
+    return [100 * feature / divisor, np.mean(entropies) / divisor, 5000 * mean / divisor, 5 * variance / divisor]
+
+
+@pytest.mark.parametrize("form", ["corrected", "published", "google_tf2"])
+def test_every_form_equals_its_own_reference(numbers, mask, form):
+    layer, depth = 2, 3
+    teacher, student = numbers.normal(0.3, 2, (depth + 1, B, S, H)), numbers.normal(-0.2, 1, (B, S, H))
+    scores = [numbers.normal(0, 1.5, (B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :]) for _ in range(2)]
+    chosen = losses.form(form)
+    counted = mask if chosen.ignores_padding else None
+    divisor = chosen.divisor(layer, depth)
+    statistics = teacher if chosen.all_outputs else teacher[layer]
+    found = [
+        losses.feature_map_transfer(teacher[layer], student, counted, layers=divisor, epsilon=chosen.epsilon),
+        losses.attention_transfer(*scores, counted, layers=divisor),
+        losses.mean_transfer(statistics, student, counted, layers=divisor),
+        losses.variance_transfer(statistics, student, counted, layers=divisor),
+    ]
+    np.testing.assert_allclose(found, reference_terms(form, teacher, student, scores, mask, layer, depth), rtol=1e-11)
+    assert all(value.shape == () for value in found)

@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from mobilebert.distillation import evaluation
 from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.distillation.transfer import JOINT, TransferObjective
 from mobilebert.errors import UserError
-from mobilebert.settings import Masking
+from mobilebert.settings import Masking, Transfer
 
 SEED = tf.constant([0, 0])
 MASKING = Masking(max_predictions=3)
@@ -64,6 +65,34 @@ def test_a_ground_truth_ratio_of_one_never_computes_the_teacher(student, teacher
     plain = MaskedLmObjective(student).loss(batch, SEED)
     parts = MaskedLmObjective(student, object(), 1.0).loss(batch, SEED)
     assert {name: float(value) for name, value in parts.items()} == {name: float(value) for name, value in plain.items()}
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0])
+def test_auxiliary_transfer_adds_the_terms_of_all_layers(student, teacher, batch, ratio):
+    transfer = TransferObjective(student, teacher, Transfer(schedule="auxiliary", projection="linear"), JOINT)
+    objective = MaskedLmObjective(student, teacher, ratio, transfer=transfer)
+    parts, alone, added = (o.loss(batch, SEED) for o in (objective, MaskedLmObjective(student, teacher, ratio), transfer))
+    np.testing.assert_allclose(parts["loss"], float(alone["loss"]) + float(added["loss"]), rtol=1e-6)
+    for name in ("feature_map", "attention", "mean", "variance"):
+        assert float(parts[name]) == pytest.approx(float(added[name]), rel=1e-6)
+    assert set(objective.variables) == set(student.variables_by_name) | set(transfer.projections)
+    assert ("soft" in parts) == (ratio < 1)
+
+
+def test_next_sentence_prediction_has_a_head_of_its_own_and_needs_labels(student, batch):
+    objective = MaskedLmObjective(student, next_sentence=True)
+    head = [objective.variables[f"cls.seq_relationship.{part}"] for part in ("weight", "bias")]
+    head[1].assign([0.3, -0.2])
+    with pytest.raises(UserError, match=r"pretraining\.next_sentence: .* hold no next_sentence_labels"):
+        objective.loss(batch, SEED)
+    labels = np.array([0, 1, 1, 0], np.int32)
+    parts = objective.loss(batch | {"next_sentence_labels": labels}, SEED)
+    first = student.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"]).sequence.numpy()[:, 0]
+    logits = log_softmax(first @ head[0].numpy() + head[1].numpy())
+    expected = -np.mean([logits[row, label] for row, label in enumerate(labels)])
+    np.testing.assert_allclose(parts["next_sentence"], expected, rtol=1e-5)
+    np.testing.assert_allclose(parts["loss"], float(parts["hard"]) + expected, rtol=1e-6)
+    assert not {name for name in student.variables_by_name if "seq_relationship" in name}
 
 
 def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):

@@ -62,15 +62,20 @@ def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], opti
     variables = {name: v for name, v in student.variables_by_name.items() if not name.startswith("cls.")}
     weights = {name: v.numpy().astype(np.float64) for name, v in variables.items()}
     m, v = ({name: np.zeros_like(value) for name, value in weights.items()} for _ in range(2))
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def slopes(layer: int, batch: dict[str, tf.Tensor]) -> list[Any]:
+        with tf.GradientTape() as tape:
+            loss = published_loss(student, teacher, batch, layer)
+        return [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(loss, list(variables.values()))]
+
     for step in range(last + 1):
         layer = next((k for k in range(LAYERS) if k * S < step <= (k + 1) * S), None)
         gradients = {name: np.zeros_like(value) for name, value in weights.items()}
         if layer is not None:
-            with tf.GradientTape() as tape:
-                loss = published_loss(student, teacher, batch_at(batch, step), layer)
-            for name, gradient in zip(variables, tape.gradient(loss, list(variables.values())), strict=True):
+            for name, gradient in zip(variables, slopes(layer, batch_at(batch, step)), strict=True):
                 if gradient is not None:
-                    gradients[name] = tf.convert_to_tensor(gradient).numpy().astype(np.float64)
+                    gradients[name] = gradient.numpy().astype(np.float64)
         norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
         for name, gradient in gradients.items():
             gradient = gradient / max(1.0, norm)

@@ -80,9 +80,12 @@ def test_every_step_has_its_own_random_numbers_and_the_same_ones_when_run_again(
     assert noise[0] == noise[1]
 
 
-def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, optimizer: str
+) -> None:
     unbroken, broken = toy.Regression(), toy.Regression()
-    run(tmp_path / "unbroken", toy.job(unbroken))
+    run(tmp_path / "unbroken", toy.job(unbroken, optimizer=optimizer))
 
     def terminate_at_10(work: state.State) -> None:
         append = work.add_metrics
@@ -91,16 +94,45 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(tmp_
     before = signal.getsignal(signal.SIGTERM)
     with caplog.at_level(logging.INFO):
         with pytest.raises(SystemExit) as stopped:
-            run(tmp_path / "broken", toy.job(broken), meddle=terminate_at_10)
+            run(tmp_path / "broken", toy.job(broken, optimizer=optimizer), meddle=terminate_at_10)
         assert stopped.value.code == 143
         assert signal.getsignal(signal.SIGTERM) == before
         assert "checkpoint at step 10" in caplog.messages
         again = toy.Regression()
-        run(tmp_path / "broken", toy.job(again))
+        run(tmp_path / "broken", toy.job(again, optimizer=optimizer))
     assert "resuming from step 10" in caplog.messages
     for name, variable in unbroken.variables.items():
         np.testing.assert_array_equal(again.variables[name].numpy(), variable.numpy())
     assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+
+
+def test_a_span_takes_its_steps_of_a_longer_schedule_from_its_place_in_the_batches(tmp_path: Path) -> None:
+    """Two jobs that cut one training in two give what the one gives, moments handed on."""
+    whole, parts = toy.Regression(), toy.Regression()
+    run(tmp_path / "whole", toy.job(whole))
+    moments: dict[str, np.ndarray] = {}
+    for number, (start, stop) in enumerate([(0, 9), (9, 23)]):
+        job = toy.job(parts)
+        spanned = loop.Job("toy", parts, toy.batches, job.optimization, job.training, 7, loop.Span(start, stop, moments=moments))
+        with state.open(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
+            found = loop.train(spanned, HERE, work, tmp_path / "metrics.jsonl", 600.0, None)
+        moments = {name: array for name, array in found.items() if not name.startswith("variables/")}
+    for name, variable in whole.variables.items():
+        np.testing.assert_allclose(parts.variables[name].numpy(), variable.numpy(), rtol=1e-6)
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [14, 19, 23]
+
+
+def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> None:
+    made = toy.Regression()
+    job = toy.job(made, steps=6, per_call=1)
+    seen: list[int] = []
+    spanned = loop.Job(
+        *("toy", made, lambda start: (seen.append(start), toy.batches(start))[1], job.optimization, job.training, 7),
+        loop.Span(1, 6, origin=100, rate=lambda step: tf.cast(step, tf.float32) * 1e-3),
+    )
+    lines = run(tmp_path, spanned)
+    assert seen == [101]
+    assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3])
 
 
 def test_finished_training_whose_artefact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

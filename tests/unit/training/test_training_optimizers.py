@@ -1,4 +1,4 @@
-"""AdamW against BERT's optimizer written out in NumPy float64."""
+"""AdamW and LAMB against the published optimizers written out in NumPy float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from mobilebert.settings import Optimization
-from mobilebert.training.optimizers import AdamW, decays
+from mobilebert.training.optimizers import LAMB, AdamW, Optimizer, decays, make
 
 NAMES = {
     "encoder.layer.0.output.dense.weight": (3, 2),
@@ -47,7 +47,7 @@ def made(weights: dict[str, np.ndarray], factors: dict[str, float], dtype: str =
     return variables, AdamW(variables, factors, Optimization(**settings))
 
 
-def apply(optimizer: AdamW, gradients: dict[str, np.ndarray | None], rate: float) -> float:
+def apply(optimizer: Optimizer, gradients: dict[str, np.ndarray | None], rate: float) -> float:
     given = [gradients[name] for name in optimizer.names]
     dtype = optimizer.variables[0].dtype
     return float(optimizer.apply([None if value is None else tf.constant(value, dtype) for value in given], tf.constant(rate, tf.float64)))
@@ -124,3 +124,56 @@ def test_a_factor_for_an_unknown_variable_is_refused() -> None:
 def test_nothing_to_train_is_refused() -> None:
     with pytest.raises(ValueError, match="frozen"):
         made(random_values(1, 1.0)[0], dict.fromkeys(NAMES, 0.0))
+
+
+def lamb_reference(weights: dict, gradients: list[dict], rates: list[float], decay: float, clip: float, factors: dict) -> dict:
+    """MobileBERT lamb_optimizer.py, LAMBOptimizer.apply_gradients with optimization.py's clipping, one variable after the other."""
+    weights = {name: value.copy() for name, value in weights.items()}
+    moments = {name: (np.zeros_like(value), np.zeros_like(value)) for name, value in weights.items()}
+    for step, rate in zip(gradients, rates, strict=True):
+        norm = np.sqrt(sum((value**2).sum() for value in step.values()))
+        for name, value in step.items():
+            excluded = "bias" in name or "LayerNorm" in name
+            gradient = value * min(1.0, clip / norm)
+            first, second = moments[name]
+            first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+            moments[name] = first, second
+            update = first / (np.sqrt(second) + 1e-6) + (0.0 if excluded else decay * weights[name])
+            w, u = np.sqrt((weights[name] ** 2).sum()), np.sqrt((update**2).sum())
+            ratio = w / u if not excluded and w > 0 and u > 0 else 1.0
+            weights[name] = weights[name] - factors.get(name, 1.0) * ratio * rate * update
+    return weights
+
+
+@pytest.mark.parametrize("scale", [0.01, 10.0], ids=["below the clip norm", "clipped"])
+def test_lamb_steps_equal_the_written_out_mobilebert_optimizer(scale: float) -> None:
+    weights, *gradients = random_values(5, 1.0)
+    weights["embeddings.word_embeddings.weight"][:] = 0  # a length of 0 gives the ratio 1
+    gradients = [{name: scale * value for name, value in step.items()} for step in gradients]
+    rates, factors = [1e-3, 0.0, 0.05, 0.02], {"encoder.layer.0.output.dense.weight": 3.0, "encoder.layer.0.output.dense.bias": 0.3}
+    variables = {name: tf.Variable(value) for name, value in weights.items()}
+    optimizer = make(variables, factors, Optimization(optimizer="lamb"))
+    assert isinstance(optimizer, LAMB)
+    for step, rate in zip(gradients, rates, strict=True):
+        apply(optimizer, step, rate)
+    for name, expected in lamb_reference(weights, gradients, rates, 0.01, 1.0, factors).items():
+        np.testing.assert_allclose(variables[name].numpy(), expected, rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+def test_adamw_is_what_the_settings_name_or_leave_open() -> None:
+    variables = {"a": tf.Variable([1.0])}
+    assert [type(make(variables, {}, Optimization(optimizer=name))) for name in (None, "adamw", "lamb")] == [AdamW, AdamW, LAMB]
+
+
+def test_counted_variables_stand_still_and_count_in_the_norm() -> None:
+    weights, gradient = random_values(2, 3.0)
+    counted = "embeddings.word_embeddings.weight"
+    variables = {name: tf.Variable(value) for name, value in weights.items()}
+    optimizer = make(variables, {counted: 0.0}, Optimization(), [counted])
+    given = [tf.constant(gradient[name]) for name in [*optimizer.names, counted]]
+    norm = float(optimizer.apply(given, tf.constant(0.1, tf.float64)))
+    assert norm == pytest.approx(np.sqrt(sum((value**2).sum() for value in gradient.values())), rel=1e-12)
+    expected = reference(weights, [gradient], [0.1], 0.01, 1.0, {counted: 0.0})
+    for name, variable in variables.items():
+        np.testing.assert_allclose(variable.numpy(), expected[name], rtol=1e-10, err_msg=name)
+    assert not [name for name in optimizer.tensors() if counted in name]

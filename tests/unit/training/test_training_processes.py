@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import toy_training as toy
 
 PROGRAM = Path(__file__).with_name("toy_training.py")
 
@@ -63,3 +65,28 @@ def test_two_devices_give_the_losses_of_one(unbroken: Path) -> None:
     for part in ("loss", "gradient_norm", "learning_rate"):
         np.testing.assert_allclose([line[part] for line in two], [line[part] for line in one], rtol=1e-4, atol=2e-7, err_msg=part)
     assert [line["noise"] for line in one] != [line["noise"] for line in two], "replicas must draw their own random numbers"
+
+
+def test_clipping_per_replica_clips_each_gradient_before_the_mean(unbroken: Path) -> None:
+    """LAMB in NumPy, on two halves of each batch; the halves' weights differ 8 to 1, so that only one of them is clipped much."""
+    weights = {"dense.weight": np.zeros((4, 1)), "dense.bias": np.zeros(1)}
+    m, v = ({name: np.zeros_like(value) for name, value in weights.items()} for _ in range(2))
+    for step in range(6):
+        batch = {name: value.numpy().astype(float) for name, value in toy.batch_at(tf.constant(step)).items()}
+        clipped = []
+        for half in (slice(0, 4), slice(4, 8)):
+            x, y, weight = (batch[name][half] for name in ("x", "y", "weight"))
+            slope = 2 * (weight / (batch["weight"].sum() / 2))[:, None] * (x @ weights["dense.weight"] + weights["dense.bias"] - y)
+            gradient = {"dense.weight": x.T @ slope, "dense.bias": slope.sum(axis=0)}
+            norm = np.sqrt(sum((value**2).sum() for value in gradient.values()))
+            clipped.append({name: value * min(1.0, 0.5 / norm) for name, value in gradient.items()})
+        rate = 0.05 * (step / 3 if step < 3 else 1 - step / 6)
+        for name, value in weights.items():
+            mean = (clipped[0][name] + clipped[1][name]) / 2
+            m[name], v[name] = 0.9 * m[name] + 0.1 * mean, 0.999 * v[name] + 0.001 * mean**2
+            update = m[name] / (np.sqrt(v[name]) + 1e-6) + (0.01 * value if name == "dense.weight" else 0.0)
+            ratio = np.linalg.norm(value) / np.linalg.norm(update) if name == "dense.weight" and np.linalg.norm(value) > 0 else 1.0
+            weights[name] = value - rate * ratio * update
+    with np.load(unbroken / "clipped.npz") as found:
+        for name, value in weights.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)

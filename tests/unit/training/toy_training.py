@@ -3,7 +3,8 @@
     python toy_training.py FOLDER single|both [SECONDS]
 
 trains to the end (SECONDS: pause after every call, so that a test can kill it), resuming in FOLDER, and writes FOLDER/single.npz
-and, with `both`, FOLDER/mirrored.npz from two logical CPU devices.
+and, with `both`, FOLDER/mirrored.npz from two logical CPU devices,
+and FOLDER/clipped.npz from six steps of LAMB there, with each device's gradient clipped by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,13 +51,13 @@ def batches(start: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(start, 2**31).map(batch_at)
 
 
-def job(made: objective.Objective, steps: int = 23, per_call: int = 5, **settings: float) -> loop.Job:
+def job(made: objective.Objective, steps: int = 23, per_call: int = 5, **settings: Any) -> loop.Job:
     """The job of the tests: 23 steps in calls of 5, the last one shorter."""
     optimization = Optimization(**({"steps": steps, "learning_rate": 0.05, "warmup_steps": 3, "batch_size": SIZE} | settings))
     return loop.Job("toy", made, batches, optimization, Training(steps_per_call=per_call), seed=7)
 
 
-def train(folder: Path, name: str, accelerator: accelerators.Accelerator, pause: float = 0.0, **options: int) -> None:
+def train(folder: Path, name: str, accelerator: accelerators.Accelerator, pause: float = 0.0, **options: Any) -> None:
     """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl."""
     with accelerator.scope():
         made = Regression()
@@ -75,7 +77,9 @@ def main(folder: Path, which: str, pause: float) -> None:
     train(folder, "single", single, pause, steps=103)
     if which == "both":
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-        train(folder, "mirrored", accelerators.Accelerator(mirrored, "2 logical CPUs", 2), steps=103)
+        two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
+        train(folder, "mirrored", two, steps=103)
+        train(folder, "clipped", two, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
 
 
 if __name__ == "__main__":
