@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit real settings lock clean
+.PHONY: help install install-test demo test lint unit real bench-memory settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ demo: install  ## raw text to a published, scored model with a report (config.ya
 
 real: install  ## the whole road on the real text of ../shared/data; writes docs/real-run.md
 	$(BIN)/python -m benchmarks.real_run
+
+bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
+	$(BIN)/python -m benchmarks.memory
 
 test: install-test lint unit  ## lint, all dry runs, unit, rule and workflow tests
 

@@ -1,0 +1,10 @@
+# The image of Beam workers on other machines (docs/cloud.md): Beam's own for Python 3.11, what the pipelines import, and this package.
+#   .venv/bin/python -c "from setuptools import build_meta; build_meta.build_wheel('dist')"
+#   docker build --file envs/worker.Dockerfile --tag IMAGE .
+FROM apache/beam_python3.11_sdk:2.77.0
+COPY requirements.lock dist/*.whl /tmp/
+WORKDIR /tmp
+RUN pip install --no-cache-dir --constraint requirements.lock \
+    apache-beam brotli docutils google-auth-httplib2 google-cloud-storage google-crc32c lxml markdown-it-py mwparserfromhell numpy opencc orjson \
+    pyarrow pydantic rjieba scipy sentencepiece tokenizers trafilatura warcio xxhash zstandard \
+    && pip install --no-cache-dir --no-deps /tmp/*.whl

@@ -1,0 +1,127 @@
+"""A killed run: no half artefact, and what it finished is not done again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mobilebert import artifacts
+from mobilebert.corpus import clean
+from mobilebert.errors import UserError
+from mobilebert.locks import locked
+from mobilebert.pipelines import places, work
+from mobilebert.records import pipeline
+from mobilebert.settings import Beam
+
+DYING = """
+import os, signal
+from mobilebert.{room} import {module} as module
+real = module.{function}
+def dying(first, second, *rest):
+    number = {number}
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(first, second, *rest)
+module.{function} = dying
+"""
+CLEAN = """
+from mobilebert.corpus.pipeline import clean_corpus
+from mobilebert.settings import Corpus
+from pathlib import Path
+clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005), 1)
+"""
+WRITE = """
+from mobilebert.records import writer
+from mobilebert.settings import Records
+from pathlib import Path
+module.BLOCK_BYTES = 4000
+writer.write(Path({1!r}) / "corpus", Path({0!r}), Path({1!r}) / "records", Records(sequence_length=32, heldout_share=0.1, shards=3), 20, 1)
+"""
+
+
+def killed(code: str, root: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+
+
+def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
+    both, expected, sources: Path, tokenizer: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    cleaned: list[int] = []
+    encoded: list[int] = []
+
+    def count(original: Any, calls: list[int], number: Any) -> Any:
+        def counting(*arguments: Any) -> Any:
+            calls.append(number(arguments))
+            return original(*arguments)
+
+        return counting
+
+    killed(
+        DYING.format(room="corpus", module="clean", function="_clean", number="first.number") + CLEAN.format(str(sources), str(made)), root
+    )
+    assert not artifacts.exists(made / "corpus")
+    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned, lambda arguments: arguments[0].number))
+    files = both(made)
+    assert min(cleaned) == 5
+    assert files == expected
+
+    artifacts.remove(made / "records")
+    encode = "EncodeBlock._encode"
+    killed(
+        DYING.format(room="records", module="pipeline", function=encode, number="second.number") + WRITE.format(str(tokenizer), str(made)),
+        root,
+    )
+    assert not artifacts.exists(made / "records")
+    monkeypatch.setattr(
+        pipeline.EncodeBlock, "_encode", count(pipeline.EncodeBlock._encode, encoded, lambda arguments: arguments[1].number)
+    )
+    assert both(made) == expected
+    assert min(encoded) == 5
+
+
+def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) -> None:
+    out = tmp_path / "corpus"
+
+    def leave(fingerprint: str) -> tuple[str, bool]:
+        with suppress(RuntimeError), work.folder(out, Beam(), fingerprint) as folder:
+            there = places.exists(places.join(folder, "half"))
+            places.write(places.join(folder, "half"), b"x")
+            raise RuntimeError("killed")
+        return folder, there
+
+    first, _ = leave("a" * 64)
+    assert leave("a" * 64) == (first, True)
+    other, there = leave("b" * 64)
+    assert not there
+    assert not Path(first).exists()
+    with pytest.raises(UserError, match="mend"), work.folder(out, Beam(), "b" * 64):
+        raise UserError("only other settings mend this")
+    assert not Path(other).parent.exists()
+    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), work.folder(out, Beam(), "b" * 64):
+        pass
+
+
+def test_a_changed_setting_or_input_is_other_work(tmp_path: Path) -> None:
+    with artifacts.writing(tmp_path / "in", "sources"):
+        pass
+    before = work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before == work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before != work.fingerprint({"x": 2}, {"sources": tmp_path / "in"}, ("numpy",))
+    with artifacts.writing(tmp_path / "in", "sources", settings={"other": 1}):
+        pass
+    assert before != work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+
+
+def test_a_file_that_fails_halfway_is_not_there(tmp_path: Path) -> None:
+    with suppress(RuntimeError), places.writing(str(tmp_path / "x")) as stream:
+        stream.write(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
