@@ -1,4 +1,4 @@
-# Cleaned documents to TFRecords of token ids with word starts.
+# Cleaned documents to TFRecords of token ids with word starts; classic BERT records in and out.
 
 
 rule write_records:
@@ -28,3 +28,56 @@ rule write_records:
         "python -m scripts.write_records --settings {params.settings:q}"
         " --corpus {input.corpus[0]:q} --tokenizer {input.tokenizer[0]:q}"
         " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule import_records:
+    input:
+        source=CHAIN.classic_records,
+        tokenizer=CHAIN.tokenizer,
+    output:
+        files=directory("<results>/imported_records"),
+        manifest="<results>/imported_records/manifest.json",
+    log:
+        "<results>/logs/import_records.log",
+    benchmark:
+        "<results>/benchmarks/import_records/all.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime="1d",
+    params:
+        settings=CHAIN.records_settings,
+        source=CHAIN.given_records,
+    message:
+        "Importing classic BERT records"
+    shell:
+        "python -m scripts.import_records --settings {params.settings:q}"
+        " --source {params.source:q} --tokenizer {input.tokenizer[0]:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
+rule export_records:
+    input:
+        records=CHAIN.records,
+    output:
+        files=directory("<results>/exported_records"),
+        manifest="<results>/exported_records/manifest.json",
+    log:
+        "<results>/logs/export_records.log",
+    benchmark:
+        "<results>/benchmarks/export_records/all.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime="2d",
+    params:
+        settings=section(SETTINGS, "masking", "records.dupe_factor", "seed"),
+    message:
+        "Writing the records for other programs"
+    shell:
+        "python -m scripts.export_records --settings {params.settings:q} --records {input.records[0]:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -17,6 +17,7 @@ rule all:
     input:
         "<results>/report.html",
         CHAIN.receipts,
+        CHAIN.exported_records,
 
 
 rule corpus:
@@ -32,6 +33,7 @@ rule vocabulary:
 rule records:
     input:
         CHAIN.records()[1],
+        CHAIN.exported_records,
 
 
 rule teacher:

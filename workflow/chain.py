@@ -89,11 +89,28 @@ class Chain:
 
     def records(self, wildcards: Any = None) -> list[str]:
         """The token records."""
-        return artifact(self.settings.records.from_ or f"{self.results}/records")
+        place = self.settings.records.from_
+        if place and not is_artifact(place):
+            return artifact(f"{self.results}/imported_records")
+        return artifact(place or f"{self.results}/records")
+
+    def classic_records(self, wildcards: Any = None) -> list[str]:
+        """Somebody else's records, where the settings name any."""
+        place = self.settings.records.from_
+        return trackable(finding.find(place).files) if place and not is_artifact(place) else []
+
+    def given_records(self, wildcards: Any = None) -> str:
+        """Where somebody else's records are, whether any are there or not."""
+        return self.settings.records.from_ or ""
+
+    @property
+    def exported_records(self) -> list[str]:
+        """The records for other programs, if they are asked for."""
+        return artifact(f"{self.results}/exported_records")[1:] if self.settings.records.export else []
 
     def records_settings(self, wildcards: Any = None) -> str:
         """What shapes the records: not where they come from, nor what is made of them later."""
-        later = {"from", "user_dictionary"}
+        later = {"from", "user_dictionary", "export", "dupe_factor"}
         body = json.loads(to_json(self.settings, "records", "seed"))
         body["records"] = {name: value for name, value in body["records"].items() if name not in later}
         return json.dumps(body, ensure_ascii=False, sort_keys=True)
@@ -348,6 +365,11 @@ def student_and_arm(model: str) -> tuple[str, str]:
         if model.endswith(f"-{arm}"):
             return model.removesuffix(f"-{arm}"), arm
     return model, "distilled"
+
+
+def is_artifact(place: str) -> bool:
+    """Whether a folder is an artefact of another run."""
+    return Path(place, paths.MANIFEST).is_file()
 
 
 def given(path: str | None) -> list[str]:

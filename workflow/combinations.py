@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,9 +100,8 @@ def _entries(settings: Settings) -> Iterator[str]:
     words = settings.records.user_dictionary
     if words and not Path(words).is_file():
         yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"
-    if settings.records.from_ and not settings.vocabulary.from_:
-        yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
-    for name in ("corpus", "vocabulary", "records"):
+    yield from _records(settings.records.from_, settings)
+    for name in ("corpus", "vocabulary"):
         place = getattr(settings, name).from_
         if place and not Path(place, "manifest.json").is_file():
             folder = "tokenizer" if name == "vocabulary" else name
@@ -111,6 +111,20 @@ def _entries(settings: Settings) -> Iterator[str]:
         yield f"publish.to: {to} names no bucket; write gs://BUCKET/PREFIX"
     elif to and "://" in to and not to.startswith("gs://"):
         yield f"publish.to: {to} is neither a folder nor gs://BUCKET/PREFIX"
+
+
+def _records(place: str | None, settings: Settings) -> Iterator[str]:
+    """Records of another run need its tokenizer; classic ones any that is not learned here, since their ids have their meaning."""
+    if not place:
+        return
+    if Path(place, "manifest.json").is_file():
+        if not settings.vocabulary.from_:
+            yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
+        return
+    if not Path(place).exists() and not glob.glob(place, recursive=True):
+        yield f"records.from: {place} is not there; name the folder `records` of another run, or a folder or glob of classic BERT records"
+    if not settings.vocabulary.from_ and settings.vocabulary.kind == "learned":
+        yield "records.from: classic records need the vocabulary that they were made with; set vocabulary.kind to file or teacher"
 
 
 def _fit(settings: Settings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mobilebert import artifacts
-from mobilebert.records import blocks, streams
+from mobilebert.records import blocks, static, streams
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch, mask
 from mobilebert.settings import Masking
@@ -44,8 +44,10 @@ class _Split:
 class RecordSet:
     """A records artefact, verified when opened.
 
-    Attributes: `sequence_length` S, `vocabulary_size`, `train_count`, `heldout_count` (records), `unigram_accuracy` (share of the most
-    frequent token among the held-out tokens), `special` (ids of [PAD] [UNK] [CLS] [SEP] [MASK]), `vocabulary` (the tokenizer's digest).
+    Attributes: `sequence_length` S, `vocabulary_size`, `train_count`, `heldout_count` (records), `train_files`, `unigram_accuracy` (share
+    of the most frequent token among the held-out tokens), `special` (ids of [PAD] [UNK] [CLS] [SEP] [MASK]), `vocabulary` (the
+    tokenizer's digest), `next_sentence` (whether batches have `next_sentence_labels`, (B,) int32: 0 for the next segment, 1 for another
+    document's).
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -62,13 +64,18 @@ class RecordSet:
         body = FIRST_RELEASE | body
         self.next_sentence: bool = body["next_sentence"]
         self._segments = body["layout"] != "full"
+        # P of records that bring their masks; of others the settings say it.
+        self._given: int | None = body.get("max_predictions")
         self._form = Form(self.sequence_length, self.vocabulary_size)
+        if self._given is not None:
+            self._form = static.form(self.sequence_length, self._given, self.vocabulary_size)
+        self.train_files = len(body["train"])
         self._train, self._heldout = (_Split(folder, split, body[split], self._form, body["compression"]) for split in ("train", "heldout"))
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
 
     def predictions(self, masking: Masking) -> int:
         """P, the most predictions a sequence."""
-        return masking.max_predictions
+        return masking.max_predictions if self._given is None else self._given
 
     def train_batches(self, masking: Masking, batch_size: int, seed: int, step: int, steps: int = 1) -> Batch:
         """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
@@ -91,6 +98,8 @@ class RecordSet:
 
     def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking) -> Batch:
         rows = split.rows(numbers)
+        if self._given is not None:
+            return static.batch(rows, self._given, self._form)
         flag = rows.dtype.type(self._form.word_start)
         ids = rows & ~flag
         batch = mask(ids, rows >= flag, keys, self.special, self.vocabulary_size, masking)

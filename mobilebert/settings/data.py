@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from mobilebert.settings.fields import Count, MaybePlace, MaybeText, Name, Number, Place, Section, says
+from mobilebert.settings.fields import Count, MaybePlace, MaybeText, Name, Number, Place, Section, absent, says
 
 
 class Beam(Section):
@@ -90,7 +90,11 @@ class Vocabulary(Section):
 class Records(Section):
     """TFRecords of token ids with word starts."""
 
-    from_: MaybePlace = says("Records folder of another run to use instead (vocabulary.from names its tokenizer)", None, alias="from")
+    from_: MaybePlace = says(
+        "Records folder of another run, or a folder or glob of classic BERT records, to use instead (with the tokenizer they belong to)",
+        None,
+        alias="from",
+    )
     sequence_length: Count = says("Tokens a record, [CLS], [SEP] and [PAD] included", 128, unit="tokens", ge=16, le=512)
     layout: Literal["windows", "pairs", "full"] = says(
         "`windows`: [CLS] A [SEP]; `pairs`: [CLS] A [SEP] B [SEP] of one document; `full`: windows whose rests are joined across documents",
@@ -100,6 +104,10 @@ class Records(Section):
     user_dictionary: MaybePlace = says("Words for the segmenter: a text file in jieba's form, `word [frequency [tag]]` a line", None)
     heldout_share: Number = says("Documents held out, chosen by the hash of their text", 0.02, gt=0, lt=0.5)
     shards: Count = says("Training files", 4, ge=1)
+    export: Annotated[Literal["bert"] | None, BeforeValidator(absent)] = says(
+        "`bert`: write them as classic seven-feature records with static masks too, for other programs", None
+    )
+    dupe_factor: Count = says("Masks of each record in that export", 10, source="create_pretraining_data.py, Google BERT", ge=1)
     compression: Literal["gzip", "none"] = says("`gzip` takes about 0.6 of the space of `none`", "gzip")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.workflow.conftest import change, planned, snakemake
 
@@ -63,3 +64,20 @@ def test_auxiliary_transfer_is_no_stage_of_its_own(copied: Path, tmp_path: Path)
     jobs = planned(copied, "student", "--configfile", str(tmp_path / "changed.yaml"))
     assert "transfer_layer" not in jobs
     assert jobs["pretrain_student"] == 1
+
+
+def test_records_for_other_programs_are_a_stage_more(copied: Path) -> None:
+    plain, more = planned(copied, "all"), planned(copied, "all", "--config", "records={export: bert}")
+    assert set(more) - set(plain) == {"export_records"}
+    assert planned(copied, "records", "--config", "records={export: bert, dupe_factor: 2}")["export_records"] == 1
+
+
+def test_classic_records_take_the_corpus_out_of_the_graph(copied: Path, tmp_path: Path) -> None:
+    for name in ("part {1}.tfrecord", "b.tfrecord"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
+    settings = {"records": {"from": f"{tmp_path}/*.tfrecord"}, "vocabulary": {"kind": "file", "path": str(tmp_path / "vocab.txt")}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    jobs = planned(copied, "student", "--configfile", str(tmp_path / "mine.yaml"))
+    assert jobs["import_records"] == jobs["import_vocabulary"] == jobs["pretrain_teacher"] == 1
+    assert not {"write_records", "clean_corpus", "make_small_world"} & set(jobs)

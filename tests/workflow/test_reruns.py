@@ -79,6 +79,10 @@ def test_a_users_words_rerun_the_records_and_what_follows(finished: Path, tmp_pa
     assert jobs == {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT
 
 
+def test_an_export_of_the_records_reruns_nothing_else(finished: Path) -> None:
+    assert set(planned(finished, "all", "--config", "records={export: bert}")) == {"export_records"} | REPORT
+
+
 def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished: Path, tmp_path: Path) -> None:
     change(tmp_path / "fewer.yaml", ["tasks"], ["chnsenticorp"])
     jobs = planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"), "--config", "run=other")

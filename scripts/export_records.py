@@ -1,0 +1,30 @@
+"""Write the records as classic BERT records with static masks, which Google's run_pretraining.py reads."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mobilebert import settings
+from scripts import command
+
+
+def main(options: argparse.Namespace) -> None:
+    """Write the artefact."""
+    from mobilebert.records import exporting
+
+    given = settings.from_json(options.settings)
+    seed = settings.derive_seed(given.get("seed", 0), "export_records")
+    masking, dupe_factor = given.get("masking", settings.Masking()), given.get("records.dupe_factor", settings.Records().dupe_factor)
+    exporting.export(options.records, options.out, masking, dupe_factor, seed)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = command.parser(__doc__)
+    made.add_argument("--records", type=Path, required=True, help="the records artefact")
+    return made
+
+
+if __name__ == "__main__":
+    command.run(main, parser())
