@@ -26,7 +26,7 @@ from mobilebert.settings import Beam, Corpus
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
-_PARTITION_BYTES = 64_000_000
+_PARTITION_BYTES = 200_000_000  # of text; the keys of so much take about 20 MB, three times that while they are sorted
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
 DIRECT = Beam()
@@ -57,7 +57,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     with work.folder(out, where, work.fingerprint(shaping, {"sources": sources}, _VERSIONS)) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
-        partitions = max(4, -(-_total(entries) // _PARTITION_BYTES))
+        partitions = max(4, -(-sum(_text(entry) for entry in entries) // _PARTITION_BYTES))
         job = clean.Work(settings, folder, partitions, int(settings.block_megabytes * 1e6))
         _run(_within_reach(elements, folder), job, where, workers)
         found = output.collect(
@@ -177,8 +177,13 @@ def _read(counts: dict[str, Any]) -> int:
 
 
 def _cost(entry: dict[str, Any]) -> int:
+    return _text(entry) * _COST.get(entry["format"], 1)
+
+
+def _text(entry: dict[str, Any]) -> int:
+    """About how many bytes of text a file holds."""
     compressed = Path(entry["path"]).suffix.lower() in plan.opening.COMPRESSED
-    return entry["size"] * _COST.get(entry["format"], 1) * (_COST_COMPRESSED if compressed else 1)
+    return entry["size"] * (_COST_COMPRESSED if compressed else 1)
 
 
 def _total(entries: Iterable[dict[str, Any]]) -> int:
