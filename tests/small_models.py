@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from mobilebert import artifacts
 from mobilebert.exporting.probes import SENTENCES
@@ -38,6 +39,7 @@ def make_model(folder: Path, *, labels: int | None = None, span: bool = False, s
         files.write(writer, "wordpiece", ("\n".join(vocabulary) + "\n").encode(), True)
         weights.save(writer, model, head, [f"class {number}" for number in range(labels)] if labels else None)
         writer.path("metrics.jsonl").write_text('{"step": 1}\n')
+        save_file({"first_moments/a": np.zeros(2, np.float32)}, writer.path("optimizer.safetensors"))  # as beside a transfer's stage
         if head is None:
             heldout = {"masked_accuracy": 0.5, "masked_loss": 2.0, "predictions": 100, "unigram_accuracy": 0.1}
             writer.path("evaluation.json").write_text(json.dumps({"heldout": heldout, "parameters": model.parameters}))

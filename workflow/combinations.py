@@ -97,6 +97,8 @@ def _entries(settings: Settings) -> Iterator[str]:
         yield "student.from: one directory cannot be several students; name one under students"
     if settings.records.next_sentence and settings.records.layout != "pairs":
         yield f"records.next_sentence: needs pairs, found records.layout {settings.records.layout}; set that to pairs, or this to false"
+    if settings.pretraining.next_sentence and not (settings.records.next_sentence or settings.records.from_):
+        yield "pretraining.next_sentence: these records will hold no labels for it; set records.next_sentence to true, or this to false"
     words = settings.records.user_dictionary
     if words and not Path(words).is_file():
         yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mobilebert.distillation import losses
@@ -13,6 +14,7 @@ from mobilebert.models.model import initial
 from mobilebert.models.tensors import Kind, Tensor
 from mobilebert.training.objective import weighted_mean
 
+PAIR_HEAD = "cls.seq_relationship"
 HEAD_SEED, HEAD_DEVIATION = 0, 0.02
 
 
@@ -42,12 +44,11 @@ class MaskedLmObjective:
             ground_truth_ratio: weight of the truth against the teacher.
             names: of the variables that are trained; None: all.
             transfer: a `TransferObjective` of both and of all layers, whose parts are added (auxiliary knowledge transfer).
-            next_sentence: add next sentence prediction, with a head of its own on the raw first token (Google's student has no
-                pooler). The head belongs to the training alone: no model on disk holds it.
+            next_sentence: add next sentence prediction, with a head on the raw first token (Google's student has no pooler).
         """
         self._student, self._ratio, self._transfer = student, ground_truth_ratio, transfer
         self._teacher = None if ground_truth_ratio == 1 and transfer is None else teacher
-        self._pair_head = _pair_head(student.shape.hidden_size) if next_sentence else {}
+        self._pair_head = _pair_head(student) if next_sentence else {}
         everything = student.variables_by_name
         own = everything if names is None else {name: everything[name] for name in names}
         self.variables: Mapping[str, Any] = own | self._pair_head | (transfer.projections if transfer else {})
@@ -88,6 +89,11 @@ class MaskedLmObjective:
         parts["masked_accuracy"] = weighted_mean(right, weights)
         return {name: tf.cast(value, tf.float32) for name, value in parts.items()}
 
+    def hand_over(self) -> None:
+        """Let the student carry the head of next sentence prediction, where one was trained, into its files."""
+        for name, variable in self._pair_head.items():
+            self._student.carried[name] = np.ascontiguousarray(variable.numpy().T)
+
     def _next_sentence(self, sequence: Any, batch: Mapping[str, Any]) -> Any:
         if "next_sentence_labels" not in batch:
             raise UserError(
@@ -99,10 +105,14 @@ class MaskedLmObjective:
         return losses.next_sentence_loss(logits, tf.reshape(batch["next_sentence_labels"], [-1]))
 
 
-def _pair_head(hidden: int) -> dict[str, tf.Variable]:
-    """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names."""
-    shapes = {"cls.seq_relationship.weight": Tensor((hidden, 2), Kind.KERNEL), "cls.seq_relationship.bias": Tensor((2,), Kind.BIAS)}
-    return {name: tf.Variable(initial(name, tensor, HEAD_SEED, HEAD_DEVIATION), name=name) for name, tensor in shapes.items()}
+def _pair_head(student: Any) -> dict[str, tf.Variable]:
+    """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names: those that the student carries, or fresh."""
+    made = {}
+    for part, shape, kind in (("weight", (student.shape.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
+        name = f"{PAIR_HEAD}.{part}"
+        given = student.carried.get(name)  # as files have it, a kernel transposed
+        made[name] = tf.Variable(initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if given is None else given.T, name=name)
+    return made
 
 
 def _encoded(model: Any, batch: Mapping[str, Any]) -> Any:

@@ -88,7 +88,9 @@ def pretrain_student(options: Namespace) -> None:
     arguments = {"student": options.student, "arm": options.arm, "extra_steps": options.extra_steps, **start.arguments}
     name = f"pretrain_student-{options.student}-{options.arm}"
     seed = work.seed("pretrain_student", options.student)
-    carry_out(work, Plan("pretrain_student", name, optimization, seed, make, arguments, start.shape.to_config(), start.inputs))
+    shape, inputs = start.shape.to_config(), start.inputs
+    plan = Plan("pretrain_student", name, optimization, seed, make, arguments, shape, inputs, finish=MaskedLmObjective.hand_over)
+    carry_out(work, plan)
 
 
 class Start:

@@ -100,6 +100,7 @@ class Plan:
         inputs: role -> artefact, besides records and tokenizer.
         evaluate: whether to measure the model on held-out records.
         span: the objective -> the steps that are taken; None: all of `optimization`.
+        finish: called with the objective once it is trained, before the model is written.
         goes_on: whether another job may go on from here: the optimizer's state is written too.
     """
 
@@ -113,6 +114,7 @@ class Plan:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     evaluate: bool = True
     span: Callable[[Any], loop.Span] | None = None
+    finish: Callable[[Any], None] | None = None
     goes_on: bool = False
 
 
@@ -129,6 +131,8 @@ def carry_out(work: Work, plan: Plan) -> None:
     with state.open(options.state, plan.name, mark) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         tensors = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        if plan.finish:
+            plan.finish(objective)
         found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)

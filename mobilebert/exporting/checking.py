@@ -15,6 +15,7 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from mobilebert import artifacts, tokenization
+from mobilebert.distillation import unbroken
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
@@ -102,10 +103,7 @@ def _compare_files(model: Path, export: Path) -> None:
     ours, theirs = (shapes.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
     if ours != theirs:
         raise UserError(f"{export / CONFIG}: describes {theirs}, the model is {ours}; export it again")
-    before, after = (
-        {name: value for path in sorted(folder.glob("*.safetensors")) for name, value in load_file(path).items()}
-        for folder in (model, export)
-    )
+    before, after = (_tensors(folder) for folder in (model, export))
     if before.keys() != after.keys():
         raise UserError(f"{export / WEIGHTS}: tensors {sorted(before.keys() ^ after.keys())} are not in both; export it again")
     for name, value in after.items():
@@ -114,7 +112,9 @@ def _compare_files(model: Path, export: Path) -> None:
 
 
 def _tensors(folder: Path) -> dict[str, np.ndarray]:
-    return {name: value for path in sorted(folder.glob("*.safetensors")) for name, value in load_file(path).items()}
+    """All tensors of a model's files; the optimizer's, which lie beside a stage of the transfer, are none."""
+    files = sorted(path for path in folder.glob("*.safetensors") if path.name != unbroken.FILE)
+    return {name: value for path in files for name, value in load_file(path).items()}
 
 
 def _transformers_answers(export: Path, loaded: Network, batches: list[Batch]) -> Iterator[np.ndarray]:

@@ -103,3 +103,18 @@ def test_chinese_stages_are_one_run_and_transformers_opens_each(chain, command, 
 def test_a_stage_whose_moments_are_needed_and_absent_is_refused(chain, command, tmp_path):
     with pytest.raises(UserError, match=r"optimizer\.safetensors: the moments of the stage before are needed"):
         command(transfer_layer, *arguments(chain, tmp_path, "layer02", chain.student, recipe="chinese"))
+
+
+def test_a_teacher_of_another_depth_teaches_through_a_layer_map(chain, command, tmp_path):
+    deep = tmp_path / "deep"
+    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    with artifacts.writing(deep, "model") as writer:
+        models.weights.save(writer, models.build(shape, 1))
+        tokenization.copy_files(chain.tokenizer, writer)
+    told = {"transfer": {"layer_map": "uniform", "projection": "linear", "training": {"steps": 2, "batch_size": 4}}}
+    command(transfer_layer, *arguments(chain, tmp_path, "layer01", teacher=deep, **told))
+    assert set(models.weights.load(tmp_path / "layer01").variables_by_name)
+    with safe_open(tmp_path / "layer01" / "optimizer.safetensors", framework="np") as stored:
+        projections = {name for name in stored.keys() if "projection" in name}  # noqa: SIM118
+    kinds = ("variables", "first_moments", "second_moments")
+    assert projections == {f"{kind}/projection.1.2.{part}" for kind in kinds for part in ("weight", "bias")}

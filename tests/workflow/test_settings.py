@@ -79,6 +79,7 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
         ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),
         ({"recipe": "google", "transfer": {"training": {"steps": 1}}}, ["transfer.training.steps"]),
+        ({"pretraining": {"next_sentence": True}}, ["pretraining.next_sentence"]),
         (
             {"transfer": {"matches": [{"teacher_layer": 5, "student_layer": 1, "feature": "hidden", "loss": "mean"}]}},
             ["transfer.matches[0].teacher_layer"],

@@ -92,7 +92,11 @@ def test_next_sentence_prediction_has_a_head_of_its_own_and_needs_labels(student
     expected = -np.mean([logits[row, label] for row, label in enumerate(labels)])
     np.testing.assert_allclose(parts["next_sentence"], expected, rtol=1e-5)
     np.testing.assert_allclose(parts["loss"], float(parts["hard"]) + expected, rtol=1e-6)
-    assert not {name for name in student.variables_by_name if "seq_relationship" in name}
+    assert not student.carried
+    objective.hand_over()
+    assert student.carried["cls.seq_relationship.weight"].shape == (2, 16)
+    again = MaskedLmObjective(student, next_sentence=True).loss(batch | {"next_sentence_labels": labels}, SEED)
+    assert float(again["next_sentence"]) == float(parts["next_sentence"])
 
 
 def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):
