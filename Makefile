@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit real bench-memory settings lock clean
+.PHONY: help install install-test demo test lint unit real bench-memory tpu-check settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,14 @@ lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 
 unit: install-test
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15
+
+tpu-check: .venv-tpu-check/installed  ## every kind of training step compiled by the real TPU compiler; writes docs/tpu-check.md
+	.venv-tpu-check/bin/python -m benchmarks.tpu_check
+
+.venv-tpu-check/installed: requirements.lock benchmarks/requirements-tpu-check.lock
+	test -x .venv-tpu-check/bin/python || $(PYTHON) -m venv .venv-tpu-check
+	.venv-tpu-check/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock -r benchmarks/requirements-tpu-check.lock
+	touch $@
 
 settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings/
 	$(BIN)/python -m workflow.document

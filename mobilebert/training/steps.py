@@ -70,7 +70,7 @@ class Steps:
             step = first + index
             rate = self._rate(step)
             seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
-            per_replica = self._strategy.run(self._step, args=(batches.get_next(), seed, rate))
+            per_replica = self._strategy.run(self.step, args=(batches.get_next(), seed, rate))
             row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
             return index + 1, rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))
 
@@ -78,7 +78,7 @@ class Steps:
         # One step after the other: each needs the weights of the one before.
         return tf.while_loop(lambda index, _: index < count, step_at, (tf.constant(0), rows), parallel_iterations=1)[1].stack()
 
-    def _step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+    def step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
         """One replica's step; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
