@@ -14,13 +14,19 @@ from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
+# A longer text (a whole corpus in one file, or one that has no empty lines) is cut at line ends into documents of this size.
+CUT_BYTES = 8_000_000
 _BOM = b"\xef\xbb\xbf"
 
 
 def text(piece: Piece) -> Iterator[Found]:
-    """The whole file is one document; an empty file has none."""
-    data = opening.read_document(piece.path)
-    if data:
+    """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
+    with opening.open_bytes(piece.path) as stream:
+        data = stream.read(CUT_BYTES + 1)
+    if len(data) > CUT_BYTES:
+        del data
+        yield from _cut(piece)
+    elif data:
         decoded = decode.decode(data)
         yield Found(
             f"{piece.ordinal:06d}",
@@ -30,6 +36,21 @@ def text(piece: Piece) -> Iterator[Found]:
         )
 
 
+def _cut(piece: Piece) -> Iterator[Found]:
+    with opening.open_bytes(piece.path) as stream:
+        gathered: list[tuple[bytes, str | None]] = []
+        first = size = 0
+        for offset, data, decoded in _decoded(opening.byte_lines(stream)):
+            first = first if gathered else offset
+            gathered.append((data, decoded))
+            size += len(data)
+            if size >= CUT_BYTES:
+                yield _joined(piece, first, gathered)
+                gathered, size = [], 0
+        if gathered:
+            yield _joined(piece, first, gathered)
+
+
 def lines(piece: Piece) -> Iterator[Found]:
     """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
 
@@ -37,17 +58,21 @@ def lines(piece: Piece) -> Iterator[Found]:
     """
     with opening.open_bytes(piece.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
-        first = 0
+        first = size = 0
         owned = piece.start == 0
         for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start)):
             if data.strip():
                 if owned:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
+                    size += len(data)
+                    if size >= CUT_BYTES:
+                        yield _joined(piece, first, gathered)
+                        gathered, size = [], 0
                 continue
             if gathered:
                 yield _joined(piece, first, gathered)
-                gathered = []
+                gathered, size = [], 0
             if piece.end is not None and offset >= piece.end:
                 return
             owned = True

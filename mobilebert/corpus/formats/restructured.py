@@ -7,11 +7,17 @@ from functools import cache
 from typing import Any
 
 # A role of Sphinx, which docutils does not know: :ref:`text <target>` is read as its text.
-_ROLE = re.compile(r"(?<![A-Za-z0-9:`]):[A-Za-z][\w.+-]*(?::[A-Za-z][\w.+-]*)*:`([^`<]*?)\s*(?:<[^`<>]*>)?`")
+_ROLE = re.compile(r"(?<![A-Za-z0-9:`]):[A-Za-z][\w.+-]{0,40}(?::[A-Za-z][\w.+-]{0,40}){0,2}:`([^`<]{0,1000}?)\s*(?:<[^`<>]{0,1000}>)?`")
 # Roles without prose: their text is a formula.
-_FORMULA = re.compile(r"(?<![A-Za-z0-9:`]):(?:math|eq|raw-latex|raw-html):`[^`]*`")
-# Without spaces around inline markup, the first part of a_name would be a reference.
-_UNDERSCORE = re.compile(r"(?<=[A-Za-z0-9_])_(?=[A-Za-z0-9_])")
+_FORMULA = re.compile(r"(?<![A-Za-z0-9:`]):(?:math|eq|raw-latex|raw-html):`[^`]{0,10000}`")
+# Inline markup is undone here: docutils knows it only between spaces, which Chinese has none of.
+_INLINE = ((re.compile(r"``([^`\n]+)``"), r"\1"), (re.compile(r"\*\*([^*\n]+)\*\*"), r"\1"), (re.compile(r"\*([^*\s][^*\n]*)\*"), r"\1"))
+# Of what is left, docutils looks for an end from every start on, in quadratic time; a block or word with more than this is no markup.
+_MARK = re.compile(r"[*`]|\|(?=\S)|_(?=\W)|(?<=\W):")
+_LONG_WORD = re.compile(r"\S{1000,}")
+_JOINT = re.compile(r"[-._+:]")
+_MOST_MARKS = 100
+_BLOCK = re.compile(r"\n[ \t]*\n")
 _LINE_END = re.compile(r"[ \t]*\n[ \t]*")
 _DROPPED = (
     *("comment", "field_list", "docinfo", "literal_block", "doctest_block", "math_block", "math", "option_list", "image", "raw", "target"),
@@ -30,7 +36,11 @@ def rst_prose(source: str) -> str:
     from docutils import nodes, utils
     from docutils.parsers.rst import Parser
 
-    source = _UNDERSCORE.sub(r"\_", _ROLE.sub(r"\1", _FORMULA.sub("", source.replace("\0", "").expandtabs(8))))
+    source = _ROLE.sub(r"\1", _FORMULA.sub("", source.replace("\0", "").expandtabs(8)))
+    for pattern, kept in _INLINE:
+        source = pattern.sub(kept, source)
+    source = "\n\n".join(_without(_MARK, "", block) for block in _BLOCK.split(source))
+    source = _LONG_WORD.sub(lambda word: _without(_JOINT, " ", word[0]), source)
     document = utils.new_document("", _settings().copy())
     # Parsed, not published: transforms would put today's date and tables of contents into the text.
     Parser().parse(source, document)
@@ -38,8 +48,12 @@ def rst_prose(source: str) -> str:
     for node in [*document.findall(lambda node: isinstance(node, dropped))]:
         node.parent.remove(node)
     blocks = tuple(getattr(nodes, name) for name in _BLOCKS)
-    texts = (node.astext().replace("\\_", "_").replace("\0", "") for node in document.findall(lambda node: isinstance(node, blocks)))
+    texts = (node.astext().replace("\0", "") for node in document.findall(lambda node: isinstance(node, blocks)))
     return "\n".join(filter(None, (_LINE_END.sub(_joined, text.strip()) for text in texts)))
+
+
+def _without(marks: re.Pattern[str], instead: str, text: str) -> str:
+    return marks.sub(instead, text) if len(marks.findall(text)) > _MOST_MARKS else text
 
 
 def _joined(match: re.Match[str]) -> str:
@@ -58,6 +72,5 @@ def _settings() -> Any:
     settings.warning_stream = False
     settings.file_insertion_enabled = settings.raw_enabled = False
     settings.syntax_highlight = "none"
-    settings.character_level_inline_markup = True  # Chinese has no spaces around it
     settings.line_length_limit = 1 << 40
     return settings

@@ -28,7 +28,9 @@ _EMPTY_BRACKETS = re.compile(r"[（(][\s，,；;、：:]*[）)]")
 _BRACKETS = re.compile(r"\[\[|\]\]|\{\{|\}\}|\{\||\|\}")
 _CLOSING = {"]]": "[[", "}}": "{{", "|}": "{|"}
 _PAIRED_TAG = re.compile(r"<(/?)(?!(?:br|hr|wbr|li|dd|dt|p|img|nowiki)\b)([A-Za-z]+)(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE)
-_UNCLOSED_LINK = re.compile(r"\[(?=(?:https?:)?//)(?![^\n]{0,2000}?\])")
+_UNCLOSED_LINK = re.compile(r"\[(?=(?:https?:)?//)(?![^\n]{0,500}?\])")
+# A tag without an end: the parser looks for it to the end of the page.
+_UNCLOSED_TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*(?:<|\Z))")
 _DEEPEST = 30  # articles nest a handful of brackets
 _LOOK_BACK = 5
 _LIST_MARKS = "*#:;"
@@ -70,7 +72,7 @@ def plain(raw: str) -> str:
 
 def _balanced(raw: str) -> str:
     """The page without brackets and tags that open or close nothing, or nest too deep: the parser takes quadratic time over them."""
-    raw = _UNCLOSED_LINK.sub("", raw)
+    raw = _UNCLOSED_LINK.sub("", _UNCLOSED_TAG.sub("&lt;", raw))
     tags = ((match[2].lower(), bool(match[1]), match.span()) for match in _PAIRED_TAG.finditer(raw))
     raw = _without(raw, _unpaired(tags))
     brackets = ((_CLOSING.get(match[0], match[0]), match[0] in _CLOSING, match.span()) for match in _BRACKETS.finditer(raw))
@@ -108,10 +110,10 @@ def _without(raw: str, spans: list[tuple[int, int]]) -> str:
 
 def _variants(raw: str) -> str:
     """-{zh-hans:A;zh-hant:B}- becomes A (mainland form first); conversion rules that show nothing go."""
-    while "-{" in raw:
-        replaced = _VARIANT.sub(_variant, raw)
+    for _ in range(_DEEPEST):
+        replaced = _VARIANT.sub(_variant, raw) if "-{" in raw else raw
         if replaced == raw:
-            return raw
+            break
         raw = replaced
     return raw
 
