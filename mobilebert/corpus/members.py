@@ -72,7 +72,7 @@ def chunks(path: str, start: int, kind: Kind) -> Iterator[Chunk]:
         position = _next_member(stream, start, kind)
         if position is None:
             if start == 0:
-                raise opening.Unreadable("nothing compressed in it")
+                raise opening.Unreadable("no compressed stream of its format in it")
             return
         stream.seek(position)
         data = b""

@@ -116,9 +116,10 @@ def byte_lines(stream: BinaryIO, start: int = 0) -> Iterator[tuple[int, bytes]]:
         _line(stream)
         position = stream.tell()
     else:
-        head = stream.read(4096)
+        peeks = isinstance(stream, io.BufferedReader)
+        head = stream.peek(4096)[:4096] if peeks else stream.read(4096)  # type: ignore[attr-defined]
         wide = decode.wide_encoding(head)
-        stream = _prefixed(head, stream)
+        stream = stream if peeks else _prefixed(head, stream)
         if wide:
             stream = _recoded(stream, wide)
         position = 0
@@ -223,7 +224,8 @@ class _Unpacked(_Filling):
         self._file = file
 
     def _next(self) -> bytes:
-        data = self._stream.read(1 << 18)
+        # What comes before a damaged place is given before the damage is met.
+        data = getattr(self._stream, "read1", self._stream.read)(1 << 18)
         self._expansion.add(len(data))
         return data
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -83,17 +84,9 @@ def lines(piece: Piece) -> Iterator[Found]:
 def jsonl(piece: Piece) -> Iterator[Found]:
     """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing."""
     with opening.open_bytes(piece.path) as stream:
-        batch: list[tuple[int, bytes]] = []
-        size = 0
-        for offset, line in opening.byte_lines(stream, piece.start):
-            if piece.end is not None and offset >= piece.end:
-                break
-            batch.append((offset, line))
-            size += len(line)
-            if size >= _BATCH_BYTES:
-                yield from _objects(piece, batch)
-                batch, size = [], 0
-        yield from _objects(piece, batch)
+        source = opening.byte_lines(stream, piece.start)
+        for batch in _batches(itertools.takewhile(lambda line: piece.end is None or line[0] < piece.end, source)):
+            yield from _objects(piece, batch)
 
 
 def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
@@ -152,20 +145,28 @@ def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]])
 
 def _decoded(source: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:
     """Offset, bytes and text (None: undecodable) of each line."""
+    for batch in _batches(source):
+        for (offset, line), decoded in zip(batch, _decode_batch([line for _, line in batch]), strict=True):
+            yield offset, line, decoded
+
+
+def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines whose encoding is judged together; those before a place that cannot be read are given before the error is."""
     batch: list[tuple[int, bytes]] = []
     size = 0
-    for offset, line in source:
-        batch.append((offset, line))
-        size += len(line)
-        if size >= _BATCH_BYTES:
-            yield from _texts(batch)
-            batch, size = [], 0
-    yield from _texts(batch)
-
-
-def _texts(batch: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:
-    for (offset, line), decoded in zip(batch, _decode_batch([line for _, line in batch]), strict=True):
-        yield offset, line, decoded
+    failure = None
+    try:
+        for offset, line in source:
+            batch.append((offset, line))
+            size += len(line)
+            if size >= _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    except Exception as error:
+        failure = error
+    yield batch
+    if failure:
+        raise failure
 
 
 def _decode_batch(batch: list[bytes]) -> list[str | None]:

@@ -93,18 +93,19 @@ def _unpaired(marks: Iterable[tuple[str, bool, tuple[int, int]]]) -> list[tuple[
             dropped.append(span)
             continue
         if len(opened) > _DEEPEST:
-            dropped += [opened[-partner][1], span]
+            # Of brackets all that is inside goes, too: a hundred thousand parameters take the parser long.
+            dropped += [(opened[-partner][1][0], span[1])] if name in _CLOSING.values() else [opened[-partner][1], span]
         dropped += [left for _, left in opened[len(opened) - partner + 1 :]]
         del opened[-partner:]
     return sorted([*dropped, *(span for _, span in opened)])
 
 
 def _without(raw: str, spans: list[tuple[int, int]]) -> str:
-    """`raw` without the given spans, which are sorted."""
+    """`raw` without the given spans, which are sorted by their start."""
     kept, end = [], 0
     for start, stop in spans:
         kept.append(raw[end:start])
-        end = stop
+        end = max(end, stop)
     return "".join(kept) + raw[end:]
 
 

@@ -120,6 +120,7 @@ def test_a_cut_file_gives_what_is_whole_and_then_says_why(tmp_path, suffix):
     with pytest.raises(opening.Unreadable, match=r"end|EOF|truncated"):
         found.extend(each.name for each in documents(piece))
     # What the decompressor gave before the end is used, in order.
+    assert len(found) > 500 or suffix == ".bz2"  # which gives blocks of 900 kB
     assert found == [str(n) for n in range(len(found))]
 
 
@@ -134,7 +135,7 @@ def test_a_file_that_is_not_what_its_name_says_is_unreadable(tmp_path, name):
 
 def test_a_document_that_grows_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 100_000)
-    for name, format in (("x.txt.gz", "text"), ("x.jsonl.gz", "jsonl")):
+    for name, format in (("x.html.gz", "html"), ("x.jsonl.gz", "jsonl")):
         path = tmp_path / name
         path.write_bytes(gzip.compress(b"0" * 1_000_000))
         with pytest.raises(opening.Unreadable, match="over 0 MB"):

@@ -1,0 +1,254 @@
+"""What strangers have in their folders, through the whole of list_sources and clean_corpus: all of it named and counted, nothing hangs."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import tarfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from mobilebert import artifacts
+from mobilebert.corpus import opening
+from mobilebert.corpus.formats import plain
+from mobilebert.corpus.pipeline import clean_corpus
+from mobilebert.corpus.sources import list_sources
+from mobilebert.errors import UserError
+from mobilebert.settings import Corpus, Source
+from tests.unit.corpus.test_corpus_pipeline import prose
+
+NESTED = 100_000
+
+
+def cleaned(tmp_path: Path, place: Path, *, source: dict | None = None, **settings) -> tuple[dict, list[dict]]:
+    """funnel.json of the source, and its documents."""
+    list_sources([Source.model_validate({"name": "s", "from": str(place), **(source or {})})], tmp_path / "sources", None, [])
+    settings = {"near_duplicates": False, "max_repeated_share": 1, "max_duplicate_line_share": 1} | settings
+    clean_corpus(tmp_path / "sources", tmp_path / "corpus", Corpus.model_validate(settings), 1)
+    artifacts.read(tmp_path / "corpus", "corpus")
+    funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))["sources"]["s"]
+    reasons = {reason: entry["documents"] for reason, entry in funnel["reasons"].items()}
+    assert funnel["in"]["documents"] == funnel["out"]["documents"] + sum(reasons.values())
+    documents = [row for path in sorted((tmp_path / "corpus").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    return funnel | {"reasons": reasons}, documents
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A folder with one good document."""
+    made = tmp_path / "in"
+    made.mkdir()
+    (made / "good.txt").write_text(prose(0), encoding="utf-8")
+    return made
+
+
+def row(text: str, **more) -> str:
+    return json.dumps({"text": text, **more}) + "\n"
+
+
+def test_nul_bytes_and_lone_surrogates(tmp_path, folder):
+    lines = [
+        row(prose(1) + "\ud83d", id="\ud800bad"),
+        row(prose(2)[:40] + "\0\0" + prose(2)[40:], id="a\0b"),
+        '{"text": "\\ud800\\udfff\\udc00"}\n',
+        '{"text": "' + prose(3) + '\\udc00\\ud800"}\n',
+    ]
+    (folder / "a.jsonl").write_text("".join(lines), encoding="utf-8")
+    (folder / "nul.txt").write_bytes(prose(4).encode() + b"\0")
+    (folder / "surrogate.txt").write_bytes(prose(5).encode() + "\ud800".encode("utf-8", "surrogatepass"))
+    (folder / "utf16.txt").write_bytes(b"\xff\xfe" + prose(6).encode("utf-16-le") + b"\x00\xd8")
+    funnel, documents = cleaned(tmp_path, folder)
+    texts = [document["text"] for document in documents]
+    assert len(texts) == 4
+    assert all(prose(number)[:40] in "".join(texts) for number in (0, 1, 2, 4))
+    assert not any("\0" in text for text in texts)
+    assert all(document["id"].isprintable() for document in documents)
+    assert funnel["reasons"] == {"broken_characters": 1, "empty": 1, "undecodable": 2}
+
+
+def test_a_line_of_ten_megabytes(tmp_path, folder):
+    long = "".join(prose(number) for number in range(32_000))
+    assert len(long.encode()) > 10_000_000
+    (folder / "a.jsonl").write_text(row(long), encoding="utf-8")
+    (folder / "b.txt").write_text(long[1:], encoding="utf-8")
+    (folder / "c.jsonl").write_text('{"text": "' + "x" * 10_000_000 + "\n" + row(prose(3)), encoding="utf-8")
+    funnel, documents = cleaned(tmp_path, folder)
+    assert funnel["reasons"] == {"invalid_json": 1}
+    assert sorted(len(document["text"]) > 3_000_000 for document in documents) == [False, False, True, True]
+
+
+def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
+    page = "<page><title>页</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
+    wiki = [f"{prose(60 + number)}{nest}" for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])]
+    hostile = {
+        "a.jsonl": row(prose(1)) + '{"text": ' + "[" * NESTED + "\n" + '{"text": ' + '{"a":' * NESTED + "\n",
+        "b.xml": "<mediawiki>" + "".join(page.format(number, text) for number, text in enumerate(wiki)),
+        "c.html": "<html><body>" + "<div>" * NESTED + f"<p>{prose(20)}</p>" * 3 + "</div>" * NESTED,
+        "d.md": ">" * NESTED + prose(30) + "\n\n" + "- " * NESTED + "\n\n" + "[" * NESTED,
+        "e.rst": "- " * NESTED + prose(40),
+        "f.rst": prose(41) + "\n\n" + "(" * NESTED + "*a " * NESTED + "`b " * NESTED,
+        "g.txt": "（" * NESTED,
+    }
+    for name, text in hostile.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    start = time.process_time()
+    funnel, _ = cleaned(tmp_path, folder)
+    assert time.process_time() - start < 60
+    assert funnel["in"]["documents"] == 1 + 3 + 3 + 5
+    assert funnel["reasons"]["invalid_json"] == 2
+    assert funnel["unreadable"] == []
+
+
+PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
+
+
+def test_truncated_and_multi_member_archives(tmp_path, folder):
+    rows = "".join(row(prose(number) + os.urandom(50).hex(), id=f"d{number}") for number in range(400)).encode()
+    for suffix, pack in PACK.items():
+        half = rows.index(b"\n", len(rows) // 2) + 1
+        (folder / f"whole.jsonl{suffix}").write_bytes(pack(rows[:half]) + pack(rows[half:]))
+        (folder / f"cut.jsonl{suffix}").write_bytes(pack(rows)[:-200])
+        (folder / f"garbage.jsonl{suffix}").write_bytes(b"this was never compressed")
+    funnel, _ = cleaned(tmp_path, folder)
+    assert sorted(os.path.basename(entry["file"]) for entry in funnel["unreadable"]) == sorted(
+        f"{kind}.jsonl{suffix}" for kind in ("cut", "garbage") for suffix in PACK
+    )
+    # Every whole file gives all its rows; the copies are duplicates.
+    assert funnel["out"]["documents"] == 401
+    assert funnel["reasons"]["exact_duplicate"] >= 3 * 400
+
+
+def test_a_damaged_end_of_a_good_archive_keeps_what_came_before(tmp_path, folder):
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(row(prose(1)).encode()) + b"trailing garbage")
+    funnel, documents = cleaned(tmp_path, folder)
+    assert len(documents) == 2
+    assert [os.path.basename(entry["file"]) for entry in funnel["unreadable"]] == ["a.jsonl.gz"]
+
+
+@pytest.mark.parametrize("suffix", PACK)
+@pytest.mark.parametrize("line", [b"\n", b"0", b'{"text": "0"}\n'])
+def test_decompression_bombs_are_named_and_cost_little(tmp_path, folder, monkeypatch, suffix, line):
+    monkeypatch.setattr(opening, "FREE_BYTES", 300_000)
+    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 200_000)
+    monkeypatch.setattr(opening, "MAX_EXPANSION", 20)
+    (folder / f"bomb.jsonl{suffix}").write_bytes(PACK[suffix](line * (3_000_000 // len(line))))
+    funnel, documents = cleaned(tmp_path, folder)
+    assert len(documents) == 1
+    (entry,) = funnel["unreadable"]
+    assert "decompression bomb" in entry["why"] or "a line of over 0 MB" in entry["why"]
+
+
+def test_a_dump_that_is_a_bomb_is_named(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(opening, "FREE_BYTES", 2_000_000)
+    head = b"<mediawiki><page><title>a</title><ns>0</ns><text>x</text></page>"
+    (folder / "a.xml.bz2").write_bytes(bz2.compress(head + b"\n" * 30_000_000))
+    funnel, _ = cleaned(tmp_path, folder)
+    assert ["decompression bomb" in entry["why"] for entry in funnel["unreadable"]] == [True]
+
+
+def test_a_whole_corpus_in_one_text_file_is_cut_not_lost(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(plain, "CUT_BYTES", 5_000)
+    text = "".join(prose(number) + "\n" for number in range(100))
+    (folder / "all.txt").write_text(text, encoding="gb18030")
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "a.txt").write_text(text, encoding="utf-8")
+    for place, more in ((folder, {}), (tmp_path / "lines", {"format": "lines"})):
+        funnel, documents = cleaned(tmp_path, place, source=more)
+        assert funnel["reasons"] == {}
+        joined = "\n".join(document["text"] for document in documents)
+        assert len(documents) > 5
+        assert all(prose(number) in joined for number in range(100))
+
+
+ODD = ["a b.txt", 'it\'s "x".txt', "{x}.txt", "[x]*?.txt", "line\nend.txt", "文 件.txt", "-rf.txt", "$HOME;`ls`.txt"]
+
+
+def test_odd_names_odd_files_and_what_is_left_out(tmp_path, folder):
+    for number, name in enumerate(ODD):
+        (folder / name).write_text(prose(10 + number), encoding="utf-8")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self.txt").symlink_to("self.txt")
+    os.mkfifo(folder / "pipe.txt")
+    for name in ("code.py", "more.py", "notes.po", "x.bin", "manual.xml", ".hidden.txt", "empty.txt", "x.tar.gz"):
+        (folder / name).write_bytes(b"" if name == "empty.txt" else prose(99).encode())
+    funnel, documents = cleaned(tmp_path, folder)
+    assert len(documents) == 1 + len(ODD)
+    assert {os.path.basename(entry["file"]): entry["why"] for entry in funnel["unreadable"]} == {
+        "pipe.txt": "not a regular file",
+        "self.txt": "Too many levels of symbolic links",
+    }
+    assert funnel["left_out"] == {
+        "XML, but no MediaWiki dump": 1,
+        "a link to a folder that is read anyway": 1,
+        "an archive of files; unpack it and name the folder": 1,
+        "hidden": 1,
+        "no format is known for .bin": 1,
+        "no format is known for .po": 1,
+        "no format is known for .py": 2,
+    }
+    with pytest.raises(UserError, match=r"pipe\.txt: not a regular file; .*set corpus\.on_error to skip"):
+        cleaned(tmp_path, folder, on_error="stop")
+
+
+def test_a_file_that_goes_away_after_it_was_listed_is_named(tmp_path, folder):
+    (folder / "gone.txt").write_text(prose(1), encoding="utf-8")
+    list_sources([Source.model_validate({"name": "s", "from": str(folder)})], tmp_path / "sources", None, [])
+    (folder / "gone.txt").unlink()
+    clean_corpus(tmp_path / "sources", tmp_path / "corpus", Corpus(), 1)
+    funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))
+    assert [os.path.basename(entry["file"]) for entry in funnel["sources"]["s"]["unreadable"]] == ["gone.txt"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"a.txt": b""}, "s has no document at all in its files"),
+        ({"a.jsonl": b"\n\n\n"}, "s has no document at all in its files"),
+        ({"a.warc.gz": gzip.compress(b"no archive")}, r"s has no document at all .*\n.*a\.warc\.gz: no compressed stream of its format"),
+        ({"a.parquet": b"PAR1"}, r"s has no document at all .*\n.*a\.parquet: no readable Parquet"),
+        ({"a.py": b"x"}, "all 1 files there were left out .no format is known for .py 1.; if they are text, set format"),
+        ({"a.zip": b"PK"}, "an archive of files; unpack it and name the folder"),
+        ({"a.html": b"<html><script>x</script></html>"}, "nothing is left of 1 documents .*no_main_text 1"),
+    ],
+)
+def test_a_source_without_a_document_stops_with_the_reason(tmp_path, files, message):
+    (tmp_path / "in").mkdir()
+    for name, data in files.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    with pytest.raises(UserError, match=message):
+        cleaned(tmp_path, tmp_path / "in")
+
+
+def test_an_archive_is_refused_whatever_format_is_stated(tmp_path):
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("a.txt")
+        info.size = len(data := prose(1).encode())
+        archive.addfile(info, io.BytesIO(data))
+    with pytest.raises(UserError, match="an archive of files; unpack it and name the folder"):
+        cleaned(tmp_path, tmp_path / "x.tar.gz", source={"format": "text"})
+
+
+def test_the_real_tree_of_mixed_files(tmp_path, shared_data):
+    with tarfile.open(shared_data / "corpus" / "raw_tree.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    funnel, documents = cleaned(tmp_path, tmp_path / "raw_tree")
+    assert funnel["unreadable"] == []
+    left = funnel["left_out"]
+    assert {why: left[why] for why in left if why.startswith(("no format", "XML"))} == {
+        "XML, but no MediaWiki dump": 20,
+        "no format is known for .ass": 12,
+        "no format is known for .ipynb": 6,
+        "no format is known for .png": 1,
+        "no format is known for .po": 6,
+    }
+    assert funnel["in"]["documents"] + sum(left.values()) >= 250
+    assert not any("\ufffd" in document["text"] or "�" in document["text"] for document in documents)
+    assert len(documents) >= 100
