@@ -11,7 +11,7 @@ rule make_small_world:
         "<results>/benchmarks/make_small_world/all.tsv"
     conda:
         "../envs/data.yaml"
-    threads: 1
+    threads: 4
     resources:
         mem_mb=2000,
         runtime="4h",

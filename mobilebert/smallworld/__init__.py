@@ -3,7 +3,7 @@
 Cities, rivers, people, dynasties, products and other things have facts that agree with each other (`entities`), the phrase
 files say how each fact is told and asked (`phrases/*.txt`, `grammar`, `facts`), `documents` writes them up in nine styles,
 `dirt` spoils a share, `reviews` and `reading` make the task sets. Everything is a function of (seed, number): documents are
-written one at a time, memory does not grow with the size, and the same seed gives the same bytes.
+written some at a time, memory does not grow with the size, and the same seed gives the same bytes, however many processes write.
 
 Further task sets follow from the same parts:
 - DRCD: `reading.cmrc` after OpenCC's s2t; the layout is the same (two answers a question in dev).
@@ -16,10 +16,13 @@ Further task sets follow from the same parts:
 
 from __future__ import annotations
 
+import itertools
 import json
+import multiprocessing
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from mobilebert import settings as all_settings
@@ -33,6 +36,8 @@ from mobilebert.smallworld.reviews import review_rows, to_tsv
 
 PART_BYTES = 4_000_000  # about as much as one part file holds
 CLEAN = "clean"
+BLOCK_DOCUMENTS = 256  # made by a process at once, about 0.25 MB
+MEGABYTES_WORTH_PROCESSES = 10  # 3 s of one core; a process starts in half a second
 TRIES = 64  # looks for an original before a copy becomes a clean document
 
 
@@ -51,6 +56,7 @@ class Generator:
     def __init__(self, settings: all_settings.SmallWorld, seed: int) -> None:
         grammar = phrases.load()
         self.seed = seed
+        self.settings = settings
         self.share = settings.dirt
         self.documents = Documents(World(seed, settings.megabytes, grammar), grammar)
         self.dirt = Dirt(grammar)
@@ -85,36 +91,59 @@ def identifier(number: int) -> str:
     return f"world-{number:08d}"
 
 
-def stream(generator: Generator, clean_bytes: int) -> Iterator[Document]:
-    """Documents, until the clean ones hold `clean_bytes` UTF-8 bytes of text."""
-    number = written = 0
-    while written < clean_bytes:
-        document = generator.document(number)
-        number += 1
+def stream(generator: Generator, clean_bytes: int, threads: int = 1) -> Iterator[Document]:
+    """Documents, until the clean ones hold `clean_bytes` UTF-8 bytes of text; `threads` processes make them."""
+    written = 0
+    for document in map(generator.document, itertools.count()) if threads == 1 else _made_by_processes(generator, threads):
         if document.kind == CLEAN:
             written += len(document.text.encode())
         yield document
+        if written >= clean_bytes:
+            return
 
 
-def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int) -> None:
+def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]:
+    """All documents in order, without end; a few blocks are made ahead."""
+    told = (generator.settings.model_dump_json(), generator.seed)
+    with multiprocessing.get_context("spawn").Pool(threads) as pool:
+        numbers = itertools.count()
+        ahead = deque(pool.apply_async(_block, (*told, next(numbers))) for _ in range(threads + 2))
+        while True:
+            ahead.append(pool.apply_async(_block, (*told, next(numbers))))
+            yield from ahead.popleft().get()
+
+
+def _block(settings: str, seed: int, number: int) -> list[Document]:
+    generator = _generator(settings, seed)
+    return [generator.document(number * BLOCK_DOCUMENTS + place) for place in range(BLOCK_DOCUMENTS)]
+
+
+@lru_cache(1)
+def _generator(settings: str, seed: int) -> Generator:
+    return Generator(all_settings.SmallWorld.model_validate_json(settings), seed)
+
+
+def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int, threads: int = 1) -> None:
     """Write the world: `documents/part-NNNNN.jsonl`, `gold.jsonl`, `tasks/*`; counts go to the manifest.
 
     Args:
         writer: of an artefact of kind "small_world".
         settings: sizes and the share of dirt.
         seed: the stage's own seed.
+        threads: processes at most; the bytes do not depend on it.
     """
     generator = Generator(settings, seed)
-    _write_documents(writer, generator, int(settings.megabytes * 1_000_000))
+    _write_documents(writer, generator, threads if settings.megabytes >= MEGABYTES_WORTH_PROCESSES else 1)
     _write_tasks(writer, generator, settings, seed)
 
 
-def _write_documents(writer: Writer, generator: Generator, clean_bytes: int) -> None:
+def _write_documents(writer: Writer, generator: Generator, threads: int) -> None:
+    clean_bytes = int(generator.settings.megabytes * 1_000_000)
     kinds: Counter[str] = Counter()
     part, size, total = -1, PART_BYTES, 0
     stream_out = None
     with writer.path("gold.jsonl").open("wb") as gold:
-        for document in stream(generator, clean_bytes):
+        for document in stream(generator, clean_bytes, threads):
             if size >= PART_BYTES or stream_out is None:
                 if stream_out is not None:
                     stream_out.close()

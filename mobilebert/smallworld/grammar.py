@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -90,7 +91,8 @@ class Grammar:
         out: list[str] = []
         marks: dict[str, int] = {}
         self._expand(pick(rng, self.sections[section]), rng, values, out, marks)
-        return "".join(out), {slot: sum(map(len, out[:index])) for slot, index in marks.items()}
+        starts = [0, *accumulate(map(len, out))]
+        return "".join(out), {slot: starts[index] for slot, index in marks.items()}
 
     def cycle(self, rng: random.Random, section: str, values: Mapping[str, str]) -> Iterator[str]:
         """Texts from all templates of the section in random order, again and again."""

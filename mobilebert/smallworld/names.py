@@ -13,7 +13,7 @@ from math import gcd
 
 def key(seed: int, *names: str | int) -> int:
     """A 64-bit number from the seed and names; equal arguments give equal numbers on every machine."""
-    text = "/".join(str(part) for part in (seed, *names))
+    text = "/".join(map(str, (seed, *names)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 

@@ -54,6 +54,13 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(world: Path, tmp_path: P
     assert artifacts.read(other).files["gold.jsonl"] != artifacts.read(world).files["gold.jsonl"]
 
 
+def test_the_bytes_do_not_depend_on_the_number_of_processes(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smallworld, "MEGABYTES_WORTH_PROCESSES", 0)
+    with artifacts.writing(tmp_path / "two", "small_world", settings={}) as writer:
+        smallworld.generate(writer, SETTINGS, 7, threads=2)
+    assert artifacts.digest(tmp_path / "two") == artifacts.digest(world)
+
+
 def test_a_document_does_not_depend_on_those_before_it(generator: Generator, texts: dict[str, str]) -> None:
     identifiers = list(texts)
     for number in (400, 3, 251):
