@@ -1,6 +1,6 @@
 """A second BERT: NumPy, float64, on a source's own tensors by their own names. It judges the first one (`models.bert`).
 
-Written from Google's BERT `modeling.py` and its trigram input from MobileBERT's, and sharing nothing with our import: no
+Written from Google's `modeling.py` of BERT and ELECTRA, its trigram input from MobileBERT's, and sharing nothing with our import: no
 transposition table, no renaming, no TensorFlow computation. What it reads from a configuration, it reads by itself.
 """
 
@@ -78,7 +78,7 @@ def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Arr
     Args:
         tensors: the source's.
         config: its bert_config.json or config.json.
-        original: whether it is the former, where "gelu" means the tanh form.
+        original: whether it is the former, where "gelu" means the tanh form (the exact one for ELECTRA).
         ids: token ids (S,).
         segments: 0 or 1 (S,).
         mask: 1 for tokens, 0 for padding (S,).
@@ -93,7 +93,7 @@ def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Arr
         x = _dense(x, tensors.dense("embeddings/embedding_transformation"))
     x = x + tensors.plain("embeddings/position_embeddings")[: len(ids)] + tensors.plain("embeddings/token_type_embeddings")[segments]
     x = _norm(x, tensors.norm("embeddings/LayerNorm"), forgotten)
-    if config.get("embedding_size", x.shape[1]) != config["hidden_size"]:  # ELECTRA
+    if not mobile and config.get("embedding_size", x.shape[1]) != config["hidden_size"]:  # ELECTRA
         x = _dense(x, tensors.dense("embeddings_project"))
     heads = int(config["num_attention_heads"])
     for number in range(int(config["num_hidden_layers"])):
@@ -134,7 +134,7 @@ def _activation(config: Mapping[str, Any], original: bool, x: Array) -> Array:
     name = config.get("hidden_act", "gelu")
     if name == "relu":
         return np.maximum(x, 0)
-    if name == "gelu" and not original:
+    if name == "gelu" and (not original or "embedding_size" in config):  # ELECTRA's code of 2020 has BERT's older, exact form
         return x * 0.5 * (1 + _erf(x / math.sqrt(2)))
     if name in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from mobilebert.errors import UserError
 from mobilebert.tokenization.files import DESCRIPTION, MODEL, VOCABULARY, load, read_vocabulary
 
+PART = r"\.(index|meta|data-\d{5}-of-\d{5})$"  # how the files of a TF1 checkpoint end
 Found = tuple[str, bytes, bool]  # (kind, bytes of vocab.txt or spm.model, lower-case)
 
 
@@ -46,8 +48,10 @@ def find(source: Path) -> Found:
 
 
 def home(source: Path) -> Path:
-    """Where a model's files lie: the given place, the folder of a TF1 checkpoint given by its prefix, or the one folder inside the
-    given one that an archive unpacked to."""
+    """Where a model's files lie: the given place, the folder of a TF1 checkpoint given by its prefix or one of its files, or the
+    one folder inside the given one that an archive unpacked to."""
+    if re.search(PART, source.name):
+        return source.parent
     if not source.exists():
         return source.parent if any(source.parent.glob(f"{escape(source.name)}.*")) else source
     if source.is_dir() and not any(path.is_file() for path in source.iterdir()):

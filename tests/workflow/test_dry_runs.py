@@ -29,6 +29,7 @@ def test_preset_with_profile(copied: Path, preset: str, profile: str) -> None:
     layers = 24 if preset.startswith("large") else 12
     assert jobs["transfer_layer"] == layers
     assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["pretrain_student"] == 1
+    assert ("retrain_head" in jobs) == preset.startswith("large")  # the public large teacher's MLM head is random
     assert "pretrain_teacher" not in jobs
     assert "learn_vocabulary" not in jobs
 
