@@ -5,7 +5,6 @@ What this finds: a kernel that should have been transposed, two tensors exchange
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,9 +84,10 @@ def open_source(place: Path) -> Source:
     """The tensors and configuration of a transformers directory, or of a TF1 checkpoint by folder or prefix."""
     if importing.kind_of(place) == "tf1":
         files = originals.find(place)
-        return Source(
-            reference.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix))), json.loads(files.config.read_text("utf-8-sig")), True
-        )
+        config = checkpoints.read_json(files.config)
+        prefix = "electra" if "embedding_size" in config else "bert"
+        return Source(reference.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix)), prefix), config, True)
     config = checkpoints.read_config(place)
     prefix = str(config.get("model_type", "bert"))
-    return Source(reference.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, False)
+    original = not {"model_type", "architectures"} & config.keys()  # torch files of 2019 lie beside the TF1 configuration
+    return Source(reference.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, original)

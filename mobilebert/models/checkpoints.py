@@ -23,6 +23,7 @@ CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.
 ORIGINAL_CONFIG = "bert_config.json"  # what TF1 releases call it, and torch conversions of 2019 beside their pickle
 EXTRA = "extra.safetensors"  # ours: what a model carries along for finetuning and the way back, out of transformers' sight
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+FILES = (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX)  # by any of which a transformers directory is known
 # Names as in a safetensors header; bfloat16 is read as its bits.
 FLOATS: dict[str, Any] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.models import originals, weights
-from mobilebert.models.checkpoints import CONFIG
+from mobilebert.models import checkpoints, originals, tf1, weights
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 
@@ -54,20 +53,20 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
 
 
 def kind_of(source: Path) -> str:
-    """Which of `KINDS` lies there.
+    """Which of `KINDS` lies there; a transformers directory may hold other forms beside its own.
 
     Raises:
         UserError: neither.
     """
-    if (source / CONFIG).is_file() and not any(source.glob("*.index")):
+    if any((source / name).is_file() for name in checkpoints.FILES):
         return "transformers"
     if originals.is_there(source):
         return "tf1"
-    if source.is_dir():
-        return "transformers"  # reading it says what is missing
+    if (source / checkpoints.CONFIG).is_file():
+        return "transformers"  # without weights: reading it says so
     raise UserError(
-        f"{source}: not there; a transformers directory (config.json, model.safetensors, tokenizer) or a TF1 checkpoint "
-        "(bert_model.ckpt.index, bert_model.ckpt.data-00000-of-00001, bert_config.json, vocab.txt) is expected"
+        f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, tokenizer files) nor a TF1 "
+        f"checkpoint; {originals.EXPECTED}"
     )
 
 
@@ -84,4 +83,5 @@ def _from_directory(source: Path) -> tuple[Any, list[Path]]:
 
 def _from_tf1(source: Path) -> tuple[Any, list[Path]]:
     """The model of a TF1 checkpoint, and the files that shaped it."""
-    raise UserError(f"{originals.find(source).prefix}: TF1 checkpoints cannot be read yet")
+    found = originals.find(source)
+    return tf1.read(*found), found.files

@@ -274,7 +274,7 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
     try:
         if config.get("position_embedding_type", "absolute") != "absolute":
             raise UserError(f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions are known here")
-        if original and given.get("hidden_act") == "gelu":
+        if original and kind is not ElectraShape and given.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
             given["hidden_act"] = "gelu_new"
         given = _defaults(kind, original, given) | given
         for key, value in given.items():
@@ -330,8 +330,8 @@ def _defaults(kind: type[Shape], original: bool, given: Mapping[str, Any]) -> di
         electra = base if original else small | {"embedding_size": 128}  # the original names embedding_size, or is taken for a BERT
         return (electra if kind is ElectraShape else {}) | {
             "vocab_size": 30522,
-            "hidden_act": "gelu_new" if original else "gelu",
-            "type_vocab_size": 16 if original else 2,
+            "hidden_act": "gelu_new" if original and kind is BertShape else "gelu",
+            "type_vocab_size": 16 if original and kind is BertShape else 2,
             "classifier_dropout": 0.1 if original else hidden,
         }
     if original:  # BertConfig in Google's mobilebert/modeling.py
