@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from benchmarks import machine
+from mobilebert import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "memory.md"
@@ -102,11 +103,13 @@ def measure(folder: Path, gigabytes: float, workers: list[int]) -> list[dict[str
     if kept.exists():
         return json.loads(kept.read_text())
     here = folder / f"{gigabytes:g}"
-    shutil.rmtree(here, ignore_errors=True)
     world = {"small_world": {"megabytes": 1000 * gigabytes, "dirt": 0.12, "questions": 20, "reviews": 20}, "seed": 1}
-    _command("make_small_world", world, here / "world")
+    if not artifacts.exists(here / "world"):
+        _command("make_small_world", world, here / "world")
     sources = {"sources": [{"name": "small_world", "from": "small_world"}]}
     _command("list_sources", sources, here / "sources", "--world", str(here / "world"))
+    for left in here.glob("*-*"):  # by a measurement that was broken off; it would be gone on with
+        shutil.rmtree(left)
     rows = []
     for count in workers:
         corpus, records, tokenizer = (here / f"{name}-{count}" for name in ("corpus", "records", "tokenizer"))

@@ -47,6 +47,6 @@ def failure_message(log: str | list[str]) -> str:
     all_of_it = log if isinstance(log, str) else ", ".join(log)
     return (
         f"The run failed. The failed rule, its error and its log stand above (all of it: {all_of_it}).\n"
-        "Start the same command again to go on: trainings resume from their last checkpoint.\n"
+        "Start the same command again to go on: trainings resume from their last checkpoint, cleaning and records from their last block.\n"
         "If Snakemake says that the folder is locked, because it was killed, run once with --unlock first."
     )

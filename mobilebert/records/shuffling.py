@@ -20,7 +20,7 @@ from mobilebert.records.arranging import GROUP, Arrangement
 from mobilebert.records.form import Form
 
 BUCKET_BYTES = 16_000_000
-CELLS = 1024  # about; a cell of more than a bucket begins at 32 GB of records
+CELLS = 1024  # about; a cell of more than a bucket begins at 16 GB of records
 SPLITS = ("train", "heldout")
 
 

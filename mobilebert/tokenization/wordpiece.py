@@ -138,7 +138,7 @@ def _spelt(character: str) -> bool:
 @functools.cache
 def _kinds() -> np.ndarray:
     """Kind of every code point, before the vocabulary has a say; surrogates are words, as for Google."""
-    categories = np.array([unicodedata.category(chr(point)) for point in range(CODE_POINTS)])
+    categories = np.fromiter((unicodedata.category(chr(point)) for point in range(CODE_POINTS)), "U2", CODE_POINTS)
     kinds = np.full(CODE_POINTS, WORD, np.uint8)
     for first, last in google.HAN_RANGES:
         kinds[first : last + 1] = HAN
