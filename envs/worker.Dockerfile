@@ -2,6 +2,8 @@
 #   .venv/bin/python -c "from setuptools import build_meta; build_meta.build_wheel('dist')"
 #   docker build --file envs/worker.Dockerfile --tag IMAGE .
 FROM apache/beam_python3.11_sdk:2.77.0
+# Arrow's own pools keep what was freed: 70 MB more in every process.
+ENV ARROW_DEFAULT_MEMORY_POOL=system
 COPY requirements.lock dist/*.whl /tmp/
 WORKDIR /tmp
 RUN pip install --no-cache-dir --constraint requirements.lock \

@@ -130,3 +130,24 @@ def test_groups_are_those_of_brute_force(tmp_path):
     for place in gone:
         assert max(plain_jaccard(places[place], places[other]) for other in places if other != place) >= 0.6
     assert len(kept) >= len(bases)
+
+
+def test_in_a_chain_nothing_goes_that_is_like_nothing_that_stays(tmp_path):
+    random_ = random.Random(8)
+    long = text(random_, 1400)
+    texts = [long[start : start + 400] for start in range(0, 1000, 40)]
+    assert plain_jaccard(texts[0], texts[1]) > 0.8 > 0.7 > plain_jaccard(texts[0], texts[2])
+    gone = dropped(tmp_path, [texts])
+    kept = [each for place, each in enumerate(texts) if (0, place) not in gone]
+    assert 1 < len(kept) < len(texts)
+    for _, place in gone:
+        assert max(plain_jaccard(texts[place], other) for other in kept) >= 0.7
+
+
+@pytest.mark.parametrize("copies", [5, 30])
+def test_of_many_alike_documents_one_stays(tmp_path, copies):
+    random_ = random.Random(9)
+    base = text(random_, 300)
+    texts = [base + text(random_, random_.randint(1, 30)) for _ in range(copies)] + [base] * copies
+    random_.shuffle(texts)
+    assert len(dropped(tmp_path, [texts])) == len(texts) - 1
