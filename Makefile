@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit real bench-memory tpu-check settings lock clean
+.PHONY: help install install-test demo test lint unit test-models real bench-memory tpu-check settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -63,6 +63,9 @@ tpu-check: .venv-tpu-check/installed  ## every kind of training step compiled by
 	test -x .venv-tpu-check/bin/python || $(PYTHON) -m venv .venv-tpu-check
 	.venv-tpu-check/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock -r benchmarks/requirements-tpu-check.lock
 	touch $@
+
+test-models: install-test  ## the published shapes at full size against the original code and transformers, in float64
+	$(BIN)/python -m pytest -q -s --durations=10 tests/full_size
 
 settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings/
 	$(BIN)/python -m workflow.document

@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 Task = Literal["chnsenticorp", "cmrc2018"]
-Student = Literal["base-f2", "base-f4", "large-f2", "large-f4", "opt", "tiny", "mini"]
+Student = Literal["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "mini"]
 Baseline = Literal["scratch", "tables"]
 
 
