@@ -134,13 +134,13 @@ def _fit(settings: Settings) -> Iterator[str]:
     transfer = settings.transfer
     layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
     wanted = {name: fit.needs(shapes.named(name, 1), layerwise=layerwise) for name in settings.students}
-    if settings.teacher.kind == "pretrain":
-        shape = shapes.named(settings.teacher.shape, 1)
+    shape = shapes.named(settings.teacher.shape, 1) if settings.teacher.kind == "pretrain" else None
+    if shape:
         against, has = f"teacher.shape {settings.teacher.shape}", {key: getattr(shape, key) for key in MEANINGS}
     else:
         against, has = f"the teacher that {settings.students[0]} needs", wanted[settings.students[0]]
     for name, needs in wanted.items():
         if unlike := [f"{value} {MEANINGS[key]} against {has[key]}" for key, value in needs.items() if has[key] != value]:
             yield f"students: {name} does not fit {against}: {', '.join(unlike)}; change one of them"
-        if settings.teacher.kind == "pretrain" and transfer.schedule != "none":
+        if transfer.schedule != "none":
             yield from matching.misfits(transfer, shape, shapes.named(name, 1))

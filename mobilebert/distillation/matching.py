@@ -82,14 +82,24 @@ def shared(settings: Transfer) -> list[str]:
 
 
 def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
-    """What keeps the matches from fitting two shapes (`models.shapes.Shape`) besides `shared`, a line each."""
-    depth, teacher_depth = student.num_hidden_layers, teacher.num_hidden_layers
+    """What keeps the matches from fitting two shapes (`models.shapes.Shape`) besides `shared`, a line each.
+
+    `teacher` may be None where it is not known yet: what depends on it is left out.
+    """
+    depth = student.num_hidden_layers
+    lines = [
+        f"transfer.matches[{place}].student_layer: {match.student_layer}, but the student has {depth} layers"
+        for place, match in enumerate(settings.matches)
+        if match.student_layer > depth
+    ]
+    if teacher is None:
+        return lines
+    teacher_depth = teacher.num_hidden_layers
     if not settings.matches and settings.layer_map == "last" and teacher_depth < depth:
-        return [f"transfer.layer_map: last needs a teacher with at least {depth} layers, this one has {teacher_depth}; set it to uniform"]
-    lines = []
+        lines.append(
+            f"transfer.layer_map: last needs a teacher with at least {depth} layers, this one has {teacher_depth}; set it to uniform"
+        )
     for place, match in enumerate(settings.matches):
-        if match.student_layer > depth:
-            lines.append(f"transfer.matches[{place}].student_layer: {match.student_layer}, but the student has {depth} layers")
         if match.teacher_layer != ALL and match.teacher_layer > teacher_depth:
             lines.append(f"transfer.matches[{place}].teacher_layer: {match.teacher_layer}, but the teacher has {teacher_depth} layers")
         if match.feature == "value_relation" and teacher.inner_size % student.num_attention_heads:

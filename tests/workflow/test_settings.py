@@ -85,6 +85,14 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
             ["transfer.matches[0].teacher_layer"],
         ),
         (
+            {
+                "transfer": {"matches": [{"teacher_layer": 9, "student_layer": 5, "feature": "hidden", "loss": "mean"}]},
+                "teacher": {"kind": "transformers", "path": "somewhere"},
+                "vocabulary": {"kind": "teacher"},
+            },
+            ["transfer.matches[0].student_layer"],
+        ),
+        (
             {"transfer": {"matches": [{"teacher_layer": 1, "student_layer": 1, "feature": "hidden", "loss": "cross_entropy"}]}},
             ["transfer.matches[0]"],
         ),
