@@ -57,25 +57,25 @@ def multiplier(name: str, step: int) -> float:
     return 3.0 * min(0.9 + 0.1 * np.sqrt(1 - x), 10 * x) * (0.0 if step <= begin else 1.0 if step <= begin + S else 0.1)
 
 
-def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], optimizer: str, last: int) -> dict[str, np.ndarray]:
-    """The weights after steps 0 to `last`. The MLM head is in no loss, so it has no gradient and stays (tf.gradients gives None)."""
+def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], optimizer: str) -> list[dict[str, np.ndarray]]:
+    """The weights after steps S and 2 S, each stage's last.
+
+    The MLM head is in no loss, so it has no gradient (tf.gradients gives None) and stays.
+    """
     variables = {name: v for name, v in student.variables_by_name.items() if not name.startswith("cls.")}
     weights = {name: v.numpy().astype(np.float64) for name, v in variables.items()}
     m, v = ({name: np.zeros_like(value) for name, value in weights.items()} for _ in range(2))
 
-    @tf.function(autograph=False, reduce_retracing=True)
-    def slopes(layer: int, batch: dict[str, tf.Tensor]) -> list[Any]:
-        with tf.GradientTape() as tape:
-            loss = published_loss(student, teacher, batch, layer)
-        return [None if g is None else tf.convert_to_tensor(g) for g in tape.gradient(loss, list(variables.values()))]
-
-    for step in range(last + 1):
+    snapshots = []
+    for step in range(2 * S + 1):
         layer = next((k for k in range(LAYERS) if k * S < step <= (k + 1) * S), None)
         gradients = {name: np.zeros_like(value) for name, value in weights.items()}
         if layer is not None:
-            for name, gradient in zip(variables, slopes(layer, batch_at(batch, step)), strict=True):
+            with tf.GradientTape() as tape:
+                loss = published_loss(student, teacher, batch_at(batch, step), layer)
+            for name, gradient in zip(variables, tape.gradient(loss, list(variables.values())), strict=True):
                 if gradient is not None:
-                    gradients[name] = gradient.numpy().astype(np.float64)
+                    gradients[name] = tf.convert_to_tensor(gradient).numpy().astype(np.float64)
         norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
         for name, gradient in gradients.items():
             gradient = gradient / max(1.0, norm)
@@ -89,7 +89,9 @@ def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], opti
             ratio = lengths[0] / lengths[1] if optimizer == "lamb" and not excluded and min(lengths) > 0 else 1.0
             weights[name] = weights[name] - factor * ratio * RATE * update
             variables[name].assign(weights[name].astype(np.float32))
-    return {name: value.numpy() for name, value in student.variables_by_name.items()}
+        if step in (S, 2 * S):
+            snapshots.append({name: value.numpy() for name, value in student.variables_by_name.items()})
+    return snapshots
 
 
 def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: Path, previous: Path | None, **more: Any) -> list[int]:
@@ -128,13 +130,10 @@ def twin(student: Any) -> Any:
 @pytest.mark.parametrize(("recipe", "optimizer"), [("chinese", "adamw"), ("google", "lamb")])
 def test_a_job_a_layer_equals_the_published_run(student, twin, teacher, batch, tmp_path, recipe, optimizer):
     before = {name: value.numpy() for name, value in twin.variables_by_name.items()}
+    first, whole = published_run(twin, teacher, batch, optimizer)
     job(recipe, "layer01", student, teacher, batch, tmp_path / "1", None)
-    # After a stage the jobs stand where the run stands at that step, waiting layers included.
-    same(student, published_run(twin, teacher, batch, optimizer, S))
+    same(student, first)  # after each stage the jobs stand where the run stands at that step, waiting layers included
     (seen,) = job(recipe, "layer02", student, teacher, batch, tmp_path / "2", tmp_path / "1")
-    for name, value in before.items():
-        twin.variables_by_name[name].assign(value)
-    whole = published_run(twin, teacher, batch, optimizer, 2 * S)
     same(student, whole)
     assert seen == S + 1
     waited = "mobilebert.encoder.layer.1.output.bottleneck.dense.weight"
