@@ -84,6 +84,7 @@ def _corpus(run: Run) -> Section:
         Part("Why documents were dropped", table=tables.reasons(run)),
         Part("Lines removed", table=tables.lines(run)),
         Part("Files that could not be read", table=tables.unreadable(run)),
+        Part("Files left out", table=tables.left_out(run)),
         Part("One dropped document for each reason", table=tables.rejects(run)),
         Part("Records", table=tables.records(run)),
     ]

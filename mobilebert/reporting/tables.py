@@ -111,6 +111,13 @@ def unreadable(run: Run) -> Table:
     return table(["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, part in parts for entry in part["unreadable"]])
 
 
+def left_out(run: Run) -> Table:
+    """Files that were left out on purpose, by source and reason; skipped.json of the sources names them."""
+    parts = run.funnel.get("sources", {}).items()
+    rows = [[name, why, count(files)] for name, part in parts for why, files in sorted(part.get("left_out", {}).items())]
+    return table(["source", "why", "#files"], rows)
+
+
 def rejects(run: Run) -> Table:
     """The beginning of one dropped document for each reason."""
     return table(["reason", "source", "beginning"], [[row["reason"], row["source"], _excerpt(row["text"])] for row in run.rejects])

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from tests.loopback_gcs import LoopbackGcs, Stored
 from tests.workflow.conftest import clone, planned, snakemake
 from workflow.chain import Chain
 from workflow.settings import load
@@ -36,26 +37,32 @@ def write(path: Path, first: int) -> None:
 def folder(root: Path, tmp_path: Path) -> Path:
     """A clone under a path with a quote and a space, with text in a folder of such a name."""
     made = clone(root, tmp_path / "it's here" / "文 本")
-    write(made / "raw {x} 'a' $HOME" / "甲.jsonl", 0)
+    for number, name in enumerate(["甲.jsonl", "line\nend.jsonl", "[x]* `ls`.jsonl", '"q" {y}; $(ls).jsonl', "-rf #.jsonl"]):
+        write(made / "raw {x} 'a' $HOME" / name, number * 1000)
     write(tmp_path / "served" / "b.jsonl", 10_000)
     return made
 
 
-def test_fetched_and_oddly_named_sources_reach_the_corpus(folder: Path, tmp_path: Path) -> None:
+def test_fetched_and_oddly_named_sources_reach_the_corpus(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served")))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sources = [
         {"name": "odd", "from": "raw {x} 'a' $HOME"},
         {"name": "web", "from": f"http://127.0.0.1:{server.server_address[1]}/b.jsonl", "licence": "A"},
+        {"name": "bucket", "from": "gs://bucket/text/**"},
     ]
     settings = {"sources": sources, "corpus": {"near_duplicates": False, "max_repeated_share": 1}}
     (folder / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    try:
-        snakemake(folder, "--profile", "profiles/local", "--configfile", "mine.yaml", "--", "corpus")
-    finally:
-        server.shutdown()
+    write(tmp_path / "object.jsonl", 20_000)
+    with LoopbackGcs("bucket") as gcs:
+        gcs.buckets["bucket"]["text/深/c.jsonl"] = Stored((tmp_path / "object.jsonl").read_bytes(), 1)
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address)
+        try:
+            snakemake(folder, "--profile", "profiles/local", "--configfile", "mine.yaml", "--", "corpus")
+        finally:
+            server.shutdown()
     funnel = json.loads((folder / "results" / "demo" / "corpus" / "funnel.json").read_text("utf-8"))
-    assert {name: part["out"]["documents"] for name, part in funnel["sources"].items()} == {"odd": 5, "web": 5}
+    assert {name: part["out"]["documents"] for name, part in funnel["sources"].items()} == {"bucket": 5, "odd": 25, "web": 5}
 
     sources[1]["licence"] = "B"  # for the card; nothing is fetched anew
     (folder / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
