@@ -26,7 +26,10 @@ MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
 # Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
 MAX_EXPANSION = 250
 FREE_BYTES = 256 * 1000 * 1000  # that any file may unpack to
-_MAGIC = {b"\x1f\x8b\x08": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+_MAGIC = {
+    **{b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"},
+    **{b"BZh%d1AY&SY" % level: ".bz2" for level in range(1, 10)},
+}
 # Input given to zstandard at once: 4 bytes of it can stand for a block of 128 KB, and the library gives all output of a call together.
 _ZSTANDARD_STEP = 1 << 10
 _FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
@@ -63,7 +66,7 @@ def packing(path: str) -> str:
     if suffix in COMPRESSED:
         return suffix
     with raw_bytes(path) as stream:
-        head = stream.read(6)
+        head = stream.read(10)
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
 
 

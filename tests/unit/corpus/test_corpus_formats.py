@@ -204,6 +204,11 @@ def test_wikitext_gives_its_prose():
         "'''''" * 10_000,
         "[" * 100_000,
         "*" * 50_000,
+        "<br " * 50_000,
+        "<b a='" * 50_000 + ">",
+        "-{" * 50_000 + "}-" * 50_000,
+        "{{a|" * 100_000 + "}}" * 100_000,
+        "<ref>" * 50_000 + "</ref>" * 50_000,
     ],
 )
 def test_hostile_wikitext_takes_seconds_not_hours(raw):
@@ -249,6 +254,15 @@ def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, 
     assert [each.name for each in found] == [str(n) for n in range(60)]
     assert [each.reason for each in found[:5]] == [None, "not_an_article", "redirect", "disambiguation", None]
     assert found[4].text == "第4页，内容很多。" * 5
+
+
+@pytest.mark.parametrize("tag", ["<title>", "<text>", "<text x=", "<model>", "<ns>", "<id>1", "<page"])
+def test_a_page_of_tags_without_an_end_takes_seconds_not_hours(tmp_path, tag):
+    path = tmp_path / "x.xml"
+    path.write_text(f"<mediawiki><page>{tag * 200_000}</page>{''.join(dump(5))}", encoding="utf-8")
+    start = time.process_time()
+    assert len(read(path, "mediawiki")) == 6
+    assert time.process_time() - start < 5
 
 
 def test_the_real_dump_is_kept_and_skipped_as_its_answers_say(shared_data):
