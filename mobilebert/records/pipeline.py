@@ -22,7 +22,7 @@ from mobilebert.text import words
 TEXT = "text"
 BLOCK_BYTES = 2_000_000
 ROWS_AT_ONCE = 64
-CHARACTERS_AT_ONCE = 250_000  # the arrays of a call of `packing.pack` take about 150 bytes a character
+CHARACTERS_AT_ONCE = 100_000  # words and arrays of a call of `packing.pack` take about 400 bytes a character
 SPILL_BYTES = 16_000_000
 
 Held = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents

@@ -121,6 +121,9 @@ from transformers import AutoTokenizer, <architecture>
 tokenizer = AutoTokenizer.from_pretrained("transformers")
 model = <architecture>.from_pretrained("transformers")
 ```
+
+With a WordPiece vocabulary the model was trained on Google's BERT tokenization; the tokenizers library differs from it in rare code
+points only: private-use characters vanish instead of becoming [UNK], and some marks and signs of other scripts are cut otherwise.
 """
 
 _TFLITE = """## Loading with TFLite

@@ -20,7 +20,7 @@ from mobilebert.tokenization.tokenizer import Encoding, Tokenizer
 CODE_POINTS = 0x110000
 WORD, DROPPED, SPACE, PUNCTUATION, HAN = range(5)
 CAPITAL_SIGMA = "Σ"  # the one character whose lower case depends on its neighbours, punctuation included
-CACHED_TOKENS = 1 << 20  # about 30 MB of memory
+CACHED_TOKENS = 1 << 17  # some 50,000 different runs, about 15 MB of memory
 
 
 class _Runs(dict[str, int]):
