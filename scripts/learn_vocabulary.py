@@ -12,13 +12,17 @@ from scripts import command
 
 def main(options: argparse.Namespace) -> None:
     """Sample documents, train, write the tokenizer artefact."""
-    from mobilebert.tokenization import files, learning, sample
+    logging.disable(logging.WARNING)  # Beam tells on import what it lacks for services that are not used here
+    from mobilebert.records import sampling
+    from mobilebert.tokenization import files, learning
 
+    logging.disable(logging.NOTSET)
     given = settings.from_json(options.settings)
     vocabulary = given.get("vocabulary", settings.Vocabulary())
     seed = settings.derive_seed(given.get("seed", 0), "learn_vocabulary")
     artifacts.read(options.corpus, "corpus")
     shaping = vocabulary.model_dump(mode="json", include={"model", "size", "sample_megabytes", "lowercase"})
+    texts = sampling.documents(options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam)
     with artifacts.writing(
         options.out,
         "tokenizer",
@@ -26,14 +30,14 @@ def main(options: argparse.Namespace) -> None:
         inputs={"corpus": options.corpus},
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:
-        model = learning.learn(sample.documents(options.corpus, vocabulary.sample_megabytes, seed), vocabulary)
+        model = learning.learn(texts, vocabulary)
         tokenizer = files.write(writer, "sentencepiece", model, vocabulary.lowercase)
     logging.info("learned %d tokens (%s)", tokenizer.size, vocabulary.model)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = command.parser(__doc__)
+    made = command.beam_parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
     return made
 

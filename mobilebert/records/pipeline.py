@@ -150,8 +150,8 @@ class EncodeBlock(beam.DoFn):
     def _encode(self, block: Block) -> None:
         counts: Counter[str] = Counter()
         held: Held = {split: [] for split in shuffling.SPLITS}
-        for texts in _texts(block):
-            packed = packing.pack(texts, self._tokenizer, self._job.form, self._job.settings, self._cut)
+        for documents in texts(block):
+            packed = packing.pack(documents, self._tokenizer, self._job.form, self._job.settings, self._cut)
             counts.update(packed.counts)
             for split, chosen in (("train", ~packed.heldout), ("heldout", packed.heldout)):
                 held[split].append((packed.rows[chosen], packed.documents[chosen]))
@@ -193,7 +193,7 @@ def _spill(job: Job, split: str, block: int, part: int) -> str:
     return places.join(job.folder, f"{split}-{block:06d}-{part:03d}.rows")
 
 
-def _texts(block: Block) -> Iterator[list[str]]:
+def texts(block: Block) -> Iterator[list[str]]:
     """The block's documents, some at a time: at least one, together about `CHARACTERS_AT_ONCE`."""
     held: list[str] = []
     size = 0

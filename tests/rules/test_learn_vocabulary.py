@@ -42,8 +42,9 @@ def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(tmp_path: Path, comman
     assert not artifacts.exists(tmp_path / "three")
 
 
-def test_the_sample_depends_on_the_texts_alone(tmp_path: Path) -> None:
-    from mobilebert.tokenization import sample
+def test_the_sample_depends_on_the_texts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobilebert.pipelines import running
+    from mobilebert.records import pipeline, sampling
 
     texts = [f"第{n}个文档" * 20 for n in range(500)]
     for name, cuts in (("a", [0, 500]), ("b", [0, 120, 500])):
@@ -51,8 +52,12 @@ def test_the_sample_depends_on_the_texts_alone(tmp_path: Path) -> None:
         for number, (first, last) in enumerate(itertools.pairwise(cuts)):
             pq.write_table(pa.table({"text": texts[first:last]}), tmp_path / name / f"part-{number}.parquet")
     total = sum(len(text.encode()) for text in texts) / 1e6
-    some = list(sample.documents(tmp_path / "a", total / 4, 1))
-    assert some == list(sample.documents(tmp_path / "b", total / 4, 1))
+    some = list(sampling.documents(tmp_path / "a", total / 4, 1, tmp_path / "out"))
+    assert some == list(sampling.documents(tmp_path / "b", total / 4, 1, tmp_path / "out"))
     assert 80 < len(some) < 170
-    assert list(sample.documents(tmp_path / "a", total * 2, 1)) == texts
-    assert some != list(sample.documents(tmp_path / "a", total / 4, 2))
+    assert list(sampling.documents(tmp_path / "a", total * 2, 1, tmp_path / "out")) == texts
+    assert some != list(sampling.documents(tmp_path / "a", total / 4, 2, tmp_path / "out"))
+    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
+    monkeypatch.setattr(pipeline, "BLOCK_BYTES", 1000)
+    assert some == list(sampling.documents(tmp_path / "b", total / 4, 1, tmp_path / "out", 2))
+    assert not (tmp_path / "out.work").exists()
