@@ -1,6 +1,6 @@
 """The shared corpus through both kinds of tokenizer and their judges: a slice of it, or with MOBILEBERT_WHOLE_CORPUS=1 all of it.
 
-`make test-tokenization` runs it on all (97.7 MB, about 5 minutes of CPU).
+`make test-tokenization` runs it on all (97.7 MB, 11 minutes of CPU).
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ def test_learned_ids_are_those_of_sentencepiece_and_of_transformers(shared_data:
     for text in texts(shared_data):
         ids = ours.encode(text).ids.tolist()
         assert ids == itself.encode(text), text[:80]
-        if [ours.cls, *ids, ours.sep] != theirs(text)["input_ids"]:
+        # One document of the corpus writes "[UNK]" in its prose, which transformers takes for the token unless told that it is text.
+        if [ours.cls, *ids, ours.sep] != theirs(text, split_special_tokens=True)["input_ids"]:
             different.append(text)
     assert not different, (len(different), different[0][:200])
