@@ -28,9 +28,7 @@ def parser() -> argparse.ArgumentParser:
     made = command.beam_parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
-    made.add_argument(
-        "--dictionary", nargs="?", const="", default="", help="words that the segmenter should know, a line each: word [frequency [tag]]"
-    )
+    made.add_argument("--dictionary", nargs="?", const="", default="", help="words for the segmenter, a line each: word [frequency [tag]]")
     return made
 
 
