@@ -37,6 +37,31 @@ rule transfer_layer:
         " --out {output.files:q} --log {log:q} --threads {threads}"
 
 
+rule import_student:
+    input:
+        checkpoint=CHAIN.student_original,
+    output:
+        files=directory("<results>/student_sources/{student}"),
+        manifest="<results>/student_sources/{student}/manifest.json",
+    log:
+        "<results>/logs/import_student/{student}.log",
+    benchmark:
+        "<results>/benchmarks/import_student/{student}.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime="2h",
+    params:
+        checkpoint=CHAIN.student_checkpoint,
+    message:
+        "Importing the student {wildcards.student}"
+    shell:
+        "python -m scripts.import_student --checkpoint {params.checkpoint:q}"
+        " --out {output.files:q} --log {log:q} --threads {threads}"
+
+
 rule pretrain_student:
     input:
         records=CHAIN.records,

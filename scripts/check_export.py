@@ -14,7 +14,7 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="the model artefact that was exported")
     made.add_argument("--export", type=Path, required=True, help="the export artefact")
-    made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what the export is")
+    made.add_argument("--format", choices=["transformers", "tflite", "tf1"], required=True, help="what the export is")
     return made
 
 

@@ -11,9 +11,11 @@ from scripts import command
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = command.parser(__doc__)
-    made.add_argument("--checkpoint", type=Path, required=True, metavar="PREFIX", help="model.ckpt for model.ckpt.index and its data file")
-    made.add_argument("--config", type=Path, required=True, metavar="FILE", help="its configuration, such as student_base_f2.json")
-    made.add_argument("--vocab", type=Path, required=True, metavar="FILE", help="its vocab.txt")
+    made.add_argument(
+        "--checkpoint", type=Path, required=True, metavar="PREFIX", help="model.ckpt for model.ckpt.index and its data file; or its folder"
+    )
+    made.add_argument("--config", type=Path, metavar="FILE", help="its configuration, such as student_base_f2.json; else the one beside it")
+    made.add_argument("--vocab", type=Path, metavar="FILE", help="its vocab.txt; else the one beside it")
     return made
 
 

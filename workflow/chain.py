@@ -176,9 +176,15 @@ class Chain:
         place = stages.index(wildcards.stage)
         return self._stage(wildcards.student, stages[place - 1]) if place else []
 
+    def student_checkpoint(self, wildcards: Any) -> list[str]:
+        """Where the given student's TF1 checkpoint lies, whether it is there or not."""
+        return [self.settings.student.from_] if tf1_checkpoint(self.settings.student.from_) else []
+
     def last_stage(self, wildcards: Any) -> list[str]:
-        """The transfer's last stage for a distilled student; nothing for a baseline."""
+        """The transfer's last stage for a distilled student, or the one imported from a TF1 checkpoint; nothing for a baseline."""
         student, arm = student_and_arm(wildcards.model)
+        if arm == "distilled" and self.student_checkpoint(wildcards):
+            return artifact(f"{self.results}/student_sources/{student}")
         stages = self.stages(student)
         return self._stage(student, stages[-1]) if arm == "distilled" and stages else []
 
@@ -188,7 +194,12 @@ class Chain:
 
     def given_student(self, wildcards: Any) -> list[str]:
         """The directory of a student to go on from, if it is there; baselines start anew."""
-        return given(self.settings.student.from_) if student_and_arm(wildcards.model)[1] == "distilled" else []
+        imported = student_and_arm(wildcards.model)[1] != "distilled" or self.student_checkpoint(wildcards)
+        return [] if imported else given(self.settings.student.from_)
+
+    def student_original(self, wildcards: Any) -> list[str]:
+        """The given student's TF1 checkpoint, if it is there."""
+        return given(self.settings.student.from_)
 
     def student_of(self, wildcards: Any) -> str:
         """The student's name without the baseline's."""
@@ -325,8 +336,8 @@ class Chain:
 
     @property
     def latencies(self) -> list[str]:
-        """The timings of the exports."""
-        return [f"{folder}.json" for folder in self.exports("latency")]
+        """The timings of the exports; a TF1 checkpoint is the transformers directory's network again."""
+        return [f"{folder}.json" for folder in self.exports("latency") if not folder.endswith("/tf1")]
 
     @property
     def receipts(self) -> list[str]:
@@ -380,6 +391,16 @@ def given(path: str | None) -> list[str]:
     if not path:
         return []
     return trackable([path] if Path(path).exists() else sorted(glob.glob(f"{glob.escape(path)}.*")))
+
+
+def tf1_checkpoint(path: str | None) -> bool:
+    """Whether a path names a TF1 checkpoint, by its name (a dry run needs no files) or by what lies there."""
+    place = Path(path or "")
+    return bool(path) and (
+        ".ckpt" in place.name
+        or Path(f"{path}.index").is_file()
+        or (place.is_dir() and not (place / "config.json").is_file() and any(place.rglob("*.index")))
+    )
 
 
 def trackable(files: list[str]) -> list[str]:

@@ -138,9 +138,10 @@ class Start:
         if self._previous:
             artifacts.read(self._previous, "model")
             self.inputs["previous"] = self._previous
-        if self._given:
+        if given and self._source:  # as it lies there, or imported before
             expected = shapes.named(self._name, work.tokenizer.size)
-            fit.check_given(self.shape, expected, self._name, str(self._given / checkpoints.CONFIG))
+            fit.check_given(self.shape, expected, self._name, str(self._source / checkpoints.CONFIG))
+        if self._given:
             files = [self._given / checkpoints.CONFIG, *sorted(self._given.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:

@@ -21,8 +21,8 @@ from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
 from mobilebert.exporting.probes import probes
 from mobilebert.exporting.writing import SIGNATURE_FILE, refuse_beyond
-from mobilebert.models import shapes
-from mobilebert.models.checkpoints import CONFIG, WEIGHTS, read_config
+from mobilebert.models import shapes, tensors, tf1
+from mobilebert.models.checkpoints import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config
 from mobilebert.models.comparing import difference, rounded_up
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
@@ -51,7 +51,7 @@ def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> 
         raise UserError(f"{export}: was made from another model than {model}; export it again")
     if tokenization.load(export).digest != tokenization.load(model).digest:
         raise UserError(f"{export}: its tokenizer differs from the one of {model}; export it again")
-    verdict = _check_tflite(model, export) if form == "tflite" else _check_transformers(model, export)
+    verdict = {"tflite": _check_tflite, "tf1": _check_tf1, "transformers": _check_transformers}[form](model, export)
     refuse_beyond(settings.tolerance, verdict.worst, str(export))
     body = {
         "format": form,
@@ -80,6 +80,26 @@ def _check_tflite(model: Path, export: Path) -> Verdict:
     pairs = ((runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
     judge = f"LiteRT (ai-edge-litert {metadata.version('ai-edge-litert')}) in float32"
     return Verdict(judge, max(difference(found, expected) for found, expected in pairs), [loaded.output])
+
+
+def _check_tf1(model: Path, export: Path) -> Verdict:
+    """The checkpoint through TensorFlow's own reader: every variable bit for bit, no other there, and what it computes."""
+    loaded, prefix, config = network.load(model), export / tf1.PREFIX, export / ORIGINAL_CONFIG
+    shape, reader = loaded.model.shape, tf.train.load_checkpoint(str(prefix))
+    expected = {tf1.original(name, shape): value for name, value in _tensors(model).items() if name not in tensors.unused(shape)}
+    there = reader.get_variable_to_shape_map().keys()
+    if unlike := sorted(there ^ {name for name, _ in expected}):
+        raise UserError(f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; export it again")
+    for (name, turned), value in expected.items():
+        if not np.array_equal(reader.get_tensor(name), value.T if turned else value):
+            raise UserError(f"{prefix}: variable {name} differs from the model's; export it again")
+    ours = network.load(model, "float64")
+    head = tf1.read_head(prefix, config, variable_dtype="float64") if loaded.head is not None else None
+    again = Network(tf1.read(prefix, config, compute_dtype="float64", variable_dtype="float64"), loaded.tokenizer, head, loaded.labels)
+    batches = probes(loaded.tokenizer, min(64, shape.max_position_embeddings), PROBE_SEED)
+    worst = max(difference(_logits(again, batch), _logits(ours, batch)) for batch in batches)
+    judge = f"TensorFlow {tf.__version__}'s checkpoint reader, bit for bit, and our import in float64"
+    return Verdict(judge, worst, [LOGITS])
 
 
 def _check_transformers(model: Path, export: Path) -> Verdict:

@@ -1,4 +1,4 @@
-"""Write an export: the transformers directory checked and rewritten, or a TFLite file that is run before it counts."""
+"""Write an export: the transformers directory checked and rewritten, a TFLite file that is run before it counts, a TF1 checkpoint."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
 from mobilebert.exporting.probes import probes
-from mobilebert.models import weights
+from mobilebert.models import tf1, weights
 from mobilebert.models.checkpoints import CONFIG, WEIGHTS
 from mobilebert.models.comparing import difference
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
+from mobilebert.tokenization.files import VOCABULARY
 
 SIGNATURE_FILE = "signature.json"
 PROBE_SEED = 0  # the check takes another one
@@ -30,7 +31,7 @@ def export(model: Path, form: str, settings: Export, out: Path) -> None:
 
     Args:
         model: the model artefact.
-        form: "transformers" or "tflite".
+        form: "transformers", "tflite" or "tf1".
         settings: length of the TFLite input, tolerance.
         out: the export artefact; its counts hold what a card says of the model.
 
@@ -45,9 +46,13 @@ def export(model: Path, form: str, settings: Export, out: Path) -> None:
         writer.counts = network.facts(loaded) | {"output": loaded.output, "pad": loaded.tokenizer.pad} | _evaluation(model)
         if form == "tflite":
             _write_tflite(loaded, settings, writer)
+        elif form == "tf1":
+            tf1.write(writer.folder, loaded.model, loaded.head)
         else:
             _write_transformers(loaded, model, writer)
         tokenization.copy_files(model, writer)
+        if form == "tf1" and not (writer.folder / VOCABULARY).is_file():
+            logging.warning("%s: its tokenizer has no %s, which is the only one that the original code knows", out, VOCABULARY)
 
 
 def _write_transformers(loaded: Network, model: Path, writer: Writer) -> None:

@@ -7,23 +7,26 @@ from pathlib import Path
 
 from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.models import tf1, weights
+from mobilebert.models import originals, tf1, weights
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 
 
-def import_student(checkpoint: Path, config: Path, vocabulary: Path, out: Path) -> None:
+def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | None, out: Path) -> None:
     """Read a TF1 checkpoint and write it with its tokenizer to `out`, without the teacher and the optimizer that lie in it.
 
     Args:
-        checkpoint: the checkpoint's prefix.
-        config: its configuration, `student_base_f2.json`.
-        vocabulary: its vocab.txt.
+        checkpoint: the checkpoint's prefix; or, without `config`, its folder (`originals.find`).
+        config: its configuration, `student_base_f2.json`; None takes the one beside it.
+        vocabulary: its vocab.txt; None takes the one beside it.
         out: the model artefact.
 
     Raises:
         UserError: not whole, weights that do not fit the configuration, or a vocabulary of another size.
     """
+    if config is None:
+        checkpoint, config = originals.find(checkpoint)
+    vocabulary = vocabulary or checkpoint.parent / files.VOCABULARY
     kind, content, lowercase = tokenizers.find(vocabulary)
     model = tf1.read(checkpoint, config)
     before = tf1.describe(checkpoint)

@@ -99,7 +99,7 @@ def _percent(value: str) -> str:
 
 
 def _loading(form: Form) -> str:
-    code = _TRANSFORMERS if form.name == "transformers" else _TFLITE
+    code = {"transformers": _TRANSFORMERS, "tflite": _TFLITE, "tf1": _TF1}[form.name]
     for key in ("architecture", "sequence_length", "output", "pad"):
         code = code.replace(f"<{key}>", str(form.facts.get(key)))
     return code
@@ -124,6 +124,12 @@ model = <architecture>.from_pretrained("transformers")
 
 With a WordPiece vocabulary the model was trained on Google's BERT tokenization; the tokenizers library differs from it in rare code
 points only: private-use characters vanish instead of becoming [UNK], and some marks and signs of other scripts are cut otherwise.
+"""
+
+_TF1 = """## Loading with the original TF1 code
+
+`--init_checkpoint=tf1/bert_model.ckpt --bert_config_file=tf1/bert_config.json --vocab_file=tf1/vocab.txt`, as the scripts of
+Chinese-MobileBERT take them; the variables have their original names.
 """
 
 _TFLITE = """## Loading with TFLite

@@ -68,7 +68,11 @@ class Teacher(Section):
 class StudentStart(Section):
     """What a student starts from."""
 
-    from_: MaybePlace = says("transformers directory of a student to go on from; no transfer then", None, alias="from")
+    from_: MaybePlace = says(
+        "Student to go on from: a transformers directory, or an original TF1 checkpoint (folder or prefix); no transfer then",
+        None,
+        alias="from",
+    )
     tables_from_teacher: bool = says(
         "Copy embedding tables and MLM head of equal name and shape", True, source="Chinese-MobileBERT run_pretraining.py"
     )

@@ -82,3 +82,19 @@ def test_classic_records_take_the_corpus_out_of_the_graph(copied: Path, tmp_path
     jobs = planned(copied, "student", "--configfile", str(tmp_path / "mine.yaml"))
     assert jobs["import_records"] == jobs["import_vocabulary"] == jobs["pretrain_teacher"] == 1
     assert not {"write_records", "clean_corpus", "make_small_world"} & set(jobs)
+
+
+def test_a_given_student_is_imported_only_from_a_tf1_checkpoint(copied: Path, tmp_path: Path) -> None:
+    for place, imported in (("students/theirs/model.ckpt-2000", 1), ("students/theirs", None)):
+        given = tmp_path / "given.yaml"
+        given.write_text(f"student: {{from: {place}}}\ntransfer: {{schedule: none}}\nbaselines: [scratch]\n", encoding="utf-8")
+        jobs = planned(copied, "all", "--configfile", str(given))
+        assert jobs.get("import_student") == imported
+        assert jobs["pretrain_student"] == 2
+
+
+def test_the_tf1_form_is_exported_and_checked_but_not_timed(copied: Path, tmp_path: Path) -> None:
+    (tmp_path / "forms.yaml").write_text("export: {formats: [transformers, tf1]}\n", encoding="utf-8")
+    jobs = planned(copied, "all", "--configfile", str(tmp_path / "forms.yaml"))
+    assert jobs["export_model"] == jobs["check_export"] == 2
+    assert jobs["measure_latency"] == 1
