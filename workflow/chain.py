@@ -5,20 +5,19 @@ Rules take these as `input:` and `params:`. Nothing here reads a file, so the gr
 
 from __future__ import annotations
 
-import glob
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import local
 
 from mobilebert.corpus import finding
 from mobilebert.distillation import fit, matching
 from mobilebert.models import shapes
 from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
+from workflow.given import given, is_artifact, tf1_checkpoint, trackable
 from workflow.paths import artifact
 
 ARMS = ("scratch", "tables")  # the baselines
@@ -376,34 +375,3 @@ def student_and_arm(model: str) -> tuple[str, str]:
         if model.endswith(f"-{arm}"):
             return model.removesuffix(f"-{arm}"), arm
     return model, "distilled"
-
-
-def is_artifact(place: str) -> bool:
-    """Whether a folder is an artefact of another run."""
-    return Path(place, paths.MANIFEST).is_file()
-
-
-def given(path: str | None) -> list[str]:
-    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing.
-
-    The prefix of a TF1 checkpoint stands for its files.
-    """
-    if not path:
-        return []
-    return trackable([path] if Path(path).exists() else sorted(glob.glob(f"{glob.escape(path)}.*")))
-
-
-def tf1_checkpoint(path: str | None) -> bool:
-    """Whether a path names a TF1 checkpoint, by its name (a dry run needs no files) or by what lies there."""
-    place = Path(path or "")
-    return bool(path) and (
-        ".ckpt" in place.name
-        or Path(f"{path}.index").is_file()
-        or (place.is_dir() and not (place / "config.json").is_file() and any(place.rglob("*.index")))
-    )
-
-
-def trackable(files: list[str]) -> list[str]:
-    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, or line ends are read
-    untracked."""
-    return [local(file) for file in files if not set("{}\n\r") & set(file)]
