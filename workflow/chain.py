@@ -150,7 +150,10 @@ class Chain:
         """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
         transfer = self.settings.transfer
         layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
-        found = [fit.needs(shapes.named(student, 1), layerwise=layerwise) for student in self.settings.students]
+        found = []
+        for shape in (shapes.named(student, 1) for student in self.settings.students):
+            least = 1 if transfer.schedule == "none" else matching.least_layers(transfer, shape.num_hidden_layers)
+            found.append(fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {}))
         return f"[{', '.join(sorted({json.dumps(one, sort_keys=True) for one in found}))}]"
 
     @property

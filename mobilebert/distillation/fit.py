@@ -22,6 +22,7 @@ OTHER_MATCHES = {
 }
 ALWAYS = {"vocab_size": "entries in its vocabulary"}
 POSITIONS = "max_position_embeddings"
+LEAST_LAYERS = "least_layers"  # of the teacher, for matches that name its layers
 # Keys of a configuration that change neither a weight's shape nor what pretraining computes.
 FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_activation"}
 
@@ -41,8 +42,13 @@ def unmet(teacher: Any, wanted: Mapping[str, int]) -> list[str]:
     """What a teacher's shape lacks of `needs`, a line each with what to change."""
     lines = []
     for key, wants in wanted.items():
-        has = getattr(teacher, key)
-        if key == POSITIONS:
+        has = getattr(teacher, "num_hidden_layers" if key == LEAST_LAYERS else key)
+        if key == LEAST_LAYERS:
+            if has < wants:
+                lines.append(
+                    f"the teacher has {has} layers, transfer.matches or transfer.layer_map ask for {wants}; change them, or choose another"
+                )
+        elif key == POSITIONS:
             if has < wants:
                 lines.append(f"{key}: the teacher knows {has} positions, the student {wants}; choose one with at least as many")
         elif has != wants:

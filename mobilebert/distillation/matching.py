@@ -81,6 +81,12 @@ def shared(settings: Transfer) -> list[str]:
     return keys
 
 
+def least_layers(settings: Transfer, student_layers: int) -> int:
+    """The depth that any teacher must have at least for these matches (`misfits` says more once its shape is known)."""
+    named = [match.teacher_layer for match in settings.matches if isinstance(match.teacher_layer, int)]
+    return max(named, default=1) if settings.matches or settings.layer_map != "last" else student_layers
+
+
 def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
     """What keeps the matches from fitting two shapes (`models.shapes.Shape`) besides `shared`, a line each.
 

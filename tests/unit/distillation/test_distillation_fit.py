@@ -6,10 +6,11 @@ import dataclasses
 
 import pytest
 
-from mobilebert.distillation import fit
+from mobilebert.distillation import fit, matching
 from mobilebert.distillation.teacher_check import check_head
 from mobilebert.errors import UserError
 from mobilebert.models import shapes
+from mobilebert.settings import Transfer
 
 
 def test_the_published_pairs_fit():
@@ -74,3 +75,14 @@ def test_a_random_head_is_refused_and_a_sound_one_is_not():
     check_head(heldout, 0.0, "teachers/x")
     with pytest.raises(UserError, match=r"teachers/x: its MLM head looks random: it fills 0\.0600 of 1000 masks .* teacher\.min_head_lift"):
         check_head(heldout, 0.1, "teachers/x")
+
+
+def test_a_teacher_too_shallow_for_the_named_layers_is_refused_by_what_the_students_need():
+    matches = [{"teacher_layer": 8, "student_layer": 2, "feature": "hidden", "loss": "mse", "weight": 1.0, "projection": "linear"}]
+    least = matching.least_layers(Transfer.model_validate({"matches": matches}), 4)
+    assert least == 8
+    assert matching.least_layers(Transfer(layer_map="last"), 4) == 4
+    assert matching.least_layers(Transfer(layer_map="uniform"), 4) == 1
+    fit.check_needs(shapes.named("bert-base", 100), [{fit.LEAST_LAYERS: least}], "teachers/x")
+    with pytest.raises(UserError, match=r"teachers/x: .* the teacher has 3 layers, transfer\.matches .* ask for 8"):
+        fit.check_needs(shapes.named("rbt3", 100), [{fit.LEAST_LAYERS: least}], "teachers/x")
