@@ -83,6 +83,8 @@ rule clean_corpus:
         downloads=CHAIN.downloads,
         downloaded=CHAIN.downloaded,
         files=CHAIN.source_files,
+        test_world=CHAIN.test_world,
+        test_files=CHAIN.test_files,
     output:
         files=directory("<results>/corpus"),
         manifest="<results>/corpus/manifest.json",
@@ -102,4 +104,5 @@ rule clean_corpus:
         "Cleaning and deduplicating the corpus"
     shell:
         "python -m scripts.clean_corpus --settings {params.settings:q} --sources {input.sources[0]:q}"
+        " --test-world {input.test_world:q}"
         " --out {output.files:q} --log {log:q} --threads {threads}"

@@ -74,6 +74,15 @@ class Chain:
 
     # Corpus to records
 
+    def test_world(self, wildcards: Any = None) -> list[str]:
+        """The small world, where its test files must not be in the corpus."""
+        return artifact(f"{self.results}/small_world") if SMALL_WORLD in self.settings.corpus.decontaminate else []
+
+    def test_files(self, wildcards: Any = None) -> list[str]:
+        """The user's test files that must not be in the corpus, those that are there; `clean_corpus` says which name has none."""
+        named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
+        return trackable([file for name in named for file in finding.find(name).files])
+
     def corpus(self, wildcards: Any = None) -> list[str]:
         """The cleaned documents."""
         return artifact(self.settings.corpus.from_ or f"{self.results}/corpus")

@@ -13,15 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from mobilebert.corpus import formats, funnel, minhash, opening, store
+from mobilebert.corpus import decontamination, formats, funnel, minhash, opening, store
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Element, Piece
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places
 from mobilebert.settings import Corpus
-from mobilebert.text import filters, lines
+from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.normalise import normalise
 
+_BATCH_CHARACTERS = 50_000  # few enough for their measures to stay in the processor's cache
 REJECTS = pa.schema([(name, pa.string()) for name in funnel.Reject._fields])
 
 
@@ -72,10 +73,7 @@ def _clean(element: Element, work: Work, stem: str) -> None:
     gathered = _Gathered()
     for piece in element.pieces:
         mine = counts.setdefault(piece.source, funnel.new())
-        for found in _readable(piece, mine, work.settings):
-            text = _judged(found, piece, mine, rejects, work.settings)
-            if text is None:
-                continue
+        for found, text in _judged(piece, mine, rejects, work):
             gathered.texts.append(text)
             gathered.names.append(found.name)
             gathered.sources.append(piece.source)
@@ -106,22 +104,45 @@ def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterato
         counts["unreadable"].append({"file": piece.reference, "why": str(error)})
 
 
-def _judged(found: Found, piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, settings: Corpus) -> str | None:
-    """The cleaned text of a document that stays; what is dropped is counted and, by sample, kept."""
-    reason = found.reason
-    text = ""
-    if reason is None:
-        cleaned = lines.clean(normalise(found.text))
-        funnel.count_lines(counts, cleaned.dropped)
-        text = "\n".join(cleaned.kept)
-        if settings.simplify:
-            text = _simplified(text)
-        reason = filters.judge(text, settings)
-    funnel.count(counts, _size(found), reason)
-    if reason is None:
-        return text
-    rejects.add(funnel.Reject(found.name, piece.source, reason, found.text))
-    return None
+def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work: Work) -> Iterator[tuple[Found, str]]:
+    """The documents of a piece that stay, with their cleaned texts; what is dropped is counted and, by sample, kept."""
+    settings = work.settings
+    for batch in _batches(_readable(piece, counts, settings)):
+        texts = ["" if found.reason else _cleaned(found.text, counts, settings) for found in batch]
+        for found, measured in zip(batch, document.documents(texts), strict=True):
+            reason, detail = found.reason or filters.judge(measured, settings), None
+            if reason is None and settings.decontaminate:
+                detail = decontamination.test_texts(work.folder).match(measured.wording, settings.max_contamination)
+                reason = "contaminated" if detail else None
+            funnel.count(counts, _size(found), reason)
+            if reason is None:
+                yield found, measured.text
+            else:
+                rejects.add(funnel.Reject(found.name, piece.source, reason, found.text, detail or ""))
+
+
+def _batches(documents: Iterator[Found]) -> Iterator[list[Found]]:
+    """Documents that are measured together."""
+    batch: list[Found] = []
+    size = 0
+    for found in documents:
+        batch.append(found)
+        size += len(found.text)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _cleaned(text: str, counts: dict[str, Any], settings: Corpus) -> str:
+    kept, dropped = lines.clean(normalise(text), settings.max_line_repeats)
+    funnel.count_lines(counts, dropped)
+    text = "\n".join(kept)
+    if settings.mask_sensitive:
+        text, masked = sensitive.mask(text)
+        funnel.count_masked(counts, masked)
+    return _simplified(text) if settings.simplify else text
 
 
 def _write(element: int, block: int, gathered: _Gathered, work: Work) -> list[int]:

@@ -18,6 +18,7 @@ class Reject(NamedTuple):
     source: str
     reason: str
     text: str
+    detail: str = ""  # what the reason refers to, such as the test file that a contaminated document has text of
 
 
 class Rejects:
@@ -48,7 +49,7 @@ class Rejects:
 
 def new() -> dict[str, Any]:
     """The empty counts of one source, in the form of funnel.json."""
-    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "unreadable": [], "left_out": {}}
+    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "masked": {}, "unreadable": [], "left_out": {}}
 
 
 def count(counts: dict[str, Any], size: int, reason: str | None = None) -> None:
@@ -84,6 +85,12 @@ def leave_out(counts: dict[str, Any], file: str, why: str, unreadable: bool) -> 
         counts["left_out"][why] = counts["left_out"].get(why, 0) + 1
 
 
+def count_masked(counts: dict[str, Any], masked: dict[str, int]) -> None:
+    """Count what was masked in a document, whatever became of the document."""
+    for kind, number in masked.items():
+        counts["masked"][kind] = counts["masked"].get(kind, 0) + number
+
+
 def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     """Add the counts of `other` to `into`."""
     for name in ("in", "out"):
@@ -91,6 +98,7 @@ def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     for reason, entry in other["reasons"].items():
         _add(into["reasons"].setdefault(reason, _none()), entry["documents"], entry["bytes"])
     count_lines(into, {reason: (entry["lines"], entry["bytes"]) for reason, entry in other["lines"].items()})
+    count_masked(into, other["masked"])
     into["unreadable"] += other["unreadable"]
     for why, files in other["left_out"].items():
         into["left_out"][why] = into["left_out"].get(why, 0) + files

@@ -12,7 +12,8 @@ from functools import cache
 
 import numpy as np
 
-from mobilebert.text import characters, filters
+from mobilebert.text import characters
+from mobilebert.text.ngrams import ngrams
 
 SHINGLE = 5
 BANDS = 14
@@ -67,7 +68,7 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     codes = codes[codes != 0]
     separators = codes == _SEPARATOR
     owner = np.cumsum(separators)
-    hashes = filters.ngrams(codes, SHINGLE)
+    hashes = ngrams(codes, SHINGLE)
     inside = (owner[: len(hashes)] == owner[SHINGLE - 1 : SHINGLE - 1 + len(hashes)]) & ~separators[: len(hashes)]
     return _mixed(hashes[inside]), owner[: len(hashes)][inside]
 
@@ -95,13 +96,7 @@ def _lenders() -> np.ndarray:
 @cache
 def _forms() -> np.ndarray:
     """(0x110000,) uint32: what stands for each code point in a shingle: lower case, 0 for what is left out, a separator for NUL."""
-    table = np.zeros(characters.CODE_POINTS, np.uint32)
-    # Letters and digits lie in planes 0 to 3 (Unicode 16); the planes above hold tags and private use.
-    for code in range(0x40000):
-        character = chr(code)
-        if character.isalnum():
-            lower = character.lower()
-            table[code] = ord(lower) if len(lower) == 1 else code
+    table = characters.letters().copy()
     table[0] = _SEPARATOR
     return table
 

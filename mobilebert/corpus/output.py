@@ -66,7 +66,7 @@ def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) ->
         files += [_file(stem, number) for number in range(summary["files"])]
         rejected += [f"{stem}.rejects"] if summary["rejects"] else []
     for entry in counts.values():
-        for name in ("reasons", "lines"):
+        for name in ("reasons", "lines", "masked"):
             entry[name] = dict(sorted(entry[name].items()))
     if isinstance(most, str):
         return counts, files, rejected

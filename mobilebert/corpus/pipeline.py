@@ -18,7 +18,7 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 
 from mobilebert import artifacts
-from mobilebert.corpus import clean, duplicates, funnel, output, plan, store
+from mobilebert.corpus import clean, decontamination, duplicates, funnel, output, plan, store
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
 from mobilebert.settings import Beam, Corpus
@@ -32,7 +32,7 @@ _STOP = "stop.txt"
 DIRECT = Beam()
 
 
-def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT) -> None:
+def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT, test_world: Path | None = None) -> None:
     """Make the `corpus` artefact from a `sources` artefact.
 
     Args:
@@ -40,9 +40,11 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         out: the artefact; what is between the stages lies in a work folder (`pipelines.work`), by which a killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
+        test_world: the small world, where `corpus.decontaminate` names it.
 
     Raises:
-        UserError: a source has no document, no document is left, or a file cannot be read and `corpus.on_error` is `stop`.
+        UserError: a test file is missing, a source has no document, no document is left, or a file cannot be read and `corpus.on_error` is
+            `stop`.
     """
     if settings.from_:
         raise UserError(
@@ -53,10 +55,13 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     if broken and settings.on_error == "stop":
         raise clean.stopped(broken["path"], broken["why"])
     workers = running.workers(threads, sum(_cost(entry) for entry in entries))
-    shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"})
+    tests = decontamination.files(settings.decontaminate, test_world)
+    shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"}) | {"decontaminate": decontamination.digests(tests)}
     with work.folder(out, where, work.fingerprint(shaping, {"sources": sources}, _VERSIONS)) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
+        if tests:
+            decontamination.write(tests, folder)
         partitions = max(4, -(-sum(_text(entry) for entry in entries) // _PARTITION_BYTES))
         job = clean.Work(settings, folder, partitions, int(settings.block_megabytes * 1e6))
         _run(_within_reach(elements, folder), job, where, workers)

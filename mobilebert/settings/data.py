@@ -54,16 +54,38 @@ class Corpus(Section):
 
     from_: MaybePlace = says("Corpus folder of another run to use instead", None, alias="from")
     simplify: bool = says("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
-    min_characters: Count = says("Shortest document", 60, unit="characters", ge=1)
-    min_han_share: Number = says("Least share of Han among all characters but white space", 0.3, source="EvalWeb preprocess.py", ge=0, le=1)
-    max_uncommon_share: Number = says("Most share of Han outside the fixed list of common characters (finds mojibake)", 0.1, ge=0, le=1)
-    max_duplicate_line_share: Number = says(
-        "Most share of lines that repeat an earlier one", 0.287, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
+    mask_sensitive: bool = says("Put fixed forms in the place of phone numbers, identity card numbers and e-mail addresses", False)
+    decontaminate: list[Place] = says(
+        "Test files whose text must not be in the corpus: task files, text, JSONL; or `small_world`. Never follows from `tasks`", []
     )
-    max_repeated_share: Number = says("Most share of repeated 13-grams of characters", 0.5, source="EvalWeb preprocess.py", ge=0, le=1)
+    max_contamination: Number = says("Most share of a test text's 13-grams that may stand in one document", 0.3, ge=0, lt=1)
+    min_characters: Count = says("Shortest document", 30, unit="characters", source="a quatrain with its title", ge=1)
+    min_han_share: Number = says("Least share of Han among all characters but white space", 0.3, source="EvalWeb preprocess.py", ge=0, le=1)
+    max_uncommon_share: Number = says("Most share of Han outside the fixed list of common characters (finds mojibake)", 0.25, ge=0, le=1)
+    min_stop_words: Count = says(
+        "Fewest different ones of 22 stop words in a text of 200 characters and more",
+        2,
+        unit="words",
+        source="FineWeb-2 cmn_Hani.yml, Gopher",
+    )
     min_punctuated_line_share: Number = says(
         "Least share of lines that end in closing punctuation", 0.106, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
     )
+    min_mean_line: Number = says("Shortest line on average", 6.0, unit="characters", source="EvalWeb preprocess.py has 10", ge=0)
+    max_symbol_share: Number = says("Most number signs and ellipses a visible character", 0.06, source="Gopher: 0.1 a word", ge=0, le=1)
+    max_bullet_line_share: Number = says("Most share of lines that begin with a bullet", 0.9, source="Gopher", ge=0, le=1)
+    max_ellipsis_line_share: Number = says("Most share of lines that end in an ellipsis", 0.3, source="Gopher", ge=0, le=1)
+    max_line_repeats: Count = says("Copies of a line that stay in a document; further ones are dropped", 3, unit="lines", ge=1)
+    max_duplicate_line_share: Number = says(
+        "Most share of lines that repeat an earlier one", 0.287, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
+    )
+    max_duplicate_line_characters: Number = says(
+        "Most share of characters in lines that repeat an earlier one", 0.2, source="Gopher", ge=0, le=1
+    )
+    max_phrase_share: Number = says(
+        "Most share of characters in the most frequent 4-gram of characters", 0.256, source="FineWeb-2 cmn_Hani.yml", ge=0, le=1
+    )
+    max_repeated_share: Number = says("Most share of repeated 13-grams of characters", 0.5, source="EvalWeb preprocess.py", ge=0, le=1)
     near_duplicates: bool = says("Drop near-duplicates too (exact ones always go)", True)
     near_duplicate_similarity: Number = says(
         "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1

@@ -119,3 +119,19 @@ def classes() -> np.ndarray:
     table[0x2000:0x200B] = SPACE
     table.flags.writeable = False
     return table
+
+
+@cache
+def letters() -> np.ndarray:
+    """(0x110000,) uint32: what stands for each code point where only the wording counts: small letters, digits and Han, 0 for all else;
+    read-only.
+    """
+    table = np.zeros(CODE_POINTS, np.uint32)
+    # Letters and digits lie in planes 0 to 3 (Unicode 16); the planes above hold tags and private use.
+    for code in range(0x40000):
+        character = chr(code)
+        if character.isalnum():
+            lower = character.lower()
+            table[code] = ord(lower) if len(lower) == 1 else code
+    table.flags.writeable = False
+    return table

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-
-import numpy as np
 
 from mobilebert.settings import Corpus
-from mobilebert.text import characters, lines
+from mobilebert.text import lines, repetition
+from mobilebert.text.document import Document
 
-REPEATED_N = 13  # EvalWeb preprocess.py: share of repeated 13-grams
 _MAX_BROKEN_SHARE = 0.005  # Clean text of the shared data has none in 99 % of its documents, damaged text at least 0.01
 _MAX_LOST_SHARE = (
     0.03  # "?" before Han: 0.004 at most in prose and 0.016 in dialogue of the shared data, 0.27 and more where "?" stands for Han
@@ -24,29 +20,10 @@ _MAX_LOST_SHARE = (
 _MAX_FOREIGN_SHARE = 0.20  # Japanese prose is 40 to 60 % kana, Korean prose nearly all Hangul; Chinese text quotes them
 _MIN_FREQUENT_SHARE = 0.05  # Prose 0.15 and more, dialogue 0.2, classical verse 0.03 to 0.3 (rarely under 0.05), misread text 0.02 at most
 _MIN_FREQUENT_EVIDENCE = 50  # Han characters below which the share of frequent ones says nothing
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: mixes well in a polynomial hash
-
-
-@dataclass(frozen=True)
-class Document:
-    """A normalised text after the line rules, and what several filters count of it once."""
-
-    text: str
-
-    @cached_property
-    def codes(self) -> np.ndarray:
-        """(N,) uint32 code points."""
-        return characters.codes(self.text)
-
-    @cached_property
-    def counts(self) -> characters.Counts:
-        """Characters by class."""
-        return characters.Counts(*np.bincount(characters.classes()[self.codes], minlength=len(characters.Counts._fields)).tolist())
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Its lines; none is empty."""
-        return [line for line in self.text.split("\n") if line]
+_STOP_WORDS = "的年在月是和日了於·為有被人中为他與後也而由"  # FineWeb-2 cmn_Hani.yml stopwords
+_MIN_STOP_WORD_EVIDENCE = 200  # characters below which a text may well have none
+_BULLETS = frozenset("•‣▶◀◦■□▪▫●○◆★*-–·")  # Gopher's, and those of Chinese pages
+_MIN_LINES = 3  # below which a share of lines says nothing
 
 
 def empty(document: Document, settings: Corpus) -> str | None:
@@ -110,20 +87,48 @@ def few_punctuated_lines(document: Document, settings: Corpus) -> str | None:
     return "few_punctuated_lines" if ended < settings.min_punctuated_line_share * len(document.lines) else None
 
 
-def duplicate_lines(document: Document, settings: Corpus) -> str | None:
-    """Lines that repeat an earlier one over `corpus.max_duplicate_line_share` (FineWeb-2 cmn_Hani.yml dup_line_frac: 0.287)."""
-    repeats = len(document.lines) - len(set(document.lines))
-    return "duplicate_lines" if repeats > settings.max_duplicate_line_share * len(document.lines) else None
+def few_stop_words(document: Document, settings: Corpus) -> str | None:
+    """Fewer than `corpus.min_stop_words` of FineWeb-2's 22 Chinese stop words (cmn_Hani.yml stopwords; Gopher asks for two): lists, tables.
 
-
-def repeated_ngrams(document: Document, settings: Corpus) -> str | None:
-    """Character 13-grams that repeat an earlier one over `corpus.max_repeated_share` (EvalWeb preprocess.py: 0.5)."""
-    grams = ngrams(document.codes, REPEATED_N)
-    if not len(grams):
+    Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or one.
+    """
+    if len(document.text) < _MIN_STOP_WORD_EVIDENCE:
         return None
-    grams.sort()
-    repeats = int((grams[1:] == grams[:-1]).sum())
-    return "repeated_ngrams" if repeats > settings.max_repeated_share * len(grams) else None
+    found = sum(word in document.text for word in _STOP_WORDS)
+    return "few_stop_words" if found < settings.min_stop_words else None
+
+
+def short_lines(document: Document, settings: Corpus) -> str | None:
+    """Lines shorter than `corpus.min_mean_line` on average: menus, lists of names, tables.
+
+    EvalWeb preprocess.py asks for 10 characters, and FineWeb-2's new_line_ratio (0.178 a word) is 9.5; poems of five characters a verse
+    have 6.25 and more, with title and author.
+    """
+    mean = sum(map(len, document.lines)) / len(document.lines)
+    return "short_lines" if mean < settings.min_mean_line else None
+
+
+def many_symbols(document: Document, settings: Corpus) -> str | None:
+    """Number signs and ellipses over `corpus.max_symbol_share` of the visible characters (Gopher: 0.1 a word, of 1.7 characters)."""
+    text = document.text
+    found = text.count("#") + text.count("…") + text.count("...")
+    return "many_symbols" if found > settings.max_symbol_share * document.counts.visible else None
+
+
+def bullet_lines(document: Document, settings: Corpus) -> str | None:
+    """Lines that begin with a bullet over `corpus.max_bullet_line_share` (Gopher, Rae et al. 2021: 0.9)."""
+    if len(document.lines) < _MIN_LINES:
+        return None
+    bullets = sum(line[0] in _BULLETS for line in document.lines)
+    return "bullet_lines" if bullets > settings.max_bullet_line_share * len(document.lines) else None
+
+
+def ellipsis_lines(document: Document, settings: Corpus) -> str | None:
+    """Lines that end in an ellipsis over `corpus.max_ellipsis_line_share` (Gopher, Rae et al. 2021: 0.3): lists of teasers."""
+    if len(document.lines) < _MIN_LINES:
+        return None
+    cut = sum(line.endswith(("…", "...")) for line in document.lines)
+    return "ellipsis_lines" if cut > settings.max_ellipsis_line_share * len(document.lines) else None
 
 
 # The order is that of the reasons: the first that applies is counted. Cheap ones and those that explain the others stand first.
@@ -135,45 +140,21 @@ FILTERS: tuple[Callable[[Document, Corpus], str | None], ...] = (
     uncommon_characters,
     too_short,
     few_punctuated_lines,
-    duplicate_lines,
-    repeated_ngrams,
+    few_stop_words,
+    short_lines,
+    many_symbols,
+    bullet_lines,
+    ellipsis_lines,
+    repetition.duplicate_lines,
+    repetition.frequent_phrase,
+    repetition.repeated_ngrams,
 )
 
 
-def judge(text: str, settings: Corpus) -> str | None:
-    """The reason of the first filter that drops the normalised `text`, or None: keep it."""
-    document = Document(text)
+def judge(document: Document, settings: Corpus) -> str | None:
+    """The reason of the first rule that drops the document, or None: keep it."""
     for rule in FILTERS:
         reason = rule(document, settings)
         if reason is not None:
             return reason
     return None
-
-
-def ngrams(codes: np.ndarray, n: int) -> np.ndarray:
-    """(max(N - n + 1, 0),) uint64: a polynomial hash of each n-gram of the code points (N,), by doubling window lengths."""
-    # hash of length a+b at i = hash_a[i] * M**b + hash_b[i + a]: log2(n) passes over the text instead of n.
-    hashes = codes.astype(np.uint64) * _MULTIPLIER
-    hashes ^= hashes >> np.uint64(29)
-    made, width = hashes, 1
-    result: np.ndarray | None = None
-    covered = 0
-    with np.errstate(over="ignore"):
-        while True:
-            if n & width:
-                result = made if result is None else _joined(result, made, covered, width)
-                covered += width
-            width *= 2
-            if width > n:
-                break
-            made = _joined(made, made, width // 2, width // 2)
-    if result is None or len(codes) < n:
-        return np.zeros(0, np.uint64)
-    return result[: len(codes) - n + 1].copy()
-
-
-def _joined(first: np.ndarray, second: np.ndarray, first_width: int, second_width: int) -> np.ndarray:
-    """Hashes of windows of first_width + second_width from those of their two parts."""
-    factor = np.uint64(pow(int(_MULTIPLIER), second_width, 2**64))
-    count = max(min(len(first), len(second) - first_width), 0)
-    return first[:count] * factor + second[first_width : first_width + count]

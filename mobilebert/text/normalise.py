@@ -9,6 +9,10 @@ import re
 import unicodedata
 from functools import cache
 
+import numpy as np
+
+from mobilebert.text import characters
+
 # Line ends of all systems, and Unicode's own; "\r\n" is replaced before, since a set of characters alone is looked for many times faster.
 _LINE_END = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction marks, BOM, odd spaces,
@@ -22,6 +26,7 @@ _MAY_COMPOSE = re.compile(
     "[^\x00-\u02ff\u0400-\u0482\u2010-\u205e\u2190-\u2328\u232b-\u2adb\u3001-\u3029\u3030-\u3098\u309b-\u312f\u31a0-\u9fff\ue000-\uf8ff\uff01-\uffef"
     "\U0001f000-\U0001faff\U00020000-\U0002f7ff]"
 )
+_IS_LINE_END, _IS_ODD, _IS_COMPOSED = 1, 2, 4
 
 
 def normalise(text: str) -> str:
@@ -30,14 +35,14 @@ def normalise(text: str) -> str:
     Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages use. Lone surrogates become
     U+FFFD, so that the filters can see them.
     """
-    text = _LINE_END.sub("\n", text.replace("\r\n", "\n"))
-    if not text.isascii():
+    found = np.bitwise_or.reduce(_kinds()[characters.codes(text)], initial=0)
+    if found & _IS_LINE_END:
+        text = _LINE_END.sub("\n", text.replace("\r\n", "\n"))
+    if found & _IS_ODD:
         text = _ODD.sub(lambda match: _replacements().get(match[0], ""), text)
-        # Composing may only be needed after a zero-width character between base and mark is gone.
-        if _MAY_COMPOSE.search(text):
-            text = unicodedata.normalize("NFC", text)
-    else:
-        text = _ODD.sub("", text)
+    # Composing may only be needed after a zero-width character between base and mark is gone.
+    if found & _IS_COMPOSED:
+        text = unicodedata.normalize("NFC", text)
     text = text.replace("\t", " ")
     while "  " in text:  # halves every run; an expression takes three times as long
         text = text.replace("  ", " ")
@@ -51,3 +56,14 @@ def _replacements() -> dict[str, str]:
     spaces = dict.fromkeys("\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " ")
     surrogates = {chr(code): "\ufffd" for code in range(0xD800, 0xE000)}
     return full_width | spaces | surrogates
+
+
+@cache
+def _kinds() -> np.ndarray:
+    """(0x110000,) uint8: which of the patterns each code point may fall to; one look-up a text tells which need to run."""
+    every = "".join(map(chr, range(characters.CODE_POINTS)))
+    table = np.zeros(characters.CODE_POINTS, np.uint8)
+    for pattern, kind in ((_LINE_END, _IS_LINE_END), (_ODD, _IS_ODD), (_MAY_COMPOSE, _IS_COMPOSED)):
+        for match in re.finditer(f"(?:{pattern.pattern})+", every):
+            table[match.start() : match.end()] |= kind
+    return table

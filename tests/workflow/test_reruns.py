@@ -139,3 +139,16 @@ def _reversed(value: object) -> object:
     if isinstance(value, dict):
         return {key: _reversed(value[key]) for key in reversed(value)}
     return value
+
+
+def test_another_task_reruns_nothing_before_finetuning(finished: Path) -> None:
+    assert set(planned(finished, "all", "--config", "tasks=[cmrc2018]")) <= FINETUNE | PUBLISH | REPORT
+    assert planned(finished, "all", "--config", "tasks=[chnsenticorp,cmrc2018]") == {}
+
+
+def test_test_files_are_the_corpus_s_own_and_follow_from_no_task(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("label\ttext_a\n1\t很好。\n", encoding="utf-8")
+    change(tmp_path / "changed.yaml", ["corpus", "decontaminate"], ["small_world", str(tmp_path / "dev.tsv")])
+    assert set(planned(finished, "corpus", "--configfile", str(tmp_path / "changed.yaml"))) == {"clean_corpus", "corpus"}
+    change(tmp_path / "task.yaml", ["task", "chnsenticorp", "files", "dev"], str(tmp_path / "dev.tsv"))
+    assert "clean_corpus" not in planned(finished, "all", "--configfile", str(tmp_path / "task.yaml"))

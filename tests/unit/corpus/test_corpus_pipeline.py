@@ -23,7 +23,8 @@ WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝�
 def prose(seed: int) -> str:
     """About 150 characters that read like Chinese to the filters, different for every seed."""
     pieces = [
-        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的{WORDS[(seed // 48 + k * k) % 48]}是{seed}号，"
+        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的{WORDS[(seed // 48 + k * k) % 48]}是"
+        f"{seed * 31 + k * 47}号，"
         for k in range(12)
     ]
     return "我们说过，" + "".join(pieces) + "这就是了。"

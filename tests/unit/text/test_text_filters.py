@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mobilebert.settings import Corpus
-from mobilebert.text import characters, filters, lines
+from mobilebert.text import characters, document, filters, lines
+from mobilebert.text.ngrams import ngrams
 from mobilebert.text.normalise import normalise
 
 PROSE = (
@@ -23,8 +24,12 @@ def settings(**changes) -> Corpus:
     return Corpus.model_validate(changes)
 
 
+def judge(text: str, chosen: Corpus) -> str | None:
+    return filters.judge(document.documents([text])[0], chosen)
+
+
 def test_prose_stays():
-    assert filters.judge(PROSE, settings()) is None
+    assert judge(PROSE, settings()) is None
 
 
 @pytest.mark.parametrize(
@@ -49,7 +54,7 @@ def test_prose_stays():
     ],
 )
 def test_each_rule_names_its_reason(text, reason):
-    assert filters.judge(text, settings()) == reason
+    assert judge(text, settings()) == reason
 
 
 @pytest.mark.parametrize(
@@ -57,13 +62,13 @@ def test_each_rule_names_its_reason(text, reason):
     [
         ({"min_characters": 500}, PROSE, "too_short"),
         ({"min_han_share": 0.95}, PROSE, "low_han_share"),
-        ({"min_characters": 1}, "他来了。", None),
-        ({"max_duplicate_line_share": 1.0, "max_repeated_share": 1.0}, "\n".join([PROSE] * 4), None),
+        ({"min_characters": 1, "min_mean_line": 1}, "他来了。", None),
+        ({"max_duplicate_line_share": 1.0, "max_duplicate_line_characters": 1.0, "max_repeated_share": 1.0}, "\n".join([PROSE] * 4), None),
         ({"max_uncommon_share": 1.0}, "彧翀瀣翾翱嵇岐黼黻齑" * 4 + "是的一不在了有和人这中大。" * 2, None),
     ],
 )
 def test_thresholds_come_from_the_settings(changes, text, reason):
-    assert filters.judge(text, settings(**changes)) == reason
+    assert judge(text, settings(**changes)) == reason
 
 
 def test_traditional_text_is_as_common_as_simplified():
@@ -75,11 +80,11 @@ def test_ngram_hashes_tell_equal_ngrams_from_different_ones():
     codes = characters.codes("甲乙丙丁戊己庚甲乙丙丁戊己辛甲乙")
     for n in range(1, 15):
         windows = [tuple(codes[i : i + n]) for i in range(len(codes) - n + 1)]
-        hashes = filters.ngrams(codes, n)
+        hashes = ngrams(codes, n)
         assert len(hashes) == len(windows)
         assert len(set(hashes.tolist())) == len(set(windows))
-        assert np.array_equal(hashes[0], filters.ngrams(codes[:n], n)[0])
-    assert len(filters.ngrams(codes, 17)) == 0
+        assert np.array_equal(hashes[0], ngrams(codes[:n], n)[0])
+    assert len(ngrams(codes, 17)) == 0
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,7 @@ def test_lines_around_the_text_are_told_from_the_text(line, reason):
 
 
 def test_dropped_lines_are_counted_with_their_bytes():
-    found = lines.clean("正文第一句。\n------\n京ICP备1号\n正文第二句。\n======")
+    found = lines.clean("正文第一句。\n------\n京ICP备1号\n正文第二句。\n======", 3)
     assert found.kept == ["正文第一句。", "正文第二句。"]
     assert found.dropped == {"symbols": (2, 12), "boilerplate": (1, len("京ICP备1号".encode()))}
 
@@ -126,11 +131,11 @@ def test_damaged_real_text_is_dropped_and_clean_text_stays(shared_data):
     missed: Counter[str] = Counter()
     with gzip.open(folder / "mojibake.jsonl.gz", "rt", encoding="utf-8") as stream:
         for row in map(json.loads, stream):
-            dropped = filters.judge(normalise(row["text"]), settings()) is not None
+            dropped = judge(normalise(row["text"]), settings()) is not None
             missed[damage[row["id"]]] += dropped == (damage[row["id"]] == "clean")
     assert sum(missed.values()) - missed["clean"] <= 0.05 * 1100
     for name in ("wiki_paragraphs_hans", "wiki_paragraphs_hant"):
         with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
-            verdicts = [filters.judge(normalise(json.loads(line)["text"]), settings()) for line in stream]
+            verdicts = [judge(normalise(json.loads(line)["text"]), settings()) for line in stream]
         lost = sum(verdict in {"uncommon_characters", "broken_characters"} for verdict in verdicts)
         assert lost <= 0.005 * len(verdicts)
