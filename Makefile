@@ -41,6 +41,9 @@ demo: install  ## raw text to a published, scored model with a report (config.ya
 real: install  ## the whole road on the real text of ../shared/data; writes docs/real-run.md
 	$(BIN)/python -m benchmarks.real_run
 
+corpus-quality: install  ## cleaning judged by ../shared/data: precision, recall, losses, cost of each rule; writes benchmarks/results/corpus.md
+	$(BIN)/python -m benchmarks.corpus_quality
+
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
 	$(BIN)/python -m benchmarks.memory
 
