@@ -28,7 +28,8 @@ MAX_EXPANSION = 250
 FREE_BYTES = 256 * 1000 * 1000  # that any file may unpack to
 _MAGIC = {
     **{b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"},
-    **{b"BZh%d1AY&SY" % level: ".bz2" for level in range(1, 10)},
+    # The first block's mark, or that of the end where nothing is in it.
+    **{b"BZh%d%s" % (level, mark): ".bz2" for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")},
 }
 # Input given to zstandard at once: 4 bytes of it can stand for a block of 128 KB, and the library gives all output of a call together.
 _ZSTANDARD_STEP = 1 << 10
