@@ -37,7 +37,7 @@ def candidates(partition: tuple[int, Iterable[store.Reference]], work: Work) -> 
     sizes = np.diff(np.append(starts, len(keys)))
     head, few = np.repeat(starts, sizes), np.repeat(sizes <= ALL_PAIRS, sizes)
     places = np.arange(len(keys))
-    ends = [np.stack([head, places])]
+    ends = [np.stack([head[head < places], places[head < places]])]
     for step in range(1, ALL_PAIRS):
         here = places[step:][(value[step:] == value[:-step]) & (few[step:] | (step == 1))]
         ends.append(np.stack([here - step, here]))

@@ -26,7 +26,9 @@ from mobilebert.settings import Beam, Corpus
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
-_PARTITION_BYTES = 200_000_000  # of text; the keys of so much take about 20 MB, three times that while they are sorted
+_PARTITION_BYTES = (
+    64_000_000  # of text; the keys of so much take 6 MB, of documents of 500 bytes 30 MB, and twice that while they are paired
+)
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
 DIRECT = Beam()

@@ -109,11 +109,14 @@ def references(element: int, block: int, bounds: list[int]) -> list[tuple[int, R
 
 def read_keys(folder: str, references: list[Reference]) -> np.ndarray:
     """The (M,) KEY entries of some ranges, ascending by key and document."""
-    read = [
-        places.read(f"{_stem(folder, element, block)}.keys", start * KEY.itemsize, (stop - start) * KEY.itemsize)
-        for element, block, start, stop in references
-    ]
-    return np.sort(np.frombuffer(b"".join(read), KEY), order=("key", "document"))
+    keys = np.empty(sum(stop - start for _, _, start, stop in references), KEY)
+    end = 0
+    for element, block, start, stop in references:
+        data = places.read(f"{_stem(folder, element, block)}.keys", start * KEY.itemsize, (stop - start) * KEY.itemsize)
+        keys[end : end + stop - start] = np.frombuffer(data, KEY)
+        end += stop - start
+    keys.sort(order=("key", "document"))
+    return keys
 
 
 def _index(stem: str) -> np.ndarray:
