@@ -26,6 +26,7 @@ from mobilebert.training.loop import Span
 
 FILE = "optimizer.safetensors"
 FORMAT = 1
+FACTS = "facts"
 
 
 def span(recipe: Recipe, optimization: Optimization, place: int, stages: int) -> tuple[Optimization, Span]:
@@ -86,7 +87,8 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], span: Span, batch_size: 
         if not name.startswith("variables/") or name.startswith("variables/projection.")
     }
     facts = {"format": FORMAT, "step": span.stop, "records": (span.origin + span.stop) * batch_size}
-    save_file(kept, path, metadata={name: str(value) for name, value in facts.items()})
+    # One key: safetensors writes several in an order that changes from run to run.
+    save_file(kept, path, metadata={FACTS: json.dumps(facts, sort_keys=True)})
 
 
 def read(folder: Path, step: int) -> dict[str, np.ndarray]:
@@ -102,7 +104,7 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     path = folder / FILE
     try:
         with safe_open(path, framework="np") as stored:
-            facts = {name: int(value) for name, value in (stored.metadata() or {}).items()}
+            facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
             found = {name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("variables/")}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: the moments of the stage before are needed and cannot be read ({error}); run that stage again") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -199,11 +200,11 @@ def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, 
 def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(student, teacher, batch, tmp_path):
     job("chinese", "layer01", student, teacher, batch, tmp_path / "1", None, projection="linear")
     with safe_open(tmp_path / "1" / unbroken.FILE, framework="np") as stored:
-        names, facts = set(stored.keys()), stored.metadata()
+        names, facts = set(stored.keys()), json.loads(stored.metadata()["facts"])
     own = "mobilebert.encoder.layer.0.attention.self.query.weight"
     assert {f"first_moments/{own}", f"second_moments/{own}", "variables/projection.1.1.weight"} <= names
     assert f"variables/{own}" not in names  # they are the model's
-    assert facts == {"format": "1", "step": str(S + 1), "records": str((S + 1) * 4)}
+    assert facts == {"format": 1, "step": S + 1, "records": (S + 1) * 4}
     with pytest.raises(UserError, match=r"expected format 1 and step 9; run that stage again"):
         unbroken.read(tmp_path / "1", 9)
     (tmp_path / "1" / unbroken.FILE).unlink()
