@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit test-models real bench-memory tpu-check test-tokenization settings lock clean
+.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data bench-memory tpu-check test-tokenization settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,14 @@ real: install  ## the whole road on the real text of ../shared/data; writes docs
 
 corpus-quality: install  ## cleaning judged by ../shared/data: precision, recall, losses, cost of each rule; writes benchmarks/results/corpus.md
 	$(BIN)/python -m benchmarks.corpus_quality
+
+bench-data: install .venv-bench/installed  ## the data half beside its peers, 20 minutes; BENCH="--only peers"; writes benchmarks/results/data.md
+	$(BIN)/python -m benchmarks.data $(BENCH)
+
+.venv-bench/installed: benchmarks/requirements-data.lock
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-data.lock
+	touch $@
 
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
 	$(BIN)/python -m benchmarks.memory
@@ -84,6 +92,9 @@ lock:  ## resolve the lock files anew, with uv
 	$(COMPILE) --extra cpu --extra batch --extra test --constraint requirements.lock --output-file requirements-all.tmp
 	grep -vxFf requirements.lock requirements-all.tmp | grep -vE '^(nvidia|torch)' > requirements-test.lock
 	rm requirements-all.tmp
+	# tensorflow-text asks for tensorflow; tensorflow-cpu is the same module.
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		benchmarks/requirements-data.in | grep -v '^tensorflow==' > benchmarks/requirements-data.lock
 
 clean:  ## remove results, states and the published models of the demo
 	rm -rf results state published .snakemake

@@ -1,0 +1,182 @@
+"""Our side of `make bench-data`, each a command: python -m benchmarks.data_ours NAME FOLDER NUMBER [MORE].
+
+Prints one line of JSON as the peers do. `stages` runs the two data stages as their scripts do, once through Beam and once through a bare
+loop over the same functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts, settings
+
+SEED = 1
+LENGTH = 128
+RECORDS = settings.Records(sequence_length=LENGTH, shards=8)
+
+
+def seconds() -> float:
+    """User and system seconds of this process."""
+    return time.process_time()
+
+
+def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]:
+    """Clean, deduplicate and write records: sources, tokenizer -> corpus-*, records-* in the folder; `how` is beam or bare."""
+    from mobilebert.corpus import pipeline
+    from mobilebert.pipelines import running
+    from mobilebert.records import writer
+
+    imported = seconds()
+    if how == "bare":
+        running.run = bare  # both stages start their pipeline there
+    running.BYTES_WORTH_A_WORKER = 1  # as many as asked for, however small the corpus
+    corpus, records = (folder / f"{stage}-{Path(sources).name}-{how}-{threads}" for stage in ("corpus", "records"))
+    pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
+    cleaned = seconds()
+    writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
+    counts = artifacts.read(records, verify=False).counts
+    text = counts["train_bytes"] + counts["heldout_bytes"]
+    return {
+        "import": imported,
+        "clean": cleaned - imported,
+        "records": seconds() - cleaned,
+        "kept": artifacts.read(corpus, verify=False).counts["bytes"],
+        "text": text,
+        "bytes": sum(path.stat().st_size for path in records.glob("*.tfrecord")),
+        "digests": [artifacts.digest(corpus), artifacts.digest(records)],
+    }
+
+
+def bare(name: str, build: functools.partial, where: object, processes: int = 1) -> None:
+    """What `pipelines.running.run` does, without Beam: the same functions in loops, collections in memory."""
+    given = build.keywords
+    if name == "clean-corpus":
+        _bare_corpus(given["elements"], given["work"])
+    else:
+        _bare_records(given["job"], given["corpus"])
+
+
+def _bare_corpus(elements: Iterable[Any], work: Any) -> None:
+    from mobilebert.corpus import clean, duplicates, output
+
+    keys = _grouped(pair for element in elements for pair in clean.clean_element(element, work))
+    pairs = _grouped(pair for item in keys.items() for pair in duplicates.candidates(item, work))
+    edges = _grouped(pair for item in pairs.items() for pair in duplicates.confirm(item, work))
+    dropped = _grouped(pair for item in edges.items() for pair in duplicates.drops(item, output.ELEMENTS_PER_PART))
+    parts = _grouped((element.number // output.ELEMENTS_PER_PART, element.number) for element in elements)
+    for part, numbers in parts.items():
+        output.write_part(part, numbers, dropped.get(part, []), work)
+
+
+def _bare_records(job: Any, corpus: Iterable[Any]) -> None:
+    from mobilebert.records import pipeline, shuffling
+
+    encoder, writer = pipeline.EncodeBlock(job), pipeline.WriteShard(job)
+    encoder.setup()
+    encoded = [found for block in corpus for found in encoder.process(block)]
+    for split in shuffling.SPLITS:
+        for number in range(job.shards(split)):
+            writer.process(pipeline.Shard(split, number), encoded)
+
+
+def _grouped(pairs: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
+    found = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found
+
+
+def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
+    """Ids and word starts' offsets of the texts, without cutting words."""
+    from mobilebert import tokenization
+
+    made = tokenization.load(folder / "tokenizer")
+    texts = _texts(Path(slice_))
+    made.encode_many(texts[:10])
+    cpu, found = _timed(lambda: made.encode_many(texts))
+    return {"cpu": cpu, "tokens": sum(map(len, found))}
+
+
+def minhash(folder: Path, _: int, slice_: str) -> dict[str, Any]:
+    """Signatures of 112 values, and their band keys, in blocks of the pipeline's size."""
+    from mobilebert.corpus import minhash
+
+    minhash.band_keys(["先把表做好。"])
+    blocks = list(_blocks(_texts(Path(slice_)), int(settings.Corpus().block_megabytes * 1e6)))
+    cpu, found = _timed(lambda: sum(len(minhash.band_keys(block)[1]) for block in blocks))
+    return {"cpu": cpu, "values": found}
+
+
+def masking(folder: Path, length: int, how: str) -> dict[str, Any]:
+    """Training batches of 256 sequences a second: by the dataset that training reads, or by the plain NumPy function under it."""
+    import numpy as np
+
+    from mobilebert.records import recordset
+
+    records = recordset.RecordSet(folder / f"masked-{length}")
+    options = settings.Masking(max_predictions=20 if length == LENGTH else 77)
+    batch, at_once = 256, 8
+    steps = max(at_once, (1 << 24) // (batch * length) // at_once * at_once)
+    if how == "numpy":
+        records.train_batches(options, batch, SEED, 0, at_once)
+        cpu, _ = _timed(lambda: [records.train_batches(options, batch, SEED, step, at_once) for step in range(0, steps, at_once)])
+        return {"cpu": cpu, "sequences": steps * batch}
+    from mobilebert.records import reader
+
+    batches = iter(reader.train_batches(records, options, batch, SEED, 0))
+    first = [np.asarray(next(batches)["input_ids"]).shape for _ in range(2 * at_once)]
+    assert first[0] == (batch, length)
+    cpu, _ = _timed(lambda: [next(batches) for _ in range(steps)])
+    return {"cpu": cpu, "sequences": steps * batch}
+
+
+def filters(folder: Path, _: int, sources: str) -> dict[str, Any]:
+    """What datatrove's chain does: read, clean and judge, find and drop duplicates, write; no records."""
+    from mobilebert.corpus import pipeline
+
+    imported = seconds()
+    pipeline.clean_corpus(Path(sources), folder / "corpus-filters", settings.Corpus(), 1)
+    return {"cpu": seconds() - imported}
+
+
+def _texts(path: Path) -> list[str]:
+    with path.open(encoding="utf-8") as stream:
+        return [json.loads(line)["text"] for line in stream]
+
+
+def _blocks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    block: list[str] = []
+    held = 0
+    for text in texts:
+        block.append(text)
+        held += 3 * len(text)
+        if held >= size:
+            yield block
+            block, held = [], 0
+    if block:
+        yield block
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    start = seconds()
+    result = work()
+    return seconds() - start, result
+
+
+OURS = {made.__name__: made for made in (stages, tokenizer, minhash, masking, filters)}
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.disable(logging.WARNING)
+    print(json.dumps(OURS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])))
+    sys.stdout.flush()
+    os._exit(0)  # as the scripts do: an input pipeline of TensorFlow may still run
