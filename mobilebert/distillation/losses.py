@@ -70,8 +70,8 @@ def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = Non
     Args:
         teacher_scores: (B, A, S, S) scores before the softmax, scaled, masked keys at -10000 or -inf.
         student_scores: the same of the student.
-        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out, and keys that are padding
-            have no weight in either softmax, whatever their scores; None counts every query.
+        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out. Keys that are padding are
+            masked in the scores already; what is not a finite number there has no weight. None counts every query.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
@@ -79,7 +79,10 @@ def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = Non
     target, found = _pair(teacher_scores, student_scores)
     if mask is not None:
         queries = tf.convert_to_tensor(mask)[:, None, :]
-        target, found = (_hidden_keys(_kept(scores, queries), mask) for scores in (target, found))
+        keys = tf.cast(mask, tf.bool)[:, None, None, :]
+        target, found = (
+            _hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (_kept(target, queries), _kept(found, queries))
+        )
     # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
     target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
     entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found)  # (B, A, S)
@@ -131,13 +134,16 @@ def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any 
     Args:
         teacher_values: (B, A, S, Dt) values of the teacher's heads.
         student_values: (B, A, S, Ds) of the student's; as many heads, of any width.
-        mask: (B, S), 1 for tokens and 0 for padding, which is left out as in `attention_transfer`; None counts everything.
+        mask: (B, S), 1 for tokens and 0 for padding, which is left out as query and as key; None counts everything.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
     heads = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
     target, found = _pair(teacher_values, student_values, heads)
     theirs, ours = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, found))
+    if mask is not None:
+        keys = tf.cast(mask, tf.bool)[:, None, None, :]
+        theirs, ours = _hidden_keys(theirs, keys), _hidden_keys(ours, keys)
     return attention_transfer(theirs, ours, mask, layers, factor)
 
 
@@ -149,9 +155,10 @@ def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
     Args:
         logits: (N, V) at the masked positions.
         labels: (N,) true token ids.
-        weights: (N,) 1 for a prediction, 0 for filling.
+        weights: (N,) 1 for a prediction, 0 for filling, whose logits and labels may be anything.
     """
-    logits = _raised(logits)
+    real = tf.cast(weights, tf.bool)
+    logits, labels = _kept(_raised(logits), real), tf.where(real, labels, tf.zeros_like(labels))
     return _weighted(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights)
 
 
@@ -160,7 +167,7 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
 
     Shapes as for `soft_masked_lm_loss`.
     """
-    target, found = _pair(teacher_logits, logits)
+    target, found = _pair(teacher_logits, logits, weights)
     return _weighted(tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found), weights)
 
 
@@ -215,13 +222,12 @@ def _kept(tensor: Any, mask: Any) -> Any:
 
     It must happen before any arithmetic: 0 * NaN is NaN, in values and in gradients.
     """
-    return tensor if mask is None else tf.where(tf.not_equal(mask, 0)[..., None], tensor, tf.zeros((), tensor.dtype))
+    return tensor if mask is None else tf.where(tf.cast(mask, tf.bool)[..., None], tensor, tf.zeros((), tensor.dtype))
 
 
-def _hidden_keys(scores: Any, mask: Any) -> Any:
-    """Scores (B, A, S, S) whose masked keys have no weight after a softmax."""
-    hidden = tf.constant(MASKED_SCORE, scores.dtype)
-    return tf.where(tf.not_equal(mask, 0)[:, None, None, :], scores, hidden)
+def _hidden_keys(scores: Any, shown: Any) -> Any:
+    """Scores (B, A, S, S) with keys of no weight after a softmax where `shown`, broadcast to them, is false."""
+    return tf.where(shown, scores, tf.constant(MASKED_SCORE, scores.dtype))
 
 
 def _normalized(tensor: Any, epsilon: float) -> Any:

@@ -116,6 +116,38 @@ def test_attention_of_padding_may_hold_anything_with_a_mask(numbers, mask, poiso
     same_with_gradient(losses.attention_transfer, (teacher, student), given, mask, real)
 
 
+@pytest.mark.parametrize("kind", [bool, np.int64, np.float32, np.float64])
+def test_a_mask_may_have_any_type(numbers, mask, kind):
+    teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
+    for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer, losses.hidden_transfer):
+        assert float(loss(teacher, student, mask.astype(kind))) == float(loss(teacher, student, mask))
+    scores = numbers.normal(size=(2, B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :])
+    for loss in (losses.attention_transfer, losses.value_relation_transfer):
+        assert float(loss(*scores, mask.astype(kind))) == float(loss(*scores, mask))
+
+
+def test_the_scores_say_which_keys_are_seen_and_the_mask_which_queries_count(numbers, mask):
+    teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) for _ in range(2))
+    rows = [(b, a, s) for b, s in positions(mask) for a in range(A)]
+    expected = np.mean([-np.sum(softmax(teacher[row]) * np.log(softmax(student[row]))) for row in rows])
+    np.testing.assert_allclose(losses.attention_transfer(teacher, student, mask), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("truth_ratio", [0.0, 0.5, 1.0])
+def test_fillings_may_hold_anything(numbers, truth_ratio):
+    weights = np.array([1, 0, 1, 0], np.float64)
+    logits, teacher, labels = numbers.normal(size=(4, V)), numbers.normal(size=(4, V)), np.array([3, 0, 5, 0])
+    expected = losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio)
+    logits[weights == 0] = teacher[weights == 0] = np.nan
+    variable = tf.Variable(logits)
+    with tf.GradientTape() as tape:
+        found = losses.soft_masked_lm_loss(variable, teacher, np.where(weights, labels, -100), weights, truth_ratio)
+    assert float(found) == float(expected) > 0
+    gradient = tape.gradient(found, variable).numpy()
+    assert np.isfinite(gradient).all()
+    assert not gradient[weights == 0].any()
+
+
 def test_hidden_keys_may_be_infinitely_low_without_a_mask(numbers, mask):
     hidden = np.broadcast_to(mask[:, None, None, :] == 0, (B, A, S, S))
     teacher, student = (np.where(hidden, -10000.0, numbers.normal(0, 1.5, (B, A, S, S))) for _ in range(2))
