@@ -157,9 +157,8 @@ def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
         labels: (N,) true token ids.
         weights: (N,) 1 for a prediction, 0 for filling, whose logits and labels may be anything.
     """
-    real = tf.cast(weights, tf.bool)
-    logits, labels = _kept(_raised(logits), real), tf.where(real, labels, tf.zeros_like(labels))
-    return _weighted(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights)
+    labels = tf.where(tf.cast(weights, tf.bool), labels, tf.zeros_like(labels))
+    return _weighted(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits)), weights)
 
 
 def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> Any:
@@ -167,7 +166,7 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
 
     Shapes as for `soft_masked_lm_loss`.
     """
-    target, found = _pair(teacher_logits, logits, weights)
+    target, found = _pair(teacher_logits, logits)
     return _weighted(tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found), weights)
 
 
@@ -247,4 +246,4 @@ def _mean(values: Any, mask: Any) -> Any:
 
 def _weighted(values: Any, weights: Any) -> Any:
     weights = tf.cast(weights, values.dtype)
-    return tf.reduce_sum(values * weights) / (tf.reduce_sum(weights) + WEIGHT_EPSILON)
+    return tf.reduce_sum(tf.math.multiply_no_nan(values, weights)) / (tf.reduce_sum(weights) + WEIGHT_EPSILON)
