@@ -197,6 +197,14 @@ def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, 
     assert set(objective.counted) == set(student.embedding_names)
 
 
+def test_equal_states_are_equal_bytes(tmp_path):
+    written = set()
+    for _ in range(8):
+        unbroken.save(tmp_path / "same", {"first_moments/a": np.ones(3), "second_moments/a": np.ones(3)}, loop.Span(1, 5), 4)
+        written.add((tmp_path / "same").read_bytes())
+    assert len(written) == 1
+
+
 def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(student, teacher, batch, tmp_path):
     job("chinese", "layer01", student, teacher, batch, tmp_path / "1", None, projection="linear")
     with safe_open(tmp_path / "1" / unbroken.FILE, framework="np") as stored:
