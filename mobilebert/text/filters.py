@@ -83,8 +83,12 @@ def few_punctuated_lines(document: Document, settings: Corpus) -> str | None:
     FineWeb-2 counts lines that end in punctuation; a line with a sentence's end inside counts too here, or a paragraph that was cut
     short, alone on its line, would be lost (4.5 % of the shared wiki paragraphs).
     """
-    ended = sum(map(lines.is_prose, document.lines))
-    return "few_punctuated_lines" if ended < settings.min_punctuated_line_share * len(document.lines) else None
+    least, ended = settings.min_punctuated_line_share * len(document.lines), 0
+    for line in document.lines:
+        if ended >= least:
+            return None
+        ended += lines.is_prose(line)
+    return "few_punctuated_lines" if ended < least else None
 
 
 def few_stop_words(document: Document, settings: Corpus) -> str | None:
@@ -94,7 +98,11 @@ def few_stop_words(document: Document, settings: Corpus) -> str | None:
     """
     if len(document.text) < _MIN_STOP_WORD_EVIDENCE:
         return None
-    found = sum(word in document.text for word in _STOP_WORDS)
+    found = 0
+    for word in _STOP_WORDS:
+        if found >= settings.min_stop_words:
+            return None
+        found += word in document.text
     return "few_stop_words" if found < settings.min_stop_words else None
 
 
@@ -119,13 +127,13 @@ def bullet_lines(document: Document, settings: Corpus) -> str | None:
     """Lines that begin with a bullet over `corpus.max_bullet_line_share` (Gopher, Rae et al. 2021: 0.9)."""
     if len(document.lines) < _MIN_LINES:
         return None
-    bullets = sum(line[0] in _BULLETS for line in document.lines)
+    bullets = sum([line[0] in _BULLETS for line in document.lines])
     return "bullet_lines" if bullets > settings.max_bullet_line_share * len(document.lines) else None
 
 
 def ellipsis_lines(document: Document, settings: Corpus) -> str | None:
     """Lines that end in an ellipsis over `corpus.max_ellipsis_line_share` (Gopher, Rae et al. 2021: 0.3): lists of teasers."""
-    if len(document.lines) < _MIN_LINES:
+    if len(document.lines) < _MIN_LINES or ("…" not in document.text and "..." not in document.text):
         return None
     cut = sum(line.endswith(("…", "...")) for line in document.lines)
     return "ellipsis_lines" if cut > settings.max_ellipsis_line_share * len(document.lines) else None
