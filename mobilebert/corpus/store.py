@@ -115,8 +115,7 @@ def read_keys(folder: str, references: list[Reference]) -> np.ndarray:
         data = places.read(f"{_stem(folder, element, block)}.keys", start * KEY.itemsize, (stop - start) * KEY.itemsize)
         keys[end : end + stop - start] = np.frombuffer(data, KEY)
         end += stop - start
-    keys.sort(order=("key", "document"))
-    return keys
+    return keys[np.lexsort((keys["document"], keys["key"]))]  # sorting whole entries takes ten times as long
 
 
 def _index(stem: str) -> np.ndarray:

@@ -72,13 +72,10 @@ def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Recor
 
 def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> _Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
-    encodings = tokenizer.encode_many(texts)
-    offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])
-    firsts = np.cumsum([0, *map(len, encodings)])
-    ids = np.concatenate([encoding.ids for encoding in encodings])
-    starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(offsets[:-1], np.diff(firsts))
-    begins = np.zeros(offsets[-1] + 1, bool)
-    begins[words.boundaries("\n".join(texts), cut)] = True
+    ids, starts, firsts = tokenizer.encode_joined(texts)
+    joined = "\n".join(texts)
+    begins = np.zeros(len(joined) + 1, bool)
+    begins[words.boundaries(joined, cut)] = True
     flags = begins[starts]
     flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
     values = ids.astype(form.dtype)

@@ -78,6 +78,18 @@ class Tokenizer(ABC):
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
         """Tokens of each text, as `encode` gives them one by one, but faster."""
 
+    def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The tokens of texts one after the other.
+
+        Returns:
+            (N,) ids, (N,) start offsets in the texts joined by a line end, and (len(texts) + 1,) the number of each text's first token.
+        """
+        encodings = self.encode_many(texts)
+        offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])[:-1]
+        firsts = np.cumsum([0, *map(len, encodings)])
+        starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(offsets, np.diff(firsts))
+        return np.concatenate([encoding.ids for encoding in encodings]), starts, firsts
+
     @abstractmethod
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Readable text of ids; special tokens are written out. Not the inverse of `encode`: casing and some spaces are lost."""
