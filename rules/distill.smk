@@ -22,9 +22,7 @@ rule transfer_layer:
         mem_mb=16000,
         runtime="7d",
     params:
-        settings=section(
-            SETTINGS, "recipe", "transfer", "student", "masking", "training", "seed"
-        ),
+        settings=CHAIN.transfer_settings,
         state=STATE,
     message:
         "Transferring {wildcards.stage} of the teacher into {wildcards.student}"

@@ -20,14 +20,7 @@ rule pretrain_teacher:
         mem_mb=16000,
         runtime="7d",
     params:
-        settings=section(
-            SETTINGS,
-            "teacher.shape",
-            "teacher.training",
-            "masking",
-            "training",
-            "seed",
-        ),
+        settings=CHAIN.teacher_settings,
         state=STATE,
     message:
         "Pretraining the teacher {wildcards.teacher}"

@@ -14,10 +14,9 @@ from snakemake.exceptions import WorkflowError
 
 from mobilebert.corpus import finding
 from mobilebert.distillation import fit, matching
-from mobilebert.models import shapes
 from mobilebert.settings import SMALL_WORLD, Settings, to_json
 from workflow import paths
-from workflow.given import given, is_artifact, tf1_checkpoint, trackable
+from workflow.given import given, is_artifact, shape_of, tf1_checkpoint, trackable, with_shape
 from workflow.paths import artifact
 
 ARMS = ("scratch", "tables")  # the baselines
@@ -160,7 +159,7 @@ class Chain:
         transfer = self.settings.transfer
         layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
         found = []
-        for shape in (shapes.named(student, 1) for student in self.settings.students):
+        for shape in (shape_of(self.settings, student) for student in self.settings.students):
             least = 1 if transfer.schedule == "none" else matching.least_layers(transfer, shape.num_hidden_layers)
             found.append(fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {}))
         return f"[{', '.join(sorted({json.dumps(one, sort_keys=True) for one in found}))}]"
@@ -174,7 +173,7 @@ class Chain:
         """The names of the transfer's stages, in their order."""
         transfer = self.settings.transfer
         if transfer.schedule == "progressive":
-            return [f"layer{layer:02d}" for layer in matching.matched_layers(transfer, shapes.named(student, 1).num_hidden_layers)]
+            return [f"layer{layer:02d}" for layer in matching.matched_layers(transfer, shape_of(self.settings, student).num_hidden_layers)]
         return ["joint"] if transfer.schedule == "joint" else []
 
     def previous_stage(self, wildcards: Any) -> list[str]:
@@ -225,11 +224,20 @@ class Chain:
         student, arm = student_and_arm(wildcards.model)
         return 0 if arm == "distilled" else self.settings.transfer.training.steps * len(self.stages(student))
 
+    def teacher_settings(self, wildcards: Any) -> str:
+        """The settings of the teacher's pretraining."""
+        shape = self.settings.teacher.shape
+        return with_shape(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
+
+    def transfer_settings(self, wildcards: Any) -> str:
+        """The settings of a stage of a student's transfer."""
+        return with_shape(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
+
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of a student's pretraining; with those of the transfer where that is part of its loss."""
-        distilled = student_and_arm(wildcards.model)[1] == "distilled"
-        transfer = ["transfer"] if distilled and self.settings.transfer.schedule == "auxiliary" else []
-        return to_json(self.settings, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
+        student, arm = student_and_arm(wildcards.model)
+        transfer = ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
+        return with_shape(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
 
     def _stage(self, student: str, stage: str) -> list[str]:
         return artifact(f"{self.results}/students/{student}/transfer/{stage}")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 from mobilebert.distillation import fit, matching, recipes
+from mobilebert.errors import UserError
 from mobilebert.models import shapes
-from mobilebert.settings import Settings
+from mobilebert.settings import Settings, Student, TeacherShape
+from workflow.given import shape_of
 
 # How the keys of `fit.needs` are called in a message.
 MEANINGS = {**fit.LAYERWISE, "hidden_size": "units a layer", fit.POSITIONS: "positions"}
+# What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
+TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 
 
 def wrong(settings: Settings) -> list[str]:
@@ -23,7 +30,7 @@ def wrong(settings: Settings) -> list[str]:
         *_trainings(settings),
         *_transfer(settings),
         *_entries(settings),
-        *_fit(settings),
+        *(list(_shapes(settings)) or _fit(settings)),
     ]
 
 
@@ -129,12 +136,39 @@ def _records(place: str | None, settings: Settings) -> Iterator[str]:
         yield "records.from: classic records need the vocabulary that they were made with; set vocabulary.kind to file or teacher"
 
 
+def _shapes(settings: Settings) -> Iterator[str]:
+    """The user's own shapes, and the names that are asked for."""
+    own = settings.shapes
+    for name, path in own.items():
+        place = f"shapes.{name}"
+        if name in shapes.names():
+            yield f"{place}: there is a shape of that name already (docs/models.md); take another name"
+        if TAKEN.search(name):
+            yield f"{place}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
+        try:
+            size = shape_of(settings, name).vocab_size
+        except UserError as error:
+            yield f"{place}: {error}"
+        else:
+            if settings.vocabulary.kind == "learned" and not settings.vocabulary.from_ and size != settings.vocabulary.size:
+                yield (
+                    f"{place}: {path} has vocab_size {size}, vocabulary.size is {settings.vocabulary.size}; change one of them, "
+                    "or vocabulary.kind"
+                )
+    asked = [("students", name, get_args(Student)) for name in settings.students]
+    for setting, name, known in [*asked, ("teacher.shape", settings.teacher.shape, get_args(TeacherShape))]:
+        if name not in (*known, *own):
+            nearest = difflib.get_close_matches(name, [*known, *own], n=1, cutoff=0.6)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            yield f"{setting}: found '{name}': expected {', '.join(known)}, or a name under shapes ({', '.join(own) or 'none yet'}){meant}"
+
+
 def _fit(settings: Settings) -> Iterator[str]:
     """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
     transfer = settings.transfer
     layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
-    wanted = {name: fit.needs(shapes.named(name, 1), layerwise=layerwise) for name in settings.students}
-    shape = shapes.named(settings.teacher.shape, 1) if settings.teacher.kind == "pretrain" else None
+    wanted = {name: fit.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
+    shape = shape_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
     if shape:
         against, has = f"teacher.shape {settings.teacher.shape}", {key: getattr(shape, key) for key in MEANINGS}
     else:
@@ -143,4 +177,4 @@ def _fit(settings: Settings) -> Iterator[str]:
         if unlike := [f"{value} {MEANINGS[key]} against {has[key]}" for key, value in needs.items() if has[key] != value]:
             yield f"students: {name} does not fit {against}: {', '.join(unlike)}; change one of them"
         if transfer.schedule != "none":
-            yield from matching.misfits(transfer, shape, shapes.named(name, 1))
+            yield from matching.misfits(transfer, shape, shape_of(settings, name))

@@ -72,6 +72,8 @@ def _type(annotation: Any) -> str:
         return _type(get_args(annotation)[0])
     if get_origin(annotation) is list:
         return f"list of {_type(get_args(annotation)[0])}"
+    if get_origin(annotation) is dict:
+        return "mapping of names to " + _type(get_args(annotation)[1])
     if parts := get_args(annotation):
         return " or ".join(_type(part) for part in parts)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}

@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import glob
+import json
 from pathlib import Path
 
 from snakemake.io import local
 
+from mobilebert.models import describing, shapes
+from mobilebert.settings import Settings, to_json
 from workflow.paths import MANIFEST
+
+
+def shape_of(settings: Settings, name: str) -> shapes.Shape:
+    """The shape of a student's or teacher's name: of its file in `shapes`, or a known one (here with a vocabulary of 1).
+
+    Raises:
+        UserError: the file is not there, or no configuration.
+    """
+    return describing.read(Path(settings.shapes[name])) if name in settings.shapes else shapes.named(name, 1)
+
+
+def with_shape(settings: Settings, name: str, *sections: str) -> str:
+    """`to_json` of these sections for a command that makes a model of that name; what its file says goes along, so a change reruns it."""
+    body = json.loads(to_json(settings, *sections))
+    if name in settings.shapes:
+        body["shapes"] = {name: shape_of(settings, name).to_config()}
+    return json.dumps(body, ensure_ascii=False, sort_keys=True)
 
 
 def is_artifact(place: str) -> bool:

@@ -28,7 +28,7 @@ def pretrain_teacher(options: Namespace) -> None:
     """Train a teacher on the records with plain masked language modelling (`scripts.pretrain_teacher`)."""
     work = Work(options, "teacher.shape", "teacher.training", *COMMON)
     name, optimization = work.sections["teacher.shape"], work.sections["teacher.training"]
-    shape = shapes.named(name, work.tokenizer.size)
+    shape = work.shape(name)
 
     def make() -> tuple[Any, Any]:
         model = models.build(shape, work.seed("teacher"), compute_dtype=work.sections["training"].precision)
@@ -134,12 +134,12 @@ class Start:
         self._teaches = teaches
         self.inputs: dict[str, Path] = {}
         self.arguments: dict[str, Any] = {}
-        self.shape = read_shape(self._source) if self._source else shapes.named(self._name, work.tokenizer.size)
+        self.shape = read_shape(self._source) if self._source else work.shape(self._name)
         if self._previous:
             artifacts.read(self._previous, "model")
             self.inputs["previous"] = self._previous
         if given and self._source:  # as it lies there, or imported before
-            expected = shapes.named(self._name, work.tokenizer.size)
+            expected = work.shape(self._name)
             fit.check_given(self.shape, expected, self._name, str(self._source / checkpoints.CONFIG))
         if self._given:
             files = [self._given / checkpoints.CONFIG, *sorted(self._given.glob("*.safetensors"))]

@@ -14,7 +14,7 @@ from typing import Any
 from mobilebert import artifacts, tokenization
 from mobilebert.distillation import evaluation, fit, unbroken
 from mobilebert.errors import UserError
-from mobilebert.models import weights
+from mobilebert.models import shapes, weights
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
@@ -59,6 +59,23 @@ class Work:
     def seed(self, *names: str) -> int:
         """The seed of a part of this work, derived from the run's."""
         return derive_seed(self.sections["seed"], *names)
+
+    def shape(self, name: str) -> shapes.Shape:
+        """The shape of that name for the records' vocabulary: one of the user's own (`shapes` in `--settings`), or a known one.
+
+        Raises:
+            UserError: the name is unknown, or the user's shape has another vocabulary.
+        """
+        own = self.sections.get("shapes", {})
+        if name not in own:
+            return shapes.named(name, self.tokenizer.size)
+        shape = shapes.from_config(own[name], f"shapes.{name}")
+        if shape.vocab_size != self.tokenizer.size:
+            raise UserError(
+                f"shapes.{name}: vocab_size is {shape.vocab_size}, but the tokenizer of the records ({self.options.tokenizer}) has "
+                f"{self.tokenizer.size} entries; change the file, or take the vocabulary that it is for (vocabulary.kind)"
+            )
+        return shape
 
     def load(self, folder: Path) -> Any:
         """The model of a folder (`models.Model`), refused if the records are not for it."""

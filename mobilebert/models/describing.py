@@ -81,16 +81,24 @@ def find(name: str, vocabulary: int | None = None) -> Shape:
     if name in shapes.names():
         return shapes.named(name, vocabulary or (ENGLISH if name in ("opt", "opt-qat", "tiny") else CHINESE))
     path = Path(name)
-    if path.is_dir():
-        shape = shapes.from_config(read_config(path), str(path / CONFIG))
-    elif path.is_file():
-        shape = shapes.from_config(read_json(path), name)
-    else:
+    if not path.exists():
         known = ", ".join(shapes.names())
         raise UserError(f"'{name}' is neither a shape ({known}) nor a configuration's file ({ORIGINAL_CONFIG}) nor a model's folder")
+    shape = read(path)
     if vocabulary not in (None, shape.vocab_size):
         raise UserError(f"{name}: vocab_size {shape.vocab_size}, expected {vocabulary}")
     return shape
+
+
+def read(path: Path) -> Shape:
+    """The shape that an original or transformers configuration describes, or the one in a model's folder.
+
+    Raises:
+        UserError: it is not there, or no such configuration.
+    """
+    if path.is_dir():
+        return shapes.from_config(read_config(path), str(path / CONFIG))
+    return shapes.from_config(read_json(path), str(path))
 
 
 def page(name: str, shape: Shape) -> str:

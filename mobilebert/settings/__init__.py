@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
-from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Section, says
-from mobilebert.settings.models import Match, Optimization, Pretraining, Recipe, StudentStart, Teacher, Training, Transfer
+from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Place, Section, says
+from mobilebert.settings.models import Match, Optimization, Pretraining, Recipe, StudentStart, Teacher, TeacherShape, Training, Transfer
 from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "TaskTable",
     "TaskTraining",
     "Teacher",
+    "TeacherShape",
     "Training",
     "Transfer",
     "Vocabulary",
@@ -86,8 +87,12 @@ class Settings(Section):
     records: Records = says("Token records", Records())
     masking: Masking = says("Masks", Masking())
     training: Training = says("How every training runs", Training())
+    shapes: dict[Name, Place] = says(
+        "Your own for `students` and `teacher.shape`: a name for a configuration (`student_base_f2.json`, `bert_config.json`)",
+        {},
+    )
     teacher: Teacher = says("Teacher", Teacher())
-    students: list[Student] = says("Students to make", ["mini"], min_length=1)
+    students: list[Student | Name] = says("Students to make, by shape: these or one of `shapes`", ["mini"], min_length=1)
     student: StudentStart = says("What students start from", StudentStart())
     recipe: Recipe = says("Whose arithmetic transfer and pretraining follow (docs/recipes.md)", "ours")
     transfer: Transfer = says("Knowledge transfer", Transfer())

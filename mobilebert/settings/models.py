@@ -10,6 +10,7 @@ from mobilebert.settings.fields import Count, MaybePlace, Name, Number, Section,
 
 BY_RECIPE = "; null: as the recipe has it"
 Recipe = Literal["ours", "chinese", "google"]
+TeacherShape = Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"]
 
 
 class Optimization(Section):
@@ -51,8 +52,8 @@ class Teacher(Section):
     path: MaybePlace = says(
         "`transformers`: the directory; `tf1`: the folder or the checkpoint's prefix, bert_config.json and vocab.txt beside it", None
     )
-    shape: Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"] = says(
-        "Shape for `kind: pretrain`; `mini-teacher` has trigram input, `rbt3` and `rbtl3` are three layers of base and large",
+    shape: TeacherShape | Name = says(
+        "For `kind: pretrain`, or one of `shapes`; `mini-teacher` has trigram input, `rbt3` and `rbtl3` are three layers of base and large",
         "mini-teacher",
     )
     training: Optimization = says("Its pretraining for `kind: pretrain`", Optimization(steps=600, learning_rate=0.0015, warmup_steps=50))

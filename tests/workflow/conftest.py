@@ -55,6 +55,13 @@ def change(file: Path, path: Sequence[str], value: object) -> None:
     file.write_text(yaml.safe_dump(nested), encoding="utf-8")
 
 
+def stand_in_commands(folder: Path) -> None:
+    """Put stand-ins in the place of a clone's commands."""
+    for rules in (folder / "rules").glob("*.smk"):
+        for command in re.findall(r"python -m scripts\.(\w+)", rules.read_text("utf-8")):
+            shutil.copy(STAND_IN, folder / "scripts" / f"{command}.py")
+
+
 @pytest.fixture(scope="session")
 def copied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone."""
@@ -65,8 +72,6 @@ def copied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which `all` ran to its end, with stand-ins for the commands."""
     folder = clone(root, tmp_path_factory.mktemp("finished"))
-    for rules in (folder / "rules").glob("*.smk"):
-        for command in re.findall(r"python -m scripts\.(\w+)", rules.read_text("utf-8")):
-            shutil.copy(STAND_IN, folder / "scripts" / f"{command}.py")
+    stand_in_commands(folder)
     snakemake(folder, "--profile", "profiles/local", "all")
     return folder
