@@ -82,8 +82,7 @@ def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Elemen
     for path in sorted({piece.path for element in elements for piece in element.pieces if places.is_local(piece.path)}):
         # The ending tells the compression.
         sent[path] = places.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
-        if not places.exists(sent[path]):
-            places.send(Path(path), sent[path])
+        places.send(Path(path), sent[path])
     return [
         replace(element, pieces=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.pieces))
         for element in elements

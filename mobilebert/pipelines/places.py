@@ -99,16 +99,24 @@ def remove(folder: str) -> None:
 
 
 def send(path: Path, place: str) -> None:
-    """Copy a local file to a place."""
+    """Copy a local file to a place, unless it is there: all of it, not what a killed run left where files show before they are whole."""
+    if exists(place) and _size(place) == path.stat().st_size:
+        return
     with path.open("rb") as source, writing(place) as target:
         shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
 
 
 def take(place: str, path: Path) -> None:
-    """Bring a file to a local path: moved if that is cheap, else copied. What is left of it goes with its folder."""
+    """Bring a file to a local path, linked if that can be, else copied.
+
+    Never moved: of a run that is killed meanwhile, the next one expects all of the work folder, which is removed as a whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     if is_local(place):
-        shutil.move(place, path)
+        try:
+            os.link(place, path)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(place, path)
         return
     with opened(place) as source, path.open("wb") as target:
         shutil.copyfileobj(source, target, _COPIED_AT_ONCE)
@@ -134,6 +142,10 @@ def local_folder(place: str, names: tuple[str, ...]) -> Iterator[Path]:
         for name in names:
             take(join(place, *name.split("/")), Path(folder, name))
         yield Path(folder)
+
+
+def _size(place: str) -> int:
+    return os.path.getsize(place) if is_local(place) else _systems().match([place])[0].metadata_list[0].size_in_bytes
 
 
 @cache

@@ -67,6 +67,7 @@ def _opened(root: str, fingerprint: str) -> str:
     mark, mine = places.join(root, _WHOSE), places.join(root, fingerprint[:_DIGITS])
     if places.exists(mark) and places.read(mark).decode() == fingerprint:
         logging.info("going on with what an interrupted run left in %s", root)
+        places.make_folder(mine)
         return mine
     if places.is_local(root) and Path(root).is_dir():
         for path in Path(root).iterdir():  # not the folder itself, which may hold our lock

@@ -108,8 +108,7 @@ def sent(blocks: list[Block], folder: str) -> list[Block]:
     places.make_folder(folder)
     there = {path: places.join(folder, Path(path).name) for path in sorted({block.path for block in blocks})}
     for path, place in there.items():
-        if not places.exists(place):
-            places.send(Path(path), place)
+        places.send(Path(path), place)
     return [replace(block, path=there[block.path]) for block in blocks]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy_file_system
 
 from mobilebert import artifacts
 from mobilebert.corpus import clean
@@ -85,6 +86,48 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
     )
     assert both(made) == expected
     assert min(encoded) == 5
+
+
+def test_a_run_that_dies_while_its_artefact_is_put_together_is_gone_on_with(
+    both, expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files are in the artefact already, and go with it; the work folder must still have them."""
+
+    whole = artifacts._describe
+    for stage in ("corpus", "records"):
+
+        def dying(path: Path, stage: str = stage) -> dict[str, Any]:
+            if path.parent.name == stage:
+                raise RuntimeError("killed")
+            return whole(path)
+
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+            patch.setattr(artifacts, "_describe", dying)
+            both(tmp_path / "made")
+        assert not artifacts.exists(tmp_path / "made" / stage)
+    assert both(tmp_path / "made") == expected
+
+
+def test_going_on_needs_no_folder(tmp_path: Path) -> None:
+    """Other work removed it, and was killed before it left its own mark."""
+    with suppress(RuntimeError), work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+        raise RuntimeError("killed")
+    Path(folder).rmdir()
+    with work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+        places.write(places.join(folder, "x"), b"x")
+
+
+@pytest.mark.parametrize("address", ["toy://place/", ""])
+def test_a_half_sent_file_is_sent_anew(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(toy_file_system.FOLDER, str(tmp_path / "toy"))
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "whole").write_bytes(b"0123456789")
+    place = places.join(address or str(tmp_path / "toy"), "sent")
+    places.write(place, b"01234")  # what a killed run left where files show before they are whole
+    places.send(tmp_path / "whole", place)
+    assert places.read(place) == b"0123456789"
+    monkeypatch.setattr(places, "writing", None)
+    places.send(tmp_path / "whole", place)  # is there
 
 
 def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) -> None:
