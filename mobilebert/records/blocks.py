@@ -6,9 +6,8 @@ lies the list of the members' sizes (`.blocks`, little-endian unsigned 32-bit), 
 
 from __future__ import annotations
 
-import functools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ BLOCK = 128  # records; measured: 32 take 8 % more space, 512 save 4 % and cost 
 # Measured on real text: level 6 saves 3 % more and takes half as long again.
 LEVEL = 1
 GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say gzip
-BLOCKS_KEPT = 64  # a reader goes on where it was: about 2 MB of sequences of 128
+BLOCKS_KEPT = 64  # of all files of a reader, which goes on where it was: about 2 MB of sequences of 128
 
 
 def files(place: str, compression: str) -> list[str]:
@@ -93,18 +92,19 @@ class Plain:
 class Compressed:
     """The rows of a compressed file."""
 
-    def __init__(self, path: Path, count: int, form: Form) -> None:
-        """Raises: UserError: the file is not of this form or count."""
-        self._path, self._form = path, form
+    def __init__(self, path: Path, count: int, form: Form, cached: Callable[[Compressed, int], np.ndarray]) -> None:
+        """`cached` is `Compressed.inflated` with the memory that all files of a reader share.
+
+        Raises: UserError: the file is not of this form or count.
+        """
+        self._path, self._form, self._cached = path, form, cached
         listed = path.with_suffix(LIST)
         self._ends = np.cumsum(np.fromfile(listed, "<u4"), dtype=np.int64) if listed.is_file() else np.zeros(0, np.int64)
         size = int(self._ends[-1]) if len(self._ends) else 0
         if len(self._ends) != -(-count // BLOCK) or path.stat().st_size != size:
             raise UserError(f"{path}: {path.stat().st_size} bytes, but {listed.name} tells of {len(self._ends)} blocks, {size} bytes")
         self._bytes = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
-        # Threads of several readers may share it.
-        self._block = functools.lru_cache(BLOCKS_KEPT)(self._inflate)
-        check_head(self._block(0)[:1] if count else np.zeros(0, form.record), path, form)
+        check_head(self.inflated(0)[:1] if count else np.zeros(0, form.record), path, form)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) the stored ids with flags of the records with these numbers."""
@@ -112,10 +112,11 @@ class Compressed:
         block = numbers // BLOCK
         for which in np.unique(block).tolist():
             here = np.flatnonzero(block == which)
-            made[here] = self._block(which)["ids"][numbers[here] - which * BLOCK]
+            made[here] = self._cached(self, which)["ids"][numbers[here] - which * BLOCK]
         return made
 
-    def _inflate(self, number: int) -> np.ndarray:
+    def inflated(self, number: int) -> np.ndarray:
+        """(n,) the records of a block."""
         first, last = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
         try:
             return np.frombuffer(zlib.decompress(self._bytes[first:last].tobytes(), GZIP), self._form.record)

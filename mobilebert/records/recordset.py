@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +22,31 @@ HELDOUT = -1  # stands where training has the epoch, so held-out masks are alway
 
 
 class _Split:
-    """The shards of one split."""
+    """The shards of one split, as one row of records: all full blocks of all files first, then what fills no block.
+
+    So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
+    """
 
     def __init__(self, folder: Path, split: str, counts: list[int], form: Form, compression: str) -> None:
         self.count = sum(counts)
-        self._ends = np.cumsum(counts)
-        kind = blocks.Compressed if compression == "gzip" else blocks.Plain
-        self._shards = [kind(folder / shard_name(split, n, len(counts)), count, form) for n, count in enumerate(counts)]
+        whole = np.array(counts) // blocks.BLOCK * blocks.BLOCK
+        self._ends = np.cumsum(np.append(whole, counts - whole))
+        self._shift = np.append(0, self._ends[:-1]) - np.append(np.zeros_like(whole), whole)
+        cached = lru_cache(blocks.BLOCKS_KEPT)(blocks.Compressed.inflated)  # threads of several readers may share it
+        paths = [folder / shard_name(split, n, len(counts)) for n in range(len(counts))]
+        self._shards: list[blocks.Plain | blocks.Compressed] = [
+            blocks.Compressed(path, count, form, cached) if compression == "gzip" else blocks.Plain(path, count, form)
+            for path, count in zip(paths, counts, strict=True)
+        ]
         self._form = form
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) stored ids with flags of the records with these numbers."""
         made = np.empty((len(numbers), self._form.sequence_length), self._form.dtype)
-        shard = np.searchsorted(self._ends, numbers, "right")
-        for which in np.unique(shard).tolist():
-            here = np.flatnonzero(shard == which)
-            before = self._ends[which - 1] if which else 0
-            made[here] = self._shards[which].rows(numbers[here] - before)
+        part = np.searchsorted(self._ends, numbers, "right")
+        for which in np.unique(part).tolist():
+            here = np.flatnonzero(part == which)
+            made[here] = self._shards[which % len(self._shards)].rows(numbers[here] - self._shift[which])
         return made
 
 

@@ -70,19 +70,20 @@ def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
 
 def shuffled(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """As `permuted`, but 2,048 positions in a row lead to 16 blocks of 128 neighbours, so that a reader who must inflate whole blocks
-    inflates each once. The last count % 2,048 things, less than one such span, come last, in an order of their own.
+    inflates each once. Which blocks come together, and which of them in what is left at the end, differs from epoch to epoch; only the
+    last count % 128 things are always among that rest.
 
-    The things lie in random order themselves; who comes together with whom differs from epoch to epoch by blocks.
+    The things lie in random order themselves.
     """
-    spans = count // SPAN
-    early = positions < spans * SPAN
+    span = positions // SPAN
     key = np.broadcast_to(key, positions.shape)
-    made = np.empty(len(positions), np.int64)
-    if early.any():
-        span, inner = np.divmod(positions[early], SPAN)
-        inner = permuted(inner, SPAN, keys(1, key[early], span))
-        block = permuted(span * (SPAN // NEIGHBOURS) + inner // NEIGHBOURS, spans * (SPAN // NEIGHBOURS), key[early])
-        made[early] = block * NEIGHBOURS + inner % NEIGHBOURS
-    if not early.all():
-        made[~early] = spans * SPAN + permuted(positions[~early] - spans * SPAN, count - spans * SPAN, key[~early])
-    return made
+    inner = np.empty_like(positions)
+    rest = positions >= count // SPAN * SPAN
+    for here, size in ((~rest, SPAN), (rest, count % SPAN)):
+        if here.any():
+            inner[here] = permuted(positions[here] - span[here] * SPAN, size, keys(1, key[here], span[here]))
+    block, place = np.divmod(span * SPAN + inner, NEIGHBOURS)
+    whole = block < count // NEIGHBOURS
+    if whole.any():
+        block[whole] = permuted(block[whole], count // NEIGHBOURS, key[whole])
+    return block * NEIGHBOURS + place

@@ -26,6 +26,21 @@ def test_every_epoch_is_another_permutation(count: int) -> None:
             assert (np.abs(np.diff(order)) == 1).mean() < 0.2
 
 
+@pytest.mark.parametrize("count", [1, 127, 128, 2048, 2049, 4096 + 300, 10_000])
+def test_a_span_is_whole_blocks_and_what_comes_last_differs(count: int) -> None:
+    lasts = []
+    for epoch in range(3):
+        order = streams.shuffled(np.arange(count), count, streams.keys(3, epoch))
+        assert sorted(order.tolist()) == list(range(count))
+        for first in range(0, count - streams.SPAN + 1, streams.SPAN):
+            assert len(set((order[first : first + streams.SPAN] // streams.NEIGHBOURS).tolist())) == 16
+        assert (streams.shuffled(np.arange(count // 3, count), count, streams.keys(3, epoch)) == order[count // 3 :]).all()
+        lasts.append(set(order[count // streams.SPAN * streams.SPAN :].tolist()))
+    if count == 10_000:  # 14 of 78 blocks and 16 things more: three times by chance as good as never all the same
+        assert len(lasts[0] & lasts[1] & lasts[2]) < 1000
+        assert set(range(count // 128 * 128, count)) < lasts[0] & lasts[1] & lasts[2]
+
+
 def test_keys_of_different_things_differ() -> None:
     made = {int(streams.keys(seed, epoch, record)[0]) for seed in range(5) for epoch in range(5) for record in range(50)}
     assert len(made) == 1250

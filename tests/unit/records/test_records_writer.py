@@ -16,7 +16,7 @@ import pytest
 from mobilebert import artifacts, tokenization
 from mobilebert.errors import UserError
 from mobilebert.pipelines import running
-from mobilebert.records import packing, pipeline, shuffling, writer
+from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking, Records
@@ -94,6 +94,19 @@ def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path
     place = {bytes(row): n for n, row in enumerate(packed.rows)}
     order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
     assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2
+
+
+def test_a_reader_of_several_files_inflates_each_block_once_an_epoch(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCKS_KEPT", 16 + 3)  # a span's, and what fills no block
+    records = RecordSet(written)
+    files = json.loads((written / "records.json").read_text(encoding="utf-8"))["train"]
+    inflated: list[int] = []
+    real = blocks.zlib.decompress
+    monkeypatch.setattr(blocks.zlib, "decompress", lambda *given: inflated.append(1) or real(*given))
+    numbers = streams.shuffled(np.arange(records.train_count), records.train_count, streams.keys(1, 0))
+    rows = np.concatenate([records._train.rows(numbers[at : at + 64]) for at in range(0, len(numbers), 64)])
+    assert sum(inflated) == sum(-(-count // blocks.BLOCK) for count in files) > 3
+    assert Counter(map(bytes, rows)) == Counter(map(bytes, stored(records, "train")))
 
 
 def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
