@@ -156,7 +156,7 @@ class AdamW(Optimizer):
         return step
 
 
-class LAMB(Optimizer):
+class LAMB(AdamW):
     """AdamW whose step of a variable has the length rate * factor * |w|; biases and norms step as with AdamW.
 
     u = m / (sqrt(v) + 1e-6) + decay * w with AdamW's m and v;  w = w - rate * factor * r * u, where r = |w| / |u|, or 1 for
@@ -164,18 +164,17 @@ class LAMB(Optimizer):
     """
 
     def _step_of(self, index: int) -> Any:
-        factor, decay, adapts = self._factors[index], self._decay[index], decays(self.names[index])
+        if not decays(self.names[index]):
+            return super()._step_of(index)
+        factor, decay = self._factors[index], self._decay[index]
 
         def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, rate: tf.Tensor) -> None:
             mean = first.assign(BETA_1 * first + (1.0 - BETA_1) * gradient)
             square = second.assign(BETA_2 * second + (1.0 - BETA_2) * tf.square(gradient))
             update = mean / (tf.sqrt(square) + EPSILON) + decay * variable
-            length = tf.cast(rate * factor, variable.dtype)
-            if adapts:
-                weight_norm, update_norm = tf.norm(variable), tf.norm(update)
-                one = tf.ones((), variable.dtype)
-                both = tf.logical_and(weight_norm > 0, update_norm > 0)
-                length *= tf.where(both, weight_norm / tf.where(both, update_norm, one), one)
-            variable.assign_sub(length * update, read_value=False)
+            # Half the squared lengths, one operation each: a step has hundreds of them to trace.
+            ratio = tf.sqrt(tf.math.divide_no_nan(tf.nn.l2_loss(variable), tf.nn.l2_loss(update)))
+            ratio = tf.where(ratio > 0, ratio, tf.ones_like(ratio))
+            variable.assign_sub(tf.cast(rate * factor, variable.dtype) * ratio * update, read_value=False)
 
         return step
