@@ -49,6 +49,9 @@ def measure(folder: Path, source: Source, batch: Mapping[str, Any], *, head: boo
         log.info("%s: a model with bottlenecks, which the second forward does not know; parity is not checked", folder)
         return {"checked": False}
     rows = {name: np.asarray(batch[name])[:ROWS, :TOKENS] for name in ("input_ids", "segment_ids", "input_mask")}
+    if not rows["segment_ids"].any():  # records of one text: the other type's row is compared too
+        types = min(2, int(source.config.get("type_vocab_size", 2)))
+        rows["segment_ids"] = (np.arange(rows["input_ids"].shape[1]) % types * rows["input_mask"]).astype(np.int32)
     hidden, logits = _ours(folder, rows)
     worst = {"hidden": 0.0} | ({"logits": 0.0} if head else {})
     for row, (ids, segments, mask) in enumerate(zip(*rows.values(), strict=True)):

@@ -13,7 +13,6 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -55,8 +54,7 @@ class _Storage(NamedTuple):
     numbers: int
 
 
-@dataclass
-class _Tensor:
+class _Tensor(NamedTuple):  # checked once when it is made: a pickle could write into an object that can be changed (BUILD)
     storage: _Storage
     offset: int
     shape: tuple[int, ...]

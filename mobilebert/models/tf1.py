@@ -189,6 +189,7 @@ class _Tf1Checkpoint(Checkpoint):
         self._shape = shape
         reader = _reader(prefix)
         types = reader.get_variable_to_dtype_map()
+        _check_size(prefix, reader)
         known = tensors.specification(shape) | tensors.carried(shape)
         named = {original(name, shape): name for name in [*known, *EXCEPTIONS]}
         by_name = {spelled: (name, turned) for (spelled, turned), name in named.items()}
@@ -207,6 +208,16 @@ class _Tf1Checkpoint(Checkpoint):
 def _open(prefix: Path, config: Path) -> tuple[_Tf1Checkpoint, Shape]:
     shape = shapes.from_config(read_json(config), str(config))
     return _Tf1Checkpoint(_whole(prefix)[0], shape, config), shape
+
+
+def _check_size(prefix: Path, reader: tf.train.CheckpointReader) -> None:
+    """Refuse data that end early, also in what is left behind. The numbers lie one after the other, without gaps."""
+    types = reader.get_variable_to_dtype_map()
+    sized = {name: shape for name, shape in reader.get_variable_to_shape_map().items() if types[name].is_numpy_compatible}
+    expected = sum(math.prod(shape) * types[name].size for name, shape in sized.items() if types[name] != tf.string)
+    data = [path for path in _whole(prefix)[1] if path.suffix != ".index"]
+    if (found := sum(path.stat().st_size for path in data)) < expected:
+        raise UserError(f"{data[-1]}: cut off; the data have {found} bytes, {prefix.name}.index names {expected}; download it again")
 
 
 def _variable(reader: tf.train.CheckpointReader, name: str, turned: bool) -> np.ndarray:

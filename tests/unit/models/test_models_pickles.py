@@ -140,6 +140,26 @@ def test_no_other_name_is_admitted(name: str, tmp_path: Path) -> None:
         pickles.read(tmp_path / "file.bin")
 
 
+STATES = {"stride": {"stride": (1 << 30,)}, "shape": {"shape": (1 << 30,)}, "slot": (None, {"offset": 1 << 30})}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_a_tensor_cannot_be_changed_after_it_was_checked(state: Any, tmp_path: Path) -> None:
+    """BUILD writes into an object that stands there: numbers beyond the storage would be read from foreign memory."""
+    path = tmp_path / "file.bin"
+    torch.save({"x": torch.zeros(3)}, path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    body = parts["file/data.pkl"]
+    assert body.endswith(b"s.")
+    build = pickle.dumps(state, 2)[2:-1] + b"b"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, body[:-2] + build + b"s." if name.endswith("data.pkl") else part)
+    with pytest.raises(pickles.Refused, match="not a whole torch file"):
+        pickles.read(path)
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("keep", [0, 3, 500, 0.5, -1])
 def test_a_cut_file_is_refused(zipped: bool, keep: float, theirs: Any, tmp_path: Path) -> None:
