@@ -15,8 +15,6 @@ from mobilebert.models import shapes
 from mobilebert.settings import Settings, Student, TeacherShape
 from workflow.given import shape_of
 
-# How the keys of `fit.needs` are called in a message.
-MEANINGS = {**fit.LAYERWISE, "hidden_size": "units a layer", fit.POSITIONS: "positions"}
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 
@@ -169,12 +167,13 @@ def _fit(settings: Settings) -> Iterator[str]:
     layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
     wanted = {name: fit.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
     shape = shape_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
-    if shape:
-        against, has = f"teacher.shape {settings.teacher.shape}", {key: getattr(shape, key) for key in MEANINGS}
-    else:
-        against, has = f"the teacher that {settings.students[0]} needs", wanted[settings.students[0]]
+    first = settings.students[0]
     for name, needs in wanted.items():
-        if unlike := [f"{value} {MEANINGS[key]} against {has[key]}" for key, value in needs.items() if has[key] != value]:
-            yield f"students: {name} does not fit {against}: {', '.join(unlike)}; change one of them"
+        if shape:
+            yield from (f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {line}" for line in fit.unmet(shape, needs))
+        else:
+            pairs = {fit.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in fit.LAYERWISE}
+            if unlike := [f"{value} {meaning} against {other}" for meaning, (value, other) in pairs.items() if value != other]:
+                yield f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; change one of them"
         if transfer.schedule != "none":
             yield from matching.misfits(transfer, shape, shape_of(settings, name))

@@ -62,7 +62,7 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"records": {"sequence_length": 16}}, ["masking.max_predictions"]),
         ({"student": {"from": "somewhere"}}, ["student.from"]),
         ({"student": {"from": "somewhere"}, "transfer": {"schedule": "none"}, "students": ["mini", "tiny"]}, ["student.from"]),
-        ({"students": ["mini", "tiny"]}, ["students"]),
+        ({"students": ["mini", "tiny"]}, ["students", "students"]),
         ({"records": {"next_sentence": True}}, ["records.next_sentence"]),
         ({"records": {"user_dictionary": "absent.txt"}}, ["records.user_dictionary"]),
         ({"records": {"from": "results/other/records"}}, ["records.from", "records.from"]),
