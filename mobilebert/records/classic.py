@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -56,8 +57,7 @@ def widths(path: Path) -> tuple[int, int]:
         first = next(iter(_dataset(path).take(1).as_numpy_iterator()), None)
         features = tf.train.Example.FromString(first or b"").features.feature
     except tf.errors.OpError as error:
-        problem = str(error.message).splitlines()[0][:150]
-        raise UserError(f"{path}: not a TFRecord file ({problem}); records.from takes classic BERT records") from None
+        raise UserError(f"{path}: not a TFRecord file ({_said(error)}); records.from takes classic BERT records") from None
     except DecodeError:
         raise UserError(f"{path}: its records are no tf.train.Examples; records.from takes classic BERT records") from None
     missing = sorted(NAMES.keys() - set(features))
@@ -83,8 +83,13 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
     except tf.errors.OpError as error:
         raise UserError(
             f"{path}: damaged, or a record in it is not {sequence_length} tokens and {predictions} predictions long as its first one is "
-            f"({str(error.message).splitlines()[0][:200]})"
+            f"({_said(error)})"
         ) from None
+
+
+def _said(error: tf.errors.OpError) -> str:
+    """What TensorFlow says, without the names of its own functions."""
+    return re.sub(r"\{\{.*?\}\} *| *\[Op:\w+\]?", "", str(error.message).splitlines()[0])[:150]
 
 
 def _dataset(path: Path) -> tf.data.Dataset:

@@ -67,7 +67,7 @@ def _sentencepiece(tokenizer: Tokenizer, path: Path) -> tokenizers.Tokenizer:
 
 def _plain(lowercase: bool) -> list[normalizers.Normalizer]:
     """`learned.plain` in the words of the tokenizers library."""
-    spaces = "".join(chr(point) for point in range(1, 0x3001) if chr(point).isspace())
+    spaces = "".join(chr(point) for point in range(1, 0x3001) if chr(point).isspace()) + SPACE_MARK
     steps = [normalizers.Replace(tokenizers.Regex(f"[{spaces}]+"), " "), normalizers.Strip()]
     # Lowercase would make two characters of this one.
     return [normalizers.Replace("\u0130", "i"), normalizers.Lowercase(), *steps] if lowercase else steps

@@ -91,7 +91,7 @@ def _table(lowercase: bool) -> np.ndarray:
     table = np.arange(CODE_POINTS, dtype=np.uint32)
     for point in range(1, CODE_POINTS):
         character = chr(point)
-        if character.isspace():
+        if character.isspace() or character == SPACE_MARK:  # in a text, sentencepiece takes its mark for the space that it writes so
             table[point] = ord(" ")
         elif lowercase and (small := character.lower()) != character:
             table[point] = ord(small[0])  # U+0130 alone has a longer one: i and a dot

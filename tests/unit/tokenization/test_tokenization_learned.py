@@ -50,6 +50,7 @@ TEXTS = (
     "龘靐齉 unknown 鱻 chars",
     "İstanbul ÉCOLE ﬁ",
     "😀商人\u200b茶叶",
+    "▁商人 ▁ 茶叶▁ ▁",
 )
 
 
@@ -88,6 +89,12 @@ def test_offsets_point_at_the_given_text_without_the_space_in_front(learned: Pat
     mixed = ours.encode("  商人 \t TEA")
     covered = {i for a, b in zip(mixed.starts, mixed.ends, strict=True) for i in range(a, b)}
     assert {2, 3, 7, 8, 9} <= covered
+
+
+def test_sentencepieces_own_mark_in_a_text_is_a_space_and_shifts_no_offset(learned: Path) -> None:
+    tokenizer = files.load(learned)
+    marked, plain = (tokenizer.encode(text) for text in ("▁商人 ▁ 茶叶▁", " 商人   茶叶 "))
+    assert all((getattr(marked, name) == getattr(plain, name)).all() for name in ("ids", "starts", "ends"))
 
 
 def test_pieces_do_not_reach_over_words(learned: Path) -> None:
