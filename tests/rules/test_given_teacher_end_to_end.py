@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from safetensors.numpy import load_file
 
 from mobilebert import artifacts, models, tokenization
 from mobilebert.distillation import fit
 from mobilebert.models import shapes
 from scripts import pretrain_student
 from tests import tf1_checkpoints as tf1
+from tests.rules import tiny_tasks
 
 SIZES = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 64, "type_vocab_size": 2}
 
@@ -25,6 +28,8 @@ def release(chain: Any, folder: Path, kind: str) -> Path:
     size = tokenization.load(chain.tokenizer).size
     config: dict[str, Any] = {**SIZES, "vocab_size": size, "max_position_embeddings": 512, "hidden_act": "gelu"}
     variables = {name: shape for name, shape in tf1.body(config).items() if not name.startswith("cls/")}
+    if kind == "bert":
+        variables |= tf1.pooler_and_nsp(128)
     if kind == "electra":
         config["embedding_size"] = 32
         variables = {name.replace("bert/", "electra/"): shape for name, shape in variables.items()}
@@ -64,6 +69,13 @@ def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(chain: An
     said = shell("export_teacher", "--settings", settings, *given, "--out", tmp_path / "teacher")
     assert "parity: hidden within" in said
     assert json.loads((tmp_path / "teacher" / "evaluation.json").read_text())["parity"]["hidden"] < 1e-9
+    if kind == "bert":  # its own pooler is what a classifier starts from: a rate of next to nothing leaves it where it was
+        task = ["--task", "chnsenticorp", "--data", tiny_tasks.sentiment(tmp_path / "task"), "--repeat", 0, "--model", tmp_path / "teacher"]
+        settings = tiny_tasks.settings("chnsenticorp", learning_rate=1e-12, epochs=0.5)
+        shell("finetune_task", "--settings", settings, *task, *state, "--out", tmp_path / "classifier")
+        theirs = tf.train.load_checkpoint(str(source / "bert_model.ckpt")).get_tensor("bert/pooler/dense/kernel")
+        found = load_file(tmp_path / "classifier" / "model.safetensors")["bert.pooler.dense.weight"]
+        np.testing.assert_allclose(found, theirs.T, rtol=0, atol=1e-9)
     settings = chain.settings("recipe", "transfer", "student", "masking", "training", "seed")
     given = ["--student", "mini", "--stage", "layer01", "--teacher", tmp_path / "teacher", "--previous", *records]
     shell("transfer_layer", "--settings", settings, *given, *state, "--out", tmp_path / "layer01")
