@@ -135,7 +135,7 @@ def prepare(bench: Bench) -> dict[str, int]:
 def peers(bench: Bench) -> dict[str, Arm]:
     """End to end beside whole preparations."""
     return {
-        "ours": bench.stages("small", "beam", 1),
+        "ours": bench.stages("large", "beam", 1),
         "ours, corpus alone": bench.ours("filters", 1, str(bench.folder / "sources-small")),
         "classic, dupe 1": bench.peer("classic", 1),
         "classic, dupe 10": bench.peer("classic", 10),

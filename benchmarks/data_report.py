@@ -13,8 +13,8 @@ HEAD = """# The data half beside what people use
 
 Written by `make bench-data`. {machine}.
 
-- The corpus is the small world (12 % dirt): {large:.0f} MB of text, a third of it ({small:.0f} MB) where not said otherwise. MB = 10^6
-  bytes of UTF-8 text. Peers get its first {slice:.1f} MB: they are linear.
+- The corpus is the small world (12 % dirt): {large:.0f} MB of text; `small` and `corpus alone` are a third of it ({small:.0f} MB), single
+  steps get {steps:.0f} MB. MB = 10^6 bytes of UTF-8 text. Peers get the first {slice:.1f} MB: they are linear.
 - One pinned core unless said. CPU seconds (user and system) of the whole process tree; the median of {repeats} runs, all arms in turns.
 - Ours always includes start-up, imports and reading and writing of files. Peers are counted after imports and the loading of
   dictionaries, which favours them.
@@ -114,7 +114,8 @@ def _rates(parts: Parts) -> list[tuple[str, float, float, float]]:
             continue
         sizes = parts[part]["sizes"]
         for name, runs in parts[part]["arms"].items():
-            size = sizes["small" if name in ("ours", "ours, corpus alone") else "steps" if name.startswith("ours") else "slice"] / 1e6
+            given = {"ours": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
+            size = sizes[given] / 1e6
             key = "tree" if name in ("ours", "ours, corpus alone") else "cpu"
             seconds = [run[key] for run in runs]
             found.append((name, size / median(runs, key), size / max(seconds), size / min(seconds)))

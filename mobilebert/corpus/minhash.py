@@ -7,7 +7,7 @@ recall; 14 bands of 8 find pairs of Jaccard similarity 0.7 and more (`reference/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -19,6 +19,7 @@ SHINGLE = 5
 BANDS = 14
 ROWS = 8
 BINS = BANDS * ROWS
+_BATCH_CHARACTERS = 50_000
 _EMPTY = np.uint32(0xFFFFFFFF)
 _SEPARATOR = np.uint32(characters.CODE_POINTS)  # no code point
 
@@ -29,13 +30,25 @@ def band_keys(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         (M,) int64 the index of the text and (M,) uint64 the key, 14 for each text that has a shingle, none for the others.
     """
-    signature = signatures(texts)
+    signature = np.concatenate([signatures(batch) for batch in _batches(texts)])
     whole = np.flatnonzero((signature != _EMPTY).any(axis=1))
     banded = signature[whole].reshape(-1, BANDS, ROWS).astype(np.uint64)
     keys = np.arange(1, BANDS + 1, dtype=np.uint64)[None, :].repeat(len(whole), axis=0)  # equal rows in another band are another key
     for row in range(ROWS):
         keys = _mixed(keys ^ banded[:, :, row])
     return whole.repeat(BANDS), keys.reshape(-1)
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts, so many at a time that their arrays fit into a processor's cache; at least one batch."""
+    start = size = 0
+    for end, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= _BATCH_CHARACTERS:
+            yield texts[start:end]
+            start, size = end, 0
+    if start < len(texts) or not start:
+        yield texts[start:]
 
 
 def signatures(texts: Sequence[str]) -> np.ndarray:

@@ -85,11 +85,11 @@ def test_the_page_says_what_is_met_and_what_is_not() -> None:
     arms = {
         "ours": [{"tree": 10.0}, {"tree": 30.0}, {"tree": 12.5}],
         "classic, dupe 1": [{"cpu": 3.0}],
-        "classic, dupe 10": [{"cpu": 12.0}],
+        "classic, dupe 10": [{"cpu": 4.0}],
     }
     page = data_report.page({"peers": {"machine": "a machine", "sizes": sizes, "arms": arms}})
-    assert "| end to end, MB a second and core | 8.00 | at least 5 | met |" in page
-    assert "| times the classic preparation, dupe 1 | 8.0 | at least 18 | **not met** |" in page
+    assert "| end to end, MB a second and core | 24.00 | at least 5 | met |" in page
+    assert "| times the classic preparation, dupe 1 | 24.0 | at least 18 | met |" in page
     assert "| times the classic preparation, dupe 10 | 32.0 | at least 40 | **not met** |" in page
-    assert "| ours | 8.00 | 3.33 to 10.00 |" in page
+    assert "| ours | 24.00 | 10.00 to 30.00 |" in page
     assert "datatrove |" not in page
