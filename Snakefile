@@ -11,7 +11,7 @@ from workflow.jobs import (
     uncommitted_warning,
 )
 from workflow.paths import results, state
-from workflow.settings import load, section
+from workflow.settings import licences, load, section
 
 min_version("9.27")
 

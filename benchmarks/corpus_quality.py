@@ -66,10 +66,12 @@ def sample(shared: Path) -> str:
             path = Path(folder, f"{file}.jsonl")
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             sources.append((file, path, FORMATS.get(file, "plain")))
-        found = verdicts(sources)
-    judged = [(label, found[f"{file}/{name}"]) for (file, name), label in labels.items()]
-    judged = [(label, None if reason in _DUPLICATES else reason) for label, reason in judged]
+        judged, looser = (
+            [(label, None if (reason := found[f"{file}/{name}"]) in _DUPLICATES else reason) for (file, name), label in labels.items()]
+            for found in (verdicts(sources), verdicts(sources, min_han_share=0.2))
+        )
     rows = [_scores(name, [each for each in judged if chosen(each[0])]) for name, chosen in _groups(corpus_sample.DRAWN)]
+    rows.insert(1, _scores("all, at `min_han_share: 0.2`", looser))
     wrong = Counter(
         (f"{label.file}, {label.why}: {label.label}", reason or "kept")
         for label, reason in judged

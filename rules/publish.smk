@@ -21,11 +21,13 @@ rule publish_model:
         runtime="1d",
     params:
         settings=section(SETTINGS, "publish"),
+        licences=licences(SETTINGS),
     message:
         "Publishing {wildcards.model}"
     shell:
         "python -m scripts.publish_model --settings {params.settings:q} --name {wildcards.model:q}"
         " --exports {input.exports:q} --checks {input.checks:q} --scores {input.scores:q}"
+        " --licences {params.licences:q}"
         " --out {output.record:q} --log {log:q}"
 
 

@@ -12,12 +12,13 @@ from scripts.command import parser, run
 
 
 def arguments() -> argparse.ArgumentParser:
-    """--name, --exports, --checks, --scores."""
+    """--name, --exports, --checks, --scores, --licences."""
     made = parser(__doc__)
     made.add_argument("--name", required=True, help="the model's name")
     made.add_argument("--exports", type=Path, nargs="+", required=True, help="export artefacts, one a format")
     made.add_argument("--checks", type=Path, nargs="+", required=True, help="check artefacts, one for each export")
     made.add_argument("--scores", type=Path, nargs="?", help="the run's scores.tsv, for the card")
+    made.add_argument("--licences", type=json.loads, default={}, help="the licence of each source of the text, as JSON")
     return made
 
 
@@ -31,7 +32,7 @@ def main(options: argparse.Namespace) -> None:
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
-    release = collect(options.name, publishing, options.exports, options.checks, options.scores)
+    release = collect(options.name, publishing, options.exports, options.checks, options.scores, options.licences)
     publish(release, storage)
     record = json.dumps(release.record(storage.where), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     artifacts.write_atomically(options.out, record.encode())

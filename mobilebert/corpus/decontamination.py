@@ -155,16 +155,21 @@ def _texts(path: Path) -> Iterator[str]:
         raise UserError(f"corpus.decontaminate: {path}: its encoding is not known; convert the file to UTF-8")
     name = path.name.lower()
     try:
-        if ".jsonl" in name:
-            for line in decoded.text.split("\n"):
-                yield from _strings(json.loads(line)) if line.strip() else ()
-        elif ".json" in name:
-            yield from _strings(json.loads(decoded.text))
+        if ".json" in name:
+            yield from _strings(_values(decoded.text))
         else:
             for line in decoded.text.split("\n"):
                 yield from line.split("\t")
     except (ValueError, RecursionError) as error:
         raise UserError(f"corpus.decontaminate: {path}: no JSON, though its name says so: {error}") from None
+
+
+def _values(text: str) -> Any:
+    """What a JSON file holds; several objects, a line each, stand in .jsonl and in many a test file's .json."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _strings(value: Any) -> Iterator[str]:

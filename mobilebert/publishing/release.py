@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ class Release:
         }
 
 
-def collect(name: str, settings: Publish, exports: list[Path], checks: list[Path], scores: Path | None) -> Release:
+def collect(
+    name: str, settings: Publish, exports: list[Path], checks: list[Path], scores: Path | None, sources: Mapping[str, str]
+) -> Release:
     """Put a release together.
 
     Args:
@@ -64,6 +67,7 @@ def collect(name: str, settings: Publish, exports: list[Path], checks: list[Path
         exports: export artefacts, one a format, all of one model.
         checks: check artefacts, one for each export.
         scores: the run's scores.tsv, of which the card shows this model's rows.
+        sources: the licence of each source of the text, for the card.
 
     Raises:
         UserError: an export that is damaged, unchecked, or of another model; a name that cannot be a folder's.
@@ -80,6 +84,7 @@ def collect(name: str, settings: Publish, exports: list[Path], checks: list[Path
     card = Card(
         name=name,
         licence=settings.licence,
+        sources=sources,
         model=models.pop(),
         forms=[_form(form, folder, manifest, judged[form][0], digests[form]) for form, (folder, manifest) in manifests.items()],
         scores=_scores(scores, name),

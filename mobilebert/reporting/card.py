@@ -25,10 +25,13 @@ class Form:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says; `model` is the manifest digest of the model directory, `scores` are rows of scores.tsv."""
+    """What a card says; `sources` maps the sources of the text to their licences, `model` is the manifest digest of the model
+    directory, `scores` are rows of scores.tsv.
+    """
 
     name: str
     licence: str
+    sources: Mapping[str, str]
     model: str
     forms: list[Form]
     scores: list[dict[str, str]]
@@ -37,7 +40,7 @@ class Card:
 def render(card: Card, version: str) -> str:
     """The card as Markdown with the front matter that model hubs read; equal input gives equal text."""
     parts = [_front_matter(card), _introduction(card, version), _table_of_forms(card), _evaluation(card), _scores(card)]
-    parts += [_loading(form) for form in card.forms] + [_lineage(card), f"## Licence\n\n{card.licence}\n"]
+    parts += [_loading(form) for form in card.forms] + [_lineage(card), _licences(card)]
     return "\n".join(part for part in parts if part)
 
 
@@ -111,6 +114,12 @@ def _lineage(card: Card) -> str:
         "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
         f"down to the raw text.\n\n| artefact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
     )
+
+
+def _licences(card: Card) -> str:
+    rows = "".join(f"| {name} | {licence} |\n" for name, licence in card.sources.items())
+    texts = f"\nThe text that it learned from:\n\n| source | licence |\n|---|---|\n{rows}" if rows else ""
+    return f"## Licence\n\n{card.licence}\n{texts}"
 
 
 _TRANSFORMERS = """## Loading with transformers

@@ -83,6 +83,7 @@ def _corpus(run: Run) -> Section:
         Part("From raw to kept", table=tables.funnel(run)),
         Part("Why documents were dropped", table=tables.reasons(run)),
         Part("Lines removed", table=tables.lines(run)),
+        Part("Sensitive data masked", table=tables.masked(run)),
         Part("Files that could not be read", table=tables.unreadable(run)),
         Part("Files left out", table=tables.left_out(run)),
         Part("One dropped document for each reason", table=tables.rejects(run)),

@@ -88,14 +88,13 @@ def funnel(run: Run) -> Table:
 
 
 def reasons(run: Run) -> Table:
-    """Dropped documents by reason, most first."""
-    dropped = run.funnel.get("total", {}).get("reasons", {})
-    total = run.funnel.get("total", {}).get("in", {}).get("documents", 0)
+    """Dropped documents by source and reason, most first."""
     rows = [
-        [reason, count(part["documents"]), share(part["documents"] / total if total else None), megabytes(part["bytes"])]
-        for reason, part in sorted(dropped.items(), key=lambda item: -item[1]["documents"])
+        [name, reason, count(part["documents"]), share(part["documents"] / source["in"]["documents"]), megabytes(part["bytes"])]
+        for name, source in run.funnel.get("sources", {}).items()
+        for reason, part in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
     ]
-    return table(["reason", "#documents", "#share of documents", "#text (MB)"], rows)
+    return table(["source", "reason", "#documents", "#share of documents", "#text (MB)"], rows)
 
 
 def lines(run: Run) -> Table:
@@ -103,6 +102,14 @@ def lines(run: Run) -> Table:
     removed = run.funnel.get("total", {}).get("lines", {})
     rows = [[reason, count(part["lines"]), megabytes(part["bytes"])] for reason, part in sorted(removed.items())]
     return table(["reason", "#lines", "#text (MB)"], rows)
+
+
+def masked(run: Run) -> Table:
+    """Phone numbers and the like that were masked, by source and kind."""
+    parts = run.funnel.get("sources", {}).items()
+    return table(
+        ["source", "kind", "#places"], [[name, kind, count(n)] for name, part in parts for kind, n in part.get("masked", {}).items()]
+    )
 
 
 def unreadable(run: Run) -> Table:
@@ -120,7 +127,8 @@ def left_out(run: Run) -> Table:
 
 def rejects(run: Run) -> Table:
     """The beginning of one dropped document for each reason."""
-    return table(["reason", "source", "beginning"], [[row["reason"], row["source"], _excerpt(row["text"])] for row in run.rejects])
+    rows = [[row["reason"], row.get("detail") or "", row["source"], _excerpt(row["text"])] for row in run.rejects]
+    return table(["reason", "because of", "source", "beginning"], rows)
 
 
 def records(run: Run) -> Table:

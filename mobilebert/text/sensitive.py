@@ -13,9 +13,9 @@ _EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:
 _ID_CARD = re.compile(
     r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx](?![0-9A-Za-z])", re.ASCII
 )
-# Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400 and 800; +86 before them.
+# Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400 and 800; +86, 0086 before.
 _PHONE = re.compile(
-    r"""(?<![0-9A-Za-z.\-])(?:\+?86[- ]?)?(?:1[3-9]\d(?:[- ]?\d{4}){2}
+    r"""(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?:(?:\+|00)?86[- ]?)?(?:1[3-9]\d(?:[- ]?\d{4}){2}
     |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?|[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",
     re.VERBOSE | re.ASCII,
 )

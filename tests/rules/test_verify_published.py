@@ -21,7 +21,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The record of a release that was published into ./published."""
     monkeypatch.chdir(tmp_path)
     storage = open_storage("published")
-    release = collect("mini", Publish(version="1.0"), *make_exports(tmp_path / "results"), None)
+    release = collect("mini", Publish(version="1.0"), *make_exports(tmp_path / "results"), None, {})
     publish(release, storage)
     path = tmp_path / "record.json"
     path.write_text(json.dumps(release.record(storage.where)))

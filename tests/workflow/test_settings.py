@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from mobilebert.settings import Beam, Settings, derive_seed, from_json, to_json
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
 from workflow.jobs import shell_prefix
-from workflow.settings import all_settings, load, repeated_keys
+from workflow.settings import all_settings, licences, load, repeated_keys
 
 
 def refusal(config: dict[str, Any], *files: Path) -> list[str]:
@@ -191,3 +192,9 @@ def test_where_beam_runs_reaches_commands_through_their_environment() -> None:
     script = f"{prefix} python -c 'import os; print(os.environ[\"MOBILEBERT_BEAM\"])'"
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
     assert Beam.model_validate_json(told) == beam
+
+
+def test_the_card_gets_the_licences_of_the_text_of_this_run_and_of_no_other() -> None:
+    source = {"name": "wiki", "from": "wiki.xml", "licence": "CC-BY-SA-4.0"}
+    assert json.loads(licences(Settings.model_validate({"sources": [source]}))(None)) == {"wiki": "CC-BY-SA-4.0"}
+    assert json.loads(licences(Settings.model_validate({"sources": [source], "corpus": {"from": "results/other/corpus"}}))(None)) == {}

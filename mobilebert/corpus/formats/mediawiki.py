@@ -67,7 +67,11 @@ def _not_an_article(page: str, title: str, raw: str) -> str | None:
 
 
 def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
-    """Whole pages from chunks of bytes; after the last owned chunk only the page that is open is finished."""
+    """Whole pages from chunks of bytes; after the last owned chunk only the page that is open is finished.
+
+    Raises:
+        Unreadable: the bytes end inside a page, or a page is too large; the whole pages before were given.
+    """
     buffer = b""
     for chunk, owned in chunks:
         if not owned and not _is_open(buffer):
@@ -90,6 +94,8 @@ def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
             yield buffer[start : end + len(_CLOSE)]
             buffer = buffer[end + len(_CLOSE) :]
             known -= end + len(_CLOSE)
+    if _OPEN in buffer:
+        raise opening.Unreadable("the file ends inside a page")
 
 
 def _is_open(buffer: bytes) -> bool:

@@ -59,8 +59,8 @@ def _documents(piece: Piece, batch: Any, row: int) -> Iterator[Found]:
 
 
 def _is_text(kind: Any) -> bool:
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    return any(test(kind) for test in tests)
+    tests = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return any(getattr(pa.types, f"is_{name}")(kind) for name in tests)
 
 
 def _offset(group: Any) -> int:

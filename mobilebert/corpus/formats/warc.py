@@ -22,7 +22,7 @@ from mobilebert.corpus.formats.document import OVERSIZED, Found, extracted
 from mobilebert.corpus.formats.markup import decoded, main_text
 from mobilebert.corpus.plan import Piece
 
-NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP = "not_a_page", "http_status", "broken_http"
+NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = "not_a_page", "http_status", "broken_http", "wrong_length"
 _MEDIA = {"text/html", "application/xhtml+xml"}
 
 
@@ -30,15 +30,25 @@ def warc(piece: Piece) -> Iterator[Found]:
     """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other records with their reason."""
     with _opened(piece) as stream:
         archive = ArchiveIterator(stream, no_record_parse=True)
+        archive.INC_RECORD = ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
         number = 0
-        while (record := _next(archive, stream)) is not None:
+        record = _next(archive, stream)
+        while record is not None:
             stream.allow(None)
             found = _found(record, f"{piece.ordinal:06d}-{piece.start}-{number}")
             while record.raw_stream.read(1 << 20):
                 pass
             if record.raw_stream.limit > 0:
                 raise opening.Unreadable("the file ends inside a record")
-            yield found
+            # A record that is longer than it says is known by what stands before the next one.
+            wrong, failure = archive.err_count, None
+            try:
+                record = _next(archive, stream)
+            except opening.Unreadable as error:
+                failure = error
+            yield found._replace(reason=WRONG_LENGTH) if archive.err_count > wrong else found
+            if failure:
+                raise failure
             number += 1
 
 

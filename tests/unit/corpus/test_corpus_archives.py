@@ -167,7 +167,7 @@ def test_rows_of_a_table_are_read_once_at_any_block_size(tmp_path, block_bytes):
     assert [(each.name, each.text) for each in found] == [(f"d{n}", f"第{n}篇。" + PROSE) for n in range(60)]
 
 
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
 def test_any_column_of_text_will_do(tmp_path, kind):
     column = pa.array([PROSE, None, PROSE], pa.string())
     column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column.cast(kind)
@@ -220,3 +220,15 @@ def test_memory_does_not_grow_with_a_row_group(tmp_path):
     for _ in documents(plan.Piece("s", 0, str(tmp_path / "x.parquet"), "parquet", "text", 1)):
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < 40_000_000
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_record_that_is_longer_than_it_says_is_counted_not_cut(tmp_path, capfd, suffix):
+    page = f"<html><body><article><p>{PROSE}</p><p>{PROSE}</p></article></body></html>".encode()
+    records = [record("response", response(page), name) for name in ("a", "b", "c")]
+    length = len(response(page))
+    records[1] = records[1].replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length - 90), 1)
+    path = tmp_path / f"x.warc{suffix}"
+    path.write_bytes(b"".join(gzip.compress(each) if suffix else each for each in records))
+    assert [found.reason for found in read(path, "warc")] == [None, "wrong_length", None]
+    assert capfd.readouterr().err == ""

@@ -25,6 +25,7 @@ FORMS = {
     "old/dev.json": json.dumps([{"context_id": "DEV_0", "context_text": CONTEXT, "qas": []}], ensure_ascii=False),
     "reviews/dev.tsv": f"label\ttext_a\n1\t{CONTEXT}\n0\t不好。\n",
     "pairs/dev.txt": f"text_a\ttext_b\tlabel\n短句\t{CONTEXT}\t1\n",
+    "clue/dev.json": json.dumps({"sentence": CONTEXT}, ensure_ascii=False) + "\n" + json.dumps({"sentence": "短句"}) + "\n",
     "lines/dev.jsonl": json.dumps({"id": 1, "text": CONTEXT}) + "\n\n",
     "plain/test.txt": f"另一行\n{CONTEXT}\n",
 }

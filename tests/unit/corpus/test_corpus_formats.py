@@ -256,6 +256,26 @@ def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, 
     assert found[4].text == "第4页，内容很多。" * 5
 
 
+@pytest.mark.parametrize("suffix", ["", ".bz2", ".gz"])
+@pytest.mark.parametrize("block_bytes", [333, 1 << 20])
+def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, suffix, block_bytes):
+    # The compression itself is whole, as where a program was killed that wrote the dump.
+    path = tmp_path / f"dump.xml{suffix}"
+    path.write_bytes({"": bytes, ".bz2": bz2.compress, ".gz": PACKERS[".gz"]}[suffix]("".join(dump(10)).encode()[:-30]))
+    entry = {"source": "s", "path": str(path), "format": "mediawiki", "text_field": "text", "size": path.stat().st_size}
+    names, failures = [], []
+    for element in plan.elements([entry], block_bytes):
+        for piece in element.pieces:
+            try:
+                for found in documents(piece):
+                    names.append(found.name)
+            except opening.Unreadable as error:
+                failures.append(str(error))
+    assert len(failures) == 1
+    assert "inside a page" in failures[0]
+    assert names == [str(n) for n in range(9)]
+
+
 @pytest.mark.parametrize("tag", ["<title>", "<text>", "<text x=", "<model>", "<ns>", "<id>1", "<page"])
 def test_a_page_of_tags_without_an_end_takes_seconds_not_hours(tmp_path, tag):
     path = tmp_path / "x.xml"

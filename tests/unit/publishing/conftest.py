@@ -28,6 +28,6 @@ def release(tmp_path: Path) -> Callable[..., Release]:
     def make(weights: bytes = b"weights", version: str = "auto", scores: Path | None = None) -> Release:
         folder = tmp_path / f"made-{len(list(tmp_path.glob('made-*')))}"
         exports, checks = make_exports(folder, weights)
-        return collect("mini", Publish(version=version), exports, checks, scores)
+        return collect("mini", Publish(version=version), exports, checks, scores, {"百科": "CC-BY-SA-4.0"})
 
     return make

@@ -69,6 +69,7 @@ def test_card_says_what_it_is_how_good_and_from_where(release: Callable[..., Rel
     assert "91.2%" not in card, "another model's score"
     assert "42.1% of 9,216 masked tokens" in card
     assert made.exports["tflite"] in card
+    assert "| 百科 | CC-BY-SA-4.0 |" in card
     assert made.version in card
 
 
@@ -80,30 +81,30 @@ def test_version_that_is_no_folder_name_is_refused(version: str) -> None:
 
 def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the model's name"):
-        collect("../up", Publish(), *make_exports(tmp_path), None)
+        collect("../up", Publish(), *make_exports(tmp_path), None, {})
 
 
 def test_unchecked_or_failed_export_is_refused(tmp_path: Path) -> None:
     exports, checks = make_exports(tmp_path / "a")
     with pytest.raises(UserError, match="no check of this export"):
-        collect("mini", Publish(), exports, checks[:1], None)
+        collect("mini", Publish(), exports, checks[:1], None, {})
     _, other_checks = make_exports(tmp_path / "b", b"others")
     with pytest.raises(UserError, match="of another export"):
-        collect("mini", Publish(), exports, other_checks, None)
+        collect("mini", Publish(), exports, other_checks, None, {})
     export, check = make_export(tmp_path / "c", "tflite", {"model.tflite": b"flat"}, passed=False)
     with pytest.raises(UserError, match="did not pass"):
-        collect("mini", Publish(), [export], [check], None)
+        collect("mini", Publish(), [export], [check], None, {})
 
 
 def test_exports_of_two_models_are_refused(tmp_path: Path) -> None:
     one = make_export(tmp_path / "a", "tflite", {"model.tflite": b"flat"}, model="mini")
     two = make_export(tmp_path / "b", "transformers", {"config.json": b"{}"}, model="other")
     with pytest.raises(UserError, match="different models"):
-        collect("mini", Publish(), [one[0], two[0]], [one[1], two[1]], None)
+        collect("mini", Publish(), [one[0], two[0]], [one[1], two[1]], None, {})
 
 
 def test_damaged_export_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     exports, checks = make_exports(tmp_path)
     (exports[0] / "model.safetensors").write_bytes(b"Weights")
     with pytest.raises(artifacts.ArtifactError, match=r"model\.safetensors"):
-        collect("mini", Publish(), exports, checks, None)
+        collect("mini", Publish(), exports, checks, None, {})

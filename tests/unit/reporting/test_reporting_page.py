@@ -29,11 +29,12 @@ def results(tmp_path: Path) -> Path:
     source: dict[str, Any] = {"in": part(10, 4_000_000), "out": part(7, 3_000_000), "lines": {"navigation": {"lines": 5, "bytes": 50_000}}}
     source |= {
         "reasons": {"mojibake": part(1, 10_000), "too_short": part(2, 1_000)},
+        "masked": {"phone": 1234},
         "unreadable": [{"file": "坏.txt", "why": "no encoding fits"}],
     }
     with artifacts.writing(tmp_path / "corpus", "corpus") as corpus:
         corpus.path("funnel.json").write_text(json.dumps({"sources": {"news": source}, "total": source}))
-        rejected = {"id": ["1"], "source": ["news"], "reason": ["mojibake"], "text": ["锘挎枃<b>瀛楃"]}
+        rejected = {"id": ["1"], "source": ["news"], "reason": ["mojibake"], "text": ["锘挎枃<b>瀛楃"], "detail": ["cmrc/dev.json"]}
         parquet.write_table(pa.table(rejected), corpus.path("rejects", "part-00000.parquet"))
     with artifacts.writing(tmp_path / "teachers" / "small", "model", inputs={"corpus": tmp_path / "corpus"}) as teacher:
         write_model(teacher, 0.431, 1_260_000)
@@ -83,6 +84,15 @@ def test_models_of_other_settings_are_not_shown(results: Path) -> None:
     assert "cmrc2018" not in html
 
 
+def test_the_corpus_tells_what_was_masked_and_which_test_file_a_reject_has_text_of(results: Path) -> None:
+    run = collect(results)
+    assert tables.masked(run).rows == [["news", "phone", "1,234"]]
+    assert tables.rejects(run).rows[0][:2] == ["mojibake", "cmrc/dev.json"]
+    html = page.render("测试", run, SETTINGS)
+    assert "Sensitive data masked" in html
+    assert "cmrc/dev.json" in html
+
+
 def test_a_corpus_of_another_run_is_reported_too(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other")
     with artifacts.writing(other / "students" / "mini" / "pretrained", "model", inputs={"corpus": results / "corpus"}) as student:
@@ -116,7 +126,10 @@ def test_a_damaged_artefact_is_named(results: Path) -> None:
 
 
 def test_reasons_are_ordered_by_documents_with_their_share(results: Path) -> None:
-    assert tables.reasons(collect(results)).rows == [["too_short", "2", "0.200", "0.00"], ["mojibake", "1", "0.100", "0.01"]]
+    assert tables.reasons(collect(results)).rows == [
+        ["news", "too_short", "2", "0.200", "0.00"],
+        ["news", "mojibake", "1", "0.100", "0.01"],
+    ]
 
 
 def test_lineage_names_the_input(results: Path) -> None:
