@@ -25,7 +25,7 @@ from mobilebert.text import decode
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
 # Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
 MAX_EXPANSION = 250
-FREE_BYTES = 256 * 1000 * 1000  # that any file may unpack to
+FREE_BYTES = 32 * 1000 * 1000  # that any file may unpack to
 _MAGIC = {
     **{b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"},
     # The first block's mark, or that of the end where nothing is in it.

@@ -18,6 +18,7 @@ _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
 # A longer text (a whole corpus in one file, or one that has no empty lines) is cut at line ends into documents of this size.
 CUT_BYTES = 8_000_000
 _BOM = b"\xef\xbb\xbf"
+MOST_UNREAD = 100_000  # lines
 
 
 def text(piece: Piece) -> Iterator[Found]:
@@ -82,11 +83,20 @@ def lines(piece: Piece) -> Iterator[Found]:
 
 
 def jsonl(piece: Piece) -> Iterator[Found]:
-    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing."""
+    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing.
+
+    Raises:
+        Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
+    """
+    unread = 0
     with opening.open_bytes(piece.path) as stream:
         source = opening.byte_lines(stream, piece.start)
         for batch in _batches(itertools.takewhile(lambda line: piece.end is None or line[0] < piece.end, source)):
-            yield from _objects(piece, batch)
+            for found in _objects(piece, batch):
+                unread = unread + 1 if found.reason else 0
+                yield found
+                if unread == MOST_UNREAD:
+                    raise opening.Unreadable(f"{unread:,} lines in a row hold no text in '{piece.text_field}'; the rest is not read")
 
 
 def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:

@@ -146,6 +146,16 @@ def test_decompression_bombs_are_named_and_cost_little(tmp_path, folder, monkeyp
     assert "decompression bomb" in entry["why"] or "a line of over 0 MB" in entry["why"]
 
 
+def test_lines_without_a_text_end_a_file_that_is_not_what_it_is_called(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(plain, "MOST_UNREAD", 50)
+    good = json.dumps({"text": prose(1)}, ensure_ascii=False) + "\n"
+    (folder / "a.jsonl").write_text("a\n" * 49 + good + "a\n" * 60 + good, encoding="utf-8")
+    funnel, documents = cleaned(tmp_path, folder)
+    assert funnel["reasons"]["invalid_json"] == 99  # a readable line starts the count anew
+    assert len(documents) == 2  # the folder's own, and the one before
+    assert ["50 lines in a row hold no text in 'text'" in entry["why"] for entry in funnel["unreadable"]] == [True]
+
+
 def test_a_dump_that_is_a_bomb_is_named(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(opening, "FREE_BYTES", 2_000_000)
     head = b"<mediawiki><page><title>a</title><ns>0</ns><text>x</text></page>"
