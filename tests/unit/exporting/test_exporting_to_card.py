@@ -23,7 +23,7 @@ def test_code_of_the_card_runs(
     exports = {"transformers": directory, "tflite": tflite}
     for form, folder in exports.items():
         check(model, folder, form, settings, tmp_path / "checks" / form)
-    release = collect("mini", Publish(version="1.0"), list(exports.values()), [tmp_path / "checks" / form for form in exports], None)
+    release = collect("mini", Publish(version="1.0"), list(exports.values()), [tmp_path / "checks" / form for form in exports], None, {})
     publish(release, open_storage(str(tmp_path / "published")))
     monkeypatch.chdir(tmp_path / "published/mini/1.0")
     card = Path("README.md").read_text(encoding="utf-8")
