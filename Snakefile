@@ -7,6 +7,7 @@ from workflow.chain import Chain
 from workflow.jobs import (
     closing_message,
     failure_message,
+    name_run,
     shell_prefix,
     uncommitted_warning,
 )
@@ -23,6 +24,7 @@ SETTINGS = load(config, workflow.configfiles)
 CHAIN = Chain(SETTINGS)
 STATE = state(SETTINGS.run)
 
+name_run()
 shell.executable("bash")
 shell.prefix(
     shell_prefix(

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     Commands print its text alone, without a traceback. Anything else that is raised is our own mistake and keeps its traceback.
     """
+
+
+class PassingError(UserError):
+    """A UserError that may pass by itself (a network, a service), so that another attempt is worth its while."""

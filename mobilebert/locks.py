@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mobilebert.errors import UserError
+from mobilebert.errors import PassingError
 
 LOCK = "lock"
 
@@ -18,7 +18,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, made if absent; the holder may remove it. A process that dies gives it free.
 
     Raises:
-        UserError: when another process holds it, naming that process.
+        PassingError: when another process holds it, naming that process.
     """
     handle = _lock(folder)
     try:
@@ -40,7 +40,7 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
             os.close(handle)
-            raise UserError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
+            raise PassingError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
         if _still_there(path, handle):
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from mobilebert import settings
-from mobilebert.errors import UserError
+from mobilebert import attempts, settings
+from mobilebert.errors import PassingError, UserError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -60,9 +60,13 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     _die_with_parent()
     code = 0
     try:
+        if refusal := attempts.refusal(options.log):
+            raise PassingError(f"not tried again, since only a change can mend it: {refusal}")
         main(options)
     except UserError as error:
         logging.error("%s", error)
+        if not isinstance(error, PassingError):
+            attempts.note_refusal(options.log, str(error))
         code = 1
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 
@@ -21,6 +23,11 @@ def shell_prefix(repository: str, checkpoint_seconds: float, beam: str) -> str:
         f" MOBILEBERT_CHECKPOINT_SECONDS={checkpoint_seconds:g} MOBILEBERT_BEAM={runner}"
         ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
     )
+
+
+def name_run() -> None:
+    """Name this run of Snakemake for `mobilebert.attempts`: jobs inherit the environment, also those that Slurm starts elsewhere."""
+    os.environ.setdefault("MOBILEBERT_RUN", uuid.uuid4().hex)
 
 
 def uncommitted_warning(repository: str, executor: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Source
 
 ATTEMPTS = 5
@@ -69,7 +69,7 @@ def persist(attempt: Callable[[], None], data: Path, what: str, pause_seconds: f
             arrived = data.stat().st_size if data.exists() else 0
             failures = 0 if arrived > before else failures + 1
             if failures >= ATTEMPTS:
-                raise UserError(f"{what}: {error}; {arrived} bytes are kept, run again to go on from there") from None
+                raise PassingError(f"{what}: {error}; {arrived} bytes are kept, run again to go on from there") from None
             logging.warning("%s: %s; going on after %d bytes", what, error, arrived)
             time.sleep(pause_seconds * 2 ** min(failures, 5))
 

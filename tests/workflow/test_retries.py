@@ -1,0 +1,55 @@
+"""Profiles repeat what failed; what only a person can mend fails at once from the second attempt on, what may pass is tried anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mobilebert import attempts
+from tests.workflow.conftest import clone, snakemake
+
+# Fails as the file says, and counts how often it got as far as its work.
+COMMAND = """
+from pathlib import Path
+from mobilebert.errors import {error}
+from scripts.command import parser, run
+
+def main(options):
+    with Path("worked").open("a") as stream:
+        stream.write("x")
+    raise {error}("sources: no file at corpus/*.txt")
+
+run(main, parser("A command that fails."))
+"""
+
+
+@pytest.mark.parametrize(
+    ("profile", "error", "worked", "said"), [("tpu", "UserError", 1, 3), ("tpu", "PassingError", 4, 0), ("profiles/local", "UserError", 1, 0)]
+)
+def test_a_mistake_of_the_user_is_not_worked_on_twice(root: Path, tmp_path: Path, profile: str, error: str, worked: int, said: int) -> None:
+    folder = clone(root, tmp_path)
+    (folder / "scripts" / "make_small_world.py").write_text(COMMAND.format(error=error), encoding="utf-8")
+    for run in (1, 2):
+        done = snakemake(folder, "--profile", profile, "results/demo/small_world/manifest.json", check=False)
+        assert done.returncode != 0
+        assert len((folder / "worked").read_text()) == run * worked, "another run of Snakemake tries again"
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if "not tried again" in line and " ERROR " in line]
+        assert all(line.endswith("only a change can mend it: sources: no file at corpus/*.txt") for line in lines)
+        assert len(lines) >= said
+
+
+def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "logs" / "rule.log"
+    monkeypatch.delenv(attempts.RUN, raising=False)
+    attempts.note_refusal(log, "by hand")
+    assert attempts.refusal(log) is None
+    assert not log.parent.exists(), "a command started by hand leaves no note"
+    monkeypatch.setenv(attempts.RUN, "one")
+    attempts.note_refusal(log, "不行")
+    assert attempts.refusal(log) == "不行"
+    monkeypatch.setenv(attempts.RUN, "two")
+    assert attempts.refusal(log) is None
+    assert list(log.parent.iterdir()) == []
+    log.with_name("rule.log.refused").write_text('{"run": "tw')
+    assert attempts.refusal(log) is None
