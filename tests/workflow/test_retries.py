@@ -25,7 +25,8 @@ run(main, parser("A command that fails."))
 
 
 @pytest.mark.parametrize(
-    ("profile", "error", "worked", "said"), [("tpu", "UserError", 1, 3), ("tpu", "PassingError", 4, 0), ("profiles/local", "UserError", 1, 0)]
+    ("profile", "error", "worked", "said"),
+    [("tpu", "UserError", 1, 3), ("tpu", "PassingError", 4, 0), ("profiles/local", "UserError", 1, 0)],
 )
 def test_a_mistake_of_the_user_is_not_worked_on_twice(root: Path, tmp_path: Path, profile: str, error: str, worked: int, said: int) -> None:
     folder = clone(root, tmp_path)
