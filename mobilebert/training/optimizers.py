@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -17,6 +17,25 @@ BETA_2 = 0.999
 EPSILON = 1e-6
 NOT_DECAYED = ("bias", "LayerNorm")
 MOMENTS = ("first_moments", "second_moments")
+
+
+class Factors(NamedTuple):
+    """What a step multiplies with, each `()`: the rate, and how much of the old and of the new goes into the two moments.
+
+    A step that is left out has the rate 0, all of the old and nothing of the new: the same arithmetic, without a branch.
+    """
+
+    rate: Any
+    old_first: Any
+    new_first: Any
+    old_second: Any
+    new_second: Any
+
+
+def _factors(rate: tf.Tensor, taken: tf.Tensor) -> Factors:
+    both = [(BETA_1, 1.0), (1.0 - BETA_1, 0.0), (BETA_2, 1.0), (1.0 - BETA_2, 0.0)]
+    shares = [(tf.constant(share, rate.dtype), without) for share, without in both]
+    return Factors(*(tf.where(taken, one, tf.constant(other, rate.dtype)) for one, other in [(rate, 0.0), *shares]))
 
 
 def decays(name: str) -> bool:
@@ -82,12 +101,15 @@ class Optimizer:
             found |= {f"{kind}/{name}": moment for kind, moment in zip(MOMENTS, moments, strict=True)}
         return found
 
-    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], rate: tf.Tensor) -> tf.Tensor:
+    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], rate: tf.Tensor, sound: tf.Tensor | bool = True) -> tf.Tensor:
         """Average the gradients over replicas, clip them (before or after), and take one step; call in the replica context.
+
+        The step is left out, weights and moments staying as they are, where the norm is not finite or a replica is not sound.
 
         Args:
             gradients: this replica's, in the order of `self.variables`; None (the loss does not reach it) leaves a variable as it is.
             rate: `()` float32.
+            sound: `()` bool, whether this replica has nothing against the step.
 
         Returns:
             The norm of all gradients before clipping, `()`: that of their mean, or with `clip: per_replica` this replica's.
@@ -105,21 +127,28 @@ class Optimizer:
             dense = context.all_reduce(tf.distribute.ReduceOp.MEAN, dense)
         if norm is None:
             dense, norm = self._clip(dense)
+        taken = tf.logical_and(sound, tf.math.is_finite(norm))
+        if context.num_replicas_in_sync > 1:  # all or none
+            taken = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.cast(taken, tf.float32)) >= 1.0
         moving = [place for place, index in enumerate(reached) if index < len(self.names)]
-        context.merge_call(self._update, args=([reached[place] for place in moving], [dense[place] for place in moving], rate))
+        chosen = [[reached[place] for place in moving], [dense[place] for place in moving]]
+        context.merge_call(self._update, args=(*chosen, _factors(rate, taken)))
         return norm
 
     def _clip(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """tf.clip_by_global_norm, but zeros (and no NaN) where the norm is not finite."""
         norm = tf.linalg.global_norm(gradients)
-        return tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)[0], norm
+        scale = self._clip_norm * tf.minimum(1.0 / norm, 1.0 / self._clip_norm)
+        scale = tf.where(tf.math.is_finite(norm), scale, tf.zeros_like(scale))
+        return [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], norm
 
-    def _update(self, strategy: Any, reached: list[int], gradients: list[Any], rate: Any) -> None:
+    def _update(self, strategy: Any, reached: list[int], gradients: list[Any], factors: Any) -> None:
         for index, gradient in zip(reached, gradients, strict=True):
             moments = (self.first[index], self.second[index])
-            strategy.extended.update(self.variables[index], self._step_of(index), args=(*moments, gradient, rate), group=False)
+            strategy.extended.update(self.variables[index], self._step_of(index), args=(*moments, gradient, factors), group=False)
 
     def _step_of(self, index: int) -> Any:
-        """A function (variable, first, second, gradient, rate) that takes the step of one variable on one device."""
+        """A function (variable, first, second, gradient, `Factors`) that takes the step of one variable on one device."""
         raise NotImplementedError
 
 
@@ -133,8 +162,8 @@ class AdamW(Optimizer):
     def _step_of(self, index: int) -> Any:
         factor, decay = self._factors[index], self._decay[index]
 
-        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, rate: tf.Tensor) -> None:
-            own_rate = tf.cast(rate * factor, variable.dtype)
+        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, factors: Factors) -> None:
+            own_rate = tf.cast(factors.rate * factor, variable.dtype)
             if decay:
                 variable.assign_sub(own_rate * decay * variable, read_value=False)
             # One fused operation: half the time and half the tracing of written-out arithmetic. Its bias correction,
@@ -146,8 +175,8 @@ class AdamW(Optimizer):
                 beta1_power=tf.zeros((), variable.dtype),
                 beta2_power=tf.zeros((), variable.dtype),
                 lr=own_rate,
-                beta1=tf.constant(BETA_1, variable.dtype),
-                beta2=tf.constant(BETA_2, variable.dtype),
+                beta1=tf.cast(factors.old_first, variable.dtype),
+                beta2=tf.cast(factors.old_second, variable.dtype),
                 epsilon=tf.constant(EPSILON, variable.dtype),
                 grad=gradient,
                 use_locking=True,
@@ -168,13 +197,14 @@ class LAMB(AdamW):
             return super()._step_of(index)
         factor, decay = self._factors[index], self._decay[index]
 
-        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, rate: tf.Tensor) -> None:
-            mean = first.assign(BETA_1 * first + (1.0 - BETA_1) * gradient)
-            square = second.assign(BETA_2 * second + (1.0 - BETA_2) * tf.square(gradient))
+        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, factors: Factors) -> None:
+            rate, *shares = (tf.cast(value, variable.dtype) for value in factors)
+            mean = first.assign(shares[0] * first + shares[1] * gradient)
+            square = second.assign(shares[2] * second + shares[3] * tf.square(gradient))
             update = mean / (tf.sqrt(square) + EPSILON) + decay * variable
             # Half the squared lengths, one operation each: a step has hundreds of them to trace.
             ratio = tf.sqrt(tf.math.divide_no_nan(tf.nn.l2_loss(variable), tf.nn.l2_loss(update)))
             ratio = tf.where(ratio > 0, ratio, tf.ones_like(ratio))
-            variable.assign_sub(tf.cast(rate * factor, variable.dtype) * ratio * update, read_value=False)
+            variable.assign_sub(rate * factor * ratio * update, read_value=False)
 
         return step

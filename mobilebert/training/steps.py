@@ -36,11 +36,20 @@ class Steps:
         *,
         origin: int = 0,
         rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        skips: bool = False,
     ) -> None:
-        """Take what is trained; `origin` is where step 0 stands in the order of batches, `rate` replaces the settings' own schedule."""
+        """Take what is trained.
+
+        Args:
+            objective, optimizer, optimization, seed, accelerator: of the training.
+            origin: where step 0 stands in the order of batches.
+            rate: replaces the settings' own schedule.
+            skips: go on after a step whose loss parts or gradients are not finite; else no later step of the call is taken either.
+        """
         self.names: list[str] = []
         self._objective, self._optimizer, self._seed, self._origin = objective, optimizer, seed, origin
         self._rate = rate or (lambda step: schedules.learning_rate(step, optimization))
+        self._skips = skips
         self._strategy, self._devices = accelerator.strategy, accelerator.devices
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
@@ -61,25 +70,31 @@ class Steps:
         return size
 
     def run(self, first: int, count: int) -> np.ndarray:
-        """Take `count` steps; returns `(count, len(names))` float32: loss, its parts, gradient norm, learning rate."""
+        """Take `count` steps; returns `(count, len(names))` float32: loss, its parts, gradient norm, learning rate.
+
+        A step whose row is not finite throughout changed nothing, neither weights nor moments.
+        """
         values = self._call(self._batches, tf.constant(first, tf.int32), tf.constant(count, tf.int32))
         return values.numpy()
 
     def _run(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        def step_at(index: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        def step_at(index: tf.Tensor, sound: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
             step = first + index
             rate = self._rate(step)
             seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
-            per_replica = self._strategy.run(self.step, args=(batches.get_next(), seed, rate))
+            per_replica = self._strategy.run(self.step, args=(batches.get_next(), seed, rate, sound))
             row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
-            return index + 1, rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))
+            if not self._skips:
+                sound = tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(row)))
+            return index + 1, sound, rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))
 
         rows = tf.TensorArray(tf.float32, size=count, element_shape=None)
         # One step after the other: each needs the weights of the one before.
-        return tf.while_loop(lambda index, _: index < count, step_at, (tf.constant(0), rows), parallel_iterations=1)[1].stack()
+        start = (tf.constant(0), tf.constant(True), rows)
+        return tf.while_loop(lambda index, *_: index < count, step_at, start, parallel_iterations=1)[-1].stack()
 
-    def step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
-        """One replica's step; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""
+    def step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor, sound: tf.Tensor | bool = True) -> tf.Tensor:
+        """One replica's step, taken if `sound` and all is finite; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
         # Only what is trained is watched: a teacher or a frozen layer keeps no activations for a backward pass.
@@ -87,7 +102,8 @@ class Steps:
             tape.watch(self._optimizer.variables)
             parts = self._objective.loss(batch, seed)
         gradients = tape.gradient(parts["loss"], self._optimizer.variables)
-        norm = self._optimizer.apply(gradients, rate)
+        finite = tf.reduce_all(tf.math.is_finite(tf.stack([tf.cast(part, tf.float32) for part in parts.values()])))
+        norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, finite))
         values = {"loss": parts["loss"]} | {name: parts[name] for name in sorted(parts)} | {GRADIENT_NORM: norm}
         self.names = [*values, LEARNING_RATE]
         return tf.stack([tf.ensure_shape(tf.cast(value, tf.float32), ()) for value in values.values()])

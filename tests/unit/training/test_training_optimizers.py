@@ -177,3 +177,24 @@ def test_counted_variables_stand_still_and_count_in_the_norm() -> None:
     for name, variable in variables.items():
         np.testing.assert_allclose(variable.numpy(), expected[name], rtol=1e-10, err_msg=name)
     assert not [name for name in optimizer.tensors() if counted in name]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
+@pytest.mark.parametrize("clip", ["global", "per_replica"])
+@pytest.mark.parametrize("wrong", ["a gradient is no number", "a gradient is infinite", "a replica is not sound"])
+def test_a_step_that_is_left_out_changes_neither_weights_nor_moments(optimizer: str, clip: str, wrong: str) -> None:
+    weights, first, second, third = random_values(4, 1.0)
+    variables = {name: tf.Variable(value) for name, value in weights.items()}
+    made = make(variables, {}, Optimization(optimizer=optimizer, clip=clip))
+    apply(made, first, 0.1)
+    before = {name: variable.numpy() for name, variable in made.tensors().items()}
+    if wrong != "a replica is not sound":
+        second["embeddings.word_embeddings.weight"][2, 1] = np.nan if "number" in wrong else np.inf
+    given = [tf.constant(second[name]) for name in made.names]
+    made.apply(given, tf.constant(0.1, tf.float64), tf.constant(not wrong.startswith("a replica")))
+    for name, variable in made.tensors().items():
+        np.testing.assert_array_equal(variable.numpy(), before[name], err_msg=name)
+    apply(made, third, 0.1)
+    assert all(
+        np.isfinite(variable.numpy()).all() and (variable.numpy() != before[name]).any() for name, variable in made.tensors().items()
+    )
