@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from mobilebert.models import heads, shapes
 from mobilebert.settings import Optimization, Settings
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.steps import Steps
+from mobilebert.training.steps import Steps, rounds
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "tpu-check.md"
@@ -58,12 +59,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--topologies", nargs="+", default=TOPOLOGIES, help="such as v5e:2x2x1, v4:2x2x1, v6e:1x1x1")
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
     parser.add_argument("--batch", type=int, help="sequences a step over all chips; the preset's where it is not given")
+    parser.add_argument("--device-batch", type=int, help="most sequences that a chip computes at once; the preset's where it is not given")
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     return parser.parse_args()
 
 
 def _preset(preset: str, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     body = yaml.safe_load((ROOT / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"))
+    if options.device_batch:
+        body["training"]["device_batch"] = options.device_batch
     settings = Settings.model_validate(body)
     for stage in options.stages:
         for topology in options.topologies:
@@ -72,11 +76,16 @@ def _preset(preset: str, options: argparse.Namespace) -> Iterator[dict[str, Any]
 
 def _one(preset: str, settings: Settings, stage: str, topology: str, batch: int | None) -> dict[str, Any]:
     objective, optimization, specs = step_of(preset, settings, stage, batch)
-    size = next(iter(specs.values())).shape[0]
-    row: dict[str, Any] = {"preset": preset, "stage": stage, "topology": topology, "batch": size, "refused": "", "compiled": None}
+    size, chips = next(iter(specs.values())).shape[0], math.prod(int(side) for side in topology.split(":")[1].split("x"))
+    most = settings.training.device_batch
+    at_once = size // chips // rounds(size // chips, most)
+    row: dict[str, Any] = {"preset": preset, "stage": stage, "topology": topology, "batch": size, "at_once": at_once}
+    row |= {"refused": "", "compiled": None}
     try:
         program = tpu_compiler.lower(
-            flat(objective, optimization, specs), list(specs.values()), [tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)]
+            flat(objective, optimization, specs, chips * at_once),
+            list(specs.values()),
+            [tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)],
         )
         found = row["compiled"] = tpu_compiler.compile_for(program, topology)
         has = tpu_compiler.MEMORY[topology.split(":")[0]]
@@ -123,11 +132,14 @@ def _inputs(batch: int, length: int) -> dict[str, tf.TensorSpec]:
     return {name: tf.TensorSpec((batch, length), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")}
 
 
-def flat(objective: Any, optimization: Optimization, specs: dict[str, tf.TensorSpec]) -> Callable[..., Any]:
-    """The training loop's own step as a function of flat arguments: the batch's tensors, the seed `(2,)`, the rate `()`."""
+def flat(objective: Any, optimization: Optimization, specs: dict[str, tf.TensorSpec], at_once: int | None = None) -> Callable[..., Any]:
+    """The training loop's own step as a function of flat arguments: the batch's tensors, the seed `(2,)`, the rate `()`.
+
+    `at_once`: sequences that all chips together compute at once.
+    """
     optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
     accelerator = Accelerator(tf.distribute.get_strategy(), "the TPU compiler", 1)
-    steps = Steps(objective, optimizer, optimization, 1, accelerator)
+    steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=at_once)
 
     def step(*arguments: tf.Tensor) -> tf.Tensor:
         return steps.step(dict(zip(specs, arguments, strict=False)), *arguments[-2:])
@@ -143,12 +155,15 @@ def document(rows: list[dict[str, Any]]) -> str:
         "Written by `make tpu-check`. The step of each kind, as the loop runs it (gradients, clipping, optimizer), was lowered to",
         "StableHLO and compiled by libtpu for the chips named, in the precision, batch and length of the preset.",
         "**Nothing of this ran on a TPU.**",
-        "FLOPs and memory are the compiler's figures for one chip.",
+        "FLOPs and memory are the compiler's figures for one chip. A chip computes its share of a batch in rounds of at most",
+        "`training.device_batch` sequences (*at once*), a loop whose body the FLOPs count once; on several chips this check averages",
+        "gradients in every round, where the training does it once a step.",
         "",
         f"Compiled on: {describe()}; tensorflow {tf.__version__}.",
         "",
-        "| preset | step | chips | sequences | compile s | TFLOP | arguments GiB | temporaries GiB | chip GiB | all-reduces | fits |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| preset | step | chips | sequences | at once | compile s | TFLOP | arguments GiB | temporaries GiB "
+        "| chip GiB | all-reduces | fits |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         found = row["compiled"]
@@ -161,7 +176,8 @@ def document(rows: list[dict[str, Any]]) -> str:
         verdict = f"no: {row['refused']}" if row["refused"] else "yes"
         reduces = "-" if not found else "?" if found.all_reduces is None else found.all_reduces
         lines.append(
-            f"| {row['preset']} | {row['stage']} | {row['topology']} | {row['batch']} | {figures} | {has:.0f} | {reduces} | {verdict} |"
+            f"| {row['preset']} | {row['stage']} | {row['topology']} | {row['batch']} | {row['at_once']} | {figures} "
+            f"| {has:.0f} | {reduces} | {verdict} |"
         )
     return "\n".join(lines) + "\n"
 

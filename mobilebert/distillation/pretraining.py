@@ -14,6 +14,7 @@ from mobilebert.models.model import initial
 from mobilebert.models.tensors import Kind, Tensor
 from mobilebert.training.objective import weighted_mean
 
+WEIGHTS = "masked_weights"
 PAIR_HEAD = "cls.seq_relationship"
 HEAD_SEED, HEAD_DEVIATION = 0, 0.02
 
@@ -53,8 +54,9 @@ class MaskedLmObjective:
         own = everything if names is None else {name: everything[name] for name in names}
         self.variables: Mapping[str, Any] = own | self._pair_head | (transfer.projections if transfer else {})
         self.rate_factors: Mapping[str, float] = {}
+        self.weighted_by = (WEIGHTS, *(transfer.weighted_by if transfer else ()))
 
-    def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
+    def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """`loss` = ratio * `hard` + (1 - ratio) * `soft` (nats a prediction), and `masked_accuracy`; float32 scalars.
 
         `soft` stands there only with a teacher. The parts are not weighted, so that they can be compared between trainings. Added
@@ -64,15 +66,17 @@ class MaskedLmObjective:
             batch: `input_ids`, `segment_ids`, `input_mask` (B, S); `masked_positions`, `masked_ids`, `masked_weights` (B, P);
                 `next_sentence_labels` (B,) where that is learnt.
             seed: not used.
+            totals: as `training.objective.Objective.loss` says.
 
         Raises:
             UserError: next sentence prediction without its labels.
         """
         del seed
-        labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.reshape(batch["masked_weights"], [-1])  # (B*P,)
+        labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.reshape(batch[WEIGHTS], [-1])  # (B*P,)
+        total = totals[WEIGHTS] if totals else None
         student = _encoded(self._student, batch)
         logits = self._student.masked_lm_logits(student.sequence, batch["masked_positions"])
-        share = weighted_mean(tf.ones_like(weights), weights)  # of the global batch's predictions; 1 on one device
+        share = weighted_mean(tf.ones_like(weights), weights, total)  # of the global batch's predictions; 1 if these are all
         hard = share * losses.masked_lm_loss(logits, labels, weights)
         parts = {"loss": hard, "hard": hard}
         teacher: Any = None if self._teacher is None else _encoded(self._teacher, batch)
@@ -80,13 +84,13 @@ class MaskedLmObjective:
             target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
             soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
             parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
-        added = {} if self._transfer is None else self._transfer.parts(teacher, student, batch["input_mask"])
+        added = {} if self._transfer is None else self._transfer.parts(teacher, student, batch["input_mask"], totals)
         if self._pair_head:
             added["next_sentence"] = self._next_sentence(student.sequence, batch)
         for name, value in added.items():
             parts |= {"loss": tf.cast(parts["loss"], tf.float32) + tf.cast(value, tf.float32), name: value}
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
-        parts["masked_accuracy"] = weighted_mean(right, weights)
+        parts["masked_accuracy"] = weighted_mean(right, weights, total)
         return {name: tf.cast(value, tf.float32) for name, value in parts.items()}
 
     def hand_over(self) -> None:

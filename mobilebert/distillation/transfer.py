@@ -20,6 +20,7 @@ from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
 
 JOINT = "joint"
+MASK = "input_mask"
 PARTS = ("feature_map", "attention", "mean", "variance")  # reported always, 0 where nothing is compared
 PROJECTION_DEVIATION = 0.02  # as everything else
 
@@ -79,27 +80,29 @@ class TransferObjective:
         names = [name for name in (*below, *own) if factors[name] or name in self.counted]
         self.variables = {name: student.variables_by_name[name] for name in names} | self.projections
         self.rate_factors = {name: factors[name] for name in names if factors[name] != 1.0}
+        self.weighted_by = (MASK,) if self._form.ignores_padding else ()
 
-    def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
+    def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
 
         Args:
             batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S).
             seed: not used, neither model drops anything out (as in the published code).
+            totals: as `training.objective.Objective.loss` says.
         """
         del seed
-        inputs = batch["input_ids"], batch["segment_ids"], batch["input_mask"]
+        inputs = batch["input_ids"], batch["segment_ids"], batch[MASK]
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
         teacher = self._teacher.encode(*inputs, layers=teacher_layers)
-        parts = self.parts(teacher, student, batch["input_mask"])
+        parts = self.parts(teacher, student, batch[MASK], totals)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
-    def parts(self, teacher: Any, student: Any, input_mask: Any) -> dict[str, Any]:
-        """The weighted parts by name, from what both models computed (`models.Encoded`) and the mask (B, S)."""
+    def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The weighted parts by name, from what both models computed (`models.Encoded`), the mask (B, S), and `totals` as `loss` has."""
         mask = input_mask if self._form.ignores_padding else None
-        # A replica's share of the global batch's tokens: 1 on one device, and where padding counts.
-        share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask)
+        # The share of the global batch's tokens: 1 if these are all, and where padding counts.
+        share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask, totals[MASK] if totals else None)
         parts = dict.fromkeys(PARTS, tf.constant(0.0))
         for match in self.matches:
             name = match.feature if match.loss == "cross_entropy" else match.loss

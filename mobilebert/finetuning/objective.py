@@ -18,6 +18,7 @@ class TaskObjective:
     """
 
     rate_factors: Mapping[str, float] = {}
+    weighted_by = ()
 
     def __init__(self, model: Any, head: Any) -> None:
         """Take a `models.Model` and its `ClassificationHead` or `SpanHead`."""
@@ -25,13 +26,15 @@ class TaskObjective:
         encoder = {name: variable for name, variable in model.variables_by_name.items() if name not in set(model.head_names)}
         self.variables: Mapping[str, Any] = encoder | head.variables_by_name
 
-    def loss(self, batch: Mapping[str, Any], seed: Any) -> dict[str, Any]:
+    def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """`loss` (nats) and `accuracy` (share of labels, or of answers with both ends right); float32 scalars.
 
         Args:
             batch: `input_ids`, `segment_ids`, `input_mask` (B, S), and `label` (B,), or `start` and `end` (B,).
             seed: (2,) int32 for dropout.
+            totals: not used, every example counts alike.
         """
+        del totals
         logits = task_logits(self._model, self._head, batch, seed)
         if "label" in batch:
             return _means(*_entropy(batch["label"], logits))

@@ -40,6 +40,12 @@ class Training(Section):
     accelerator: Literal["auto", "cpu", "gpu", "tpu"] = says("Device that trains; `auto` takes what is found and says so", "auto")
     precision: Literal["float32", "bfloat16"] = says("Compute precision; weights and losses stay float32", "float32")
     steps_per_call: Count = says("Steps between looks of the host", 10, unit="steps", ge=1)
+    device_batch: Annotated[Annotated[Count, Field(ge=1)] | None, BeforeValidator(absent)] = says(
+        "Most sequences that a device computes at once: a larger share of a batch is computed in rounds whose gradients are added up, "
+        "the same step but for rounding; null: the whole share",
+        None,
+        unit="sequences",
+    )
 
 
 class Teacher(Section):

@@ -107,7 +107,16 @@ def train(
     for name, values in span.moments.items():
         tensors[name].assign(values)
     start = _restore(state, tensors, accelerator.threads, span.start)
-    steps = Steps(objective, optimizer, job.optimization, job.seed, accelerator, origin=span.origin, rate=span.rate)
+    steps = Steps(
+        objective,
+        optimizer,
+        job.optimization,
+        job.seed,
+        accelerator,
+        origin=span.origin,
+        rate=span.rate,
+        device_batch=job.training.device_batch,
+    )
     batch_size = steps.feed(job.batches, start)
     total = span.stop
     LOG.info("%s: %d steps of %d sequences on %s", job.name, total - span.start, batch_size, accelerator.description)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import tensorflow as tf
@@ -25,30 +25,32 @@ class Objective(Protocol):
         """Factor on the learning rate by variable name; a name that is not there has 1.0, and 0.0 freezes the variable."""
         ...
 
-    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The loss and its parts on one replica's share of a batch.
+    @property
+    def weighted_by(self) -> Sequence[str]:
+        """Names of the batch's tensors that weigh means of `loss` (masked tokens, padding); () where all sequences count alike."""
+        ...
+
+    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+        """The loss and its parts on one part of a batch: what one replica computes at once.
 
         Args:
-            batch: tensors `(B, ...)` of this replica, B = global batch / replicas, all shapes static.
-            seed: `(2,)` int32, a function of (job seed, step, replica), for stateless random numbers.
+            batch: tensors `(B, ...)`, B = global batch / number of parts, all shapes static.
+            seed: `(2,)` int32, a function of (job seed, step, replica, part), for stateless random numbers.
+            totals: for each name of `weighted_by` the sum over the global batch / number of parts, `()`; None: these are all.
 
         Returns:
-            Scalars, float32, by name; "loss" is what is minimised, the others are only reported. Each is a mean over the
-            batch (the loop averages over replicas); `weighted_mean` is for means whose weights differ between replicas.
+            Scalars, float32, by name; "loss" is what is minimised, the others are only reported. The average of each over all parts
+            is its mean over the global batch: `weighted_mean` sees to that where weights differ between parts.
         """
         ...
 
 
-def weighted_mean(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Sum of `values * weights` over the global batch's mean weight per replica, `(...)`, `(...)` -> `()`.
+def weighted_mean(values: tf.Tensor, weights: tf.Tensor, total: tf.Tensor | None = None) -> tf.Tensor:
+    """Sum of `values * weights` over `total`, `(...)`, `(...)`, `()` -> `()`; None: over the sum of `weights`. A total of zero gives 0.
 
-    The average over replicas of what this returns is the weighted mean over the global batch, whatever share of the weights
-    each replica has; on one device it is the plain weighted mean. All weights zero gives 0.
+    With the total of `Objective.loss` the average over all parts is the weighted mean over the global batch, whatever share of the
+    weights each part has (a mean of the parts' own means would not be).
     """
-    values = tf.cast(values, tf.float32)
     weights = tf.cast(weights, tf.float32)
-    total = tf.reduce_sum(weights)
-    context = tf.distribute.get_replica_context()
-    if context is not None and context.num_replicas_in_sync > 1:
-        total = context.all_reduce(tf.distribute.ReduceOp.MEAN, total)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * weights), tf.stop_gradient(total))
+    total = tf.reduce_sum(weights) if total is None else total
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.cast(values, tf.float32) * weights), total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,17 @@ from mobilebert.training.optimizers import Optimizer
 
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
+MOST_PARTS = 32  # room for the parts of a loss, since a traced loop must know its sizes before it knows its body
 
 
 class Steps:
     """Runs steps `first .. first + count - 1` on the device and brings back every step's loss parts.
 
-    The program is traced once: first and count are tensors. Step s sees the batch and the seed f(job seed, place, replica) of its
-    place = origin + s, so what a step does depends on nothing but the weights, the moments and s.
+    The program is traced once for each shape of batches: first and count are tensors. Step s sees the batch and the seed f(job seed,
+    place, replica) of its place = origin + s, so what a step does depends on nothing but the weights, the moments and s.
+
+    A device that cannot hold its share of a batch computes it in rounds: gradients are summed in float32, and clipped and applied
+    once. What is averaged is weighted over the global batch (`objective.weighted_mean`), so a step is the same but for rounding.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Steps:
         origin: int = 0,
         rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
         skips: bool = False,
+        device_batch: int | None = None,
     ) -> None:
         """Take what is trained.
 
@@ -45,12 +50,15 @@ class Steps:
             origin: where step 0 stands in the order of batches.
             rate: replaces the settings' own schedule.
             skips: go on after a step whose loss parts or gradients are not finite; else no later step of the call is taken either.
+            device_batch: sequences that a device computes at once, at most; None: its whole share of a batch.
         """
         self.names: list[str] = []
+        self._parts: list[str] = []
         self._objective, self._optimizer, self._seed, self._origin = objective, optimizer, seed, origin
         self._rate = rate or (lambda step: schedules.learning_rate(step, optimization))
         self._skips = skips
         self._strategy, self._devices = accelerator.strategy, accelerator.devices
+        self._device_batch = device_batch
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
         self._call = tf.function(self._run, autograph=False)
@@ -97,16 +105,60 @@ class Steps:
         """One replica's step, taken if `sound` and all is finite; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
+        count = rounds(_rows(batch), self._device_batch)
+        totals = self._totals(batch, count)
+        gradients, parts = self._gradients(batch, seed, totals) if count == 1 else self._accumulated(batch, seed, totals, count)
+        norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(parts))))
+        self.names = [*self._parts, GRADIENT_NORM, LEARNING_RATE]
+        return tf.concat([parts, tf.reshape(tf.cast(norm, tf.float32), (1,))], 0)
+
+    def _totals(self, batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
+        """`Objective.loss`'s totals, for so many rounds on every replica; here, since replicas cannot meet inside of a loop."""
+        sums = {name: tf.reduce_sum(tf.cast(batch[name], tf.float32)) / count for name in self._objective.weighted_by}
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.MEAN, sums) if sums and context.num_replicas_in_sync > 1 else sums
+
+    def _gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor]) -> tuple[list[Any], tf.Tensor]:
+        """Gradients of the optimizer's variables (None: not reached), and the loss and its parts, `(n,)`."""
         # Only what is trained is watched: a teacher or a frozen layer keeps no activations for a backward pass.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._optimizer.variables)
-            parts = self._objective.loss(batch, seed)
+            parts = self._objective.loss(batch, seed, totals)
         gradients = tape.gradient(parts["loss"], self._optimizer.variables)
-        finite = tf.reduce_all(tf.math.is_finite(tf.stack([tf.cast(part, tf.float32) for part in parts.values()])))
-        norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, finite))
-        values = {"loss": parts["loss"]} | {name: parts[name] for name in sorted(parts)} | {GRADIENT_NORM: norm}
-        self.names = [*values, LEARNING_RATE]
-        return tf.stack([tf.ensure_shape(tf.cast(value, tf.float32), ()) for value in values.values()])
+        self._parts = ["loss", *sorted(parts.keys() - {"loss"})]
+        return gradients, tf.stack([tf.ensure_shape(tf.cast(parts[name], tf.float32), ()) for name in self._parts])
+
+    def _accumulated(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor], count: int
+    ) -> tuple[list[Any], tf.Tensor]:
+        """As `_gradients`, in `count` rounds; round r takes rows r, count + r, ..., so that rows that lie on one chip stay there."""
+        split = {name: tf.reshape(tensor, (-1, count, *tensor.shape[1:])) for name, tensor in batch.items()}
+        reached = [False] * len(self._optimizer.variables)
+
+        def one(index: tf.Tensor, sums: list[tf.Tensor], total: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
+            part = {name: tf.gather(tensor, index, axis=1) for name, tensor in split.items()}
+            gradients, parts = self._gradients(part, tf.random.experimental.stateless_fold_in(seed, index), totals)
+            reached[:] = [gradient is not None for gradient in gradients]
+            sums = [
+                found if gradient is None else found + tf.convert_to_tensor(gradient)
+                for found, gradient in zip(sums, gradients, strict=True)
+            ]
+            return index + 1, sums, total + tf.pad(parts, [[0, MOST_PARTS - len(self._parts)]])
+
+        nothing = [tf.zeros(variable.shape, variable.dtype) for variable in self._optimizer.variables]
+        start = (tf.constant(0), nothing, tf.zeros((MOST_PARTS,)))
+        _, sums, total = tf.while_loop(lambda index, *_: index < count, one, start, parallel_iterations=1, maximum_iterations=count)
+        means = [found / count if is_reached else None for found, is_reached in zip(sums, reached, strict=True)]
+        return means, total[: len(self._parts)] / count
+
+
+def rounds(share: int, device_batch: int | None) -> int:
+    """In how many equal parts a device computes its share of a batch, so that none has more than `device_batch` sequences."""
+    return next(count for count in range(1, share + 1) if share % count == 0 and share // count <= (device_batch or share))
+
+
+def _rows(batch: Mapping[str, tf.Tensor]) -> int:
+    return int(next(iter(batch.values())).shape[0])
 
 
 def _batch_size(dataset: tf.data.Dataset) -> int:

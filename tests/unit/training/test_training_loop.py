@@ -169,8 +169,8 @@ def test_the_log_says_what_runs_and_at_most_a_line_a_minute(tmp_path: Path, capl
 class Exploding(toy.Regression):
     """A loss that is infinite from step 7 (counted from 0) on."""
 
-    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        parts = super().loss(batch, seed)
+    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Any = None) -> dict[str, tf.Tensor]:
+        parts = super().loss(batch, seed, totals)
         return parts | {"loss": parts["loss"] * batch["scale"][0]}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,13 @@ class Regression:
     def __init__(self) -> None:
         self.variables = {"dense.weight": tf.Variable(tf.zeros((FEATURES, 1))), "dense.bias": tf.Variable(tf.zeros((1,)))}
         self.rate_factors: dict[str, float] = {}
+        self.weighted_by = ("weight",)
 
-    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
         predicted = tf.matmul(batch["x"], self.variables["dense.weight"]) + self.variables["dense.bias"]
         squares = tf.squeeze(tf.square(predicted - batch["y"]), 1)
         noise = tf.reduce_mean(tf.random.stateless_normal((3,), seed))
-        return {"loss": objective.weighted_mean(squares, batch["weight"]), "noise": noise}
+        return {"loss": objective.weighted_mean(squares, batch["weight"], totals["weight"] if totals else None), "noise": noise}
 
 
 def batch_at(step: tf.Tensor) -> dict[str, tf.Tensor]:
