@@ -192,14 +192,14 @@ def costs(shared: Path) -> str:
     texts = [normalise(row["text"]) for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")]
     kept = ["\n".join(lines.clean(text, 3).kept) for text in texts]
     batches = [kept[at : at + 150] for at in range(0, len(kept), 150)]
-    measured = [one for batch in batches for one in document.documents(batch)]
+    measured = [document.Documents(batch) for batch in batches]
     settings = Corpus()
     timed: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
         ("normalise", normalise, texts),
         ("line rules", lambda text: lines.clean(text, 3), texts),
         ("mask_sensitive", sensitive.mask, kept),
-        ("measures of all document rules", document.documents, batches),
-        *((f"`{rule.__name__}`", lambda one, rule=rule: rule(one, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]
+        ("measures of all document rules", document.Documents, batches),
+        *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]
     ]
     size = sum(len(text.encode()) for text in texts) / 1e6
     rows = [[name, f"{_seconds(work, items) * 1000 / size:.2f}"] for name, work, items in timed]

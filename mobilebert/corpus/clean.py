@@ -108,15 +108,17 @@ def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work:
     """The documents of a piece that stay, with their cleaned texts; what is dropped is counted and, by sample, kept."""
     settings = work.settings
     for batch in _batches(_readable(piece, counts, settings)):
-        texts = ["" if found.reason else _cleaned(found.text, counts, settings) for found in batch]
-        for found, measured in zip(batch, document.documents(texts), strict=True):
-            reason, detail = found.reason or filters.judge(measured, settings), None
+        documents = document.Documents(["" if found.reason else _cleaned(found.text, counts, settings) for found in batch])
+        reasons = filters.judge(documents, settings)
+        for place, (found, text) in enumerate(zip(batch, documents.texts, strict=True)):
+            reason, detail = found.reason or reasons[place], None
             if reason is None and settings.decontaminate:
-                detail = decontamination.test_texts(work.folder).match(measured.wording, settings.max_contamination)
+                tests = decontamination.test_texts(work.folder)
+                detail = tests.match(documents.wording_of(place), settings.max_contamination)
                 reason = "contaminated" if detail else None
             funnel.count(counts, _size(found), reason)
             if reason is None:
-                yield found, measured.text
+                yield found, text
             else:
                 rejects.add(funnel.Reject(found.name, piece.source, reason, found.text, detail or ""))
 

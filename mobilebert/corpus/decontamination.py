@@ -122,7 +122,8 @@ def test_texts(folder: str) -> TestTexts:
 
 def _grams(batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """(M,) _GRAM: the different 13-grams of the texts that are long enough, which are counted from 0; and (T,) int64 how many each has."""
-    hashes, owner = document.wording(batch)
+    hashes, bounds = document.Documents(batch).wording
+    owner = np.repeat(np.arange(len(batch)), np.diff(bounds))
     order = np.lexsort((hashes, owner))
     hashes, owner = hashes[order], owner[order]
     new = np.ones(len(hashes), bool)

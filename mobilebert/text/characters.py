@@ -7,7 +7,7 @@ section 1). The lists of common characters are computed from the character stand
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,31 +36,31 @@ _FREQUENT = (
 
 
 class Counts(NamedTuple):
-    """How many characters of each class a text has."""
+    """How many characters of each class a text has; or (D,) int64, of each of many texts."""
 
-    other: int
-    ascii: int
-    space: int
-    punctuation: int
-    frequent: int
-    common: int
-    rare: int
-    kana: int
-    hangul: int
-    broken: int
+    other: Any
+    ascii: Any
+    space: Any
+    punctuation: Any
+    frequent: Any
+    common: Any
+    rare: Any
+    kana: Any
+    hangul: Any
+    broken: Any
 
     @property
-    def han(self) -> int:
+    def han(self) -> Any:
         """Han characters of all three classes (`frequent` ones are not counted in `common` again)."""
         return self.frequent + self.common + self.rare
 
     @property
-    def visible(self) -> int:
+    def visible(self) -> Any:
         """All characters but white space."""
         return sum(self) - self.space
 
     @property
-    def beyond_ascii(self) -> int:
+    def beyond_ascii(self) -> Any:
         """All characters outside ASCII but white space."""
         return self.visible - self.ascii
 

@@ -3,104 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
 from mobilebert.text import characters
 from mobilebert.text.ngrams import ngrams
 
-PHRASE_N = 4  # characters: two words of FineWeb-2's Chinese segmenter, a word having 1.7 on average
 WORDING_N = 13  # characters: EvalWeb's share of repeated n-grams; GPT-3's decontamination has 13 words
+_LINE_END = 10
+_SEPARATOR = np.uint32(characters.CODE_POINTS)  # no code point; stands for the NUL after each text
 
 
-@dataclass(frozen=True)
-class Document:
-    """A normalised text after the line rules, and its measures."""
+class Documents:
+    """Normalised texts without NUL after the line rules, best some 50,000 characters at a time, and their measures.
 
-    text: str
-    lines: list[str]  # none is empty
-    counts: characters.Counts
-    phrase_share: float  # of its characters, in the most frequent 4-gram
-    repeated_share: float  # of its wording, equal to earlier ones
-    wording: np.ndarray  # (M,) uint64 hashes of the 13-grams of its letters, digits and Han
-
-
-def documents(texts: Sequence[str]) -> list[Document]:
-    """Measure texts without NUL, best some 50,000 characters at a time."""
-    codes = characters.codes("\0".join([*texts, ""]))
-    sizes = np.array([len(text) for text in texts], np.int64)
-    owner = np.repeat(np.arange(len(texts)), sizes + 1)
-    counts = np.bincount(owner * 16 + characters.classes()[codes], minlength=16 * len(texts)).reshape(-1, 16)
-    counts[:, characters.ASCII] -= 1  # the NUL after each text
-    phrases = _most_frequent(codes, owner, len(texts)) * PHRASE_N / np.maximum(sizes, 1)
-    hashes, owners = _wording(codes, owner)
-    repeats = _repeats(hashes, owners, len(texts))
-    bounds = np.searchsorted(owners, np.arange(len(texts) + 1))
-    return [
-        Document(
-            text,
-            [line for line in text.split("\n") if line],
-            characters.Counts(*counts[at, : len(characters.Counts._fields)].tolist()),
-            float(phrases[at]),
-            float(repeats[at]),
-            hashes[bounds[at] : bounds[at + 1]],
-        )
-        for at, text in enumerate(texts)
-    ]
-
-
-def wording(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) uint64 hashes of the 13-grams of letters, digits and Han of texts without NUL, without punctuation, small letters for large
-    and Simplified for Traditional, and
-    (M,) int64 the index of each one's text.
+    Attributes: `texts` (D); `codes` (N,) uint32 of all texts, a NUL after each; `starts` (D,) int64 of each text in them; `sizes` (D,)
+    int64 characters; `counts` of (D,) int64 by class; of all lines that are not empty `line_starts`, `line_ends` (L,) in `codes` and
+    `line_owners` (L,), the number of the text; `lines` (D,) int64 how many a text has.
     """
-    codes = characters.codes("\0".join([*texts, ""]))
-    return _wording(codes, np.repeat(np.arange(len(texts)), [len(text) + 1 for text in texts]))
 
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self.codes = characters.codes("\0".join([*texts, ""]))
+        self.sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+        self.starts = np.cumsum(self.sizes + 1) - (self.sizes + 1)
+        wide = np.repeat(np.arange(0, 16 * len(texts), 16), self.sizes + 1)
+        wide += characters.classes()[self.codes]
+        counted = np.bincount(wide, minlength=16 * len(texts)).reshape(-1, 16)[:, : len(characters.Counts._fields)]
+        counted[:, characters.ASCII] -= 1  # the NUL after each text
+        self.counts = characters.Counts(*counted.T)
+        ends = np.flatnonzero((self.codes == _LINE_END) | (self.codes == 0))
+        starts = np.append(0, ends[:-1] + 1)
+        self.line_starts, self.line_ends = starts[starts < ends], ends[starts < ends]
+        self.line_owners = np.searchsorted(self.starts, self.line_starts, "right") - 1
+        self.lines = self.counted(self.line_owners)
 
-def _wording(codes: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    folded = _simplified()[codes]
-    letter = folded != 0
-    hashes, owner = ngrams(folded[letter], WORDING_N), owner[letter]
-    within = owner[: len(hashes)] == owner[len(owner) - len(hashes) :]
-    return hashes[within], owner[: len(hashes)][within]
+    def __len__(self) -> int:
+        return len(self.texts)
 
+    def counted(self, owners: np.ndarray) -> np.ndarray:
+        """(D,) int64: how often each text's number stands in `owners`."""
+        return np.bincount(owners, minlength=len(self.texts))
 
-def _most_frequent(codes: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """(count,) int64: how often the most frequent 4-gram of each text occurs; 0 where it occurs once."""
-    hashes = ngrams(codes, PHRASE_N)
-    within = owner[: len(hashes)] == owner[len(owner) - len(hashes) :]
-    keys = _keys(hashes[within], owner[: len(hashes)][within])
-    most = np.zeros(count, np.int64)
-    if len(keys):
-        ends = np.flatnonzero(np.append(keys[1:] != keys[:-1], True))
-        runs = np.diff(ends, prepend=-1)
-        repeated = runs > 1
-        np.maximum.at(most, (keys[ends[repeated]] >> np.uint64(40)).astype(np.int64), runs[repeated])
-    return most
+    def owners(self, places: np.ndarray) -> np.ndarray:
+        """The number of the text at each place of `codes`."""
+        return np.searchsorted(self.starts, places, "right") - 1
 
+    @cached_property
+    def wording(self) -> tuple[np.ndarray, np.ndarray]:
+        """(M,) uint64 and (D + 1,) int64: hashes of the 13-grams of letters, digits and Han, small letters for large and Simplified for
+        Traditional; those of text d are `wording[0][bounds[d] : bounds[d + 1]]`.
+        """
+        folded = _folded()[self.codes]
+        folded = folded[folded != 0]
+        ends = np.flatnonzero(folded == _SEPARATOR)  # (D,)
+        sizes = np.diff(ends, prepend=-1) - WORDING_N  # 13-grams of each text; negative where it is shorter
+        inside = np.ones(len(folded), bool)
+        for before in range(WORDING_N):  # the 13-grams that begin here reach over the end of their text
+            inside[np.maximum(ends - before, 0)] = False
+        hashes = ngrams(folded, WORDING_N)
+        bounds = np.zeros(len(self.texts) + 1, np.int64)
+        np.cumsum(np.maximum(sizes, 0), out=bounds[1:])
+        return hashes[inside[: len(hashes)]], bounds
 
-def _repeats(hashes: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """(count,) float64: the share of each text's hashes that are equal to an earlier one of it."""
-    keys = _keys(hashes, owner)
-    again = keys[1:][keys[1:] == keys[:-1]]
-    repeats = np.bincount((again >> np.uint64(40)).astype(np.int64), minlength=count)
-    return repeats / np.maximum(np.bincount(owner, minlength=count), 1)
-
-
-def _keys(hashes: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """(M,) uint64 in order: the text's index, then 40 bits of the hash."""
-    keys = owner.astype(np.uint64) << np.uint64(40)
-    keys |= hashes >> np.uint64(24)
-    keys.sort()
-    return keys
+    def wording_of(self, place: int) -> np.ndarray:
+        """(M,) uint64: the hashes of one text's 13-grams."""
+        hashes, bounds = self.wording
+        return hashes[bounds[place] : bounds[place + 1]]
 
 
 @cache
-def _simplified() -> np.ndarray:
-    """(0x110000,) uint32: `characters.letters`, Traditional characters as their Simplified forms (OpenCC t2s, one by one)."""
+def _folded() -> np.ndarray:
+    """(0x110000,) uint32: `characters.letters`, Traditional characters as their Simplified forms (OpenCC t2s, one by one), a separator for
+    NUL.
+    """
     from opencc import OpenCC  # loads its dictionaries
 
     table = characters.letters().copy()
@@ -108,4 +85,5 @@ def _simplified() -> np.ndarray:
     # One character a line, so that no phrase of the dictionaries matches across two of them.
     simple = OpenCC("t2s").convert("\n".join(han)).split("\n")
     table[[ord(character) for character in han]] = [ord(character[0]) for character in simple]
+    table[0] = _SEPARATOR
     return table

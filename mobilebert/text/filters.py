@@ -1,4 +1,4 @@
-"""Rules on whole documents: each returns the reason to drop the document, or None.
+"""Rules on whole documents: each says of every document of a batch whether it drops it, (D,) bool; its name is the reason.
 
 Thresholds that are settings stand in `settings.Corpus` with their source; the others are fixed here, with theirs. No rule looks at
 anything but the document itself, so a verdict depends on nothing else in the corpus.
@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import numpy as np
+
 from mobilebert.settings import Corpus
 from mobilebert.text import lines, repetition
-from mobilebert.text.document import Document
+from mobilebert.text.document import Documents
 
 _MAX_BROKEN_SHARE = 0.005  # Clean text of the shared data has none in 99 % of its documents, damaged text at least 0.01
 _MAX_LOST_SHARE = (
@@ -22,125 +24,124 @@ _MIN_FREQUENT_SHARE = 0.05  # Prose 0.15 and more, dialogue 0.2, classical verse
 _MIN_FREQUENT_EVIDENCE = 50  # Han characters below which the share of frequent ones says nothing
 _STOP_WORDS = "的年在月是和日了於·為有被人中为他與後也而由"  # FineWeb-2 cmn_Hani.yml stopwords
 _MIN_STOP_WORD_EVIDENCE = 200  # characters below which a text may well have none
-_BULLETS = frozenset("•‣▶◀◦■□▪▫●○◆★*-–·")  # Gopher's, and those of Chinese pages
+_BULLETS = [ord(mark) for mark in "•‣▶◀◦■□▪▫●○◆★*-–·"]  # Gopher's, and those of Chinese pages
 _MIN_LINES = 3  # below which a share of lines says nothing
 
 
-def empty(document: Document, settings: Corpus) -> str | None:
+def empty(documents: Documents, settings: Corpus) -> np.ndarray:
     """No visible character is left."""
-    return "empty" if not document.counts.visible else None
+    return documents.counts.visible == 0
 
 
-def broken_characters(document: Document, settings: Corpus) -> str | None:
+def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     """Replacement characters, C1 controls, private-use characters over 0.5 %, or question marks in the place of Han over 3 %: lost in
     decoding.
     """
-    if document.counts.broken > max(1, _MAX_BROKEN_SHARE * len(document.text)):  # one alone damages nothing
-        return "broken_characters"
-    if "?" not in document.text:
-        return None
-    lost = sum(1 for _ in re.finditer(r"\?+(?=[\u3400-\u9fff])", document.text))
-    return "broken_characters" if lost > _MAX_LOST_SHARE * len(document.text) else None
+    dropped = documents.counts.broken > np.maximum(1, _MAX_BROKEN_SHARE * documents.sizes)  # one alone damages nothing
+    for place, text in enumerate(documents.texts):
+        if "?" in text:
+            lost = sum(1 for _ in re.finditer(r"\?+(?=[\u3400-\u9fff])", text))
+            dropped[place] |= lost > _MAX_LOST_SHARE * len(text)
+    return dropped
 
 
-def other_language(document: Document, settings: Corpus) -> str | None:
+def other_language(documents: Documents, settings: Corpus) -> np.ndarray:
     """Kana or Hangul over a fifth of all letters of East Asian scripts: Japanese or Korean. (Latin and other scripts fall to
     `low_han_share`.)
     """
-    counts = document.counts
-    east_asian = counts.han + counts.kana + counts.hangul
-    return "other_language" if counts.kana + counts.hangul > _MAX_FOREIGN_SHARE * east_asian else None
+    foreign = documents.counts.kana + documents.counts.hangul
+    return foreign > _MAX_FOREIGN_SHARE * (documents.counts.han + foreign)
 
 
-def low_han_share(document: Document, settings: Corpus) -> str | None:
+def low_han_share(documents: Documents, settings: Corpus) -> np.ndarray:
     """Han under `corpus.min_han_share` of the visible characters (EvalWeb preprocess.py: 0.30): other scripts, code, escapes, tables of
     figures.
     """
-    return "low_han_share" if document.counts.han < settings.min_han_share * document.counts.visible else None
+    return documents.counts.han < settings.min_han_share * documents.counts.visible
 
 
-def uncommon_characters(document: Document, settings: Corpus) -> str | None:
+def uncommon_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     """Han outside the fixed common list over `corpus.max_uncommon_share`, or hardly any of the most frequent ones: text in a wrong
     encoding.
 
     UTF-8 read as GBK has 0.7 to 0.87 uncommon Han, clean text of the shared data 0.15 at most and 0.075 in 99.5 % of its documents;
     Korean read as GBK has none, but no frequent ones either.
     """
-    counts = document.counts
-    rare = counts.rare > settings.max_uncommon_share * counts.han
-    no_function_words = counts.han >= _MIN_FREQUENT_EVIDENCE and counts.frequent < _MIN_FREQUENT_SHARE * counts.han
-    return "uncommon_characters" if rare or no_function_words else None
+    counts, han = documents.counts, documents.counts.han
+    no_function_words = (han >= _MIN_FREQUENT_EVIDENCE) & (counts.frequent < _MIN_FREQUENT_SHARE * han)
+    return (counts.rare > settings.max_uncommon_share * han) | no_function_words
 
 
-def too_short(document: Document, settings: Corpus) -> str | None:
+def too_short(documents: Documents, settings: Corpus) -> np.ndarray:
     """Fewer than `corpus.min_characters` visible characters."""
-    return "too_short" if document.counts.visible < settings.min_characters else None
+    return documents.counts.visible < settings.min_characters
 
 
-def few_punctuated_lines(document: Document, settings: Corpus) -> str | None:
+def few_punctuated_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines of sentences under `corpus.min_punctuated_line_share` (FineWeb-2 cmn_Hani.yml line_punct_thr: 0.106): lists, menus.
 
     FineWeb-2 counts lines that end in punctuation; a line with a sentence's end inside counts too here, or a paragraph that was cut
     short, alone on its line, would be lost (4.5 % of the shared wiki paragraphs).
     """
-    least, ended = settings.min_punctuated_line_share * len(document.lines), 0
-    for line in document.lines:
-        if ended >= least:
-            return None
-        ended += lines.is_prose(line)
-    return "few_punctuated_lines" if ended < least else None
+    least = settings.min_punctuated_line_share * documents.lines
+    # One line is enough for most texts, and "。" is in nearly all of them.
+    dropped = least > np.array(["。" in text for text in documents.texts], bool)
+    for place in np.flatnonzero(dropped).tolist():
+        dropped[place] = sum(map(lines.is_prose, documents.texts[place].split("\n"))) < least[place]
+    return dropped
 
 
-def few_stop_words(document: Document, settings: Corpus) -> str | None:
+def few_stop_words(documents: Documents, settings: Corpus) -> np.ndarray:
     """Fewer than `corpus.min_stop_words` of FineWeb-2's 22 Chinese stop words (cmn_Hani.yml stopwords; Gopher asks for two): lists, tables.
 
     Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or one.
     """
-    if len(document.text) < _MIN_STOP_WORD_EVIDENCE:
-        return None
-    found = 0
-    for word in _STOP_WORDS:
-        if found >= settings.min_stop_words:
-            return None
-        found += word in document.text
-    return "few_stop_words" if found < settings.min_stop_words else None
+    dropped = documents.sizes >= _MIN_STOP_WORD_EVIDENCE
+    for place in np.flatnonzero(dropped).tolist():
+        found = 0
+        for word in _STOP_WORDS:
+            if found >= settings.min_stop_words:
+                break
+            found += word in documents.texts[place]
+        dropped[place] = found < settings.min_stop_words
+    return dropped
 
 
-def short_lines(document: Document, settings: Corpus) -> str | None:
+def short_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines shorter than `corpus.min_mean_line` on average: menus, lists of names, tables.
 
     EvalWeb preprocess.py asks for 10 characters, and FineWeb-2's new_line_ratio (0.178 a word) is 9.5; poems of five characters a verse
     have 6.25 and more, with title and author.
     """
-    mean = sum(map(len, document.lines)) / len(document.lines)
-    return "short_lines" if mean < settings.min_mean_line else None
+    characters = np.bincount(documents.line_owners, documents.line_ends - documents.line_starts, len(documents))
+    return characters / np.maximum(documents.lines, 1) < settings.min_mean_line
 
 
-def many_symbols(document: Document, settings: Corpus) -> str | None:
+def many_symbols(documents: Documents, settings: Corpus) -> np.ndarray:
     """Number signs and ellipses over `corpus.max_symbol_share` of the visible characters (Gopher: 0.1 a word, of 1.7 characters)."""
-    text = document.text
-    found = text.count("#") + text.count("…") + text.count("...")
-    return "many_symbols" if found > settings.max_symbol_share * document.counts.visible else None
+    found = documents.counted(documents.owners(np.flatnonzero((documents.codes == ord("#")) | (documents.codes == ord("…")))))
+    found += [text.count("...") for text in documents.texts]
+    return found > settings.max_symbol_share * documents.counts.visible
 
 
-def bullet_lines(document: Document, settings: Corpus) -> str | None:
+def bullet_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines that begin with a bullet over `corpus.max_bullet_line_share` (Gopher, Rae et al. 2021: 0.9)."""
-    if len(document.lines) < _MIN_LINES:
-        return None
-    bullets = sum([line[0] in _BULLETS for line in document.lines])
-    return "bullet_lines" if bullets > settings.max_bullet_line_share * len(document.lines) else None
+    bullets = documents.counted(documents.line_owners[np.isin(documents.codes[documents.line_starts], _BULLETS)])
+    return (documents.lines >= _MIN_LINES) & (bullets > settings.max_bullet_line_share * documents.lines)
 
 
-def ellipsis_lines(document: Document, settings: Corpus) -> str | None:
+def ellipsis_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines that end in an ellipsis over `corpus.max_ellipsis_line_share` (Gopher, Rae et al. 2021: 0.3): lists of teasers."""
-    if len(document.lines) < _MIN_LINES or ("…" not in document.text and "..." not in document.text):
-        return None
-    cut = sum(line.endswith(("…", "...")) for line in document.lines)
-    return "ellipsis_lines" if cut > settings.max_ellipsis_line_share * len(document.lines) else None
+    last = documents.codes[documents.line_ends - 1]
+    dots = (documents.line_ends - documents.line_starts > 2) & (last == ord("."))
+    for back in (2, 3):
+        dots &= documents.codes[documents.line_ends - back] == ord(".")
+    cut = documents.counted(documents.line_owners[dots | (last == ord("…"))])
+    return (documents.lines >= _MIN_LINES) & (cut > settings.max_ellipsis_line_share * documents.lines)
 
 
 # The order is that of the reasons: the first that applies is counted. Cheap ones and those that explain the others stand first.
-FILTERS: tuple[Callable[[Document, Corpus], str | None], ...] = (
+FILTERS: tuple[Callable[[Documents, Corpus], np.ndarray], ...] = (
     empty,
     broken_characters,
     other_language,
@@ -159,10 +160,10 @@ FILTERS: tuple[Callable[[Document, Corpus], str | None], ...] = (
 )
 
 
-def judge(document: Document, settings: Corpus) -> str | None:
-    """The reason of the first rule that drops the document, or None: keep it."""
-    for rule in FILTERS:
-        reason = rule(document, settings)
-        if reason is not None:
-            return reason
-    return None
+def judge(documents: Documents, settings: Corpus) -> list[str | None]:
+    """Of every document the reason of the first rule that drops it, or None: keep it."""
+    reasons: list[str | None] = [None] * len(documents)
+    for rule in reversed(FILTERS):
+        for place in np.flatnonzero(rule(documents, settings)).tolist():
+            reasons[place] = rule.__name__
+    return reasons

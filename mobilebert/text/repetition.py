@@ -1,35 +1,74 @@
-"""Rules on whole documents that say the same again and again: each returns the reason to drop the document, or None."""
+"""Rules on whole documents that say the same again and again: each says of every document whether it drops it, (D,) bool."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from mobilebert.settings import Corpus
-from mobilebert.text.document import Document
+from mobilebert.text.document import Documents
+from mobilebert.text.ngrams import ngrams
 
+PHRASE_N = 4  # characters: two words of FineWeb-2's Chinese segmenter, a word having 1.7 on average
 _MIN_PHRASE_EVIDENCE = 40  # characters: in a line or two anything is frequent
+_BINS = 256  # of the hashes of a text's phrases
+_SLOTS = 17  # bits: of the hashes of all texts' wording
 
 
-def duplicate_lines(document: Document, settings: Corpus) -> str | None:
+def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines that repeat an earlier one over `corpus.max_duplicate_line_share` of the lines (FineWeb-2 cmn_Hani.yml dup_line_frac: 0.287),
     or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1: 0.20).
     """
-    lines = document.lines
-    unique = set(lines)
-    repeats = len(lines) - len(unique)
-    if not repeats:
-        return None
-    characters = sum(map(len, lines)) - sum(map(len, unique))
-    many = repeats > settings.max_duplicate_line_share * len(lines)
-    return "duplicate_lines" if many or characters > settings.max_duplicate_line_characters * len(document.text) else None
+    dropped = np.zeros(len(documents), bool)
+    for place in np.flatnonzero(documents.lines > 1).tolist():
+        lines = [line for line in documents.texts[place].split("\n") if line]
+        unique = set(lines)
+        if repeats := len(lines) - len(unique):
+            characters = sum(map(len, lines)) - sum(map(len, unique))
+            many = repeats > settings.max_duplicate_line_share * len(lines)
+            dropped[place] = many or characters > settings.max_duplicate_line_characters * documents.sizes[place]
+    return dropped
 
 
-def frequent_phrase(document: Document, settings: Corpus) -> str | None:
+def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:
     """One 4-gram of characters that fills more than `corpus.max_phrase_share` of them (FineWeb-2 cmn_Hani.yml top_n_grams, two words:
     0.256): stuffed keywords, laughter, rows of one character.
     """
-    judged = len(document.text) >= _MIN_PHRASE_EVIDENCE
-    return "frequent_phrase" if judged and document.phrase_share > settings.max_phrase_share else None
+    judged = documents.sizes >= _MIN_PHRASE_EVIDENCE
+    hashes = ngrams(documents.codes, PHRASE_N)
+    # Counted exactly only where the fullest of 256 bins, which holds the most frequent phrase or more, says that it may be needed.
+    binned = (hashes >> np.uint64(56)).astype(np.int64)
+    binned += np.repeat(np.arange(0, _BINS * len(documents), _BINS), documents.sizes + 1)[: len(binned)]
+    fullest = np.bincount(binned, minlength=_BINS * len(documents)).reshape(-1, _BINS).max(axis=1)
+    dropped = judged & (fullest * PHRASE_N / np.maximum(documents.sizes, 1) > settings.max_phrase_share)
+    for place in np.flatnonzero(dropped).tolist():
+        start = documents.starts[place]
+        most = most_frequent(hashes[start : start + documents.sizes[place] - PHRASE_N + 1])
+        dropped[place] = most * PHRASE_N / documents.sizes[place] > settings.max_phrase_share
+    return dropped
 
 
-def repeated_ngrams(document: Document, settings: Corpus) -> str | None:
+def repeated_ngrams(documents: Documents, settings: Corpus) -> np.ndarray:
     """13-grams of letters, digits and Han that repeat an earlier one over `corpus.max_repeated_share` (EvalWeb preprocess.py: 0.5)."""
-    return "repeated_ngrams" if document.repeated_share > settings.max_repeated_share else None
+    hashes, bounds = documents.wording
+    sizes = np.diff(bounds)
+    # Counted exactly only where so many do not hold a slot of their own that it may be needed.
+    slot = (hashes >> np.uint64(64 - _SLOTS)).astype(np.int64)
+    number = np.arange(len(hashes), dtype=np.int32)
+    holder = np.empty(1 << _SLOTS, np.int32)
+    holder[slot] = number
+    without = np.append(0, np.cumsum(holder[slot] != number))
+    dropped = (without[bounds[1:]] - without[bounds[:-1]]) / np.maximum(sizes, 1) > settings.max_repeated_share
+    for place in np.flatnonzero(dropped).tolist():
+        dropped[place] = repeats(hashes[bounds[place] : bounds[place + 1]]) / sizes[place] > settings.max_repeated_share
+    return dropped
+
+
+def most_frequent(hashes: np.ndarray) -> int:
+    """How often the most frequent of the hashes occurs; 0 where each occurs once."""
+    most = int(np.unique(hashes, return_counts=True)[1].max(initial=0))
+    return most if most > 1 else 0
+
+
+def repeats(hashes: np.ndarray) -> int:
+    """How many of the hashes are equal to an earlier one."""
+    return len(hashes) - len(np.unique(hashes))

@@ -25,7 +25,7 @@ def settings(**changes) -> Corpus:
 
 
 def judge(text: str, chosen: Corpus) -> str | None:
-    return filters.judge(document.documents([text])[0], chosen)
+    return filters.judge(document.Documents([text]), chosen)[0]
 
 
 def test_prose_stays():

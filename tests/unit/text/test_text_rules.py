@@ -25,7 +25,9 @@ SENTENCES = (
 
 
 def reason(text: str, rule, **changes) -> str | None:
-    return rule(document.documents([text])[0], Corpus.model_validate(changes))
+    dropped = rule(document.Documents([text]), Corpus.model_validate(changes))
+    assert dropped.shape == (1,)
+    return rule.__name__ if dropped[0] else None
 
 
 def repeated(pieces, times: int) -> str:
@@ -87,29 +89,50 @@ def test_every_rule_has_its_own_reason_and_all_run():
     assert len(set(names)) == len(names) == 15
 
 
-def test_texts_are_measured_alike_alone_and_together():
-    texts = [*SENTENCES, "", "".join(SENTENCES) * 2, "かな交じり", "a" * 50, repeated(SENTENCES, 20)]
-    for alone, together in zip((document.documents([text])[0] for text in texts), document.documents(texts), strict=True):
-        assert (alone.text, alone.lines, alone.counts) == (together.text, together.lines, together.counts)
-        assert (alone.phrase_share, alone.repeated_share) == (together.phrase_share, together.repeated_share)
-        assert np.array_equal(alone.wording, together.wording)
+def test_texts_are_judged_alike_alone_and_together():
+    texts = [
+        *SENTENCES,
+        "",
+        "".join(SENTENCES) * 2,
+        "かな交じり",
+        "a" * 50,
+        repeated(SENTENCES, 20),
+        "",
+        "- 一\n- 二…\n- 三",
+        "买手机吧" * 20,
+    ]
+    together, settings = document.Documents(texts), Corpus()
+    verdicts = [rule(together, settings) for rule in filters.FILTERS]
+    for place, alone in enumerate(document.Documents([text]) for text in texts):
+        assert [bool(rule(alone, settings)[0]) for rule in filters.FILTERS] == [bool(verdict[place]) for verdict in verdicts]
+        assert [part[0] for part in alone.counts] == [part[place] for part in together.counts]
+        assert alone.lines[0] == together.lines[place] == len([line for line in texts[place].split("\n") if line])
+        assert np.array_equal(alone.wording_of(0), together.wording_of(place))
+    assert {reason for reason in filters.judge(together, settings)} >= {None, "empty", "too_short", "frequent_phrase", "repeated_ngrams"}
 
 
-@pytest.mark.parametrize("text", ["".join(SENTENCES) * 2, repeated(SENTENCES, 20), "甲乙丙丁" * 9, "没有重复。"])
+@pytest.mark.parametrize(
+    "text", ["".join(SENTENCES) * 2, repeated(SENTENCES, 20), "甲乙丙丁" * 9, "没有重复。" * 3, "买手机吧" * 13 + SENTENCES[0]]
+)
 def test_shares_are_those_of_a_plain_count(text):
-    measured = document.documents([text])[0]
+    """A threshold just at the share keeps a text, one just below drops it."""
     phrases = Counter(text[at : at + 4] for at in range(len(text) - 3))
     most = max(phrases.values())
-    assert measured.phrase_share == pytest.approx((most if most > 1 else 0) * 4 / len(text))
     letters = "".join(filter(str.isalnum, text))
     grams = Counter(letters[at : at + 13] for at in range(len(letters) - 12))
-    assert measured.repeated_share == pytest.approx(sum(n - 1 for n in grams.values()) / max(sum(grams.values()), 1))
+    repeats = sum(n - 1 for n in grams.values()) / max(sum(grams.values()), 1)
+    for rule, setting, share in (
+        (repetition.frequent_phrase, "max_phrase_share", (most if most > 1 and len(text) >= 40 else 0) * 4 / len(text)),
+        (repetition.repeated_ngrams, "max_repeated_share", repeats),
+    ):
+        assert reason(text, rule, **{setting: share}) is None
+        assert share == 0 or reason(text, rule, **{setting: share - 1e-9}) == rule.__name__
 
 
 def test_wording_ignores_punctuation_case_and_script():
-    one, other = document.documents(["漢語的後來，在Python裡發生了什麼事情？", "汉语的后来在 PYTHON 里发生了什么事情"])
-    assert len(one.wording)
-    assert np.array_equal(one.wording, other.wording)
+    both = document.Documents(["漢語的後來，在Python裡發生了什麼事情？", "汉语的后来在 PYTHON 里发生了什么事情"])
+    assert len(both.wording_of(0))
+    assert np.array_equal(both.wording_of(0), both.wording_of(1))
 
 
 def test_copies_of_a_line_stay_up_to_the_most_and_lines_without_han_are_left():
@@ -134,5 +157,6 @@ def test_real_clean_text_is_unharmed(shared_data):
         with gzip.open(shared_data / "corpus" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
             texts = [normalise(json.loads(line)["text"]) for line in stream]
         kept = ["\n".join(lines.clean(text, 3).kept) for text in texts]
-        dropped = [text for text in document.documents(kept) if filters.judge(text, Corpus())]
-        assert sum(len(text.text) for text in dropped) <= most * sum(map(len, texts)), name
+        reasons = filters.judge(document.Documents(kept), Corpus())
+        dropped = [text for text, reason in zip(kept, reasons, strict=True) if reason]
+        assert sum(map(len, dropped)) <= most * sum(map(len, texts)), name
