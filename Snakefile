@@ -11,7 +11,7 @@ from workflow.jobs import (
     shell_prefix,
     uncommitted_warning,
 )
-from workflow.paths import results, state
+from workflow.paths import results, state, state_bucket
 from workflow.settings import licences, load, section
 
 min_version("9.27")
@@ -28,7 +28,10 @@ name_run()
 shell.executable("bash")
 shell.prefix(
     shell_prefix(
-        workflow.basedir, SETTINGS.checkpoint_seconds, SETTINGS.beam.model_dump_json()
+        workflow.basedir,
+        SETTINGS.checkpoint_seconds,
+        state_bucket(SETTINGS.state_bucket, SETTINGS.run),
+        SETTINGS.beam.model_dump_json(),
     )
 )
 

@@ -42,6 +42,8 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
     seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
     made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
+    bucket = os.environ.get("MOBILEBERT_STATE_BUCKET", "")
+    made.add_argument("--state-bucket", default=bucket, help="gs://bucket/prefix for copies of the checkpoints")
     return made
 
 

@@ -22,7 +22,7 @@ TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 def wrong(settings: Settings) -> list[str]:
     """A line for everything that does not go together."""
     return [
-        *_beam(settings),
+        *_places(settings),
         *_teacher_and_vocabulary(settings),
         *_lists(settings),
         *_trainings(settings),
@@ -32,8 +32,10 @@ def wrong(settings: Settings) -> list[str]:
     ]
 
 
-def _beam(settings: Settings) -> Iterator[str]:
-    where = settings.beam
+def _places(settings: Settings) -> Iterator[str]:
+    where, bucket = settings.beam, settings.state_bucket
+    if bucket and not re.match(r"gs://[^/]", bucket):
+        yield f"state_bucket: found {bucket}; expected gs://BUCKET/PREFIX, or null (checkpoints always lie under state/, too)"
     if where.runner == "dataflow" and "://" not in (where.work or ""):
         yield f"beam.work: found {where.work}; Dataflow's workers see no local folder, so name a place such as gs://BUCKET/PREFIX"
     if any(option.split("=")[0] == "--runner" for option in where.pipeline_options):

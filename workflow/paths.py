@@ -17,6 +17,11 @@ def state(run: str) -> str:
     return f"state/{run}"
 
 
+def state_bucket(bucket: str | None, run: str) -> str:
+    """Where the copies of a run's unfinished trainings lie; "" for nowhere."""
+    return f"{bucket.rstrip('/')}/{run}" if bucket else ""
+
+
 def artifact(folder: str) -> list[str]:
     """An artefact as a rule's input: the folder brings the files (to other machines, too), the manifest's content decides on reruns."""
     return [ancient(folder), f"{folder}/{MANIFEST}"]

@@ -145,7 +145,8 @@ def carry_out(work: Work, plan: Plan) -> None:
     span = plan.span(objective) if plan.span else None
     job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed, span)
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
-    with state.open(options.state, plan.name, mark) as held:
+    about = state.describe(plan.command, options, inputs)
+    with state.open(options.state, plan.name, mark, bucket=options.state_bucket, work=about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         tensors = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         if plan.finish:

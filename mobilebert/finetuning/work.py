@@ -79,7 +79,8 @@ def finetune(options: Namespace) -> None:
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
     mark = state.fingerprint("finetune_task", shaping, inputs, accelerator.environment)
-    with state.open(options.state, job.name, mark) as held:
+    about = state.describe("finetune_task", options, inputs)
+    with state.open(options.state, job.name, mark, bucket=options.state_bucket, work=about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
         with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:

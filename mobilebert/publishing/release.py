@@ -14,9 +14,9 @@ from typing import Any
 from mobilebert import artifacts
 from mobilebert.artifacts import Manifest
 from mobilebert.errors import UserError
-from mobilebert.publishing.storage import Payload, of_bytes, of_file
 from mobilebert.reporting.card import Card, Form, render
 from mobilebert.settings import Publish
+from mobilebert.storage import Payload, of_bytes, of_file
 
 FORMAT = 1
 CARD = "README.md"

@@ -9,7 +9,7 @@ from typing import Any
 
 from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.publishing.storage import Digester, Storage
+from mobilebert.storage import Digester, Storage
 
 KEYS = {"format", "name", "version", "destination", "files", "exports", "checks"}
 

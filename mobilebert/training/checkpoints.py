@@ -48,7 +48,7 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
     facts = json.dumps(body, sort_keys=True)
-    path = folder / f"step-{step:010d}.safetensors"
+    path = path_of(folder, step)
     temporary = folder / f".{path.name}.partial"
     save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
     with temporary.open("rb") as stream:
@@ -58,6 +58,11 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
     for old in sorted(folder.glob(PATTERN))[:-KEPT]:
         old.unlink()
     return path
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step:010d}.safetensors"
 
 
 def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:

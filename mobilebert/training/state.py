@@ -15,41 +15,55 @@ import json
 import os
 import re
 import shutil
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from mobilebert import artifacts
-from mobilebert.locks import locked
+from mobilebert.locks import LOCK, locked
 from mobilebert.training import checkpoints
 
+if TYPE_CHECKING:
+    from mobilebert.training.copies import Copies
+
 METRICS = "metrics.jsonl"
+WORK = "work.json"
+OF_THIS_MACHINE = {LOCK, WORK, "owner"}  # files of a state folder that no checkpoint takes along
+WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds"}  # options that shape nothing
 FINGERPRINT_DIGITS = 12
 
 
 class State:
     """A locked state folder: checkpoints and the metrics file of one piece of work."""
 
-    def __init__(self, folder: Path, fingerprint: str) -> None:
+    def __init__(self, folder: Path, fingerprint: str, copies: Copies | None = None) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
         self.metrics = folder / METRICS
+        self._copies = copies
 
     def restore(self) -> checkpoints.Checkpoint | None:
-        """The newest whole checkpoint, or None for a fresh start; the metrics file is cut back to it."""
+        """The newest whole checkpoint, here or in the bucket, or None for a fresh start; the metrics file is cut back to it."""
         found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
+        fetched = self._copies is not None and self._copies.fetch(newer_than=found.step if found else -1)
+        if fetched:
+            found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
         with self.metrics.open("ab") as stream:
             stream.truncate(found.metrics_size if found else 0)
             os.fsync(stream.fileno())
+        if found and not fetched:
+            self._copy(found.step)  # the process that wrote it may have died before it was sent
         return found
 
     def save(self, step: int, tensors: Mapping[str, np.ndarray], threads: int = 0) -> None:
         """Write the checkpoint after `step` steps, made with so many threads; what `add_metrics` wrote before belongs to it."""
         checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics, threads)
+        self._copy(step)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
         """Append one JSON line to the metrics."""
@@ -57,14 +71,34 @@ class State:
             stream.write((json.dumps(line) + "\n").encode())
 
     def finish(self) -> None:
-        """Remove the folder: call it once the artefact is complete.
+        """Remove the folder and its copies: call it once the artefact is complete.
 
         It goes under another name first, so that a kill or a successor never meets half of it.
         """
+        if self._copies is not None:
+            self._copies.remove()
         leaving = self.folder.with_name(f".{self.folder.name}.removed")
         shutil.rmtree(leaving, ignore_errors=True)
         self.folder.rename(leaving)
         shutil.rmtree(leaving)
+
+    def _copy(self, step: int) -> None:
+        """Let the files that belong to the checkpoint at `step` be sent: itself, the metrics, whatever else the training keeps here."""
+        if self._copies is None:
+            return
+        mine = checkpoints.path_of(self.folder, step).name
+        found = {path.name: path.stat().st_size for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+        kept = {
+            name: size for name, size in found.items() if name not in OF_THIS_MACHINE and (name == mine or not name.startswith("step-"))
+        }
+        self._copies.send(step, kept)
+
+
+def describe(command: str, options: Namespace, inputs: Mapping[str, Path | str]) -> dict[str, Any]:
+    """What work.json says, for `scripts.list_state`: the command line, but for what only says where and how fast, and the inputs."""
+    told = {name: _text(value) for name, value in vars(options).items() if name not in WHERE}
+    found = {role: {"folder": str(folder), "manifest": artifacts.digest(folder)} for role, folder in inputs.items()}
+    return {"format": checkpoints.FORMAT, "command": command, "options": told, "inputs": found}
 
 
 def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], environment: Mapping[str, Any]) -> str:
@@ -91,17 +125,42 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
 
 
 @contextmanager
-def open(root: Path | str, name: str, fingerprint: str) -> Iterator[State]:
+def open(
+    root: Path | str, name: str, fingerprint: str, *, bucket: str | None = None, work: Mapping[str, Any] | None = None
+) -> Iterator[State]:
     """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless `finish` was called.
 
+    Args:
+        root: the folder of all unfinished work.
+        name: of this piece of it.
+        fingerprint: of all that shapes it (`fingerprint`).
+        bucket: `gs://bucket/prefix` that holds copies of the checkpoints.
+        work: what `describe` says, for `scripts.list_state`.
+
     Raises:
-        UserError: when another process uses it, naming that process.
+        PassingError: when another process or machine uses it, naming that one.
     """
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise ValueError(f"'{name}' cannot name a state folder")
     folder = Path(root) / f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}"
+    told = {"name": name, "fingerprint": fingerprint, **(work or {})}
     with locked(folder):
-        yield State(folder, fingerprint)
+        artifacts.write_atomically(folder / WORK, (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
+        if not bucket:
+            yield State(folder, fingerprint)
+            return
+        from mobilebert.training.copies import Copies  # the client takes a second to import
+
+        copies = Copies(bucket, folder, fingerprint)
+        copies.open(told)
+        try:
+            yield State(folder, fingerprint, copies)
+        finally:
+            copies.close()
+
+
+def _text(value: Any) -> Any:
+    return [_text(one) for one in value] if isinstance(value, list) else str(value) if isinstance(value, Path) else value
 
 
 def _plain(value: Any) -> Any:

@@ -102,6 +102,7 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"corpus": {"rejects_per_reason": "some"}}, ["corpus.rejects_per_reason"]),
         ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
         ({"beam": {"runner": "dataflow"}}, ["beam.work"]),
+        ({"state_bucket": "s3://b/p"}, ["state_bucket"]),
         ({"beam": {"pipeline_options": ["--runner=DirectRunner"]}}, ["beam.pipeline_options"]),
         ({"beam": {"pipeline_options": ["region=x"]}}, ["beam.pipeline_options[0]"]),
     ],
@@ -186,12 +187,13 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
     assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
 
 
-def test_where_beam_runs_reaches_commands_through_their_environment() -> None:
+def test_where_beam_runs_and_copies_go_reaches_commands_through_their_environment() -> None:
     beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
-    prefix = shell_prefix("/a place", 5, beam.model_dump_json()).format()  # as Snakemake does
-    script = f"{prefix} python -c 'import os; print(os.environ[\"MOBILEBERT_BEAM\"])'"
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert Beam.model_validate_json(told) == beam
+    prefix = shell_prefix("/a place", 5, "gs://b/p/demo", beam.model_dump_json()).format()  # as Snakemake does
+    script = f"{prefix} python -c 'import os; print(os.environ[\"MOBILEBERT_BEAM\"]); print(os.environ[\"MOBILEBERT_STATE_BUCKET\"])'"
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert Beam.model_validate_json(told[0]) == beam
+    assert told[1] == "gs://b/p/demo"
 
 
 def test_the_card_gets_the_licences_of_the_text_of_this_run_and_of_no_other() -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mobilebert.errors import UserError
-from mobilebert.publishing.bucket import BucketStorage
 from mobilebert.publishing.release import Release
-from mobilebert.publishing.storage import Digester, of_bytes
 from mobilebert.publishing.upload import publish
 from mobilebert.publishing.verify import verify
+from mobilebert.storage import Digester, of_bytes
+from mobilebert.storage.bucket import BucketStorage
 from tests.loopback_gcs import QUANTUM, Fault, LoopbackGcs
 
 LARGE = random.Random(5).randbytes(9_000_000)  # over the 8 MiB from which the client uploads resumably

@@ -1,4 +1,4 @@
-"""What publishing asks of a place to publish to: list, create exclusively, fetch. A folder and a bucket answer alike."""
+"""What publishing and checkpoints ask of a place to write to: list, create exclusively, fetch. A folder and a bucket answer alike."""
 
 from __future__ import annotations
 
@@ -124,11 +124,11 @@ class Storage(Protocol):
 def open_storage(to: str) -> Storage:
     """The storage that `publish.to` names: `gs://bucket/prefix`, or a folder (relative to the working directory)."""
     if to.startswith("gs://"):
-        from mobilebert.publishing.bucket import BucketStorage  # the client takes a second to import
+        from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
         return BucketStorage(to)
     if "://" in to:
         raise UserError(f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, the two places that can be published to")
-    from mobilebert.publishing.folder import FolderStorage
+    from mobilebert.storage.folder import FolderStorage
 
     return FolderStorage(to)

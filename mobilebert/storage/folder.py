@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mobilebert.artifacts import sync_folder
 from mobilebert.errors import UserError
-from mobilebert.publishing.storage import BLOCK, Digester, Payload, Stored, Writable
+from mobilebert.storage import BLOCK, Digester, Payload, Stored, Writable
 
 PARTIAL = ".partial"  # hidden files with this end are unfinished writes
 
