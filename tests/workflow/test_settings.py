@@ -190,7 +190,7 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
 def test_where_beam_runs_and_copies_go_reaches_commands_through_their_environment() -> None:
     beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
     prefix = shell_prefix("/a place", 5, "gs://b/p/demo", beam.model_dump_json()).format()  # as Snakemake does
-    script = f"{prefix} python -c 'import os; print(os.environ[\"MOBILEBERT_BEAM\"]); print(os.environ[\"MOBILEBERT_STATE_BUCKET\"])'"
+    script = f'{prefix} python -c \'import os; print(os.environ["MOBILEBERT_BEAM"]); print(os.environ["MOBILEBERT_STATE_BUCKET"])\''
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
     assert Beam.model_validate_json(told[0]) == beam
     assert told[1] == "gs://b/p/demo"
