@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data bench-memory tpu-check test-tokenization settings lock clean
+.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-memory tpu-check test-tokenization settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ bench-data: install .venv-bench/installed  ## the data half beside its peers, 20
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-data.lock
 	touch $@
+
+quality: install  ## what transfer is worth, three seeds, 90 minutes on 4 cores; QUALITY="--settings plain --seeds 1"; writes docs/quality.md
+	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
 	$(BIN)/python -m benchmarks.memory

@@ -1,0 +1,186 @@
+"""`make quality` without its trainings: stand-ins leave what the commands would leave."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import quality, quality_job, quality_jobs
+from benchmarks.quality_jobs import Job, Kept, run_all
+from benchmarks.quality_plan import ARMS, Plan, read_design
+from mobilebert import artifacts, settings
+
+# CPU seconds a step by the arm in a job's name: what the equal-cost step counts must follow.
+RATES = {"scratch": 0.1, "tables": 0.1, "soft": 0.2, "joint": 0.4, "progressive": 0.05, "auxiliary": 0.5}
+
+
+@pytest.fixture
+def design() -> dict[str, Any]:
+    return read_design()
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The scripts that ran, in their order; none of them really does."""
+    told: list[str] = []
+
+    def stand_in(kept: Kept, job: Job) -> None:
+        told.append(kept.place(job).name)
+        with artifacts.writing(kept.place(job), "model") as writer:
+            if job.script == "score_task":
+                body = {"metrics": {"accuracy": 0.8}, "majority": {"accuracy": 0.5}, "examples": 100}
+                writer.path("scores.json").write_text(json.dumps(body))
+        if job.trains:
+            rate = next((rate for arm, rate in RATES.items() if f"-{arm}" in job.name), 1.0)
+            accuracy = 0.3 + 0.001 * int(job.settings.get("seed", 0)) + (0.1 if "joint" in job.name else 0.0)
+            heldout = {"masked_accuracy": accuracy, "masked_loss": 4.0, "predictions": 1000, "unigram_accuracy": 0.05}
+            figures = {"steps": 20, "counted": 20 * rate, "first": 9.0, "process": 30.0, "heldout": heldout}
+            kept.place(job).with_suffix(".json").write_text(json.dumps(figures))
+
+    monkeypatch.setattr(Kept, "run", stand_in)
+    monkeypatch.setattr(quality, "outside", lambda job: [])
+    monkeypatch.setattr(artifacts, "sha256", lambda path: str(path))
+    return told
+
+
+def command(tmp_path: Path, *more: str) -> dict[str, Any]:
+    quality.main(["--kept", str(tmp_path / "kept"), "--results", str(tmp_path / "q.json"), "--document", str(tmp_path / "q.md"), *more])
+    return json.loads((tmp_path / "q.json").read_text())
+
+
+def test_equal_cost_gives_every_arm_what_joint_spends(tmp_path: Path, ran: list[str]) -> None:
+    found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--cores", "4")
+    runs = {(run["comparison"], run["arm"]): run for run in found["runs"]}
+    assert {arm for _, arm in runs} == set(ARMS)
+    steps = read_design()["settings"]["plain"]["steps"]
+    assert all(sum(run["steps"].values()) == steps for (comparison, _), run in runs.items() if comparison == "steps")
+    budget = runs["steps", "joint"]["cpu_seconds"]
+    assert budget == pytest.approx(steps * RATES["joint"])
+    for (comparison, arm), run in runs.items():
+        if comparison == "cost":  # as near as whole host calls of 10 steps in each of 4 stages allow
+            assert run["cpu_seconds"] == pytest.approx(budget, abs=50 * RATES[arm.split(",")[0].split()[0]])
+    assert sum(runs["cost", "tables"]["steps"].values()) == 4 * steps
+    assert len(ran) == len(set(ran)), "what the comparisons share is made once"
+
+
+def test_what_is_there_is_not_made_again(tmp_path: Path, ran: list[str]) -> None:
+    first = command(tmp_path, "--settings", "plain", "--seeds", "1", "--only", "tables")
+    before = list(ran)
+    assert command(tmp_path, "--settings", "plain", "--seeds", "1", "--only", "tables") == first
+    assert ran == before
+    command(tmp_path, "--settings", "plain", "--seeds", "2", "--only", "tables")
+    more = ran[len(before) :]
+    assert more
+    assert not any(name.startswith(("teacher-plain-teacher-", "records", "corpus")) for name in set(more) & set(before))
+    assert all("seed2" in name or "chnsenticorp" in name for name in more)
+
+
+def test_a_changed_setting_gives_another_name_to_what_follows_from_it_alone(design: dict[str, Any], ran: list[str]) -> None:
+    def keys() -> dict[str, str]:
+        plan = Plan(design)
+        chain = plan.chain("plain", "progressive, 0.1", 1, plan.lengths("plain", "progressive, 0.1"))
+        parts = {"records": plan.records, "teacher": plan.teachers["plain"], "first": chain.trainings[0], "last": chain.trainings[-1]}
+        return {name: job.key for name, job in parts.items()}
+
+    before = keys()
+    design["ground_truth_ratio"] = 0.7
+    assert [name for name, key in keys().items() if key != before[name]] == ["last"]
+    design["settings"]["plain"]["teacher"]["threads"] = 3
+    assert keys()["teacher"] == before["teacher"]
+    design["settings"]["plain"]["teacher"]["training"]["steps"] += 10
+    assert [name for name, key in keys().items() if key != before[name]] == ["teacher", "first", "last"]
+
+
+def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran: list[str]) -> None:
+    plan = Plan(design)
+    chains = {arm: plan.chain("plain", arm, 1, plan.lengths("plain", arm)) for arm in ARMS}
+    names = {arm: [job.arguments.get("stage", "pretrained") for job in chain.trainings] for arm, chain in chains.items()}
+    stages = [f"layer{layer:02d}" for layer in range(1, plan.layers("plain") + 1)]
+    assert names["scratch"] == names["tables"] == names["soft labels"] == names["auxiliary"] == ["pretrained"]
+    assert names["joint"] == ["joint", "pretrained"]
+    assert names["progressive, frozen"] == names["progressive, 1.0"] == [*stages, "pretrained"]
+    factors = [chains[f"progressive, {name}"].trainings[0].settings["transfer"]["earlier_layers"] for name in ("frozen", "0.1", "1.0")]
+    assert factors == [0.0, 0.1, 1.0]
+    last = {arm: chain.trainings[-1] for arm, chain in chains.items()}
+    assert "teacher" not in last["scratch"].arguments
+    assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
+    assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * 6]
+    for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
+        assert other.arguments["previous"] is one
+
+
+def test_the_commands_take_the_settings(design: dict[str, Any], ran: list[str], tmp_path: Path) -> None:
+    plan, kept = Plan(design), Kept(tmp_path)
+    jobs = [chain.score or chain.trainings[-1] for chain in (plan.chain("plain", arm, 1, plan.lengths("plain", arm)) for arm in ARMS)]
+    for job in quality_jobs.unique(jobs):
+        told = kept.command(job)
+        settings.from_json(told[told.index("--settings") + 1])
+        if job.trains:
+            script = importlib.import_module(f"scripts.{job.script}")
+            script.parser().parse_args(told[told.index(job.script) + 1 :])
+
+
+def test_a_failed_job_ends_the_run_and_what_needs_it_never_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Job("pretrain_teacher", "first", {}, {})
+    second = Job("pretrain_student", "second", {}, {"teacher": first})
+    started = []
+
+    def fail(kept: Kept, job: Job) -> None:
+        started.append(job.name)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(Kept, "run", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        run_all(Kept(tmp_path), [second], 4)
+    assert started == ["first"]
+
+
+def test_no_more_threads_are_used_than_there_are_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, used, most = threading.Lock(), [0], [0]
+
+    def work(kept: Kept, job: Job) -> None:
+        with lock:
+            used[0] += job.threads
+            most[0] = max(most[0], used[0])
+        time.sleep(0.01)
+        kept.place(job).mkdir()
+        (kept.place(job) / artifacts.MANIFEST).write_text("{}")
+        with lock:
+            used[0] -= job.threads
+
+    monkeypatch.setattr(Kept, "run", work)
+    run_all(Kept(tmp_path), [Job("s", "job", {"number": number}, {}, threads=1 + number % 2) for number in range(9)], 3)
+    assert 2 <= most[0] <= 3
+
+
+def test_the_first_call_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobilebert.training import loop
+
+    class Steps:
+        def run(self, first: int, count: int) -> np.ndarray:
+            return np.full((count, 1), first, np.float32)
+
+    monkeypatch.setattr(loop, "Steps", Steps)
+    calls: list[quality_job.Call] = []
+    quality_job.count_calls(calls)
+    steps = loop.Steps()  # type: ignore[call-arg]
+    assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
+    assert [count for count, _ in calls] == [10, 10, 10]
+    assert quality_job.summary([(10, 5.0), (10, 1.0), (5, 0.5)]) == {"steps": 15, "counted": 1.5, "first": 5.0}
+
+
+def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: list[str]) -> None:
+    command(tmp_path, "--settings", "plain", "--only", "tables", "--seeds", "2")
+    page = tmp_path / "q.md"
+    text = page.read_text()
+    assert "| joint | 1,000 | 400 ± 0 | 0.4015 ± 0.0007 | 4.000 ± 0.000 | +0.1000 ± 0.0000 | 2 of 2 | 0.800 ± 0.000 | 2 |" in text
+    page.write_text(text.replace("±", "?") + "\nOur conclusion stays.\n")
+    command(tmp_path, "--report")
+    assert page.read_text() == text + "\nOur conclusion stays.\n"
