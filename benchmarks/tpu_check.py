@@ -7,10 +7,13 @@ than a chip has.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import logging
-import math
+import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +38,11 @@ DOCUMENT = ROOT / "docs" / "tpu-check.md"
 LOG = logging.getLogger("tpu-check")
 VOCABULARY = 21128
 PRESETS = ("base-f2", "large-f4")
-TOPOLOGIES = ("v5e:1x1x1", "v5e:2x2x1")
+TOPOLOGIES = ("v5e:1x1x1", "v5e:2x2x1", "v4:2x2x1", "v6e:1x1x1")
 STAGES = ("first", "last", "pretraining", "classification", "reading")
+COLUMNS = ("preset", "step", "topology", "devices", "sequences", "at once", "compile s", "TFLOP",
+           "arguments GiB", "temporaries GiB", "of GiB", "all-reduces", "fits")  # fmt: skip
+LOCATION = re.compile(r" loc\(.*\)$|^#loc.*$", re.M)  # names Python's files and lines
 Made = tuple[Any, Optimization, dict[str, tf.TensorSpec]]
 
 
@@ -49,7 +55,7 @@ def main() -> None:
         write_atomically(options.out, document(rows).encode())
     refused = [row for row in rows if row["refused"]]
     for row in refused:
-        LOG.error("%s %s on %s, %d sequences: %s", row["preset"], row["stage"], row["topology"], row["batch"], row["refused"])
+        LOG.error("%s %s on %s, %d sequences a device: %s", row["preset"], row["stage"], row["topology"], row["share"], row["refused"])
     sys.exit(bool(refused))
 
 
@@ -60,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
     parser.add_argument("--batch", type=int, help="sequences a step over all chips; the preset's where it is not given")
     parser.add_argument("--device-batch", type=int, help="most sequences that a chip computes at once; the preset's where it is not given")
+    parser.add_argument("--cache", type=Path, default=ROOT / "results" / "tpu-check", help="what was compiled, by the program's digest")
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     return parser.parse_args()
 
@@ -71,41 +78,51 @@ def _preset(preset: str, options: argparse.Namespace) -> Iterator[dict[str, Any]
     settings = Settings.model_validate(body)
     for stage in options.stages:
         for topology in options.topologies:
-            yield _one(preset, settings, stage, topology, options.batch)
+            row = _one(preset, settings, stage, topology, options)
+            LOG.info("%s", row)
+            yield row
 
 
-def _one(preset: str, settings: Settings, stage: str, topology: str, batch: int | None) -> dict[str, Any]:
-    objective, optimization, specs = step_of(preset, settings, stage, batch)
-    size, chips = next(iter(specs.values())).shape[0], math.prod(int(side) for side in topology.split(":")[1].split("x"))
-    most = settings.training.device_batch
-    at_once = size // chips // rounds(size // chips, most)
-    row: dict[str, Any] = {"preset": preset, "stage": stage, "topology": topology, "batch": size, "at_once": at_once}
-    row |= {"refused": "", "compiled": None}
+def _one(preset: str, settings: Settings, stage: str, topology: str, options: argparse.Namespace) -> dict[str, Any]:
+    there = tpu_compiler.devices(topology)
+    objective, optimization, specs = step_of(preset, settings, stage, options.batch, len(there))
+    row: dict[str, Any] = {"preset": preset, "stage": stage, "topology": topology, "devices": len(there), "refused": "", "compiled": None}
+    share = next(iter(specs.values())).shape[0]
+    row |= {"share": share, "at_once": share // rounds(share, settings.training.device_batch)}
+    arguments = [*specs.values(), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)]
     try:
-        program = tpu_compiler.lower(
-            flat(objective, optimization, specs, chips * at_once),
-            list(specs.values()),
-            [tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)],
-        )
-        found = row["compiled"] = tpu_compiler.compile_for(program, topology)
+        program = tpu_compiler.lower(flat(objective, optimization, specs, row["at_once"]), arguments, len(there))
+        found = row["compiled"] = _compiled(program, topology, there, options.cache)
         has = tpu_compiler.MEMORY[topology.split(":")[0]]
         if found.memory > has:
-            row["refused"] = f"it needs {found.memory / 2**30:.1f} GiB of memory, a chip has {has / 2**30:.0f}"
+            row["refused"] = f"it needs {found.memory / 2**30:.1f} GiB of memory, a device has {has / 2**30:.0f}"
     except tpu_compiler.Refused as error:
         row["refused"] = str(error)
-    LOG.info("%s", row)
     return row
 
 
-def step_of(preset: str, settings: Settings, stage: str, batch: int | None) -> Made:
-    """The objective of one kind of step, its optimizer's settings, and its batch, `(B, ...)` by name."""
+def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu_compiler.Compiled:
+    """Compile, or take what was compiled before of the same program: a run that was cut goes on, and a changed step is compiled anew."""
+    versions = [f"{name}=={metadata.version(name)}" for name in ("jaxlib", "libtpu")]
+    mark = hashlib.sha256("\n".join([topology, *versions, LOCATION.sub("", program)]).encode()).hexdigest()
+    path = cache / f"{mark}.json"
+    if path.exists():
+        return tpu_compiler.Compiled(**json.loads(path.read_text(encoding="utf-8")))
+    found = tpu_compiler.compile_for(program, there)
+    cache.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(found.told()).encode())
+    return found
+
+
+def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devices: int) -> Made:
+    """The objective of one kind of step, its optimizer's settings, and a device's share of its batch, `(B, ...)` by name."""
     precision, length = settings.training.precision, settings.records.sequence_length
     student = models.build(shapes.named(preset, VOCABULARY), 1, compute_dtype=precision)
     if stage in ("classification", "reading"):
         chosen = settings.task.chnsenticorp if stage == "classification" else settings.task.cmrc2018
         hidden = student.shape.hidden_size
         head: Any = heads.for_classification(student.shape, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
-        size, optimization = batch or chosen.training.batch_size, Optimization(learning_rate=chosen.training.learning_rate)
+        size, optimization = (batch or chosen.training.batch_size) // devices, Optimization(learning_rate=chosen.training.learning_rate)
         names = ("label",) if stage == "classification" else ("start", "end")
         specs = _inputs(size, chosen.training.sequence_length) | {name: tf.TensorSpec((size,), tf.int32) for name in names}
         return TaskObjective(student, head), optimization, specs
@@ -114,7 +131,7 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None) -> M
     )
     if stage == "pretraining":
         optimization = settings.pretraining.training
-        size, predictions = batch or optimization.batch_size, settings.masking.max_predictions
+        size, predictions = (batch or optimization.batch_size) // devices, settings.masking.max_predictions
         masked = {
             "masked_positions": tf.TensorSpec((size, predictions), tf.int32),
             "masked_ids": tf.TensorSpec((size, predictions), tf.int32),
@@ -125,7 +142,7 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None) -> M
     optimization = settings.transfer.training
     layer = 1 if stage == "first" else student.shape.num_hidden_layers
     made = TransferObjective(student, teacher, settings.transfer, f"layer{layer:02d}", settings.recipe)
-    return made, optimization, _inputs(batch or optimization.batch_size, length)
+    return made, optimization, _inputs((batch or optimization.batch_size) // devices, length)
 
 
 def _inputs(batch: int, length: int) -> dict[str, tf.TensorSpec]:
@@ -152,33 +169,28 @@ def document(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# The training steps, compiled for a TPU",
         "",
-        "Written by `make tpu-check`. The step of each kind, as the loop runs it (gradients, clipping, optimizer), was lowered to",
-        "StableHLO and compiled by libtpu for the chips named, in the precision, batch and length of the preset.",
-        "**Nothing of this ran on a TPU.**",
-        "FLOPs and memory are the compiler's figures for one chip. A chip computes its share of a batch in rounds of at most",
-        "`training.device_batch` sequences (*at once*), a loop whose body the FLOPs count once; on several chips this check averages",
-        "gradients in every round, where the training does it once a step.",
+        "Written by `make tpu-check`. The step of each kind, as the loop runs it on one of the devices (accumulation, gradients,",
+        "all-reduce, clipping, optimizer), was lowered to StableHLO and compiled by libtpu for the devices named, in the precision,",
+        "batch and length of the preset. **Nothing of this ran on a TPU.**",
+        "Sequences are a device's share of a step's batch, computed in rounds of at most `training.device_batch` (*at once*): a loop,",
+        "whose body the FLOPs count once. FLOPs, memory and all-reduces are the compiler's figures for one device; a v4 chip is two.",
         "",
         f"Compiled on: {describe()}; tensorflow {tf.__version__}.",
         "",
-        "| preset | step | chips | sequences | at once | compile s | TFLOP | arguments GiB | temporaries GiB "
-        "| chip GiB | all-reduces | fits |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---" * len(COLUMNS) + "|",
     ]
     for row in rows:
         found = row["compiled"]
         has = tpu_compiler.MEMORY[row["topology"].split(":")[0]] / 2**30
-        figures = (
-            f"{found.seconds:.0f} | {found.flops / 1e12:.2f} | {found.arguments / 2**30:.2f} | {found.temporaries / 2**30:.2f}"
-            if found
-            else "- | - | - | -"
-        )
+        figures = "- | - | - | -"
+        if found:
+            sizes = f"{found.arguments / 2**30:.2f} | {found.temporaries / 2**30:.2f}"
+            figures = f"{found.seconds:.0f} | {found.flops / 1e12:.2f} | {sizes}"
         verdict = f"no: {row['refused']}" if row["refused"] else "yes"
-        reduces = "-" if not found else "?" if found.all_reduces is None else found.all_reduces
-        lines.append(
-            f"| {row['preset']} | {row['stage']} | {row['topology']} | {row['batch']} | {row['at_once']} | {figures} "
-            f"| {has:.0f} | {reduces} | {verdict} |"
-        )
+        reduces = found.all_reduces if found else "-"
+        told = [row[name] for name in ("preset", "stage", "topology", "devices", "share", "at_once")]
+        lines.append(f"| {' | '.join(str(one) for one in told)} | {figures} | {has:.0f} | {reduces} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

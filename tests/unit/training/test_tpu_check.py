@@ -12,16 +12,6 @@ TEXT = """module {
 """
 
 
-def test_the_batch_is_split_over_the_chips_and_everything_else_is_whole_on_each():
-    text = tpu_compiler.split(tpu_compiler.Program(TEXT, 2), 4)
-    assert '%arg0: tensor<8x512xi32> {mhlo.sharding = "{devices=[4,1]<=[4]}"} loc("X")' in text
-    assert '%arg1: tensor<8xi32> {mhlo.sharding = "{devices=[4]<=[4]}"}' in text
-    assert '%arg2: tensor<3x4xf32> {mhlo.sharding = "{replicated}"}' in text
-    assert '%arg3: tensor<f32> {mhlo.sharding = "{replicated}"}' in text
-    assert "%0 = stablehlo.add %arg0, %arg0 : tensor<8x512xi32>" in text
-    assert tpu_compiler.split(tpu_compiler.Program(TEXT, 2), 1) == TEXT
-
-
 @pytest.mark.parametrize(
     ("line", "why"),
     [
@@ -33,6 +23,15 @@ def test_the_batch_is_split_over_the_chips_and_everything_else_is_whole_on_each(
 )
 def test_a_step_that_asks_the_host_or_changes_its_shape_is_refused_with_the_operation(line, why):
     with pytest.raises(tpu_compiler.Refused, match=why) as caught:
-        tpu_compiler.checked(tpu_compiler.Program(TEXT + line, 2))
+        tpu_compiler.checked(TEXT + line)
     assert line in str(caught.value)
-    assert tpu_compiler.checked(tpu_compiler.Program(TEXT, 2)).text == TEXT
+    assert tpu_compiler.checked(TEXT) == TEXT
+
+
+def test_all_reduces_are_counted_in_the_one_optimised_program(tmp_path):
+    (tmp_path / "module_1.before_optimizations.txt").write_text("%a = all-reduce(%b)\n")
+    with pytest.raises(tpu_compiler.Refused, match="0 optimised programs"):
+        tpu_compiler.all_reduces(tmp_path)
+    lines = ["%a.1 = f32[] all-reduce(%b), channel_id=1", "%c = f32[] get-tuple-element(%all-reduce.2)", "%d = f32[] all-reduce-start(%e)"]
+    (tmp_path / "module_1.after_optimizations.txt").write_text("\n".join(lines))
+    assert tpu_compiler.all_reduces(tmp_path) == 2
