@@ -66,15 +66,16 @@ def bare(name: str, build: functools.partial, where: object, processes: int = 1)
 
 
 def _bare_corpus(elements: Iterable[Any], work: Any) -> None:
-    from mobilebert.corpus import clean, duplicates, output
+    from mobilebert.corpus import clean, duplicates, output, store
 
-    keys = _grouped(pair for element in elements for pair in clean.clean_element(element, work))
-    pairs = _grouped(pair for item in keys.items() for pair in duplicates.candidates(item, work))
-    edges = _grouped(pair for item in pairs.items() for pair in duplicates.confirm(item, work))
-    dropped = _grouped(pair for item in edges.items() for pair in duplicates.drops(item, output.ELEMENTS_PER_PART))
-    parts = _grouped((element.number // output.ELEMENTS_PER_PART, element.number) for element in elements)
-    for part, numbers in parts.items():
-        output.write_part(part, numbers, dropped.get(part, []), work)
+    elements = list(elements)
+    store.write_blocks(work.folder, [clean.clean_element(element, work) for element in elements])
+    for step in (duplicates.candidates, duplicates.confirm):
+        for number in range(work.partitions):
+            step(number, work)
+    duplicates.decide(work)
+    for part in range(output.parts(len(elements))):
+        output.write_part(part, len(elements), work)
 
 
 def _bare_records(job: Any, corpus: Iterable[Any]) -> None:

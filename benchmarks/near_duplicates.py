@@ -90,31 +90,42 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _deduplicated(texts: list[str], settings: Corpus) -> tuple[set[int], dict[int, set[int]]]:
-    """The numbers of the texts that go, and for each text those that it was confirmed to be alike."""
+    """The numbers of the texts that go, and for each text those that it was found to be alike."""
+    blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
+    alike: dict[int, set[int]] = defaultdict(set)
     with tempfile.TemporaryDirectory() as folder:
         work = clean.Work(settings, folder, 4, 1 << 30)
-        references: dict[int, list[store.Reference]] = defaultdict(list)
-        for element, start in enumerate(range(0, len(texts), BLOCK)):
-            block = texts[start : start + BLOCK]
-            gathered = clean._Gathered(block, [""] * len(block), [""] * len(block), [1] * len(block))
-            for partition, reference in store.references(element, 0, clean._write(element, 0, gathered, work)):
-                references[partition].append(reference)
-        pairs: dict[int, list[bytes]] = defaultdict(list)
-        for item in references.items():
-            for group, data in duplicates.candidates(item, work):
-                pairs[group].append(data)
-        edges = [data for item in pairs.items() for _, data in duplicates.confirm(item, work)]
-        dropped = [np.frombuffer(data, duplicates.DROP)["document"] for _, data in duplicates.drops((0, edges), 1 << 20)]
-    alike: dict[int, set[int]] = defaultdict(set)
-    for first, second in np.concatenate([np.frombuffer(data, duplicates.EDGE) for data in edges])[["first", "second"]].tolist():
-        alike[_number(first)].add(_number(second))
-        alike[_number(second)].add(_number(first))
-    return {_number(document) for document in np.concatenate(dropped).tolist()}, alike
+        fates = np.concatenate(find(blocks, work))
+        for number in range(work.partitions):
+            for _, first, second in duplicates.alike(number, work):
+                alike[first].add(second)
+                alike[second].add(first)
+    for copies in _equal(texts):
+        for other in copies[1:]:
+            alike[copies[0]].add(other)
+            alike[other].add(copies[0])
+    return set(np.flatnonzero(fates != duplicates.STAYS).tolist()), alike
 
 
-def _number(document: int) -> int:
-    element, _, place = store.place_of(document)
-    return element * BLOCK + place
+def find(blocks: list[list[str]], work: clean.Work) -> list[np.ndarray]:
+    """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's texts."""
+    written = []
+    for element, texts in enumerate(blocks):
+        gathered = clean._Gathered(texts, [""] * len(texts), [""] * len(texts), [1] * len(texts))
+        written.append((element, [clean._write(element, 0, gathered, work)]))
+    store.write_blocks(work.folder, written)
+    for step in (duplicates.candidates, duplicates.confirm):
+        for number in range(work.partitions):
+            step(number, work)
+    duplicates.decide(work)
+    return [duplicates.fates(element, element + 1, work) for element in range(len(blocks))]
+
+
+def _equal(texts: list[str]) -> list[list[int]]:
+    places: dict[str, list[int]] = defaultdict(list)
+    for number, text in enumerate(texts):
+        places[text].append(number)
+    return list(places.values())
 
 
 def _kept(number: int, alike: dict[int, set[int]], dropped: set[int]) -> int:

@@ -47,14 +47,14 @@ class _Gathered:
     size: int = 0
 
 
-def clean_element(element: Element, work: Work) -> Iterator[tuple[int, store.Reference]]:
+def clean_element(element: Element, work: Work) -> tuple[int, list[int]]:
     """Clean the documents of an element, if a run that was killed has not done it.
 
-    Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"keys": for each block the bounds of its keys'
-    partitions, "sources": counts as in funnel.json}).
+    Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many documents each has, "sources":
+    counts as in funnel.json}).
 
-    Yields:
-        For each block, the partitions that have keys of it, with where they lie.
+    Returns:
+        The element's number, and how many documents each of its blocks has.
 
     Raises:
         UserError: a file cannot be read and `corpus.on_error` is `stop`.
@@ -62,14 +62,13 @@ def clean_element(element: Element, work: Work) -> Iterator[tuple[int, store.Ref
     stem = places.join(work.folder, f"{element.number:06d}")
     if not places.exists(f"{stem}.json"):
         _clean(element, work, stem)
-    for block, bounds in enumerate(json.loads(places.read(f"{stem}.json"))["keys"]):
-        yield from store.references(element.number, block, bounds)
+    return element.number, json.loads(places.read(f"{stem}.json"))["blocks"]
 
 
 def _clean(element: Element, work: Work, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
     rejects = funnel.Rejects(work.settings.rejects_per_reason)
-    keys: list[list[int]] = []
+    blocks: list[int] = []
     gathered = _Gathered()
     for piece in element.pieces:
         mine = counts.setdefault(piece.source, funnel.new())
@@ -80,13 +79,13 @@ def _clean(element: Element, work: Work, stem: str) -> None:
             gathered.raw.append(_size(found))
             gathered.size += 3 * len(text)
             if gathered.size >= work.block_bytes or len(gathered.texts) == store.MAX_DOCUMENTS:
-                keys.append(_write(element.number, len(keys), gathered, work))
+                blocks.append(_write(element.number, len(blocks), gathered, work))
                 gathered = _Gathered()
     if gathered.texts:
-        keys.append(_write(element.number, len(keys), gathered, work))
+        blocks.append(_write(element.number, len(blocks), gathered, work))
     with places.writing(f"{stem}.rejects") as stream:
         pq.write_table(pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS), stream, compression="zstd")
-    places.write(f"{stem}.json", json.dumps({"keys": keys, "sources": counts}, ensure_ascii=False).encode())
+    places.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
 
 
 def stopped(file: str, why: str) -> UserError:
@@ -147,29 +146,32 @@ def _cleaned(text: str, counts: dict[str, Any], settings: Corpus) -> str:
     return _simplified(text) if settings.simplify else text
 
 
-def _write(element: int, block: int, gathered: _Gathered, work: Work) -> list[int]:
+def _write(element: int, block: int, gathered: _Gathered, work: Work) -> int:
+    """Write a block and the keys of its documents; how many these are."""
     encoded = [text.encode() for text in gathered.texts]
     index = np.zeros(len(encoded), store.INDEX)
     index["size"] = [len(data) for data in encoded]
     index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
-    index["characters"] = [len(text) for text in gathered.texts]
     index["raw"] = gathered.raw
-    digests = [xxhash.xxh3_128_intdigest(data) for data in encoded]
-    index["digest"] = [(digest >> 64, digest & 0xFFFFFFFFFFFFFFFF) for digest in digests]
     sources = sorted(set(gathered.sources))
     index["source"] = [sources.index(source) for source in gathered.sources]
     store.write_block(work.folder, element, block, encoded, index, gathered.names, sources)
 
-    first = store.document(element, block)
-    keys = np.zeros(len(encoded), store.KEY)
-    keys["key"] = index["digest"][:, 1]
-    keys["document"] = first + np.arange(len(encoded))
+    digests = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, encoded)), ">u8").reshape(-1, 2).astype(np.uint64)
+    numbers = store.document(element, block) + np.arange(len(encoded), dtype=np.uint64)
+    ranks = store.ranks(np.array([len(text) for text in gathered.texts]), digests[:, 0])
+    keys = _keys(digests[:, 1] | store.OF_TEXT, ranks, numbers)
     if work.settings.near_duplicates:
         owners, band = minhash.band_keys(gathered.texts)
-        near = np.zeros(len(band), store.KEY)
-        near["key"], near["document"] = band, first + owners
-        keys = np.concatenate([keys, near])
-    return store.write_keys(work.folder, element, block, keys, work.partitions)
+        keys = np.concatenate([keys, _keys(band & ~store.OF_TEXT, ranks[owners], numbers[owners])])
+    store.write_keys(work.folder, element, block, keys, work.partitions)
+    return len(encoded)
+
+
+def _keys(key: np.ndarray, rank: np.ndarray, document: np.ndarray) -> np.ndarray:
+    found = np.empty(len(key), store.KEY)
+    found["key"], found["rank"], found["document"] = key, rank, document
+    return found
 
 
 def _size(found: Found) -> int:

@@ -1,116 +1,157 @@
 """Exact and near-duplicates: documents that share a key are compared; what goes is alike to a document that stays.
 
-Equal texts are one; of texts that are nearly equal, a star's centre stays and the others go. Connected groups would be simpler, but in a
-chain of documents, each a little different from the one before, they drop documents that are like nothing that stays.
+Of equal texts the first stays, and stands for them. Of texts that are nearly equal, each goes that is alike to a longer one that stays
+(of one length, texts are taken by their hash). Connected groups would be simpler, but in a chain of documents, each a little different
+from the one before, they drop documents that are like nothing that stays.
+
+Between the steps all lies in files, of which a step reads its share. Only the last step is one for all: it reads the sorted pairs as a
+stream and holds a byte a document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import heapq
+import struct
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from mobilebert.corpus import minhash, store
 from mobilebert.corpus.clean import Work
+from mobilebert.pipelines import places
 
-# A confirmed pair: two document numbers, their lengths in characters, whether their texts are equal.
-EDGE = np.dtype([("first", "<u8"), ("second", "<u8"), ("first_length", "<u4"), ("second_length", "<u4"), ("exact", "?")])
 ALL_PAIRS = 8
-_PAIR = np.dtype([("first", "<u8"), ("second", "<u8")])
-# What becomes of a document: its number, and whether it is an exact duplicate.
-DROP = np.dtype([("document", "<u8"), ("exact", "?")])
+# Two documents, the first the one that stays if they are alike, and its rank.
+PAIR = np.dtype([("rank", "<u8"), ("first", "<u8"), ("second", "<u8")])
+# What becomes of a document.
+STAYS, EXACT, NEAR = range(3)
+_CACHED = 100_000  # characters of the longest text whose 5-grams are kept for its next comparison
+_READ_AT_ONCE = 16_384 // PAIR.itemsize * PAIR.itemsize
 
 
-def candidates(partition: tuple[int, Iterable[store.Reference]], work: Work) -> Iterator[tuple[int, bytes]]:
-    """Pairs of documents with an equal key, in `work.partitions` groups by the pair itself, so that each is compared once.
+def candidates(partition: int, work: Work) -> int:
+    """Find the documents with equal keys in a partition of the keys; returns it.
 
-    Of up to `ALL_PAIRS` documents with one key, all are paired; of more, each with the first, which so becomes the centre of their star,
-    and with the one before.
+    Writes the copies of each text but the first (`copies-NNNNNN`, uint64 by count) and the pairs of similar texts (`pairs-NNNNNN`, PAIR by
+    number), in `work.partitions` groups by the pair itself, so that each is compared once. Of up to `ALL_PAIRS` texts with one key, all
+    are paired; of more, each with the one that stays first, and with the one before.
     """
-    keys = store.read_keys(work.folder, list(partition[1]))
-    documents = keys["document"]
-    value = keys["key"]
-    starts = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]])) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    head, few = np.repeat(starts, sizes), np.repeat(sizes <= ALL_PAIRS, sizes)
-    places = np.arange(len(keys))
-    ends = [np.stack([head[head < places], places[head < places]])]
-    for step in range(1, ALL_PAIRS):
-        here = places[step:][(value[step:] == value[:-step]) & (few[step:] | (step == 1))]
-        ends.append(np.stack([here - step, here]))
-    first, second = documents[np.concatenate(ends, axis=1)]
-    pairs = np.zeros(len(first), _PAIR)
-    pairs["first"], pairs["second"] = first, second
-    pairs = np.unique(pairs[pairs["first"] != pairs["second"]])
-    group = ((pairs["first"] * np.uint64(0x9E3779B97F4A7C15) ^ pairs["second"]) >> np.uint64(20)) % np.uint64(work.partitions)
-    for number in range(work.partitions):
-        chosen = pairs[group == number]
-        if len(chosen):
-            yield number, chosen.tobytes()
+    pairs_file = _file(work, "pairs", partition)
+    if places.exists(pairs_file):
+        return partition  # by a run that was killed
+    blocks = store.Blocks(work.folder)
+    keys = _shared(blocks.keys(partition, work.partitions))
+    copy = np.zeros(len(keys), bool)
+    copy[1:] = (keys["key"][1:] == keys["key"][:-1]) & (keys["rank"][1:] == keys["rank"][:-1])
+    copies = keys["document"][copy & (keys["key"] >= store.OF_TEXT)]
+    places.write(_file(work, "copies", partition), blocks.counted(copies).tobytes())
+    pairs = _pairs(keys[~copy])
+    group = (pairs["first"] * np.uint64(0x9E3779B97F4A7C15) ^ pairs["second"]) >> np.uint64(20)
+    store.write_ranges(pairs_file, pairs, group % np.uint64(work.partitions), work.partitions)
+    return partition
 
 
-def confirm(group: tuple[int, Iterable[bytes]], work: Work) -> Iterator[tuple[int, bytes]]:
-    """The pairs that are equal, or whose 5-grams have a Jaccard similarity of at least `corpus.near_duplicate_similarity`, all under one
-    key.
+def confirm(group: int, work: Work) -> int:
+    """Compare the pairs of a group, of all partitions; returns it.
+
+    Writes those whose 5-grams have a Jaccard similarity of at least `corpus.near_duplicate_similarity` (`alike-NNNNNN`, PAIR by count,
+    ascending).
     """
-    pairs = np.unique(np.concatenate([np.frombuffer(data, _PAIR) for data in group[1]]))
+    out = _file(work, "alike", group)
+    if places.exists(out):
+        return group
+    files = (_file(work, "pairs", partition) for partition in range(work.partitions))
+    pairs = store.read_ranges(files, group, work.partitions, PAIR)
+    pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
+    pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
     documents = store.Documents(work.folder)
-    shingles = lru_cache(256)(lambda number: minhash.shingle_set(documents.text(number)))
+    shingles = _Shingles(documents)
     least = work.settings.near_duplicate_similarity
-    found = []
-    for first, second in zip(pairs["first"].tolist(), pairs["second"].tolist(), strict=True):
-        one, other = documents.entry(first), documents.entry(second)
-        exact = bool((one["digest"] == other["digest"]).all())
-        if exact or (work.settings.near_duplicates and minhash.jaccard(shingles(first), shingles(second)) >= least):
-            found.append((first, second, one["characters"], other["characters"], exact))
-    if found:
-        yield 0, np.array(found, EDGE).tobytes()
+    ends = zip(pairs["first"].tolist(), pairs["second"].tolist(), strict=True)
+    found = pairs[np.array([minhash.jaccard(shingles.of(first), shingles.of(second)) >= least for first, second in ends], bool)]
+    blocks = store.Blocks(work.folder)
+    found["first"], found["second"] = blocks.counted(found["first"]), blocks.counted(found["second"])
+    places.write(out, found.tobytes())
+    return group
 
 
-def drops(edges: tuple[int, Iterable[bytes]], elements_per_part: int) -> Iterator[tuple[int, bytes]]:
-    """What goes, by the part of the output: of equal texts all but the first, and of the stars of alike texts all but their centres."""
-    edge = np.sort(np.concatenate([np.frombuffer(data, EDGE) for data in edges[1]]), order=("first", "second"))
-    numbers, places = np.unique(np.concatenate([edge["first"], edge["second"]]), return_inverse=True)
-    lengths = np.zeros(len(numbers), np.int64)
-    lengths[places] = np.concatenate([edge["first_length"], edge["second_length"]])
-    first, second = places[: len(edge)], places[len(edge) :]
-    text = _groups(len(numbers), first[edge["exact"]], second[edge["exact"]])
-    # (texts,) the first document of each text; documents of one text have one length
-    leader = np.unique(text, return_index=True)[1]
-    near = text[first] != text[second]
-    stays = _centres(text[first[near]], text[second[near]], lengths[leader])
-    gone = np.ones(len(numbers), bool)
-    gone[leader[stays]] = False
-    exact = np.ones(len(numbers), bool)
-    exact[leader] = False
-    dropped = np.zeros(int(gone.sum()), DROP)
-    dropped["document"], dropped["exact"] = numbers[gone], exact[gone]
-    part = (dropped["document"] >> np.uint64(40)) // np.uint64(elements_per_part)
-    for number in np.unique(part).tolist():
-        yield number, dropped[part == number].tobytes()
+def alike(group: int, work: Work) -> Iterator[tuple[int, int, int]]:
+    """What `confirm` wrote for a group; the file is open only while a little of it is read, since there are many."""
+    place, start = _file(work, "alike", group), 0
+    while data := places.read(place, start, _READ_AT_ONCE):
+        yield from struct.iter_unpack("<QQQ", data)
+        start += len(data)
 
 
-def _centres(first: np.ndarray, second: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """(texts,) bool: a set of texts of which no two are alike, while each of the others is alike to one of it.
+def decide(work: Work) -> None:
+    """Write what becomes of each document (`fates`, a byte each: STAYS, EXACT or NEAR).
 
-    Texts that are alike to many come first, then longer ones, then earlier ones.
+    The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
+    if it stays, those that are alike to it go.
     """
-    count = len(lengths)
-    alike = coo_array((np.ones(2 * len(first), bool), (np.append(first, second), np.append(second, first))), shape=(count, count)).tocsr()
-    alike.sum_duplicates()
-    undecided = np.ones(count, bool)
-    centres = np.zeros(count, bool)
-    for text in np.lexsort((-lengths, -np.diff(alike.indptr))).tolist():
-        if undecided[text]:
-            centres[text] = True
-            undecided[alike.indices[alike.indptr[text] : alike.indptr[text + 1]]] = False
-    return centres
+    fates = bytearray(store.Blocks(work.folder).documents)
+    numbers = range(work.partitions)
+    for number in numbers:
+        np.frombuffer(fates, np.uint8)[np.frombuffer(places.read(_file(work, "copies", number)), np.uint64)] = EXACT
+    for _, first, second in heapq.merge(*(alike(number, work) for number in numbers)):
+        if not fates[first]:
+            fates[second] = NEAR
+    places.write(_fates(work), bytes(fates))
 
 
-def _groups(count: int, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(count,) int: the connected component of each node."""
-    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+def fates(element: int, end: int, work: Work) -> np.ndarray:
+    """(D,) uint8: what becomes of each document of the elements from one to before another."""
+    blocks = store.Blocks(work.folder)
+    start = blocks.before(element)
+    return np.frombuffer(places.read(_fates(work), start, blocks.before(end) - start), np.uint8)
+
+
+def _shared(keys: np.ndarray) -> np.ndarray:
+    """The KEY entries whose key another has too, by key, rank and document."""
+    order = np.argsort(keys["key"])
+    value = keys["key"][order]
+    same = value[1:] == value[:-1]
+    keys = keys[order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]]]
+    return keys[np.lexsort((keys["document"], keys["rank"], keys["key"]))]
+
+
+def _pairs(keys: np.ndarray) -> np.ndarray:
+    """(N,) PAIR: pairs of documents with equal keys, of (M,) KEY entries as `_shared` sorts them."""
+    value = keys["key"]
+    starts = np.flatnonzero(np.append(True, value[1:] != value[:-1])[: len(keys)])
+    sizes = np.diff(np.append(starts, len(keys)))
+    head, many = np.repeat(starts, sizes), np.repeat(sizes > ALL_PAIRS, sizes)
+    place = np.arange(len(keys))
+    after = place - head
+    star = place[many & (after > 1)]
+    steps = [(step, place[(after >= step) & (~many | (step == 1))]) for step in range(1, ALL_PAIRS)]
+    first = np.concatenate([head[star], *(here - step for step, here in steps)])
+    second = np.concatenate([star, *(here for _, here in steps)])
+    pairs = np.empty(len(first), PAIR)
+    pairs["rank"], pairs["first"], pairs["second"] = keys["rank"][first], keys["document"][first], keys["document"][second]
+    return pairs
+
+
+class _Shingles:
+    """The 5-grams of documents; those of short ones are kept for a while."""
+
+    def __init__(self, documents: store.Documents) -> None:
+        self._documents = documents
+        self._short = lru_cache(256)(self._read)
+        self._long = lru_cache(1)(self._read)
+
+    def of(self, number: int) -> np.ndarray:
+        """As `minhash.shingle_set`."""
+        return (self._short if self._documents.entry(number)["size"] <= 3 * _CACHED else self._long)(number)
+
+    def _read(self, number: int) -> np.ndarray:
+        return minhash.shingle_set(self._documents.text(number))
+
+
+def _file(work: Work, name: str, number: int) -> str:
+    return places.join(work.folder, f"{name}-{number:06d}")
+
+
+def _fates(work: Work) -> str:
+    return places.join(work.folder, "fates")

@@ -11,20 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import funnel, store
+from mobilebert.corpus import duplicates, funnel, store
 from mobilebert.corpus.clean import REJECTS, Work
-from mobilebert.corpus.duplicates import DROP
 from mobilebert.pipelines import places
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
 # Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
 Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
+_REASONS = {duplicates.EXACT: "exact_duplicate", duplicates.NEAR: "near_duplicate"}
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
-def write_part(part: int, elements: Iterable[int], dropped: Iterable[bytes], work: Work) -> None:
-    """Write the documents of some elements that stay, and what became of the others, into the work folder.
+def write_part(part: int, elements: int, work: Work) -> None:
+    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the work folder.
 
     `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
     Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
@@ -32,21 +32,20 @@ def write_part(part: int, elements: Iterable[int], dropped: Iterable[bytes], wor
     stem = _stem(work.folder, part)
     if places.exists(f"{stem}.json"):
         return  # by a run that was killed
-    drops = np.concatenate([np.zeros(0, DROP), *(np.frombuffer(data, DROP) for data in dropped)])
-    reasons = dict(
-        zip(drops["document"].tolist(), ["exact_duplicate" if exact else "near_duplicate" for exact in drops["exact"]], strict=True)
-    )
+    mine = range(part * ELEMENTS_PER_PART, min((part + 1) * ELEMENTS_PER_PART, elements))
+    fates = duplicates.fates(mine.start, mine.stop, work)
     counts: dict[str, dict[str, Any]] = {}
     rejects = funnel.Rejects(work.settings.rejects_per_reason)
     with _Parts(stem) as parts:
-        for element in sorted(elements):
+        for element in mine:
             summary = json.loads(places.read(places.join(work.folder, f"{element:06d}.json")))
             for source, found in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), found)
             for row in _table(places.join(work.folder, f"{element:06d}.rejects")):
                 rejects.add(funnel.Reject(**row))
-            for block in range(len(summary["keys"])):
-                parts.write(_kept(element, block, reasons, counts, rejects, work))
+            for block, size in enumerate(summary["blocks"]):
+                parts.write(_kept(element, block, fates[:size], counts, rejects, work))
+                fates = fates[size:]
     rows = [reject._asdict() for reject in rejects.rows()]
     with places.writing(f"{stem}.rejects") as stream:
         pq.write_table(pa.Table.from_pylist(rows, REJECTS), stream, compression="zstd")
@@ -82,18 +81,17 @@ def parts(elements: int) -> int:
 
 
 def _kept(
-    element: int, block: int, reasons: dict[int, str], counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work
+    element: int, block: int, fates: np.ndarray, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work
 ) -> list[dict[str, str]]:
-    """The rows of a block that stay; the others are counted under their reason."""
+    """The rows of a block that stay, by the (D,) fates of its documents; the others are counted under their reason."""
     held = store.read_block(work.folder, element, block)
     texts = store.read_texts(work.folder, element, block)
-    first = store.document(element, block)
     rows = []
-    for place, entry in enumerate(held.index):
+    for place, (entry, fate) in enumerate(zip(held.index, fates.tolist(), strict=True)):
         source = held.source(place)
         start, size = int(entry["offset"]), int(entry["size"])
         text = texts[start : start + size].decode()
-        reason = reasons.get(first + place)
+        reason = _REASONS.get(fate)
         if reason is None:
             funnel.keep(counts[source], size)
             rows.append({"id": held.names[place], "source": source, "text": text})

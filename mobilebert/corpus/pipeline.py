@@ -1,6 +1,6 @@
-"""The Beam pipeline: sources -> cleaned blocks -> pairs -> groups -> documents.
+"""The Beam pipeline: sources -> cleaned blocks -> pairs -> those alike -> documents.
 
-Only references, counts and pairs of numbers pass through Beam; text and band keys lie in files of the work folder. The order of the
+Only numbers of elements and partitions pass through Beam; text, keys and pairs lie in files of the work folder. The order of the
 output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,8 @@ from mobilebert.settings import Beam, Corpus
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
-_PARTITION_BYTES = (
-    64_000_000  # of text; the keys of so much take 6 MB, of documents of 500 bytes 30 MB, and twice that while they are paired
-)
-_VERSIONS = ("pyarrow", "xxhash", "numpy", "scipy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
+_PARTITION_BYTES = 32_000_000  # of text; its keys take 360 bytes a document: 23 MB, if documents have 500 bytes
+_VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
 DIRECT = Beam()
 
@@ -102,33 +100,44 @@ def _run(elements: Sequence[plan.Element], job: clean.Work, where: Beam, workers
 def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean.Work) -> None:
     """Put the stages on a pipeline (any runner whose workers see the work folder and the sources)."""
     step = partial(partial, work=work)
-    keys = pipeline | "Elements" >> beam.Create(elements) | "Clean" >> beam.FlatMap(step(_clean))
-    pairs = keys | "Partitions" >> beam.GroupByKey() | "Candidates" >> beam.FlatMap(step(duplicates.candidates))
-    edges = pairs | "Pairs" >> beam.GroupByKey() | "Confirm" >> beam.FlatMap(step(duplicates.confirm))
-    dropped = (
-        edges
-        | "Edges" >> beam.GroupByKey()
-        | "Groups" >> beam.FlatMap(partial(duplicates.drops, elements_per_part=output.ELEMENTS_PER_PART))
-    )
-    numbers = [(element.number // output.ELEMENTS_PER_PART, element.number) for element in elements]
-    parts = pipeline | "Numbers" >> beam.Create(numbers)
-    # The join waits for `dropped`, and with it for all blocks, even where nothing is dropped.
-    joined = {"elements": parts, "dropped": dropped} | "Join" >> beam.CoGroupByKey()
-    _ = joined | "Write" >> beam.Map(step(_write_part))
+    cleaned = pipeline | "Elements" >> beam.Create(elements) | "Clean" >> beam.Map(step(_clean))
+    paired = _then(cleaned, "Partitions", step(_partitions)) | "Candidates" >> beam.Map(step(duplicates.candidates))
+    compared = _then(paired, "Groups", step(_groups)) | "Confirm" >> beam.Map(step(duplicates.confirm))
+    parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
+    _ = parts | "Write" >> beam.Map(step(partial(output.write_part, elements=len(elements))))
 
 
-def _clean(element: plan.Element, work: clean.Work) -> Iterator[tuple[int, store.Reference]]:
+def _then(done: beam.PCollection, name: str, following: Callable[[list[Any]], Iterable[int]]) -> beam.PCollection:
+    """The numbers that follow from all of a collection, once all of it is there, spread over the workers."""
+    together = done | f"All before {name}" >> beam.WithKeys(0) | f"Wait for {name}" >> beam.GroupByKey()
+    return together | name >> beam.FlatMapTuple(partial(_follow, following=following)) | f"Spread {name}" >> beam.Reshuffle()
+
+
+def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterable[int]:
+    return following(list(done))
+
+
+def _partitions(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
+    store.write_blocks(work.folder, cleaned)
+    return range(work.partitions)
+
+
+def _groups(_: list[int], work: clean.Work) -> Iterable[int]:
+    return range(work.partitions)
+
+
+def _parts(_: list[int], elements: int, work: clean.Work) -> Iterable[int]:
+    duplicates.decide(work)
+    return range(output.parts(elements))
+
+
+def _clean(element: plan.Element, work: clean.Work) -> tuple[int, list[int]]:
     try:
-        yield from clean.clean_element(element, work)
+        return clean.clean_element(element, work)
     except UserError as error:
         # Beam wraps what a worker raises into its own exception; the message reaches people through a file.
         places.write(places.join(work.folder, _STOP), str(error).encode())
         raise
-
-
-def _write_part(joined: tuple[int, dict[str, Iterable[Any]]], work: clean.Work) -> None:
-    part, found = joined
-    output.write_part(part, found["elements"], found["dropped"], work)
 
 
 def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Cleaned blocks and band keys in files that all workers see, between the two stages.
+"""Cleaned blocks and band keys in files that all workers see, between the steps.
 
 A block is a file of concatenated UTF-8 texts with an index, so that any one document is read by its offset; its keys lie in a second
 file, sorted by hash partition, so that a partition of all blocks is read without the rest.
@@ -6,8 +6,8 @@ file, sorted by hash partition, so that a partition of all blocks is read withou
 
 from __future__ import annotations
 
-import itertools
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,10 +19,14 @@ from mobilebert.pipelines import places
 _BLOCK_BITS, _PLACE_BITS = 20, 20
 MAX_DOCUMENTS = 1 << _PLACE_BITS
 
-INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("characters", "<u4"), ("raw", "<u8"), ("digest", "<u8", 2), ("source", "<u2")])
-KEY = np.dtype([("key", "<u8"), ("document", "<u8")])
-# Some entries of a key file: element and block, first entry, end.
-Reference = tuple[int, int, int, int]
+INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("raw", "<u8"), ("source", "<u2")])
+# A key of a document, by which equal and similar ones meet, and the rank of its text.
+KEY = np.dtype([("key", "<u8"), ("rank", "<u8"), ("document", "<u8")])
+OF_TEXT = np.uint64(1 << 63)  # set in the key of a whole text, not in those of its bands
+_LENGTH_BITS, _DIGEST_BITS = 24, 40
+# A block's number (that of its first document) and how many documents come before it.
+_BLOCK = np.dtype([("number", "<u8"), ("before", "<u8")])
+_BOUND = np.dtype("<u8")
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Documents:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._index = lru_cache(64)(_index)
+        self._index = lru_cache(16)(_index)
         self._file = lru_cache(64)(lambda stem: places.opened(f"{stem}.text"))
 
     def entry(self, number: int) -> np.void:
@@ -90,32 +94,79 @@ class Documents:
         return stream.read(int(entry["size"])).decode()
 
 
-def write_keys(folder: str, element: int, block: int, keys: np.ndarray, partitions: int) -> list[int]:
-    """Write the (M,) KEY entries of a block, sorted by partition.
+def ranks(lengths: np.ndarray, digests: np.ndarray) -> np.ndarray:
+    """(D,) uint64: the rank of texts of these lengths, (D,) in characters, and these (D,) uint64 hashes.
 
-    Returns:
-        (partitions + 1) where the entries of each partition begin, and their end.
+    A longer text ranks lower, and equal ranks under an equal key mean equal texts.
     """
-    partition = (keys["key"] % np.uint64(partitions)).astype(np.int64)
-    places.write(f"{_stem(folder, element, block)}.keys", keys[np.argsort(partition, kind="stable")].tobytes())
-    return np.concatenate([[0], np.cumsum(np.bincount(partition, minlength=partitions))]).tolist()
+    longest = (1 << _LENGTH_BITS) - 1
+    shorter = (longest - np.minimum(lengths, longest)).astype(np.uint64)
+    return (shorter << np.uint64(_DIGEST_BITS)) | (digests >> np.uint64(64 - _DIGEST_BITS))
 
 
-def references(element: int, block: int, bounds: list[int]) -> list[tuple[int, Reference]]:
-    """Each partition that has keys of a block, with where they lie."""
-    ranges = itertools.pairwise(bounds)
-    return [(number, (element, block, start, stop)) for number, (start, stop) in enumerate(ranges) if start < stop]
+def write_keys(folder: str, element: int, block: int, keys: np.ndarray, partitions: int) -> None:
+    """Write the (M,) KEY entries of a block."""
+    write_ranges(f"{_stem(folder, element, block)}.keys", keys, keys["key"] % np.uint64(partitions), partitions)
 
 
-def read_keys(folder: str, references: list[Reference]) -> np.ndarray:
-    """The (M,) KEY entries of some ranges, ascending by key and document."""
-    keys = np.empty(sum(stop - start for _, _, start, stop in references), KEY)
-    end = 0
-    for element, block, start, stop in references:
-        data = places.read(f"{_stem(folder, element, block)}.keys", start * KEY.itemsize, (stop - start) * KEY.itemsize)
-        keys[end : end + stop - start] = np.frombuffer(data, KEY)
-        end += stop - start
-    return keys[np.lexsort((keys["document"], keys["key"]))]  # sorting whole entries takes ten times as long
+def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
+    """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
+    owner = owner.astype(np.int64)
+    bounds = np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND)
+    places.write(place, bounds.tobytes() + entries[np.argsort(owner, kind="stable")].tobytes())
+
+
+def read_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> np.ndarray:
+    """(M,) what `write_ranges` wrote into these files for one owner."""
+    data = bytearray()
+    for place in files:
+        with places.opened(place) as stream:
+            stream.seek(owner * _BOUND.itemsize)
+            start, stop = np.frombuffer(stream.read(2 * _BOUND.itemsize), _BOUND).tolist()
+            if start < stop:
+                stream.seek((owners + 1) * _BOUND.itemsize + start * entry.itemsize)
+                data += stream.read((stop - start) * entry.itemsize)
+    return np.frombuffer(data, entry)
+
+
+class Blocks:
+    """All blocks in order, by which documents are counted without gaps."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._block = np.frombuffer(places.read(_blocks(folder)), _BLOCK)
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are."""
+        return int(self._block["before"][-1])
+
+    def before(self, element: int) -> int:
+        """How many documents lie in the elements before this one."""
+        return int(self._block["before"][np.searchsorted(self._block["number"], np.uint64(document(element, 0)))])
+
+    def counted(self, numbers: np.ndarray) -> np.ndarray:
+        """(N,) uint64: how many documents come before each of these, (N,) by number."""
+        block = self._block[np.searchsorted(self._block["number"], numbers, side="right") - 1]
+        return block["before"] + (numbers - block["number"])
+
+    def keys(self, partition: int, partitions: int) -> np.ndarray:
+        """(M,) KEY: the entries of a partition, in the order of the blocks."""
+        stems = (_stem(self._folder, *place_of(number)[:2]) for number in self._block["number"][:-1].tolist())
+        return read_ranges((f"{stem}.keys" for stem in stems), partition, partitions, KEY)
+
+
+def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]]) -> None:
+    """Write what `Blocks` reads: each element with how many documents each of its blocks has."""
+    found = [(document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)]
+    table = np.zeros(len(found) + 1, _BLOCK)
+    table["number"] = [*(number for number, _ in found), np.iinfo(np.uint64).max]
+    table["before"][1:] = np.cumsum([size for _, size in found])
+    places.write(_blocks(folder), table.tobytes())
+
+
+def _blocks(folder: str) -> str:
+    return places.join(folder, "blocks.index")
 
 
 def _index(stem: str) -> np.ndarray:

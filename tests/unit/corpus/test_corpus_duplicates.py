@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+import tempfile
 
 import numpy as np
 import pytest
 
-from mobilebert.corpus import duplicates, minhash, store
-from mobilebert.corpus.clean import Work, _Gathered, _write
+from benchmarks import near_duplicates
+from mobilebert.corpus import duplicates, minhash
+from mobilebert.corpus.clean import Work
 from mobilebert.settings import Corpus
 
 CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
@@ -72,24 +74,14 @@ def test_texts_without_shingles_have_no_keys():
 
 def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int], bool]:
     """(element, place) -> exact, of what goes."""
-    work = Work(Corpus.model_validate(changes), str(tmp_path), 5, 1 << 20)
-    references: dict[int, list] = {}
-    for element, texts in enumerate(blocks):
-        gathered = _Gathered(list(texts), [str(n) for n in range(len(texts))], ["s"] * len(texts), [1] * len(texts))
-        for partition, reference in store.references(element, 0, _write(element, 0, gathered, work)):
-            references.setdefault(partition, []).append(reference)
-    pairs: dict[int, list[bytes]] = {}
-    for item in references.items():
-        for group, data in duplicates.candidates(item, work):
-            pairs.setdefault(group, []).append(data)
-    edges = [data for item in pairs.items() for _, data in duplicates.confirm(item, work)]
-    found = {}
-    for part, data in duplicates.drops((0, edges), 1) if edges else ():
-        for number, exact in np.frombuffer(data, duplicates.DROP).tolist():
-            element, _, place = store.place_of(number)
-            assert part == element
-            found[element, place] = exact
-    return found
+    folder = tempfile.mkdtemp(dir=tmp_path)
+    fates = near_duplicates.find(blocks, Work(Corpus.model_validate(changes), folder, 5, 1 << 20))
+    return {
+        (element, place): fate == duplicates.EXACT
+        for element, each in enumerate(fates)
+        for place, fate in enumerate(each.tolist())
+        if fate != duplicates.STAYS
+    }
 
 
 def test_the_longest_stays_and_the_others_go_for_their_reason(tmp_path):
