@@ -97,7 +97,7 @@ def decide(work: Work) -> None:
     for _, first, second in heapq.merge(*(alike(number, work) for number in numbers)):
         if not fates[first]:
             fates[second] = NEAR
-    places.write(_fates(work), bytes(fates))
+    places.write(_fates(work), fates)
 
 
 def fates(element: int, end: int, work: Work) -> np.ndarray:

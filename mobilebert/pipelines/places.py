@@ -56,7 +56,7 @@ def writing(place: str) -> Iterator[Any]:
         raise
 
 
-def write(place: str, data: bytes) -> None:
+def write(place: str, data: bytes | bytearray) -> None:
     """Make a file of these bytes."""
     with writing(place) as stream:
         stream.write(data)
