@@ -15,7 +15,7 @@ rule transfer_layer:
     benchmark:
         "<results>/benchmarks/transfer_layer/{student}-{stage}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,
@@ -75,7 +75,7 @@ rule pretrain_student:
     benchmark:
         "<results>/benchmarks/pretrain_student/{model}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,

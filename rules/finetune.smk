@@ -40,7 +40,7 @@ rule finetune_task:
     benchmark:
         "<results>/benchmarks/finetune_task/{model}-{task}-{repeat}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,

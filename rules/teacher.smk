@@ -13,7 +13,7 @@ rule pretrain_teacher:
     benchmark:
         "<results>/benchmarks/pretrain_teacher/{teacher}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,
@@ -70,7 +70,7 @@ rule retrain_head:
     benchmark:
         "<results>/benchmarks/retrain_head/{teacher}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,
@@ -105,7 +105,7 @@ rule export_teacher:
     benchmark:
         "<results>/benchmarks/export_teacher/{teacher}.tsv"
     conda:
-        "../envs/train.yaml"
+        CHAIN.training_environment
     threads: 8
     resources:
         tpu=1,

@@ -33,6 +33,11 @@ class Chain:
         """Folder of the run's artefacts."""
         return paths.results(self.settings.run)
 
+    @property
+    def training_environment(self) -> str:
+        """The conda environment of the rules that train: TensorFlow for TPUs is another package."""
+        return f"../envs/{'tpu' if self.settings.training.accelerator == 'tpu' else 'train'}.yaml"
+
     # Sources
 
     def world(self, wildcards: Any = None) -> list[str]:
@@ -325,12 +330,9 @@ class Chain:
     @property
     def scores(self) -> list[str]:
         """Folders of all single scores."""
-        repeats = range(self.settings.finetuning.seeds)
+        seeds = range(self.settings.finetuning.seeds)
         return [
-            f"{self.results}/scores/{model}/{task}/seed-{repeat}"
-            for model in self.models
-            for task in self.settings.tasks
-            for repeat in repeats
+            f"{self.results}/scores/{model}/{task}/seed-{seed}" for model in self.models for task in self.settings.tasks for seed in seeds
         ]
 
     def exports(self, kind: str = "exports") -> list[str]:

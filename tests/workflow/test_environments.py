@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mobilebert.settings import Settings
+from workflow.chain import Chain
+
 LOCKED = re.compile(r"^([\w.-]+)==([\w.+]+)", re.M)
 
 
@@ -19,9 +22,9 @@ def versions(text: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["data", "train", "publish"])
-def test_environments_pin_what_the_lock_pins(root: Path, name: str) -> None:
-    locked = versions((root / "requirements.lock").read_text("utf-8"))
+@pytest.mark.parametrize(("name", "lock"), [("data", ""), ("train", ""), ("publish", ""), ("tpu", "-tpu")])
+def test_environments_pin_what_the_lock_pins(root: Path, name: str, lock: str) -> None:
+    locked = versions((root / f"requirements{lock}.lock").read_text("utf-8"))
     pip = next(
         entry["pip"]
         for entry in yaml.safe_load((root / "envs" / f"{name}.yaml").read_text("utf-8"))["dependencies"]
@@ -34,6 +37,8 @@ def test_environments_pin_what_the_lock_pins(root: Path, name: str) -> None:
 
 def test_every_environment_is_used_and_every_used_one_exists(root: Path) -> None:
     used = {name for rules in (root / "rules").glob("*.smk") for name in re.findall(r'"\.\./envs/(\w+)\.yaml"', rules.read_text("utf-8"))}
+    chains = [Chain(Settings.model_validate({"training": {"accelerator": accelerator}})) for accelerator in ("auto", "tpu")]
+    used |= {Path(chain.training_environment).stem for chain in chains}
     assert used == {path.stem for path in (root / "envs").glob("*.yaml")}
 
 
