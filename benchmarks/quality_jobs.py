@@ -74,13 +74,15 @@ class Kept:
 
     def figures(self, job: Job) -> dict[str, Any] | None:
         """What a training cost, or None where it has not ended."""
-        path = self.place(job).with_suffix(".json")
-        return json.loads(path.read_text("utf-8")) if self.done(job) else None
+        return json.loads(self.told(job).read_text("utf-8")) if self.done(job) else None
+
+    def told(self, job: Job) -> Path:
+        """The file of its figures."""
+        return self.folder / f"{self.place(job).name}.json"  # no with_suffix: a name may hold a point
 
     def done(self, job: Job) -> bool:
         """Whether all that it makes is there."""
-        place = self.place(job)
-        return (place / artifacts.MANIFEST).is_file() and (not job.trains or place.with_suffix(".json").is_file())
+        return (self.place(job) / artifacts.MANIFEST).is_file() and (not job.trains or self.told(job).is_file())
 
     def command(self, job: Job) -> list[str]:
         """Its command line."""
@@ -91,7 +93,7 @@ class Kept:
         where = ["--out", str(place), "--log", str(self.folder / "logs" / f"{place.name}.log"), "--threads", str(job.threads)]
         if not job.trains:
             return [sys.executable, "-m", f"scripts.{job.script}", *told, *where]
-        wrapped = ["benchmarks.quality_job", str(place.with_suffix(".json")), str(MASKS_SEED), job.script]
+        wrapped = ["benchmarks.quality_job", str(self.told(job)), str(MASKS_SEED), job.script]
         return [sys.executable, "-m", *wrapped, *told, *where, "--state", str(self.folder / "state"), "--checkpoint-seconds", "120"]
 
     def run(self, job: Job) -> None:

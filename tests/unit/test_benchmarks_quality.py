@@ -42,7 +42,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             accuracy = 0.3 + 0.001 * int(job.settings.get("seed", 0)) + (0.1 if "joint" in job.name else 0.0)
             heldout = {"masked_accuracy": accuracy, "masked_loss": 4.0, "predictions": 1000, "unigram_accuracy": 0.05}
             figures = {"steps": 20, "counted": 20 * rate, "first": 9.0, "process": 30.0, "heldout": heldout}
-            kept.place(job).with_suffix(".json").write_text(json.dumps(figures))
+            kept.told(job).write_text(json.dumps(figures))
 
     monkeypatch.setattr(Kept, "run", stand_in)
     monkeypatch.setattr(quality, "outside", lambda job: [])
@@ -98,7 +98,7 @@ def test_a_changed_setting_gives_another_name_to_what_follows_from_it_alone(desi
     assert [name for name, key in keys().items() if key != before[name]] == ["teacher", "first", "last"]
 
 
-def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran: list[str]) -> None:
+def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran: list[str], tmp_path: Path) -> None:
     plan = Plan(design)
     chains = {arm: plan.chain("plain", arm, 1, plan.lengths("plain", arm)) for arm in ARMS}
     names = {arm: [job.arguments.get("stage", "pretrained") for job in chain.trainings] for arm, chain in chains.items()}
@@ -112,6 +112,7 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
     assert "teacher" not in last["scratch"].arguments
     assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
     assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * 6]
+    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == 8 + 1 + 3 * len(stages)
     for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
         assert other.arguments["previous"] is one
 
