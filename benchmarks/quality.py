@@ -99,7 +99,8 @@ def compared(plan: Plan, kept: Kept, setting: str, arms: Iterable[str], seed: in
         factor = 1.0 if comparison == "steps" else affordable(plan, kept, setting, arm)
         if factor is not None:
             lengths[arm] = plan.lengths(setting, arm, factor)
-    return [plan.chain(setting, arm, seed, length) for arm, length in lengths.items()]
+    scored = plan.settings[setting]["scored"] == comparison
+    return [plan.chain(setting, arm, seed, length, scored=scored) for arm, length in lengths.items()]
 
 
 def affordable(plan: Plan, kept: Kept, setting: str, arm: str) -> float | None:

@@ -99,8 +99,10 @@ class Plan:
         stage = _calls(steps * self.design["transfer_share"] / stages) if stages else 0
         return Lengths(stage, stages, max(CALL, _calls(steps) - stage * stages))
 
-    def chain(self, setting: str, arm: str, seed: int, lengths: Lengths, rates: Mapping[str, float] | None = None) -> Chain:
-        """The jobs of an arm; `rates` replaces the design's learning rates of `transfer` and `pretraining`."""
+    def chain(
+        self, setting: str, arm: str, seed: int, lengths: Lengths, rates: Mapping[str, float] | None = None, *, scored: bool = False
+    ) -> Chain:
+        """The jobs of an arm, with those of its task score if asked for; `rates` replaces the design's of `transfer` and `pretraining`."""
         told = self.settings[setting]
         rates = rates or told["rates"][arm]
         student, teacher = told["student"], self.teachers[setting]
@@ -116,7 +118,7 @@ class Plan:
             arguments = data | {"stage": stage, "teacher": teacher} | previous
             trainings.append(Job("transfer_layer", f"{name}-{stage}", settings, arguments, trains=True))
         trainings.append(self._pretraining(name, arm, common, data, teacher, lengths, rates, transfer, trainings))
-        return Chain(setting, arm, seed, lengths, trainings, self._score(name, trainings[-1], seed) if told["scored"] else None)
+        return Chain(setting, arm, seed, lengths, trainings, self._score(name, trainings[-1], seed) if scored else None)
 
     def _pretraining(
         self,

@@ -57,7 +57,10 @@ def figures(results: Mapping[str, Any]) -> str:
         for comparison, title in COMPARED.items():
             rows = [run for run in runs if run["comparison"] == comparison]
             if rows:
-                blocks += [f"### {title}", markdown(table(HEADS, arms(rows)))]
+                shown = arms(rows)
+                full = [place for place in range(len(HEADS)) if any(row[place] is not None for row in shown)]
+                chosen = table([HEADS[place] for place in full], [[row[place] for place in full] for row in shown])
+                blocks += [f"### {title}", markdown(chosen)]
     return "\n\n".join(blocks)
 
 

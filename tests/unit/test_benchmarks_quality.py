@@ -119,7 +119,10 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
 
 def test_the_commands_take_the_settings(design: dict[str, Any], ran: list[str], tmp_path: Path) -> None:
     plan, kept = Plan(design), Kept(tmp_path)
-    jobs = [chain.score or chain.trainings[-1] for chain in (plan.chain("plain", arm, 1, plan.lengths("plain", arm)) for arm in ARMS)]
+    jobs = [
+        chain.score or chain.trainings[-1]
+        for chain in (plan.chain("plain", arm, 1, plan.lengths("plain", arm), scored=True) for arm in ARMS)
+    ]
     for job in quality_jobs.unique(jobs):
         told = kept.command(job)
         settings.from_json(told[told.index("--settings") + 1])
@@ -181,7 +184,8 @@ def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: l
     command(tmp_path, "--settings", "plain", "--only", "tables", "--seeds", "2")
     page = tmp_path / "q.md"
     text = page.read_text()
-    assert "| joint | 1,000 | 400 ± 0 | 0.4015 ± 0.0007 | 4.000 ± 0.000 | +0.1000 ± 0.0000 | 2 of 2 | 0.800 ± 0.000 | 2 |" in text
+    assert "| joint | 1,000 | 400 ± 0 | 0.4015 ± 0.0007 | 4.000 ± 0.000 | +0.1000 ± 0.0000 | 2 of 2 | 2 |" in text  # at equal steps
+    assert " | 2 of 2 | 0.800 ± 0.000 | 2 |" in text  # at equal cost
     page.write_text(text.replace("±", "?") + "\nOur conclusion stays.\n")
     command(tmp_path, "--report")
     assert page.read_text() == text + "\nOur conclusion stays.\n"
