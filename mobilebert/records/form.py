@@ -16,6 +16,7 @@ from mobilebert.tokenization.protobuf import varint
 
 FEATURE = b"ids"
 LARGEST_16_BIT_VOCABULARY = 1 << 15
+SHORTEST_WINDOW = 8  # tokens; a shorter rest of a text teaches next to nothing and costs a whole record
 # TFRecord stores checksums rotated and shifted: tensorflow/core/lib/hash/crc32c.h, kMaskDelta.
 MASK_DELTA = 0xA282EAD8
 

@@ -10,12 +10,10 @@ import numpy as np
 import xxhash
 
 from mobilebert.records import streams
-from mobilebert.records.form import Form
+from mobilebert.records.form import SHORTEST_WINDOW, Form
 from mobilebert.settings import Records
 from mobilebert.text import sentences, words
 from mobilebert.tokenization import Tokenizer
-
-SHORTEST_WINDOW = 8  # tokens; a shorter rest of a document teaches next to nothing and costs a whole record
 
 
 @dataclass(frozen=True)

@@ -23,28 +23,44 @@ SECONDS_OF_REST = 0.2
 RECORDS_AT_ONCE = 2048  # several steps are made in one call, since NumPy is slow on small arrays
 
 
-def train_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:
+def train_batches(
+    records: RecordSet,
+    masking: Masking,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    length: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> tf.data.Dataset:
     """The global batches of steps `start_step`, `start_step + 1`, ... without end.
 
     Batch s is a pure function of (records, seed, s). Each is a dict of static shapes (B sequences, S tokens, P predictions):
     `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P) int32, `masked_weights` (B, P) float32, and
     `next_sentence_labels` (B,) int32 where the records have them.
 
+    Args:
+        records, masking, batch_size, seed, start_step: what a batch depends on.
+        length: S of pieces cut out of the records, whose P shrinks with it; None: whole records.
+        share: (host, hosts): only that host's rows of each batch, (B / hosts, ...), are read and masked.
+
     Raises:
-        UserError: there are fewer records than one batch has.
+        UserError: there are fewer records than one batch has, or they cannot be cut.
     """
     if batch_size > records.train_count:
         raise UserError(
             f"{records.folder}: its {records.train_count} training records do not fill one batch of {batch_size}; "
             "give more text, shorten records.sequence_length, or lower the training's batch_size"
         )
+    if length is not None:
+        records.check_length(length)
     at_once = max(1, RECORDS_AT_ONCE // batch_size)
     steps = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max - at_once, at_once)
 
     def make(step: np.ndarray) -> Batch:
-        return records.train_batches(masking, batch_size, seed, int(step), at_once)
+        return records.train_batches(masking, batch_size, seed, int(step), at_once, length, share)
 
-    return _batches(steps, make, records, masking, batch_size, at_once)
+    shape = length or records.sequence_length, records.predictions(masking, length)
+    return _batches(steps, make, records, shape, batch_size // share[1], at_once)
 
 
 def heldout_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
@@ -54,13 +70,14 @@ def heldout_batches(records: RecordSet, masking: Masking, batch_size: int, seed:
     def make(step: np.ndarray) -> Batch:
         return records.heldout_batch(masking, batch_size, seed, int(step))
 
-    return _batches(steps, make, records, masking, batch_size, 1)
+    return _batches(steps, make, records, (records.sequence_length, records.predictions(masking)), batch_size, 1)
 
 
 def _batches(
-    steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, masking: Masking, batch_size: int, at_once: int
+    steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, sizes: tuple[int, int], batch_size: int, at_once: int
 ) -> tf.data.Dataset:
-    widths = [records.sequence_length] * 3 + [records.predictions(masking)] * 3
+    """The dataset of what `make` gives for each of `steps`: `at_once` batches of `batch_size`; `sizes` are S and P."""
+    widths = [sizes[0]] * 3 + [sizes[1]] * 3
     shapes: list[tuple[int, ...]] = [(width,) for width in widths]
     types = [tf.int32] * 5 + [tf.float32]
     if records.next_sentence:

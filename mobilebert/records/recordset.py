@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mobilebert import artifacts
-from mobilebert.records import blocks, static, streams
+from mobilebert.errors import UserError
+from mobilebert.records import blocks, pieces, static, streams
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch, mask
 from mobilebert.settings import Masking
@@ -19,6 +20,7 @@ SPECIAL = ("pad", "unk", "cls", "sep", "mask")
 # What records.json did not say when there was no choice.
 FIRST_RELEASE = {"layout": "windows", "next_sentence": False, "compression": "none"}
 HELDOUT = -1  # stands where training has the epoch, so held-out masks are always the same
+PIECE = 4096  # where in a record's stream the draw of its piece stands (`masking` has those before)
 
 
 class _Split:
@@ -82,20 +84,33 @@ class RecordSet:
         self._train, self._heldout = (_Split(folder, split, body[split], self._form, body["compression"]) for split in ("train", "heldout"))
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
 
-    def predictions(self, masking: Masking) -> int:
-        """P, the most predictions a sequence."""
-        return masking.max_predictions if self._given is None else self._given
+    def predictions(self, masking: Masking, length: int | None = None) -> int:
+        """P, the most predictions a sequence; of pieces of `length` tokens that share of it, rounded up."""
+        if self._given is not None:
+            return self._given
+        return masking.max_predictions if length is None else -(-masking.max_predictions * length // self.sequence_length)
 
-    def train_batches(self, masking: Masking, batch_size: int, seed: int, step: int, steps: int = 1) -> Batch:
+    def train_batches(
+        self,
+        masking: Masking,
+        batch_size: int,
+        seed: int,
+        step: int,
+        steps: int = 1,
+        length: int | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> Batch:
         """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
 
         Record n of the endless stream is position n modulo the number of records in the permutation of its epoch; its mask depends on
-        seed, epoch and record alone, not on the batch size.
+        seed, epoch and record alone, not on the batch size. With `length` a batch holds a piece of each record (`pieces.cut`), drawn
+        from seed, epoch and record. With a `share` (host, hosts) only that host's rows of each batch are read.
         """
-        place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64)
+        host, hosts = share
+        place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64).reshape(steps, hosts, -1)[:, host].ravel()
         epoch, position = np.divmod(place, self.train_count)
         numbers = streams.shuffled(position, self.train_count, streams.keys(seed, epoch))
-        return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking)
+        return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking, length)
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
         """Held-out batch number `step` in file order; rows beyond the last record repeat it, with weights of zero."""
@@ -105,8 +120,11 @@ class RecordSet:
         batch["masked_weights"][place >= self.heldout_count] = 0
         return batch
 
-    def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking) -> Batch:
+    def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking, length: int | None = None) -> Batch:
         rows = split.rows(numbers)
+        if length is not None:
+            rows = pieces.cut(rows, length, streams.uniform(keys, PIECE), self._form, self.special, paired=self.next_sentence)
+            masking = masking.model_copy(update={"max_predictions": self.predictions(masking, length)})
         if self._given is not None:
             return static.batch(rows, self._given, self._form)
         flag = rows.dtype.type(self._form.word_start)
@@ -117,6 +135,23 @@ class RecordSet:
         if self.next_sentence:
             batch["next_sentence_labels"] = (rows[:, 0] >= flag).astype(np.int32)
         return batch
+
+    def check_length(self, length: int) -> None:
+        """Refuse pieces of `length` tokens where the records cannot give them.
+
+        Raises:
+            UserError: the records bring masks of their own, or are not longer.
+        """
+        if self._given is not None:
+            raise UserError(
+                f"{self.folder}: these records bring masks of their own and cannot be cut to the {length} tokens of a phase; "
+                "write records here, or empty the list `phases` of the training"
+            )
+        if length >= self.sequence_length:
+            raise UserError(
+                f"{self.folder}: a phase asks for sequences of {length} tokens, and the records have {self.sequence_length}; give the "
+                "phase a smaller sequence_length"
+            )
 
 
 def shard_name(split: str, number: int, count: int) -> str:

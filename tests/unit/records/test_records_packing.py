@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilebert.records import packing
-from mobilebert.records.form import Form
+from mobilebert.records.form import SHORTEST_WINDOW, Form
 from mobilebert.settings import Records
 from mobilebert.text import sentences, words
 from mobilebert.tokenization import SPECIAL
@@ -39,7 +39,7 @@ def test_windows_hold_every_token_of_a_document_in_order() -> None:
         seen += ids[1:end]
     expected = TOKENIZER.encode(TEXT * 3).ids.tolist()
     assert seen == expected[: len(seen)]
-    assert len(expected) - len(seen) == found.counts["dropped_tokens"] < packing.SHORTEST_WINDOW
+    assert len(expected) - len(seen) == found.counts["dropped_tokens"] < SHORTEST_WINDOW
 
 
 def test_no_window_mixes_documents() -> None:
