@@ -12,7 +12,7 @@ from typing import get_args
 from mobilebert.distillation import fit, matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models import shapes
-from mobilebert.settings import Settings, Student, TeacherShape
+from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
 from workflow.given import shape_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
@@ -80,6 +80,18 @@ def _trainings(settings: Settings) -> Iterator[str]:
     for name, training in (trainings | {"teacher.head_training": settings.teacher.head_training}).items():
         if training.warmup_steps > training.steps:
             yield f"{name}.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
+        yield from _phases(f"{name}.phases", training.phases, settings.records)
+
+
+def _phases(name: str, phases: list[Phase], records: Records) -> Iterator[str]:
+    if (shares := sum(phase.share for phase in phases)) >= 1:
+        yield f"{name}: the shares add up to {shares:g}; let less than 1 stand there, since the steps that are left see whole records"
+    if phases and records.from_ and not Path(records.from_, "manifest.json").is_file():
+        yield f"{name}: classic records bring masks of their own and cannot be cut into shorter sequences; empty this list"
+    for number, phase in enumerate(phases):
+        if not records.from_ and phase.sequence_length >= records.sequence_length:
+            place = f"{name}[{number}].sequence_length"
+            yield f"{place}: {phase.sequence_length}, but records.sequence_length is {records.sequence_length}; a phase takes fewer tokens"
 
 
 def _transfer(settings: Settings) -> Iterator[str]:

@@ -18,7 +18,8 @@ from mobilebert.models import shapes, weights
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
-from mobilebert.training import accelerators, loop, state
+from mobilebert.training import accelerators, loop, schedules, state
+from mobilebert.training.steps import Batches
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,10 @@ def carry_out(work: Work, plan: Plan) -> None:
     with work.accelerator.scope():
         model, objective = plan.make()
     span = plan.span(objective) if plan.span else None
-    job = loop.Job(plan.name, objective, _batches(work, plan), plan.optimization, training, plan.seed, span)
+    taken = span or loop.Span(0, plan.optimization.steps)
+    lengths = schedules.lengths(plan.optimization, taken.start, taken.stop)
+    batches = _batches(work, plan, lengths, taken.origin)
+    job = loop.Job(plan.name, objective, batches, plan.optimization, training, plan.seed, span, lengths)
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     about = state.describe(plan.command, options, inputs)
     with state.open(options.state, plan.name, mark, bucket=options.state_bucket, work=about) as held:
@@ -181,6 +185,12 @@ def _tokenizer_digest(folder: Path) -> str:
         return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
 
 
-def _batches(work: Work, plan: Plan) -> Callable[[int], Any]:
+def _batches(work: Work, plan: Plan, lengths: Mapping[int, int | None], origin: int) -> Batches:
+    """Batches from a place in the order of records on, cut as the phase of the step says that stands there."""
     masking, size = work.sections["masking"], plan.optimization.batch_size
-    return lambda step: reader.train_batches(work.records, masking, size, plan.seed, step)
+
+    def batches(place: int, share: tuple[int, int] = (0, 1)) -> Any:
+        length = lengths[max(first for first in lengths if first <= place - origin)]
+        return reader.train_batches(work.records, masking, size, plan.seed, place, length, share)
+
+    return batches

@@ -15,19 +15,22 @@ def steps_of(examples: int, batch_size: int, epochs: float) -> int:
     return max(1, int(examples / batch_size * epochs))
 
 
-def training(features: Features, batch_size: int, seed: int) -> Callable[[int], tf.data.Dataset]:
+def training(features: Features, batch_size: int, seed: int) -> Callable[..., tf.data.Dataset]:
     """Start step -> endless dataset of batches; the batch of a step is a pure function of (features, batch_size, seed, step).
 
     Every epoch has its own order over all N examples, and epochs follow each other without a gap, so a batch may hold the end
     of one and the begin of the next. Starting at a step is a computation, not a replay.
 
     Returns:
-        Datasets of dicts: `input_ids`, `segment_ids`, `input_mask` (B, S) int32, and the targets (B,) int32.
+        Datasets of dicts: `input_ids`, `segment_ids`, `input_mask` (B, S) int32, and the targets (B,) int32; with a second argument
+        (host, hosts) of that host's rows of each batch.
     """
     count = len(features)
     row = _rows(features)
 
-    def batches(start_step: int) -> tf.data.Dataset:
+    def batches(start_step: int, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+        host, hosts = share
+        own = slice(host * batch_size // hosts, (host + 1) * batch_size // hosts)
         epoch, position = divmod(start_step * batch_size, count)
 
         def order(number: tf.Tensor) -> tf.data.Dataset:
@@ -36,7 +39,7 @@ def training(features: Features, batch_size: int, seed: int) -> Callable[[int], 
             return tf.data.Dataset.from_tensor_slices(shuffled[tf.where(number == epoch, position, 0) :])
 
         indices = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order)
-        return indices.batch(batch_size, drop_remainder=True).map(row)
+        return indices.batch(batch_size, drop_remainder=True).map(lambda numbers: row(numbers[own]))
 
     return batches
 

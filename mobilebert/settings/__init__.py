@@ -14,7 +14,18 @@ from pydantic import BaseModel
 
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
 from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Place, Section, says
-from mobilebert.settings.models import Match, Optimization, Pretraining, Recipe, StudentStart, Teacher, TeacherShape, Training, Transfer
+from mobilebert.settings.models import (
+    Match,
+    Optimization,
+    Phase,
+    Pretraining,
+    Recipe,
+    StudentStart,
+    Teacher,
+    TeacherShape,
+    Training,
+    Transfer,
+)
 from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
 
 __all__ = [
@@ -27,6 +38,7 @@ __all__ = [
     "Masking",
     "Match",
     "Optimization",
+    "Phase",
     "Pretraining",
     "Publish",
     "Recipe",

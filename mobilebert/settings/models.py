@@ -13,6 +13,13 @@ Recipe = Literal["ours", "chinese", "google"]
 TeacherShape = Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"]
 
 
+class Phase(Section):
+    """The next part of a training's steps, with shorter sequences."""
+
+    share: Number = says("How many of the steps", unit="share of the steps", gt=0, lt=1)
+    sequence_length: Count = says("Of pieces cut out of the records, less than theirs", unit="tokens", ge=8)
+
+
 class Optimization(Section):
     """One training: how long and how fast."""
 
@@ -31,6 +38,9 @@ class Optimization(Section):
     clip_norm: Number = says("Largest norm of all gradients together", 1.0, source="BERT optimization.py", gt=0)
     clip: Annotated[Literal["global", "per_replica"] | None, BeforeValidator(absent)] = says(
         f"Clip the gradient's mean over all devices, or each device's own before the mean{BY_RECIPE}", None
+    )
+    phases: list[Phase] = says(
+        "Shorter sequences for the first steps, say {share: 0.9, sequence_length: 128}; the steps that are left see whole records", []
     )
 
 

@@ -27,7 +27,7 @@ from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.objective import Objective
 from mobilebert.training.progress import Progress
 from mobilebert.training.state import State
-from mobilebert.training.steps import LEARNING_RATE, Steps
+from mobilebert.training.steps import LEARNING_RATE, Batches, Steps
 
 LOG = logging.getLogger(__name__)
 TERMINATED = 128 + signal.SIGTERM  # the exit code that shells give a process ended by SIGTERM
@@ -61,20 +61,22 @@ class Job:
     Attributes:
         name: for people, in the log and on the bar.
         objective: what is minimised; its variables start as they are and end trained.
-        batches: start step -> endless dataset of global batches, whose element at step s is a pure function of s.
+        batches: start step -> endless dataset of global batches, whose element at step s is a pure function of s (`steps.Batches`).
         optimization: steps, rate, decay.
         training: how every training runs.
         seed: of the objective's random numbers (dropout).
         span: the steps that are taken; None: all of `optimization`, from the first.
+        lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); None: those of the records.
     """
 
     name: str
     objective: Objective
-    batches: Callable[[int], tf.data.Dataset]
+    batches: Batches
     optimization: settings.Optimization
     training: settings.Training
     seed: int
     span: Span | None = None
+    lengths: Mapping[int, int | None] = field(default_factory=dict)
 
 
 def train(
@@ -116,6 +118,7 @@ def train(
         origin=span.origin,
         rate=span.rate,
         device_batch=job.training.device_batch,
+        boundaries=job.lengths,
     )
     batch_size = steps.feed(job.batches, start)
     total = span.stop

@@ -1,4 +1,4 @@
-"""The learning rate at a step, as BERT's optimization.py computes it."""
+"""What changes with the step: the learning rate, as BERT's optimization.py computes it, and the length of the sequences."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ def learning_rate(step: tf.Tensor, optimization: Optimization) -> tf.Tensor:
         warm = peak * (position / float(optimization.warmup_steps))
         rate = tf.where(position < float(optimization.warmup_steps), warm, rate)
     return rate
+
+
+def lengths(optimization: Optimization, start: int, stop: int) -> dict[int, int | None]:
+    """Which steps from `start` to before `stop` see which sequences: the first step of a phase -> tokens; None: whole records."""
+    found: dict[int, int | None] = {}
+    share = 0.0
+    for one in optimization.phases:
+        found[start + round(share * (stop - start))] = one.sequence_length
+        share += one.share
+    return found | {start + round(share * (stop - start)): None}
 
 
 def phase(step: tf.Tensor, steps: int) -> tf.Tensor:

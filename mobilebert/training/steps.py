@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from mobilebert.training.optimizers import Optimizer
 
 GRADIENT_NORM = "gradient_norm"
 LEARNING_RATE = "learning_rate"
+# Start step -> endless dataset of global batches; with (host, hosts) of that host's rows of them, (B / hosts, ...).
+Batches = Callable[..., tf.data.Dataset]
 MOST_PARTS = 32  # room for the parts of a loss, since a traced loop must know its sizes before it knows its body
 
 
@@ -42,6 +45,7 @@ class Steps:
         rate: Callable[[tf.Tensor], tf.Tensor] | None = None,
         skips: bool = False,
         device_batch: int | None = None,
+        boundaries: Collection[int] = (),
     ) -> None:
         """Take what is trained.
 
@@ -51,6 +55,7 @@ class Steps:
             rate: replaces the settings' own schedule.
             skips: go on after a step whose loss parts or gradients are not finite; else no later step of the call is taken either.
             device_batch: sequences that a device computes at once, at most; None: its whole share of a batch.
+            boundaries: the steps from which on batches have another shape than before.
         """
         self.names: list[str] = []
         self._parts: list[str] = []
@@ -58,32 +63,47 @@ class Steps:
         self._rate = rate or (lambda step: schedules.learning_rate(step, optimization))
         self._skips = skips
         self._strategy, self._devices = accelerator.strategy, accelerator.devices
-        self._device_batch = device_batch
+        self._device_batch, self._boundaries = device_batch, boundaries
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
         self._call = tf.function(self._run, autograph=False)
 
-    def feed(self, batches: Callable[[int], tf.data.Dataset], start: int) -> int:
+    def feed(self, batches: Batches, start: int) -> int:
         """Take batches from step `start` on; returns the global batch size.
 
         Raises:
             UserError: when the batch cannot be split over the devices.
         """
-        dataset = batches(self._origin + start)
-        size = _batch_size(dataset)
+        self._source, self._fed = batches, start
+        place = self._origin + start
+        whole = batches(place)
+        size = _batch_size(whole)
         if size % self._devices:
             raise UserError(f"batch size {size} cannot be split over {self._devices} devices; make it a multiple of {self._devices}")
-        share = _per_replica(dataset, self._devices).prefetch(2)
-        self._batches = iter(self._strategy.distribute_datasets_from_function(lambda _: share))
+
+        def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            host, hosts = context.input_pipeline_id, context.num_input_pipelines
+            own = whole if hosts == 1 else batches(place, (host, hosts))
+            return _per_replica(own, self._devices // hosts).prefetch(2)
+
+        self._batches = iter(self._strategy.distribute_datasets_from_function(share))
         return size
 
     def run(self, first: int, count: int) -> np.ndarray:
         """Take `count` steps; returns `(count, len(names))` float32: loss, its parts, gradient norm, learning rate.
 
-        A step whose row is not finite throughout changed nothing, neither weights nor moments.
+        A step whose row is not finite throughout changed nothing, neither weights nor moments. The rows may end with such a step where
+        batches of another shape would follow.
         """
-        values = self._call(self._batches, tf.constant(first, tf.int32), tf.constant(count, tf.int32))
-        return values.numpy()
+        rows: list[np.ndarray] = []
+        inside = sorted(step for step in self._boundaries if first < step < first + count)
+        for begin, end in itertools.pairwise([first, *inside, first + count]):
+            if begin in self._boundaries and begin != self._fed:
+                self.feed(self._source, begin)
+            rows.append(self._call(self._batches, tf.constant(begin, tf.int32), tf.constant(end - begin, tf.int32)).numpy())
+            if not (self._skips or np.isfinite(rows[-1]).all()):
+                break
+        return np.concatenate(rows)
 
     def _run(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         def step_at(index: tf.Tensor, sound: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
