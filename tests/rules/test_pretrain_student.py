@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from mobilebert import artifacts, models, tokenization
 from mobilebert.distillation import stages
+from mobilebert.distillation.work import _batches
 from mobilebert.errors import UserError
 from mobilebert.records import reader
+from mobilebert.training import schedules
 from scripts import pretrain_student
 
 
@@ -62,6 +64,18 @@ def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, 
     assert plan.inputs == {}
     batch = next(iter(reader.train_batches(work.records, work.sections["masking"], 4, plan.seed, 0)))
     assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
+
+
+def test_a_phase_cuts_the_same_records_shorter_and_the_rest_of_the_steps_see_them_whole(chain, command, tmp_path, planned):
+    phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
+    command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
+    work, plan = planned["work"], planned["plan"]
+    lengths = schedules.lengths(plan.optimization, 0, plan.optimization.steps)
+    assert lengths == {0: 16, 3: None}
+    shapes = [next(iter(_batches(work, plan, lengths, 0)(step)))["input_ids"].shape.as_list() for step in (0, 2, 3, 5)]
+    assert shapes == [[4, 16], [4, 16], [4, 32], [4, 32]]
+    later = _batches(work, plan, lengths, 100)  # a stage whose steps begin at place 100
+    assert [later(place).element_spec["input_ids"].shape[1] for place in (100, 102, 103)] == [16, 16, 32]
 
 
 def test_every_arm_sees_the_same_batches(chain, command, tmp_path, planned):

@@ -76,6 +76,10 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"export": {"formats": []}}, ["export.formats"]),
         ({"export": {"formats": ["tflite", "tflite"]}}, ["export.formats"]),
         ({"pretraining": {"training": {"warmup_steps": 500}}}, ["pretraining.training.warmup_steps"]),
+        (
+            {"pretraining": {"training": {"phases": [{"share": 0.9, "sequence_length": 600}, {"share": 0.1, "sequence_length": 32}]}}},
+            ["pretraining.training.phases", "pretraining.training.phases[0].sequence_length"],
+        ),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
         ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -104,6 +105,32 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
     for name, variable in unbroken.variables.items():
         np.testing.assert_array_equal(again.variables[name].numpy(), variable.numpy())
     assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+
+
+def test_a_training_that_stops_before_batches_change_their_shape_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """The shape changes after step 12, in the middle of a call; the batches of the first phase end there."""
+    opened: list[int] = []
+
+    def batches(start: int) -> tf.data.Dataset:
+        opened.append(start)
+        width = 3 if start < 12 else 5
+        made = tf.data.Dataset.range(start, 12 if start < 12 else 2**31)
+        return made.map(lambda step: toy.batch_at(step) | {"ids": tf.zeros((toy.SIZE, width), tf.int32)})
+
+    def phased(objective: toy.Regression, stop: int) -> loop.Job:
+        return dataclasses.replace(toy.job(objective), batches=batches, lengths={0: 3, 12: None}, span=loop.Span(0, stop))
+
+    plain, unbroken, broken = toy.Regression(), toy.Regression(), toy.Regression()
+    run(tmp_path / "plain", toy.job(plain))
+    lines = run(tmp_path / "unbroken", phased(unbroken, 23))
+    assert opened == [0, 12]
+    run(tmp_path / "broken", phased(broken, 10))
+    again = toy.Regression()
+    assert run(tmp_path / "broken", phased(again, 23)) == lines
+    assert opened == [0, 12, 0, 10, 12]
+    for name, variable in plain.variables.items():
+        np.testing.assert_array_equal(unbroken.variables[name].numpy(), variable.numpy())
+        np.testing.assert_array_equal(again.variables[name].numpy(), variable.numpy())
 
 
 def test_a_span_takes_its_steps_of_a_longer_schedule_from_its_place_in_the_batches(tmp_path: Path) -> None:
