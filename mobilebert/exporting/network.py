@@ -62,6 +62,7 @@ def load(folder: Path | str, dtype: str = "float32") -> Network:
     artifacts.read(folder)
     config = read_config(folder)
     model = weights.load(folder, compute_dtype=dtype, variable_dtype=dtype)
+    model.shares_layers = False  # TFLite's converter wants one flat graph
     tokenizer = tokenization.load(folder)
     if tokenizer.size != model.shape.vocab_size:
         raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, {CONFIG} says vocab_size {model.shape.vocab_size}")

@@ -33,6 +33,21 @@ class Encoded(NamedTuple):
     sequence: tf.Tensor
 
 
+class Once:
+    """A function of tensors that is traced once for all its calls with equal shapes, forward and backward.
+
+    The calls stay calls in the program, so that TensorFlow rewrites and plans the function once too. Not a `tf.Function` itself,
+    since a module shows those in its SavedModel.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it, from Python or while another function is traced."""
+        return self._function(*arguments)
+
+
 class Model(tf.Module):
     """A BERT or MobileBERT with its MLM head.
 
@@ -43,6 +58,7 @@ class Model(tf.Module):
         carried: arrays as files store them that nothing here computes with, kept for the way back: pooler, head of next sentence
             prediction, and what transformers' class insists on.
         fresh_head: whether the MLM head was drawn at random because the source holds none.
+        shares_layers: whether the layers are calls of one function; else each is written out (for converters of graphs).
     """
 
     def __init__(self, shape: Shape, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str) -> None:
@@ -54,6 +70,9 @@ class Model(tf.Module):
         }
         self.carried: dict[str, np.ndarray] = {}
         self.fresh_head = False
+        self._network: Any = mobilebert if isinstance(shape, MobileBertShape) else bert
+        self.shares_layers = True
+        self._layer = Once(self._computed_layer)
 
     @property
     def parameters(self) -> int:
@@ -93,15 +112,30 @@ class Model(tf.Module):
         if not 0 <= count <= self.shape.num_hidden_layers:
             raise ValueError(f"layers={layers} of {self.shape.num_hidden_layers}")
         scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype, seed)
-        network: Any = mobilebert if isinstance(self.shape, MobileBertShape) else bert
-        x = network.embed(scope.within("embeddings"), self.shape, ids, segments)
+        x = self._network.embed(scope.within("embeddings"), self.shape, ids, segments)
         bias = mask_bias(mask, scope.wide)
         hidden, scores = [x], []
-        for number in range(count):
-            x, score = network.layer(scope.within(f"encoder.layer.{number}"), self.shape, x, bias, site=1 + 3 * number)
+        compute = self._layer if self.shares_layers else self._computed_layer
+        for layer in range(1, count + 1):
+            weights = {name: variable.read_value() for name, variable in self._within_layer(layer).items()}
+            site = None if seed is None else tf.constant(3 * layer - 2)
+            x, score = compute(weights, x, bias, seed, site)
             hidden.append(x)
             scores.append(score)
         return Encoded(hidden, scores, x)
+
+    def _within_layer(self, layer: int) -> dict[str, tf.Variable]:
+        """Variables of one layer (1-based) by their names within it, so that those of all layers are called the same."""
+        start = len(f"{self.shape.model_type}.encoder.layer.{layer - 1}.")
+        return {name[start:]: variable for name, variable in self.layer_variables(layer).items()}
+
+    @tf.autograph.experimental.do_not_convert
+    def _computed_layer(
+        self, weights: Mapping[str, tf.Tensor], x: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor | None, site: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Any layer, given its weights: output (B, S, H) and scores (B, A, S, S)."""
+        scope = Scope(weights, "", self.compute_dtype, seed)
+        return self._network.layer(scope, self.shape, x, tf.stop_gradient(bias), site=0 if site is None else site)
 
     @tf.autograph.experimental.do_not_convert
     def values(self, layer: int, x: tf.Tensor) -> tf.Tensor:

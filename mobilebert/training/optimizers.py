@@ -38,6 +38,23 @@ def _factors(rate: tf.Tensor, taken: tf.Tensor) -> Factors:
     return Factors(*(tf.where(taken, one, tf.constant(other, rate.dtype)) for one, other in [(rate, 0.0), *shares]))
 
 
+class Scalars:
+    """`Factors` in one type and the constants beside them, each made once a step and not once a variable."""
+
+    def __init__(self, factors: Factors, dtype: tf.DType) -> None:
+        self._dtype, self._rate = dtype, factors.rate
+        self.old_first, self.new_first, self.old_second, self.new_second = (tf.cast(share, dtype) for share in factors[1:])
+        self.zero, self.epsilon = tf.zeros((), dtype), tf.constant(EPSILON, dtype)
+        self._rates: dict[tuple[float, ...], tf.Tensor] = {}
+
+    def rate(self, factor: float, decay: float | None = None) -> tf.Tensor:
+        """The rate with a variable's factor on it, and with its decay too where that is given; `()`."""
+        key = (factor,) if decay is None else (factor, decay)
+        if key not in self._rates:
+            self._rates[key] = tf.cast(self._rate * factor, self._dtype) if decay is None else self.rate(factor) * decay
+        return self._rates[key]
+
+
 def decays(name: str) -> bool:
     """Whether weight decay applies to a variable: not to biases and norms (transformers calls NoNorm LayerNorm too)."""
     return not any(part in name for part in NOT_DECAYED)
@@ -131,8 +148,9 @@ class Optimizer:
         if context.num_replicas_in_sync > 1:  # all or none
             taken = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.cast(taken, tf.float32)) >= 1.0
         moving = [place for place, index in enumerate(reached) if index < len(self.names)]
-        chosen = [[reached[place] for place in moving], [dense[place] for place in moving]]
-        context.merge_call(self._update, args=(*chosen, _factors(rate, taken)))
+        if moving:
+            chosen = [[reached[place] for place in moving], [dense[place] for place in moving]]
+            context.merge_call(self._update, args=(*chosen, _factors(rate, taken)))
         return norm
 
     def _clip(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -143,12 +161,18 @@ class Optimizer:
         return [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], norm
 
     def _update(self, strategy: Any, reached: list[int], gradients: list[Any], factors: Any) -> None:
-        for index, gradient in zip(reached, gradients, strict=True):
-            moments = (self.first[index], self.second[index])
-            strategy.extended.update(self.variables[index], self._step_of(index), args=(*moments, gradient, factors), group=False)
+        chosen = [[held[index] for index in reached] for held in (self.variables, self.first, self.second)]
 
-    def _step_of(self, index: int) -> Any:
-        """A function (variable, first, second, gradient, `Factors`) that takes the step of one variable on one device."""
+        def steps(_: Any, variables: list[Any], first: list[Any], second: list[Any], gradients: list[Any], factors: Factors) -> None:
+            known = {dtype: Scalars(factors, dtype) for dtype in {variable.dtype for variable in variables}}
+            for index, variable, m, v, gradient in zip(reached, variables, first, second, gradients, strict=True):
+                self._step(index, variable, m, v, gradient, known[variable.dtype])
+
+        # All variables in one update: each would cost more to trace than the step itself.
+        strategy.extended.update(self.variables[reached[0]], steps, args=(*chosen, gradients, factors), group=False)
+
+    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
+        """Take the step of one variable on one device."""
         raise NotImplementedError
 
 
@@ -159,30 +183,25 @@ class AdamW(Optimizer):
     (google-research/bert optimization.py, AdamWeightDecayOptimizer)
     """
 
-    def _step_of(self, index: int) -> Any:
+    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
         factor, decay = self._factors[index], self._decay[index]
-
-        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, factors: Factors) -> None:
-            own_rate = tf.cast(factors.rate * factor, variable.dtype)
-            if decay:
-                variable.assign_sub(own_rate * decay * variable, read_value=False)
-            # One fused operation: half the time and half the tracing of written-out arithmetic. Its bias correction,
-            # sqrt(1 - beta2_power) / (1 - beta1_power), is 1 with both powers 0.
-            tf.raw_ops.ResourceApplyAdam(
-                var=variable.handle,
-                m=first.handle,
-                v=second.handle,
-                beta1_power=tf.zeros((), variable.dtype),
-                beta2_power=tf.zeros((), variable.dtype),
-                lr=own_rate,
-                beta1=tf.cast(factors.old_first, variable.dtype),
-                beta2=tf.cast(factors.old_second, variable.dtype),
-                epsilon=tf.constant(EPSILON, variable.dtype),
-                grad=gradient,
-                use_locking=True,
-            )
-
-        return step
+        if decay:
+            variable.assign_sub(scalars.rate(factor, decay) * variable, read_value=False)
+        # One fused operation: half the time and half the tracing of written-out arithmetic. Its bias correction,
+        # sqrt(1 - beta2_power) / (1 - beta1_power), is 1 with both powers 0.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=first.handle,
+            v=second.handle,
+            beta1_power=scalars.zero,
+            beta2_power=scalars.zero,
+            lr=scalars.rate(factor),
+            beta1=scalars.old_first,
+            beta2=scalars.old_second,
+            epsilon=scalars.epsilon,
+            grad=gradient,
+            use_locking=True,
+        )
 
 
 class LAMB(AdamW):
@@ -192,19 +211,14 @@ class LAMB(AdamW):
     biases and norms and where either length is 0 (MobileBERT lamb_optimizer.py; You et al. 2019, without bias correction).
     """
 
-    def _step_of(self, index: int) -> Any:
+    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
         if not decays(self.names[index]):
-            return super()._step_of(index)
-        factor, decay = self._factors[index], self._decay[index]
-
-        def step(variable: Any, first: Any, second: Any, gradient: tf.Tensor, factors: Factors) -> None:
-            rate, *shares = (tf.cast(value, variable.dtype) for value in factors)
-            mean = first.assign(shares[0] * first + shares[1] * gradient)
-            square = second.assign(shares[2] * second + shares[3] * tf.square(gradient))
-            update = mean / (tf.sqrt(square) + EPSILON) + decay * variable
-            # Half the squared lengths, one operation each: a step has hundreds of them to trace.
-            ratio = tf.sqrt(tf.math.divide_no_nan(tf.nn.l2_loss(variable), tf.nn.l2_loss(update)))
-            ratio = tf.where(ratio > 0, ratio, tf.ones_like(ratio))
-            variable.assign_sub(rate * factor * ratio * update, read_value=False)
-
-        return step
+            super()._step(index, variable, first, second, gradient, scalars)
+            return
+        mean = first.assign(scalars.old_first * first + scalars.new_first * gradient)
+        square = second.assign(scalars.old_second * second + scalars.new_second * tf.square(gradient))
+        update = mean / (tf.sqrt(square) + EPSILON) + self._decay[index] * variable
+        # Half the squared lengths, one operation each: a step has hundreds of them to trace.
+        ratio = tf.sqrt(tf.math.divide_no_nan(tf.nn.l2_loss(variable), tf.nn.l2_loss(update)))
+        ratio = tf.where(ratio > 0, ratio, tf.ones_like(ratio))
+        variable.assign_sub(scalars.rate(self._factors[index]) * ratio * update, read_value=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,12 +66,21 @@ def test_the_first_layers_alone_are_the_prefix_of_the_whole_run(
         encode(model, batch, layers=5)
 
 
-def test_the_first_layers_alone_compute_nothing_else(shape_of: ShapeOf, batch: Batch) -> None:
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_first_layers_alone_are_computed_and_a_layer_is_traced_once(shape_of: ShapeOf, batch: Batch, layers: int) -> None:
     model = models.build(shape_of("mini", num_hidden_layers=4), 1)
-    traced = tf.function(lambda: encode(model, batch, layers=1).sequence).get_concrete_function()
-    products = sum(operation.type in ("MatMul", "BatchMatMulV2") for operation in traced.graph.get_operations())
-    # trigrams; two bottlenecks, query, key, value, scores, mixing, attention's output, two blocks of two, the way out
-    assert products == 1 + 2 + 3 + 2 + 1 + 4 + 1
+    graph = tf.function(lambda: encode(model, batch, layers=layers).sequence).get_concrete_function().graph.as_graph_def()
+
+    def products(nodes: Any) -> int:
+        return sum(node.op in ("MatMul", "BatchMatMulV2") for node in nodes)
+
+    called = [node.attr["f"].func.name for node in graph.node if "PartitionedCall" in node.op]
+    functions = {function.signature.name: function.node_def for function in graph.library.function}
+    assert len(called) == layers
+    assert len(set(called)) == 1
+    # two bottlenecks, query, key, value, scores, mixing, attention's output, two blocks of two, the way out
+    assert products(functions[called[0]]) == 2 + 3 + 2 + 1 + 4 + 1
+    assert products(graph.node) == 1  # trigrams
 
 
 def test_logits_exist_at_the_asked_positions_only(filled: Callable[..., models.Model], shape_of: ShapeOf, batch: Batch) -> None:
