@@ -27,6 +27,25 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def holder(folder: Path) -> str:
+    """Who holds the folder now ("process 123"), "" for nobody."""
+    try:
+        handle = os.open(folder / LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return ""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return ""
+    except BlockingIOError:
+        return f"process {_noted(handle)}"
+    finally:
+        os.close(handle)
+
+
+def _noted(handle: int) -> str:
+    return os.pread(handle, 32, 0).decode().strip() or "unknown"
+
+
 def _lock(folder: Path) -> int:
     while True:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,9 +57,9 @@ def _lock(folder: Path) -> int:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 32, 0).decode().strip() or "unknown"
+            process = _noted(handle)
             os.close(handle)
-            raise PassingError(f"{folder}: process {holder} is at this work already; wait for it, or stop it and run again") from None
+            raise PassingError(f"{folder}: process {process} is at this work already; wait for it, or stop it and run again") from None
         if _still_there(path, handle):
             os.ftruncate(handle, 0)
             os.pwrite(handle, str(os.getpid()).encode(), 0)

@@ -18,6 +18,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -54,6 +55,7 @@ class Stored:
     data: bytes
     generation: int
     content_type: str = "application/octet-stream"
+    updated: str = field(default_factory=lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z"))
 
 
 @dataclass
@@ -166,7 +168,7 @@ def resource(bucket: str, name: str, stored: Stored) -> dict[str, Any]:
         "crc32c": crc32c(stored.data),
         "md5Hash": md5(stored.data),
         "etag": f"etag-{stored.generation}",
-        "updated": "2024-01-01T00:00:00Z",
+        "updated": stored.updated,
         "timeCreated": "2024-01-01T00:00:00Z",
     }
 
@@ -230,6 +232,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
             return
         self._read_body()
+        if len(self.body) < length:  # the client died while it sent: nothing becomes live
+            self.body = b""
+            self._hang_up()
+            return
         try:
             if self.fault and self.fault.status:
                 raise Refused(self.fault.status, "a fault that the test asked for")

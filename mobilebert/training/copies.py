@@ -155,7 +155,7 @@ class Copies:
             try:
                 self._send(step, self._waiting[step])
                 sent = True
-            except (UserError, OSError) as error:
+            except Exception as error:  # whatever it is, it must not end a training, nor the sending of later checkpoints
                 sent = False
                 LOG.warning("the checkpoint at step %d is not in the bucket yet: %s", step, error)
             with self._changed:

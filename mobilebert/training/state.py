@@ -96,9 +96,13 @@ class State:
 
 def describe(command: str, options: Namespace, inputs: Mapping[str, Path | str]) -> dict[str, Any]:
     """What work.json says, for `scripts.list_state`: the command line, but for what only says where and how fast, and the inputs."""
-    told = {name: _text(value) for name, value in vars(options).items() if name not in WHERE}
     found = {role: {"folder": str(folder), "manifest": artifacts.digest(folder)} for role, folder in inputs.items()}
-    return {"format": checkpoints.FORMAT, "command": command, "options": told, "inputs": found}
+    return {"format": checkpoints.FORMAT, "command": command, "options": described(options), "inputs": found}
+
+
+def described(options: Namespace) -> dict[str, Any]:
+    """The options of a command line that shape what comes out, as JSON values."""
+    return {name: _text(value) for name, value in vars(options).items() if name not in WHERE}
 
 
 def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], environment: Mapping[str, Any]) -> str:

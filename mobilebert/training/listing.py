@@ -1,0 +1,184 @@
+"""What lies in the folder or bucket of unfinished work, and whether anything would still go on with it.
+
+A state is reachable if the given settings have a job with the same command line (but for what only says where) whose inputs are what they
+were: then that job computes the same fingerprint, on the same kind of device with the same TensorFlow. Device and TensorFlow are
+another machine's matter and not judged; nor are the states of other runs, whose settings were not given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mobilebert import artifacts
+from mobilebert.errors import PassingError
+from mobilebert.locks import holder, locked
+from mobilebert.training import checkpoints
+from mobilebert.training.state import WORK
+
+REACHABLE, UNREACHABLE, UNKNOWN = "reachable", "unreachable", "unknown"
+_REMOVED = re.compile(r"^\.(.+)\.removed$")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One state.
+
+    Attributes:
+        place: the folder, or its address in the bucket.
+        run: whose it is.
+        name: the work and 12 digits of its fingerprint.
+        step: of the newest checkpoint, -1 without one.
+        size: bytes.
+        age: seconds since anything was written.
+        holder: who works in it, "" for nobody.
+        work: what its work.json says, None without one.
+    """
+
+    place: str
+    run: str
+    name: str
+    step: int
+    size: int
+    age: float
+    holder: str
+    work: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A training that the given settings ask for: its command, its command line by option, the folder of its states."""
+
+    command: str
+    options: Mapping[str, Any]
+    state: str
+
+
+def in_folder(root: Path) -> list[Found]:
+    """The states below `ROOT/RUN/`, sorted."""
+    return [_of_folder(path) for path in sorted(root.glob("*/*")) if path.is_dir()]
+
+
+def in_bucket(where: str) -> list[Found]:
+    """The copies of states below `gs://bucket/prefix/RUN/`, sorted; ages and sizes as the service tells them."""
+    from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
+    from mobilebert.storage.lease import OBJECT, STALE_SECONDS
+
+    storage = BucketStorage(where, setting="--state")
+    groups: dict[tuple[str, str], dict[str, tuple[int, float]]] = {}
+    for path, (size, written) in storage.details("").items():
+        run, name, *below = path.split("/")
+        if below:
+            groups.setdefault((run, name), {})["/".join(below)] = (size, time.time() - written.timestamp())
+    found = []
+    for (run, name), objects in sorted(groups.items()):
+        silent = objects[OBJECT][1] if OBJECT in objects else STALE_SECONDS
+        held = storage.read(f"{run}/{name}/{OBJECT}") if silent < STALE_SECONDS else None
+        told = storage.read(f"{run}/{name}/{WORK}")
+        steps = [int(path[5:15]) for path in objects if re.fullmatch(r"step-\d{10}\.json", path)]
+        sizes, ages = zip(*objects.values(), strict=True)
+        who = json.loads(held[0])["who"] if held else ""
+        work = json.loads(told[0]) if told else None
+        found.append(Found(f"{storage.where}/{run}/{name}", run, name, max(steps, default=-1), sum(sizes), min(ages), who, work))
+    return found
+
+
+def verdict(found: Found, wanted: Sequence[Wanted]) -> tuple[str, str]:
+    """`REACHABLE`, `UNREACHABLE` or `UNKNOWN`, and why."""
+    if _REMOVED.match(found.name):
+        return UNREACHABLE, "its work was finished"
+    if found.run not in {Path(one.state).name for one in wanted}:
+        return UNKNOWN, f"the settings of run {found.run} were not given"
+    if found.work is None or "options" not in found.work:
+        return UNKNOWN, f"it holds no {WORK}"
+    if found.work["format"] != checkpoints.FORMAT:
+        return UNREACHABLE, "its checkpoints have another format"
+    if not any(_same(found.work, one) for one in wanted):
+        return UNREACHABLE, "no job has its settings"
+    changed, absent = [], []
+    for role, told in sorted(found.work["inputs"].items()):
+        if not artifacts.exists(told["folder"]):
+            absent.append(role)
+        elif artifacts.digest(told["folder"]) != told["manifest"]:
+            changed.append(role)
+    if changed:
+        return UNREACHABLE, f"changed input: {', '.join(changed)}"
+    return REACHABLE, f"if it comes out the same: {', '.join(absent)}" if absent else ""
+
+
+def remove(found: Found) -> str:
+    """Remove a state, unless somebody works in it; says what kept it, or ""."""
+    if found.place.startswith("gs://"):
+        return _remove_from_bucket(found)
+    folder = Path(found.place)
+    try:
+        with locked(folder):
+            leaving = folder if _REMOVED.match(folder.name) else folder.with_name(f".{folder.name}.removed")
+            if leaving != folder:
+                shutil.rmtree(leaving, ignore_errors=True)
+                folder.rename(leaving)
+            shutil.rmtree(leaving)
+    except PassingError as error:
+        return str(error)
+    return ""
+
+
+def spoken(seconds: float) -> str:
+    """An age for people: "45 s", "12 min", "3.5 h", "2.0 d"."""
+    for unit, length, most in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 129_600)):
+        if seconds < most:
+            return f"{seconds / length:.{int(unit == 'h')}f} {unit}"
+    return f"{seconds / 86_400:.1f} d"
+
+
+def _remove_from_bucket(found: Found) -> str:
+    from mobilebert.storage.bucket import BucketStorage
+    from mobilebert.storage.lease import OBJECT, Lease
+
+    where, _, name = found.place.rpartition("/")
+    storage = BucketStorage(where, setting="--state")
+    lease = Lease(BucketStorage(where, setting="--state"), name, f"list_state-{uuid.uuid4().hex}")
+    try:
+        lease.acquire()
+    except PassingError as error:
+        return str(error)
+    for one in sorted(storage.list(f"{name}/"), key=lambda path: ("/files/" in path, path)):  # the markers before what they name
+        if one != f"{name}/{OBJECT}":
+            storage.delete(one)
+    lease.release()
+    return ""
+
+
+def _of_folder(folder: Path) -> Found:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    stats = [path.stat() for path in files] or [folder.stat()]
+    steps = [int(path.name[5:15]) for path in folder.glob(checkpoints.PATTERN)]
+    try:
+        work = json.loads((folder / WORK).read_bytes())
+    except (OSError, ValueError):
+        work = None
+    size = sum(stat.st_size for stat, _ in zip(stats, files, strict=False))
+    age = time.time() - max(stat.st_mtime for stat in stats)
+    return Found(str(folder), folder.parent.name, folder.name, max(steps, default=-1), size, age, holder(folder), work)
+
+
+def _same(work: Mapping[str, Any], wanted: Wanted) -> bool:
+    if work["command"] != wanted.command:
+        return False
+    known = work["options"].keys() & wanted.options.keys()
+    return all(_plain(work["options"][name]) == _plain(wanted.options[name]) for name in known)
+
+
+def _plain(value: Any) -> Any:
+    """Settings are JSON text, whose order of keys says nothing."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value

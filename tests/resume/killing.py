@@ -1,0 +1,263 @@
+"""Kills the training it runs in, at a named place: the tests append `arm()` to the commands of a clone (`test_resume_kills.py`).
+
+MOBILEBERT_KILL is JSON: `stage` (a text in the command's `--out`), `phase` (a key of `PHASES`), `call` (at which call of the patched
+function, from 1), `share` (where in it, 0 to 1), `after_upload` (count calls only once a checkpoint is in the bucket), `name` and `hits` (a
+file that gets the name just before the end).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+KILL = "MOBILEBERT_KILL"
+
+
+def arm() -> None:
+    """Patch the place, if this process is the one that shall die and did not die before."""
+    told = json.loads(os.environ.get(KILL, "null"))
+    if not told or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(told["stage"]):
+        return
+    hits = Path(told["hits"])
+    if not (hits.is_file() and told["name"] in hits.read_text().split()):
+        PHASES[told["phase"]](Death(told))
+    _quick_leases()
+
+
+def _quick_leases() -> None:
+    from mobilebert.storage import lease
+
+    lease.BEAT_SECONDS, lease.STALE_SECONDS = 0.5, 3.0
+
+
+class Death:
+    """Comes at a call of a function."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told, self._calls, self.share, self.signal = told, 0, told["share"], signal.SIGKILL
+        self._waits = threading.Event()
+        if told["after_upload"]:
+            self._until_a_checkpoint_is_up()
+        else:
+            self._waits.set()
+
+    def _until_a_checkpoint_is_up(self) -> None:
+        from mobilebert.storage.bucket import BucketStorage
+
+        real = BucketStorage.create
+
+        def patched(storage: Any, name: str, payload: Any) -> bool:
+            made = real(storage, name, payload)
+            if "/step-" in name:
+                self._waits.set()
+            return made
+
+        BucketStorage.create = patched  # type: ignore[method-assign]
+
+    def now(self) -> None:
+        """Write down that it came, and come."""
+        with Path(self._told["hits"]).open("a") as stream:
+            stream.write(self._told["name"] + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.kill(os.getpid(), self.signal)
+
+    def due(self) -> bool:
+        """Count a call; whether it is the one."""
+        self._calls += self._waits.is_set()
+        return self._waits.is_set() and self._calls == self._told["call"]
+
+    def during(self, owner: Any, name: str) -> None:
+        """Come while the function runs, after a share of the time that its last call took (0.2 s if it is the first)."""
+        real, took, started = getattr(owner, name), [0.2], []
+
+        def patched(*arguments: Any, **named: Any) -> Any:
+            running = [True]
+
+            def come() -> None:
+                time.sleep(took[0] * self.share * 0.9)
+                if running[0]:
+                    self.now()
+
+            if self.due() or started:
+                started.append(threading.Thread(target=come, daemon=True))
+                started[-1].start()
+            began = time.monotonic()
+            try:
+                return real(*arguments, **named)
+            finally:
+                running[0] = False  # it was faster this time: the next call is the one
+                took[0] = time.monotonic() - began
+
+        setattr(owner, name, patched)
+
+    def around(self, owner: Any, name: str, *, after: bool) -> None:
+        """Come just before the function, or just after it."""
+        real = getattr(owner, name)
+
+        def patched(*arguments: Any, **named: Any) -> Any:
+            due = self.due()
+            if due and not after:
+                self.now()
+            result = real(*arguments, **named)
+            if due:
+                self.now()
+            return result
+
+        setattr(owner, name, patched)
+
+
+def _step(death: Death) -> None:
+    from mobilebert.training.steps import Steps
+
+    death.during(Steps, "run")
+
+
+def _preempted(death: Death) -> None:
+    """SIGTERM, as a machine gives notice."""
+    death.signal = signal.SIGTERM
+    _step(death)
+
+
+def _checkpoint_write(death: Death) -> None:
+    """Half of the file is written."""
+    from mobilebert.training import checkpoints
+
+    real = checkpoints.save_file
+
+    def patched(arrays: Any, path: Path, **named: Any) -> None:
+        real(arrays, path, **named)
+        if death.due():
+            os.truncate(path, int(Path(path).stat().st_size * death.share))
+            death.now()
+
+    checkpoints.save_file = patched
+
+
+def _checkpoint_rotation(death: Death) -> None:
+    """The new one has its name, the oldest is still there."""
+    from mobilebert.training import checkpoints
+
+    death.around(checkpoints, "sync_folder", after=True)
+
+
+def _upload(death: Death) -> None:
+    """Some chunks of a file are sent, the others are not."""
+    from mobilebert.storage import bucket
+
+    chunk = 256 * 1024  # the smallest that Cloud Storage takes
+
+    class Dying:
+        def __init__(self, stream: BinaryIO, alive: float) -> None:
+            self._stream, self._alive = stream, alive
+
+        def read(self, size: int = -1) -> bytes:
+            if self._stream.tell() >= self._alive > 0:
+                death.now()
+            return self._stream.read(size)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._stream, name)
+
+        def __enter__(self) -> Dying:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._stream.close()
+
+    real = bucket.BucketStorage.create
+    bucket.RESUMABLE = chunk
+
+    def patched(storage: Any, name: str, payload: Any) -> bool:
+        if payload.size > 2 * chunk and death.due():
+            storage._chunk, opened = chunk, payload.open
+            payload = replace(payload, open=lambda: Dying(opened(), max(1.0, payload.size * death.share - chunk)))
+        return real(storage, name, payload)
+
+    bucket.BucketStorage.create = patched  # type: ignore[method-assign]
+
+
+def _upload_marker(death: Death) -> None:
+    """All files of a checkpoint are in the bucket, the marker is not."""
+    from mobilebert.storage.bucket import BucketStorage
+
+    real = BucketStorage.create
+
+    def patched(storage: Any, name: str, payload: Any) -> bool:
+        if "/step-" in name and death.due():
+            death.now()
+        return real(storage, name, payload)
+
+    BucketStorage.create = patched  # type: ignore[method-assign]
+
+
+def _fetch(death: Death) -> None:
+    """A checkpoint is on its way from the bucket."""
+    from mobilebert.storage.bucket import BucketStorage
+
+    death.around(BucketStorage, "fetch", after=True)
+
+
+def _opening(death: Death) -> None:
+    """Nothing has happened yet but the lock."""
+    from mobilebert.training import state
+
+    death.around(state.State, "restore", after=False)
+
+
+def _evaluation(death: Death) -> None:
+    from mobilebert.distillation.work import Work
+
+    death.during(Work, "measure")
+
+
+def _artefact(death: Death) -> None:
+    """The weights are written, the manifest is not."""
+    from mobilebert.models import weights
+
+    death.around(weights, "save", after=True)
+
+
+def _finish(death: Death) -> None:
+    """The artefact is whole, the state is still there."""
+    from mobilebert.training import state
+
+    death.around(state.State, "finish", after=False)
+
+
+def _removal(death: Death) -> None:
+    """The state has left its name and is not yet removed: Snakemake never heard of the artefact, which is made again."""
+    from mobilebert.training import state
+
+    real = state.shutil.rmtree
+
+    def patched(path: Any, *arguments: Any, **named: Any) -> None:
+        if str(path).endswith(".removed") and Path(path).is_dir():
+            death.now()
+        real(path, *arguments, **named)
+
+    state.shutil.rmtree = patched
+
+
+PHASES: dict[str, Callable[[Death], None]] = {
+    "opening": _opening,
+    "step": _step,
+    "preempted": _preempted,
+    "checkpoint-write": _checkpoint_write,
+    "checkpoint-rotation": _checkpoint_rotation,
+    "upload": _upload,
+    "upload-marker": _upload_marker,
+    "fetch": _fetch,
+    "evaluation": _evaluation,
+    "artefact": _artefact,
+    "finish": _finish,
+    "removal": _removal,
+}
