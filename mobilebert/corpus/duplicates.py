@@ -27,7 +27,7 @@ PAIR = np.dtype([("rank", "<u8"), ("first", "<u8"), ("second", "<u8")])
 # What becomes of a document.
 STAYS, EXACT, NEAR = range(3)
 _CACHED = 100_000  # characters of the longest text whose 5-grams are kept for its next comparison
-_READ_AT_ONCE = 16_384 // PAIR.itemsize * PAIR.itemsize
+_READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
 
 def candidates(partition: int, work: Work) -> int:
@@ -78,8 +78,8 @@ def confirm(group: int, work: Work) -> int:
 
 def alike(group: int, work: Work) -> Iterator[tuple[int, int, int]]:
     """What `confirm` wrote for a group; the file is open only while a little of it is read, since there are many."""
-    place, start = _file(work, "alike", group), 0
-    while data := places.read(place, start, _READ_AT_ONCE):
+    place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // work.partitions) * PAIR.itemsize
+    while data := places.read(place, start, size):
         yield from struct.iter_unpack("<QQQ", data)
         start += len(data)
 

@@ -157,8 +157,9 @@ def test_copies_of_a_text_that_goes_go_too(tmp_path):
     assert gone == {(0, 0): False} | {(0, place): True for place in range(1, 6)} | {(2, place): True for place in range(6)}
 
 
-def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_path):
+def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_path, monkeypatch):
     """Against the definition: by rank, each document that stays sends off those that it is alike to."""
+    monkeypatch.setattr(duplicates, "_READ_AHEAD", 5_000)
     random_ = np.random.default_rng(11)
     documents, groups, most = 20_000, 7, 1 << 40
     peaks = []
