@@ -161,7 +161,8 @@ def dedup(shared: Path) -> str:
     told = Counter(reasons[0] for reasons in filtered)
     return (
         "## Near-duplicates\n\nThe deduplication alone, no rule before it:\n\n"
-        f"{near_duplicates.judge(corpus).table()}\nRules alone: of {len(groups)} groups {len(filtered)} lost every text to a rule, "
+        f"{near_duplicates.judge(corpus).table()}\nOther choices among the same pairs:\n\n{near_duplicates.choices(corpus)}\n"
+        f"Rules alone: of {len(groups)} groups {len(filtered)} lost every text to a rule, "
         "which is a verdict on the text and no loss of the deduplication "
         f"({', '.join(f'{reason} {count}' for reason, count in told.most_common())}).\n"
     )
