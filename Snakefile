@@ -31,6 +31,7 @@ shell.prefix(
         workflow.basedir,
         SETTINGS.checkpoint_seconds,
         state_bucket(SETTINGS.state_bucket, SETTINGS.run),
+        SETTINGS.on_nonfinite,
         SETTINGS.beam.model_dump_json(),
     )
 )

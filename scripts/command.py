@@ -37,13 +37,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def training_parser(description: str | None) -> argparse.ArgumentParser:
-    """`parser` with what a resumable training needs: --state and --checkpoint-seconds."""
+    """`parser` with what a resumable training needs: --state, --checkpoint-seconds and --on-nonfinite."""
     made = parser(description)
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
     seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
     made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
     bucket = os.environ.get("MOBILEBERT_STATE_BUCKET", "")
     made.add_argument("--state-bucket", default=bucket, help="gs://bucket/prefix for copies of the checkpoints")
+    nonfinite = os.environ.get("MOBILEBERT_ON_NONFINITE", "stop")  # the same
+    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default=nonfinite, help="at a loss or gradient that is not finite")
     return made
 
 

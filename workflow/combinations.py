@@ -26,6 +26,7 @@ def wrong(settings: Settings) -> list[str]:
         *_teacher_and_vocabulary(settings),
         *_lists(settings),
         *_trainings(settings),
+        *_measures(settings),
         *_transfer(settings),
         *_entries(settings),
         *(list(_shapes(settings)) or _fit(settings)),
@@ -92,6 +93,23 @@ def _phases(name: str, phases: list[Phase], records: Records) -> Iterator[str]:
         if not records.from_ and phase.sequence_length >= records.sequence_length:
             place = f"{name}[{number}].sequence_length"
             yield f"{place}: {phase.sequence_length}, but records.sequence_length is {records.sequence_length}; a phase takes fewer tokens"
+
+
+def _measures(settings: Settings) -> Iterator[str]:
+    """What held-out measures decide."""
+    training = settings.training
+    chosen = {"keep": "best" if training.keep == "best" else None, "early_stop": training.early_stop}
+    for name, value in chosen.items():
+        if value is not None and not training.evaluate_every:
+            yield f"training.{name}: {value} needs measures on the way; set training.evaluate_every to a number of steps"
+        if value is not None and recipes.RULES[settings.recipe].unbroken and settings.transfer.schedule == "progressive":
+            usual = "last" if name == "keep" else "null"
+            yield (
+                f"training.{name}: {value}, but in the recipe {settings.recipe} a stage goes on from the last step of the one before, "
+                f"moments and all; set it to {usual}, or recipe to ours"
+            )
+    if training.early_stop is not None and settings.baselines:
+        yield "training.early_stop: baselines are compared at equal steps; set it to null, or baselines to []"
 
 
 def _transfer(settings: Settings) -> Iterator[str]:

@@ -10,6 +10,32 @@ from mobilebert.distillation.pretraining import masked_logits
 from mobilebert.errors import UserError
 from mobilebert.records import reader
 from mobilebert.settings import Masking
+from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training.objective import Objective
+
+
+def measure(
+    objective: Objective, records: Any, masking: Masking, batch_size: int, seed: int, sequences: int, accelerator: Accelerator
+) -> Measure:
+    """What a training on records measures on the way: its own loss and parts on held-out records, always with the same masks.
+
+    Args:
+        objective: of the training.
+        records: a `records.reader.RecordSet`.
+        masking: how masks are drawn.
+        batch_size: sequences at a time, a multiple of the devices.
+        seed: of the masks.
+        sequences: how many at most, from the first on, in whole batches; at least one batch, filled up if need be.
+        accelerator: what trains.
+
+    Raises:
+        UserError: if nothing is held out.
+    """
+    if not records.heldout_count:
+        raise UserError(f"{records.folder}: no record is held out to measure on; give more text, or raise records.heldout_share")
+    count = max(1, min(sequences, records.heldout_count) // batch_size)
+    return Measure(LossParts(objective, [records.heldout_batch(masking, batch_size, seed, number) for number in range(count)], accelerator))
 
 
 def masked_lm(model: Any, records: Any, masking: Masking, batch_size: int, seed: int) -> dict[str, float | int]:

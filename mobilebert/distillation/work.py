@@ -6,7 +6,7 @@ import json
 import logging
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, loop, schedules, state
-from mobilebert.training.steps import Batches
+from mobilebert.training.steps import Batches, at_once_of
 
 log = logging.getLogger(__name__)
 
@@ -146,25 +146,48 @@ def carry_out(work: Work, plan: Plan) -> None:
     span = plan.span(objective) if plan.span else None
     taken = span or loop.Span(0, plan.optimization.steps)
     lengths = schedules.lengths(plan.optimization, taken.start, taken.stop)
-    batches = _batches(work, plan, lengths, taken.origin)
-    job = loop.Job(plan.name, objective, batches, plan.optimization, training, plan.seed, span, lengths)
+    size = plan.optimization.batch_size
+    at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
+    heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
+    job = loop.Job(
+        plan.name,
+        objective,
+        _batches(work, plan, lengths, taken.origin),
+        plan.optimization,
+        training,
+        plan.seed,
+        span,
+        lengths,
+        measure=evaluation.measure(*heldout, work.accelerator),
+        records=lambda step: told_places(work.records.train_places(size, plan.seed, step)),
+        skips=options.on_nonfinite == "skip",
+    )
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     about = state.describe(plan.command, options, inputs)
     with state.open(options.state, plan.name, mark, bucket=options.state_bucket, work=about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
-        tensors = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         if plan.finish:
             plan.finish(objective)
-        found = work.measure(model, plan.optimization.batch_size) if plan.evaluate else None
+        found = work.measure(model, at_once) if plan.evaluate else None
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
             tokenization.copy_files(options.tokenizer, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
             if found is not None:
                 write_evaluation(writer, found)
-            if span is not None and plan.goes_on:
-                unbroken.save(writer.path(unbroken.FILE), tensors, span, plan.optimization.batch_size)
+            if span is not None and plan.goes_on and training.keep == "last" and training.early_stop is None:
+                unbroken.save(writer.path(unbroken.FILE), trained.tensors, span, size)
+            writer.counts = trained.counts()
         held.finish()
+
+
+def told_places(places: Sequence[tuple[str, int]]) -> str:
+    """Records by file, for people: "train-00000-of-00002.tfrecord: 3, 17; ..." (numbers from 0 on)."""
+    files: dict[str, list[str]] = {}
+    for name, number in sorted(places):
+        files.setdefault(name, []).append(str(number))
+    return "; ".join(f"{name}: {', '.join(numbers)}" for name, numbers in files.items())
 
 
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:

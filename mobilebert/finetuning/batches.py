@@ -25,23 +25,32 @@ def training(features: Features, batch_size: int, seed: int) -> Callable[..., tf
         Datasets of dicts: `input_ids`, `segment_ids`, `input_mask` (B, S) int32, and the targets (B,) int32; with a second argument
         (host, hosts) of that host's rows of each batch.
     """
-    count = len(features)
     row = _rows(features)
 
     def batches(start_step: int, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
         host, hosts = share
         own = slice(host * batch_size // hosts, (host + 1) * batch_size // hosts)
-        epoch, position = divmod(start_step * batch_size, count)
-
-        def order(number: tf.Tensor) -> tf.data.Dataset:
-            key = tf.stack([tf.cast(seed, tf.int64), number])
-            shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), key, alg="philox")
-            return tf.data.Dataset.from_tensor_slices(shuffled[tf.where(number == epoch, position, 0) :])
-
-        indices = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order)
-        return indices.batch(batch_size, drop_remainder=True).map(lambda numbers: row(numbers[own]))
+        return _indices(len(features), batch_size, seed, start_step).map(lambda numbers: row(numbers[own]))
 
     return batches
+
+
+def examples_of(count: int, batch_size: int, seed: int, step: int) -> list[int]:
+    """The examples in the batch of a step of `training`, by their place among the `count` features, (B,)."""
+    found: list[int] = next(iter(_indices(count, batch_size, seed, step))).numpy().tolist()
+    return found
+
+
+def _indices(count: int, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:
+    """The examples (B,) of the batches from a step on, without end."""
+    epoch, position = divmod(start_step * batch_size, count)
+
+    def order(number: tf.Tensor) -> tf.data.Dataset:
+        key = tf.stack([tf.cast(seed, tf.int64), number])
+        shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), key, alg="philox")
+        return tf.data.Dataset.from_tensor_slices(shuffled[tf.where(number == epoch, position, 0) :])
+
+    return tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order).batch(batch_size, drop_remainder=True)
 
 
 def in_order(features: Features, batch_size: int) -> tf.data.Dataset:

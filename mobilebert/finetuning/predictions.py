@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,20 +16,35 @@ from mobilebert.finetuning.objective import task_logits
 MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 
 
-def labels(model: Any, head: Any, features: Features, batch_size: int) -> np.ndarray:
+class Forward:
+    """A finetuned model's logits; traced once for each shape, whatever is predicted how often."""
+
+    def __init__(self, model: Any, head: Any) -> None:
+        """Take a `models.Model` and its head."""
+        self._call = tf.function(lambda batch: task_logits(model, head, batch), autograph=False)
+
+    def logits(self, features: Features, batch_size: int) -> Iterator[np.ndarray]:
+        """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
+        left = len(features)
+        for batch in batches.in_order(features, batch_size):
+            yield self._call(batch).numpy()[:left]
+            left -= batch_size
+
+
+def labels(forward: Forward, features: Features, batch_size: int) -> np.ndarray:
     """The most probable label of every example, (N,) int32."""
-    found = [np.argmax(logits, axis=-1) for logits in _logits(model, head, features, batch_size)]
+    found = [np.argmax(logits, axis=-1) for logits in forward.logits(features, batch_size)]
     return np.concatenate(found).astype(np.int32) if found else np.zeros(0, np.int32)
 
 
-def answers(model: Any, head: Any, windows: Windows, contexts: Sequence[str], batch_size: int) -> list[str]:
+def answers(forward: Forward, windows: Windows, contexts: Sequence[str], batch_size: int) -> list[str]:
     """The best answer to every question.
 
     Every window offers its best span, and the best of all windows wins. A span's score is the sum of its start and end logits
     minus the same sum at [CLS], the log odds against "the answer is not in this window": that is what makes windows comparable.
 
     Args:
-        model, head: the finetuned model and its `SpanHead`.
+        forward: of the finetuned model with its `SpanHead`.
         windows: of all questions, from `features.reading`.
         contexts: the context of every question.
         batch_size: windows at a time.
@@ -38,7 +53,7 @@ def answers(model: Any, head: Any, windows: Windows, contexts: Sequence[str], ba
     best = np.full(len(contexts), -np.inf)
     spans = np.zeros((len(contexts), 2), np.int64)
     row = 0
-    for logits in _logits(model, head, windows.features, batch_size):
+    for logits in forward.logits(windows.features, batch_size):
         rows = slice(row, row + len(logits))
         scores, first, last = best_spans(logits, starts_allowed[rows], ends_allowed[rows])
         for place, score in enumerate(scores - logits[:, 0].sum(axis=-1), row):
@@ -98,16 +113,3 @@ def _inside(features: Features) -> np.ndarray:
     """(N, S) bool: positions of the second segment without its [SEP]."""
     positions = np.arange(features.ids.shape[1])
     return (positions >= features.first[:, np.newaxis]) & (positions < features.length[:, np.newaxis] - 1)
-
-
-def _logits(model: Any, head: Any, features: Features, batch_size: int) -> Iterator[np.ndarray]:
-    """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
-
-    @tf.function(autograph=False)
-    def forward(batch: Mapping[str, Any]) -> Any:
-        return task_logits(model, head, batch)
-
-    left = len(features)
-    for batch in batches.in_order(features, batch_size):
-        yield forward(batch).numpy()[:left]
-        left -= batch_size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, weights
 from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
 from mobilebert.training import accelerators, loop, state
+from mobilebert.training.heldout import Measure
 
 log = logging.getLogger(__name__)
+DECIDES = {"classification": "accuracy", "reading": "f1"}  # the metric that says which weights are best
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,21 @@ def finetune(options: Namespace) -> None:
         model = weights.load(options.model, compute_dtype=sections["training"].precision)
         head = _head(model, task, derive_seed(seed, "head"))
         objective = TaskObjective(model, head)
-    examples = _training_features(task, _tokenizer(options.model, model, told.sequence_length), told.sequence_length, seed)
-    optimization = schedule(told, len(examples))
+    tokenizer = _tokenizer(options.model, model, told.sequence_length)
+    examples, sources = _training_features(task, tokenizer, told.sequence_length, seed)
+    optimization, order = schedule(told, len(examples)), derive_seed(seed, "order")
+    dev = Dev(task, model, head, tokenizer, told, sections["training"].evaluate_sequences)
+    epoch = batches.steps_of(len(examples), told.batch_size, 1.0)
     job = loop.Job(
         f"finetune_task-{options.task}-{options.repeat}",
         objective,
-        batches.training(examples, told.batch_size, derive_seed(seed, "order")),
+        batches.training(examples, told.batch_size, order),
         optimization,
         sections["training"],
         derive_seed(seed, "dropout"),
+        measure=Measure(lambda: dev.measure()[0], DECIDES[task.kind], larger=True, every=epoch),
+        records=lambda step: told_examples(task, [sources[at] for at in batches.examples_of(len(examples), told.batch_size, order, step)]),
+        skips=options.on_nonfinite == "skip",
     )
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
@@ -82,12 +91,12 @@ def finetune(options: Namespace) -> None:
     about = state.describe("finetune_task", options, inputs)
     with state.open(options.state, job.name, mark, bucket=options.state_bucket, work=about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
-        loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        trained = loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
         with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
             tokenization.copy_files(options.model, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
-            writer.counts = {"examples": len(examples), "steps": optimization.steps}
+            writer.counts = {"examples": len(examples), "steps": trained.step, **trained.counts()}
         held.finish()
 
 
@@ -103,7 +112,8 @@ def score(options: Namespace) -> None:
     head = weights.load_head(options.model)
     _check_head(options.model, head, task)
     tokenizer = _tokenizer(options.model, model, told.sequence_length)
-    measured, majority, rows = _measure(task, model, head, tokenizer, told)
+    measured, rows = Dev(task, model, head, tokenizer, told).measure()
+    majority = _majority(task)
     for metric, value in measured.items():
         log.info("%s on %s: %s %.4f (majority %.4f)", options.name, task.name, metric, value, majority[metric])
     body = {"model": options.name, "task": task.name, "seed": options.repeat, "metrics": measured, "majority": majority}
@@ -129,34 +139,49 @@ def schedule(told: TaskTraining, examples: int) -> Optimization:
     )
 
 
-def _measure(
-    task: Task, model: Any, head: Any, tokenizer: Any, told: TaskTraining
-) -> tuple[dict[str, float], dict[str, float], list[dict[str, Any]]]:
-    """Metrics on dev, the majority baseline's, and a line a prediction."""
-    dev, train = task.lines("dev"), task.lines("train")
-    if task.kind == "classification":
-        examples = features.classification(dev, tokenizer, told.sequence_length)
-        found = predictions.labels(model, head, examples, told.batch_size)
-        measured, rows = scores.of_labels(dev, found.tolist())
-        return measured, scores.majority_of_labels(train, dev), rows
-    windows = features.reading(dev, tokenizer, told.sequence_length)
-    texts = predictions.answers(model, head, windows, [line["context"] for line in dev], told.batch_size)
-    measured, rows = scores.of_answers(dev, texts)
-    return measured, scores.majority_of_answers(train, dev), rows
+class Dev:
+    """The dev set of a task, ready to be predicted, as often as a training asks."""
+
+    def __init__(self, task: Task, model: Any, head: Any, tokenizer: Any, told: TaskTraining, examples: int | None = None) -> None:
+        """Take the model that is measured, and how many examples of the dev file, from its first on (None: all)."""
+        self._lines, self._size = task.lines("dev")[:examples], told.batch_size
+        self._forward = predictions.Forward(model, head)
+        make = features.classification if task.kind == "classification" else features.reading
+        self._made: Any = make(self._lines, tokenizer, told.sequence_length)
+
+    def measure(self) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """The metrics by name, and a line a prediction."""
+        if isinstance(self._made, features.Features):
+            return scores.of_labels(self._lines, predictions.labels(self._forward, self._made, self._size).tolist())
+        texts = predictions.answers(self._forward, self._made, [line["context"] for line in self._lines], self._size)
+        return scores.of_answers(self._lines, texts)
 
 
-def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: int) -> features.Features:
+def _majority(task: Task) -> dict[str, float]:
+    """The majority baseline's metrics on dev."""
+    chosen = scores.majority_of_labels if task.kind == "classification" else scores.majority_of_answers
+    return chosen(task.lines("train"), task.lines("dev"))
+
+
+def told_examples(task: Task, lines: Sequence[int]) -> str:
+    """Examples of the training file by their ids, for people."""
+    ids = [str(line["id"]) for line in task.lines("train")]
+    return f"{task.folder / 'train.jsonl'}: {', '.join(ids[line] for line in sorted(set(lines)))}"
+
+
+def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: int) -> tuple[features.Features, list[int]]:
+    """What is trained on, and of which line of the training file each row is."""
     lines = task.lines("train")
     if task.kind == "classification":
         _check_labels(task, lines)
-        return features.classification(lines, tokenizer, sequence_length)
+        return features.classification(lines, tokenizer, sequence_length), list(range(len(lines)))
     windows = features.reading(lines, tokenizer, sequence_length)
     rows = features.training_rows(windows, derive_seed(seed, "windows"))
     log.info("%s: %d questions, %d windows, %d of them to train on", task.name, len(lines), len(windows.features), len(rows))
     if not len(rows):
         path = task.folder / "train.jsonl"
         raise UserError(f"{path}: no answer has a known place that fits into a window of {sequence_length} tokens")
-    return windows.features.take(rows)
+    return windows.features.take(rows), windows.question[rows].tolist()
 
 
 def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:

@@ -45,11 +45,16 @@ class _Split:
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) stored ids with flags of the records with these numbers."""
         made = np.empty((len(numbers), self._form.sequence_length), self._form.dtype)
-        part = np.searchsorted(self._ends, numbers, "right")
-        for which in np.unique(part).tolist():
-            here = np.flatnonzero(part == which)
-            made[here] = self._shards[which % len(self._shards)].rows(numbers[here] - self._shift[which])
+        shards, places = self.places(numbers)
+        for which in np.unique(shards).tolist():
+            here = np.flatnonzero(shards == which)
+            made[here] = self._shards[which].rows(places[here])
         return made
+
+    def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The file, and the record of it, both from 0 on, of the records with these numbers, each (n,)."""
+        part = np.searchsorted(self._ends, numbers, "right")
+        return part % len(self._shards), numbers - self._shift[part]
 
 
 class RecordSet:
@@ -106,11 +111,23 @@ class RecordSet:
         seed, epoch and record alone, not on the batch size. With `length` a batch holds a piece of each record (`pieces.cut`), drawn
         from seed, epoch and record. With a `share` (host, hosts) only that host's rows of each batch are read.
         """
+        epoch, numbers = self._order(batch_size, seed, step, steps, share)
+        return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking, length)
+
+    def train_places(self, batch_size: int, seed: int, step: int) -> list[tuple[str, int]]:
+        """The file and the number in it, from 0 on, of each record in the batch of a step, (B,)."""
+        shards, places = self._train.places(self._order(batch_size, seed, step)[1])
+        names = [shard_name("train", number, self.train_files) for number in range(self.train_files)]
+        return [(names[shard], place) for shard, place in zip(shards.tolist(), places.tolist(), strict=True)]
+
+    def _order(
+        self, batch_size: int, seed: int, step: int, steps: int = 1, share: tuple[int, int] = (0, 1)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Epoch and number of each record of these steps that the host reads, both (steps * B / hosts,) int64."""
         host, hosts = share
         place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64).reshape(steps, hosts, -1)[:, host].ravel()
         epoch, position = np.divmod(place, self.train_count)
-        numbers = streams.shuffled(position, self.train_count, streams.keys(seed, epoch))
-        return self._batch(self._train, numbers, streams.keys(seed, epoch, numbers), masking, length)
+        return epoch, streams.shuffled(position, self.train_count, streams.keys(seed, epoch))
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
         """Held-out batch number `step` in file order; rows beyond the last record repeat it, with weights of zero."""

@@ -13,6 +13,9 @@ from mobilebert.reporting import plots, tables
 from mobilebert.reporting.collect import Run
 from mobilebert.reporting.tables import Table
 
+# Figures on held-out data besides the loss, and what they are
+HELD_OUT = {"masked_accuracy": "masked-token accuracy, held out", "accuracy": "accuracy on dev", "f1": "F1 on dev"}
+
 
 @dataclass(frozen=True)
 class Part:
@@ -105,8 +108,11 @@ def _curves(run: Run) -> Section:
         named = {
             place.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows for place, rows in series.items()
         }
-        parts.append(Part(title, svg=plots.curves(named, "loss", ylabel="loss", log=title == "Knowledge transfer")))
-    return Section("curves", "Curves", [part for part in parts if part.svg])
+        parts.append(Part(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer")))
+        for quantity, told in HELD_OUT.items():
+            parts.append(Part(f"{title}: {told}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=told)))
+    note = "Dashed: the same, measured on held-out data (a task: its dev file) on the way."
+    return Section("curves", "Curves", [part for part in parts if part.svg], note)
 
 
 def _exports(run: Run) -> Section:

@@ -11,23 +11,26 @@ Rows = Sequence[Mapping[str, Any]]
 STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "mobilebert-zh", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
-def curves(series: Mapping[str, Rows], quantity: str, *, ylabel: str, log: bool = False) -> str:
+def curves(series: Mapping[str, Rows], quantity: str, *, ylabel: str, dashed: str = "", log: bool = False) -> str:
     """An SVG of one quantity against the step, a line for each series that has it; "" when none has.
 
     Args:
         series: name -> rows of metrics.jsonl (`step` and quantities).
         quantity: the column to draw.
         ylabel: what the vertical axis says.
+        dashed: another column, drawn dashed in the same colour, with a dot for each value.
         log: logarithmic vertical axis.
     """
-    drawn = {name: [(row["step"], row[quantity]) for row in rows if quantity in row] for name, rows in series.items()}
-    drawn = {name: points for name, points in drawn.items() if points}
+    drawn = {name: points for name, rows in series.items() if (points := _points(rows, quantity))}
     if not drawn:
         return ""
 
     def draw(axes: Any) -> None:
         for name, points in drawn.items():
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+            (line,) = axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+            if others := _points(series[name], dashed):
+                style = {"linestyle": "--", "linewidth": 1.0, "marker": ".", "color": line.get_color()}
+                axes.plot(*zip(*others, strict=True), label=f"{name}, held out", **style)
         axes.set_xlabel("optimizer step")
         axes.set_ylabel(ylabel)
         if log:
@@ -35,6 +38,10 @@ def curves(series: Mapping[str, Rows], quantity: str, *, ylabel: str, log: bool 
         axes.legend(frameon=False)
 
     return _svg(draw)
+
+
+def _points(rows: Rows, quantity: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[quantity]) for row in rows if quantity in row]
 
 
 def bars(values: Iterable[tuple[str, float]], *, xlabel: str, mark: tuple[str, float] | None = None) -> str:

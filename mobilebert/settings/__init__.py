@@ -95,6 +95,9 @@ class Settings(Section):
         "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; null: they lie on this one only",
         None,
     )
+    on_nonfinite: Literal["stop", "skip"] = says(
+        "When a training's loss or gradient is no finite number: stop and name the records, or leave such steps out and count them", "stop"
+    )
     beam: Beam = says("Where pipelines run", Beam())
     small_world: SmallWorld = says("The generated world", SmallWorld())
     sources: list[Source] = says("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)

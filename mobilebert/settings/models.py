@@ -56,6 +56,17 @@ class Training(Section):
         None,
         unit="sequences",
     )
+    evaluate_every: Count = says(
+        "Between measures on held-out data (tasks: their dev file, after every epoch at the latest); 0: only at the end",
+        0,
+        unit="steps",
+        ge=0,
+    )
+    evaluate_sequences: Count = says("Held-out sequences, or dev examples, of such a measure, at most", 1024, unit="sequences", ge=1)
+    keep: Literal["last", "best"] = says("Which weights the artefact holds: after the last step, or of the best measure", "last")
+    early_stop: Annotated[Annotated[Count, Field(ge=1)] | None, BeforeValidator(absent)] = says(
+        "Measures in a row, none better than the best, after which a training stops; null: never", None, unit="measures"
+    )
 
 
 class Teacher(Section):

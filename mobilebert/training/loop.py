@@ -7,6 +7,7 @@ exit code 143, so that Snakemake retries the job.
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
@@ -21,9 +22,11 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import artifacts, settings
-from mobilebert.errors import UserError
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.guard import SKIPPED, Guard
+from mobilebert.training.held import Held
+from mobilebert.training.heldout import Curve, Measure
 from mobilebert.training.objective import Objective
 from mobilebert.training.progress import Progress
 from mobilebert.training.state import State
@@ -67,6 +70,9 @@ class Job:
         seed: of the objective's random numbers (dropout).
         span: the steps that are taken; None: all of `optimization`, from the first.
         lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); None: those of the records.
+        measure: what is measured on held-out data; None: nothing, and the last weights are kept.
+        records: step in the order of batches -> which records its batch holds, for people.
+        skips: leave out steps that are not finite instead of stopping.
     """
 
     name: str
@@ -77,11 +83,33 @@ class Job:
     seed: int
     span: Span | None = None
     lengths: Mapping[int, int | None] = field(default_factory=dict)
+    measure: Measure | None = None
+    records: Callable[[int], str] | None = None
+    skips: bool = False
 
 
-def train(
-    job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None
-) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Trained:
+    """How a training ended; the objective's variables hold the kept weights.
+
+    Attributes:
+        step: the step after the last that was taken.
+        kept: the step after which the weights were as they are kept: `step`, or that of the best measure.
+        skipped: steps that were left out.
+        tensors: the optimizer's at the last step, by name (`Optimizer.tensors`), the weights among them the kept ones.
+    """
+
+    step: int
+    kept: int
+    skipped: int
+    tensors: dict[str, np.ndarray]
+
+    def counts(self) -> dict[str, int]:
+        """What a manifest tells of it."""
+        return {"last_step": self.step, "kept_step": self.kept, "skipped_steps": self.skipped}
+
+
+def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
     """Train the job's variables to its last step, from the newest checkpoint of `state` if there is one.
 
     Args:
@@ -89,15 +117,12 @@ def train(
         accelerator: where; the objective's variables were made in its scope.
         state: the locked folder of unfinished work; the caller calls `finish` on it once the artefact is complete.
         metrics_path: where `metrics.jsonl` goes at the end, one line a host call: step, means of the loss parts over the call,
-            gradient norm, learning rate of the last step.
+            gradient norm, learning rate of the last step; and one line a measure: step, `heldout_` figures.
         checkpoint_seconds: time between checkpoints; 0: after every call. The end always gets one.
         log: the command's log file, for TensorBoard events beside it.
 
-    Returns:
-        The optimizer's tensors at the end by name (`Optimizer.tensors`).
-
     Raises:
-        UserError: when a loss or gradient is not a number, or the batch cannot be split over the devices.
+        UserError: when a loss or gradient is not a number (`guard.Guard`), or the batch cannot be split over the devices.
         SystemExit: with 143 after SIGTERM.
     """
     _check_scope(job, accelerator)
@@ -105,10 +130,12 @@ def train(
     objective = job.objective
     with accelerator.scope():
         optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
-    tensors = optimizer.tensors()
-    for name, values in span.moments.items():
-        tensors[name].assign(values)
-    start = _restore(state, tensors, accelerator.threads, span.start)
+    held = Held(optimizer.tensors(), state, accelerator.threads)
+    start = held.restore(span.start, span.moments)
+    lines = _lines(state)
+    curve = Curve(job.measure, job.training, span.start, span.stop, lines)
+    records = job.records
+    guard = Guard(job.name, job.skips, (lambda step: records(span.origin + step)) if records else None, lines)
     steps = Steps(
         objective,
         optimizer,
@@ -119,53 +146,39 @@ def train(
         rate=span.rate,
         device_batch=job.training.device_batch,
         boundaries=job.lengths,
+        skips=job.skips,
     )
     batch_size = steps.feed(job.batches, start)
-    total = span.stop
-    LOG.info("%s: %d steps of %d sequences on %s", job.name, total - span.start, batch_size, accelerator.description)
-    with Progress(job.name, start, total, batch_size, log, fresh=start == span.start) as progress, _termination() as terminated:
-        saved = time.monotonic()
-        for first in range(start, total, job.training.steps_per_call):
-            done = min(first + job.training.steps_per_call, total)
-            rows = steps.run(first, done - first)
-            _guard(job.name, first, steps.names, rows)
-            means = _means(steps.names, rows)
-            state.add_metrics({"step": done, **means})
-            progress.advance(done, means)
-            if done == total or terminated.is_set() or time.monotonic() - saved >= checkpoint_seconds:
-                state.save(done, {name: variable.numpy() for name, variable in tensors.items()}, accelerator.threads)
-                LOG.info("checkpoint at step %d", done)
-                saved = time.monotonic()
+    LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
+    with Progress(job.name, start, span.stop, batch_size, log, fresh=start == span.start) as progress, _termination() as terminated:
+        done, saved = start, time.monotonic()
+        while True:
+            if curve.due(done) and not terminated.is_set():
+                figures = curve.measure(done)
+                state.add_metrics(figures)
+                progress.measured(done, figures, last=done == span.stop or curve.ended)
+                if job.training.keep == "best" and curve.best_step == done:
+                    held.note_best()
             if terminated.is_set():
+                held.save(done)
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
                 raise SystemExit(TERMINATED)
+            if done == span.stop or curve.ended:
+                held.save(done)
+                break
+            first, done = done, min(done + job.training.steps_per_call, curve.until(done))
+            rows = steps.run(first, done - first)
+            taken, left_out = guard.check(first, steps.names, rows)
+            values = _means(steps.names, taken) | {LEARNING_RATE: _digits(rows[-1, steps.names.index(LEARNING_RATE)])} | left_out
+            state.add_metrics({"step": done, **values})
+            progress.advance(done, values)
+            # The end is saved before it is measured, which may take a while; a measure follows from the weights.
+            if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
+                held.save(done)
+                saved = time.monotonic()
     artifacts.write_atomically(metrics_path, state.metrics.read_bytes())
-    return {name: variable.numpy() for name, variable in tensors.items()}
-
-
-def _restore(state: State, tensors: dict[str, tf.Variable], threads: int, start: int) -> int:
-    """Load the newest checkpoint into the variables; returns the next step, `start` without one. Warns if other `threads` made it."""
-    found = state.restore()
-    if found is None:
-        return start
-    expected = {name: tuple(variable.shape) for name, variable in tensors.items()}
-    held = {name: array.shape for name, array in found.tensors.items()}
-    if held != expected:
-        wrong = sorted(name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name))
-        raise UserError(
-            f"{state.folder}: its checkpoint was written by another version of the program (it differs in {', '.join(wrong[:3])}, "
-            f"{len(wrong)} tensors in all); remove that folder to train from the start"
-        )
-    for name, variable in tensors.items():
-        variable.assign(found.tensors[name])
-    LOG.info("resuming from step %d", found.step)
-    if found.threads != threads:
-        LOG.warning(
-            "the checkpoint was computed with %d threads, these are %d: sums may round differently from here on, so the result need not "
-            "be bit for bit that of an unbroken training",
-            *(found.threads, threads),
-        )
-    return found.step
+    kept = curve.best_step if held.keep_best() else done
+    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), held.arrays())
 
 
 def _check_scope(job: Job, accelerator: Accelerator) -> None:
@@ -175,23 +188,18 @@ def _check_scope(job: Job, accelerator: Accelerator) -> None:
         raise ValueError(f"variables made outside Accelerator.scope(): {', '.join(sorted(outside)[:5])}")
 
 
-def _guard(name: str, first: int, names: list[str], rows: np.ndarray) -> None:
-    """Stop at numbers that are not finite: the weights are lost from there on, and no checkpoint may hold them."""
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if bad.size:
-        parts = ", ".join(f"{part} {value:.6g}" for part, value in zip(names, rows[bad[0]], strict=True))
-        where = f"step {first + bad[0] + 1} (steps {first + 1} to {first + len(rows)} ran)"
-        raise UserError(
-            f"{name}: the loss or a gradient is not a finite number at {where}: {parts}; lower the learning rate, "
-            "warm up longer, or look at the input"
-        )
+def _lines(state: State) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in state.metrics.read_text(encoding="utf-8").splitlines()]
 
 
 def _means(names: list[str], rows: np.ndarray) -> dict[str, float]:
-    """Means over a call's steps with 7 digits (float32 has no more); the learning rate is the last step's."""
-    means = dict(zip(names, rows.astype(np.float64).mean(axis=0), strict=True))
-    means[LEARNING_RATE] = rows[-1, names.index(LEARNING_RATE)]
-    return {name: float(f"{value:.7g}") for name, value in means.items()}
+    """Means over the steps of `rows`; nothing where there are none."""
+    return dict(zip(names, map(_digits, rows.astype(np.float64).mean(axis=0)), strict=True)) if len(rows) else {}
+
+
+def _digits(value: float) -> float:
+    """With 7 digits: float32 has no more."""
+    return float(f"{value:.7g}")
 
 
 @contextmanager

@@ -30,12 +30,14 @@ class Objective(Protocol):
         """Names of the batch's tensors that weigh means of `loss` (masked tokens, padding); () where all sequences count alike."""
         ...
 
-    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+    def loss(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor | None, totals: Mapping[str, tf.Tensor] | None = None
+    ) -> dict[str, tf.Tensor]:
         """The loss and its parts on one part of a batch: what one replica computes at once.
 
         Args:
             batch: tensors `(B, ...)`, B = global batch / number of parts, all shapes static.
-            seed: `(2,)` int32, a function of (job seed, step, replica, part), for stateless random numbers.
+            seed: `(2,)` int32, a function of (job seed, step, replica, part), for stateless random numbers; None: nothing is dropped out.
             totals: for each name of `weighted_by` the sum over the global batch / number of parts, `()`; None: these are all.
 
         Returns:
@@ -43,6 +45,14 @@ class Objective(Protocol):
             is its mean over the global batch: `weighted_mean` sees to that where weights differ between parts.
         """
         ...
+
+
+def totals_of(objective: Objective, batch: Mapping[str, tf.Tensor], count: int = 1) -> dict[str, tf.Tensor]:
+    """`Objective.loss`'s totals, where a replica computes its share `batch` in so many parts; outside of loops, in which replicas
+    cannot meet."""
+    sums = {name: tf.reduce_sum(tf.cast(batch[name], tf.float32)) / count for name in objective.weighted_by}
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, sums) if sums and context.num_replicas_in_sync > 1 else sums
 
 
 def weighted_mean(values: tf.Tensor, weights: tf.Tensor, total: tf.Tensor | None = None) -> tf.Tensor:

@@ -16,7 +16,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 LOG = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
-QUIET = ("gradient_norm", "learning_rate")  # in metrics.jsonl and TensorBoard only
+QUIET = ("gradient_norm", "learning_rate", "skipped_in_a_row")  # in metrics.jsonl and TensorBoard only
 
 
 class Progress:
@@ -40,6 +40,7 @@ class Progress:
         self._bar = self._stack.enter_context(tqdm(total=steps, initial=start, desc=name, unit="step", disable=not sys.stderr.isatty()))
         if not self._bar.disable:
             self._stack.enter_context(logging_redirect_tqdm())
+        self._measured = ""
         self._events = None
         if log is not None:
             folder = log.with_name(log.name.removesuffix(".log") + ".tensorboard")
@@ -50,18 +51,31 @@ class Progress:
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """After `step` steps in all: show the latest means."""
         speed = self._speed(step)
-        parts = {name: value for name, value in values.items() if name not in QUIET}
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in parts.items())
+        shown = _text(values)
         self._bar.set_postfix_str(f"{shown}, {speed:.1f} sequences/s", refresh=False)
         self._bar.update(step - self._bar.n)
-        if self._events is not None:
-            with self._events.as_default():
-                for name, value in {**values, "sequences_per_second": speed}.items():
-                    tf.summary.scalar(name, value, step=step)
+        self._write(step, {**values, "sequences_per_second": speed})
         if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            left = (self._steps - step) * self._batch_size / speed
-            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", self._name, step, self._steps, shown, speed, duration(left))
+            left = duration((self._steps - step) * self._batch_size / speed)
+            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, left)
+            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", *told)
+            self._measured = ""
+
+    def measured(self, step: int, values: Mapping[str, float], *, last: bool) -> None:
+        """After a measure on held-out data: the log shows it in its next line, or at once if it is the last."""
+        self._write(step, values)
+        shown = _text({name.removeprefix("heldout_"): value for name, value in values.items()})
+        self._measured = f" (held out at step {step}: {shown})"
+        if last:
+            LOG.info("%s: held out after %d steps: %s", self._name, step, shown)
+
+    def _write(self, step: int, values: Mapping[str, float]) -> None:
+        if self._events is not None:
+            with self._events.as_default():
+                for name, value in values.items():
+                    if name != "step":
+                        tf.summary.scalar(name, value, step=step)
 
     def _speed(self, step: int) -> float:
         """Sequences a second, since the end of the first call once there was a second: the first one traces the program."""
@@ -83,6 +97,10 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _text(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if name not in ("step", *QUIET))
 
 
 def duration(seconds: float) -> str:

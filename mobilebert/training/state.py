@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 METRICS = "metrics.jsonl"
 WORK = "work.json"
 OF_THIS_MACHINE = {LOCK, WORK, "owner"}  # files of a state folder that no checkpoint takes along
-WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds"}  # options that shape nothing
+WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds", "on_nonfinite"}  # options that shape nothing
 FINGERPRINT_DIGITS = 12
 
 

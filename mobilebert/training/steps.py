@@ -13,7 +13,7 @@ from mobilebert.errors import UserError
 from mobilebert.settings import Optimization
 from mobilebert.training import schedules
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.objective import Objective
+from mobilebert.training.objective import Objective, totals_of
 from mobilebert.training.optimizers import Optimizer
 
 GRADIENT_NORM = "gradient_norm"
@@ -126,17 +126,11 @@ class Steps:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
         count = rounds(_rows(batch), self._device_batch)
-        totals = self._totals(batch, count)
+        totals = totals_of(self._objective, batch, count)
         gradients, parts = self._gradients(batch, seed, totals) if count == 1 else self._accumulated(batch, seed, totals, count)
         norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(parts))))
         self.names = [*self._parts, GRADIENT_NORM, LEARNING_RATE]
         return tf.concat([parts, tf.reshape(tf.cast(norm, tf.float32), (1,))], 0)
-
-    def _totals(self, batch: Mapping[str, tf.Tensor], count: int) -> dict[str, tf.Tensor]:
-        """`Objective.loss`'s totals, for so many rounds on every replica; here, since replicas cannot meet inside of a loop."""
-        sums = {name: tf.reduce_sum(tf.cast(batch[name], tf.float32)) / count for name in self._objective.weighted_by}
-        context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.MEAN, sums) if sums and context.num_replicas_in_sync > 1 else sums
 
     def _gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor]) -> tuple[list[Any], tf.Tensor]:
         """Gradients of the optimizer's variables (None: not reached), and the loss and its parts, `(n,)`."""
@@ -175,6 +169,12 @@ class Steps:
 def rounds(share: int, device_batch: int | None) -> int:
     """In how many equal parts a device computes its share of a batch, so that none has more than `device_batch` sequences."""
     return next(count for count in range(1, share + 1) if share % count == 0 and share // count <= (device_batch or share))
+
+
+def at_once_of(batch_size: int, devices: int, most: int | None) -> int:
+    """Sequences that all devices together compute at once, of global batches of `batch_size` and at most `most` a device."""
+    share = max(1, batch_size // devices)
+    return devices * (share // rounds(share, most))
 
 
 def _rows(batch: Mapping[str, tf.Tensor]) -> int:

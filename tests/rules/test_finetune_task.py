@@ -44,9 +44,10 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
     name = "mobilebert.embeddings.word_embeddings.weight"
     assert (before[name] != after[name]).any()
     assert (out / "vocab.txt").read_bytes() == (model / "vocab.txt").read_bytes()
-    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    *rows, dev = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["step"] == manifest.counts["steps"] == int(manifest.counts["examples"] / 16)
     assert {"loss", "accuracy", "learning_rate"} <= set(rows[-1])
+    assert set(dev) == {"step", "heldout_em", "heldout_f1"}
     assert not list((tmp_path / "state").iterdir()), "the state is removed once the artefact is complete"
     assert "finetune_task-cmrc2018-0" in (tmp_path / "logs" / "out.log").read_text()
 

@@ -40,7 +40,7 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     assert list(state.iterdir()) == []
 
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    *lines, heldout = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(2, 41, 2))
     assert np.mean([line["hard"] for line in lines[-3:]]) < 0.8 * lines[0]["hard"]
 
@@ -50,4 +50,5 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert evaluation["parameters"] == model.parameters
     assert evaluation["heldout"]["masked_loss"] < lines[0]["hard"]
     assert evaluation["heldout"]["predictions"] > 0
+    assert heldout["heldout_hard"] == pytest.approx(evaluation["heldout"]["masked_loss"], rel=0.05)  # of whole batches only
     assert evaluation["heldout"]["masked_accuracy"] > evaluation["heldout"]["unigram_accuracy"]

@@ -29,8 +29,9 @@ def test_the_head_learns_with_the_body_frozen_and_then_passes(chain, command, tm
     changed = {name for name in before if not np.array_equal(before[name].numpy(), after[name].numpy())}
     assert changed == set(models.weights.load(out).head_names)
     assert artifacts.read(out, "model").inputs["source"] == artifacts.digest(chain.teacher)
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    *lines, heldout = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < 0.95 * lines[0]["loss"]
+    assert heldout["heldout_hard"] == pytest.approx(lines[-1]["loss"], rel=0.2)
     assert list((tmp_path / "state").iterdir()) == []
 
     settings = chain.settings("teacher.min_head_lift", "masking", "training", "seed", teacher={"min_head_lift": -1})

@@ -40,9 +40,11 @@ def test_the_first_stage_starts_afresh_with_the_teachers_tables(chain, command, 
     differs = changed(values(start), values(found))
     assert differs
     assert differs <= set(start.layer_variables(1)) | set(start.embedding_names)
-    lines = [json.loads(line) for line in (tmp_path / "layer01" / "metrics.jsonl").read_text().splitlines()]
+    *lines, heldout = [json.loads(line) for line in (tmp_path / "layer01" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4]
-    for line in lines:
+    measured = {name.removeprefix("heldout_"): value for name, value in heldout.items()}
+    assert measured["step"] == 4
+    for line in (*lines, measured):
         assert sum(line[part] for part in ("feature_map", "attention", "mean", "variance")) == pytest.approx(line["loss"], rel=1e-5)
     manifest = artifacts.read(tmp_path / "layer01", "model")
     assert manifest.settings["arguments"] == {"student": "mini", "stage": "layer01"}
@@ -79,7 +81,7 @@ def test_chinese_stages_are_one_run_and_transformers_opens_each(chain, command, 
     command(transfer_layer, *arguments(chain, tmp_path, "layer02", first, first / "manifest.json", **told))
     second = tmp_path / "layer02"
     for folder, steps in ((first, 3), (second, 5)):
-        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [steps]
+        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [steps, steps]
         with safe_open(folder / "optimizer.safetensors", framework="np") as stored:
             assert json.loads(stored.metadata()["facts"]) == {"format": 1, "step": steps, "records": 4 * steps}
             names = set(stored.keys())

@@ -107,6 +107,11 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
         ({"beam": {"runner": "dataflow"}}, ["beam.work"]),
         ({"state_bucket": "s3://b/p"}, ["state_bucket"]),
+        ({"training": {"evaluate_every": 0, "keep": "best", "early_stop": 2}}, ["training.keep", "training.early_stop"]),
+        ({"training": {"keep": "best", "evaluate_every": 5}, "recipe": "chinese"}, ["training.keep"]),
+        ({"training": {"early_stop": 2, "evaluate_every": 5}, "recipe": "chinese"}, ["training.early_stop"]),
+        ({"training": {"early_stop": 2, "evaluate_every": 5}, "baselines": ["tables"]}, ["training.early_stop"]),
+        ({"on_nonfinite": "ignore"}, ["on_nonfinite"]),
         ({"beam": {"pipeline_options": ["--runner=DirectRunner"]}}, ["beam.pipeline_options"]),
         ({"beam": {"pipeline_options": ["region=x"]}}, ["beam.pipeline_options[0]"]),
     ],
@@ -193,7 +198,7 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
 
 def test_where_beam_runs_and_copies_go_reaches_commands_through_their_environment() -> None:
     beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
-    prefix = shell_prefix("/a place", 5, "gs://b/p/demo", beam.model_dump_json()).format()  # as Snakemake does
+    prefix = shell_prefix("/a place", 5, "gs://b/p/demo", "skip", beam.model_dump_json()).format()  # as Snakemake does
     script = f'{prefix} python -c \'import os; print(os.environ["MOBILEBERT_BEAM"]); print(os.environ["MOBILEBERT_STATE_BUCKET"])\''
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
     assert Beam.model_validate_json(told[0]) == beam

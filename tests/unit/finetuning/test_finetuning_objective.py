@@ -68,7 +68,10 @@ def test_pooled_vector_is_dropped_out_by_the_seed_and_nothing_in_predictions(tin
     assert drawn[0] == drawn[1] != drawn[2]
     lengths = np.array([12, 9, 12, 5], np.int32)
     made = features.Features(given["input_ids"].numpy(), lengths, lengths, {"label": given["label"].numpy()})
-    assert predictions.labels(model, head, made, 3).tolist() == predictions.labels(model, head, made, 4).tolist()
+    assert (
+        predictions.labels(predictions.Forward(model, head), made, 3).tolist()
+        == predictions.labels(predictions.Forward(model, head), made, 4).tolist()
+    )
 
 
 def test_attention_is_dropped_out_while_finetuning(tiny_model: Callable[..., Any]) -> None:
@@ -112,7 +115,7 @@ def test_a_classifier_learns_a_separable_task(tiny_model: Callable[..., Any], tr
     examples = features.classification(reviews(256, 1), pieces(), 16)
     metrics = train(TaskObjective(model, head), batches.training(examples, 16, seed=2), steps=80, rate=5e-3)
     unseen = features.classification(reviews(200, 2), pieces(), 16)
-    found = predictions.labels(model, head, unseen, 64)
+    found = predictions.labels(predictions.Forward(model, head), unseen, 64)
     assert (found == unseen.targets["label"]).mean() > 0.9
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
     assert rows[-1]["loss"] < rows[0]["loss"] / 2
@@ -142,6 +145,6 @@ def test_reading_learns_to_find_planted_answers(tiny_model: Callable[..., Any], 
     unseen = questions(100, 2)
     tokens = features.reading(unseen, pieces(), 24)
     assert len(tokens.features) == 200, "each context takes two windows"
-    found = predictions.answers(model, head, tokens, [line["context"] for line in unseen], 32)
+    found = predictions.answers(predictions.Forward(model, head), tokens, [line["context"] for line in unseen], 32)
     right = [text == line["answers"][0]["text"] for text, line in zip(found, unseen, strict=True)]
     assert np.mean(right) > 0.9

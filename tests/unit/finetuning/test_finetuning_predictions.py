@@ -73,7 +73,7 @@ def pointing(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, tuple[float
 def answer(pieces: Any, context: str, question: str = "问", length: int = 16) -> str:
     lines = [{"id": "", "context": context, "question": question, "answers": []}]
     tokens = features.reading(lines, pieces, length)
-    return predictions.answers(None, None, tokens, [context], 3)[0]
+    return predictions.answers(predictions.Forward(None, None), tokens, [context], 3)[0]
 
 
 def test_text_is_cut_from_the_context_with_its_spaces_and_case(pieces: Any, pointing: Any) -> None:

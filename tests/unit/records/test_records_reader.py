@@ -168,3 +168,20 @@ print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators fo
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "2000")
+
+
+def test_places_of_a_steps_records_are_where_the_files_have_them(records: RecordSet) -> None:
+    """Read anew with TensorFlow's own reader; a mask changes at most a few ids of a row."""
+    import tensorflow as tf
+
+    paths = {path.name: path for path in records.folder.glob("train-*.tfrecord")}
+    for step in (0, 9, 300):
+        batch = records.train_batches(MASKING, 16, 3, step)
+        places = records.train_places(16, 3, step)
+        assert len(places) == 16
+        for (name, number), ids in zip(places, batch["input_ids"], strict=True):
+            (example,) = tf.data.TFRecordDataset(str(paths[name])).skip(number).take(1)
+            feature = tf.train.Example.FromString(example.numpy()).features.feature["ids"].bytes_list.value[0]
+            form = Form(32, records.vocabulary_size)
+            stored = np.frombuffer(feature, form.dtype) & ~form.dtype.type(form.word_start)
+            assert (stored != ids).sum() <= MASKING.max_predictions

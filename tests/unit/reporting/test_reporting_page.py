@@ -152,3 +152,15 @@ def test_models_are_named_as_the_workflow_names_them(place: str, name: str) -> N
 def test_a_quantity_that_no_curve_has_gives_no_plot() -> None:
     assert plots.curves({"a": [{"step": 1, "loss": 2.0}]}, "accuracy", ylabel="") == ""
     assert "<svg" in plots.curves({"a": [{"step": 1, "loss": 2.0}]}, "loss", ylabel="")
+
+
+def test_what_was_measured_on_held_out_data_stands_beside_the_curves(results: Path) -> None:
+    rows = [{"step": 1, "loss": 2.0}, {"step": 1, "heldout_loss": 2.5, "heldout_masked_accuracy": 0.1}, {"step": 2, "loss": 1.0}]
+    rows.append({"step": 2, "heldout_loss": 2.25, "heldout_masked_accuracy": 0.2})
+    with artifacts.writing(results / "students" / "big" / "pretrained", "model") as student:
+        write_model(student, 0.3, 7)
+        student.path("metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    html = page.render("测试", collect(results), SETTINGS)
+    assert "big, held out" in html
+    assert "masked-token accuracy, held out" in html
+    assert "layer01, held out" not in html, "the stage has no such measures"

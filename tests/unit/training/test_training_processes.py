@@ -58,9 +58,42 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_bits(root: Path, 
     assert list((tmp_path / "state").iterdir()) == []
 
 
+def steps_of(path: Path) -> list[dict[str, float]]:
+    return [line for line in measures_of(path, measures=False) if "loss" in line]
+
+
+def measures_of(path: Path, *, measures: bool = True) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if ("heldout_loss" in line) == measures]
+
+
+def test_two_devices_measure_held_out_batches_as_one_does(unbroken: Path) -> None:
+    one, two = (measures_of(unbroken / f"{name}.jsonl") for name in ("single", "mirrored"))
+    assert [line["step"] for line in one] == [line["step"] for line in two] == [20, 40, 60, 80, 100, 103]
+    np.testing.assert_allclose([line["heldout_loss"] for line in two], [line["heldout_loss"] for line in one], rtol=1e-4, atol=2e-7)
+    best = min(one, key=lambda line: line["heldout_loss"])
+    with np.load(unbroken / "single.npz") as kept:
+        errors = []
+        for place in (7000, 7001):
+            batch = {name: value.numpy().astype(float) for name, value in toy.batch_at(tf.constant(place)).items()}
+            squares = ((batch["x"] @ kept["dense.weight"] + kept["dense.bias"] - batch["y"]) ** 2).ravel()
+            errors.append((squares * batch["weight"]).sum() / batch["weight"].sum())
+    assert best["heldout_loss"] == pytest.approx(np.mean(errors), rel=1e-4), "the best weights are kept, and measured as NumPy does"
+
+
+def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_both(unbroken: Path) -> None:
+    weight, bias, losses = toy.numpy_training(12, without=(2, 9))
+    with np.load(unbroken / "poisoned.npz") as found:
+        np.testing.assert_allclose(found["dense.weight"], weight, rtol=1e-4)
+        np.testing.assert_allclose(found["dense.bias"], bias, rtol=1e-4)
+    lines = steps_of(unbroken / "poisoned.jsonl")
+    assert [line.get("skipped", 0) for line in lines] == [1, 1, 0]
+    assert [line["loss"] for line in lines] == pytest.approx([np.mean(losses[:4]), np.mean(losses[4:8]), np.mean(losses[8:])], rel=1e-3)
+
+
 def test_two_devices_give_the_losses_of_one(unbroken: Path) -> None:
     """Tolerance 1e-4 relative (2e-7 absolute): only the order of float32 sums differs, over 103 steps with uneven weights."""
-    one, two = ([json.loads(line) for line in (unbroken / f"{name}.jsonl").read_text().splitlines()] for name in ("single", "mirrored"))
+    one, two = (steps_of(unbroken / f"{name}.jsonl") for name in ("single", "mirrored"))
     assert len(one) == len(two) == 21
     for part in ("loss", "gradient_norm", "learning_rate"):
         np.testing.assert_allclose([line[part] for line in two], [line[part] for line in one], rtol=1e-4, atol=2e-7, err_msg=part)

@@ -4,15 +4,17 @@
 
 trains to the end (SECONDS: pause after every call, so that a test can kill it), resuming in FOLDER, and writes FOLDER/single.npz
 and, with `both`, FOLDER/mirrored.npz from two logical CPU devices,
-and FOLDER/clipped.npz from six steps of LAMB there, with each device's gradient clipped by itself.
+FOLDER/clipped.npz from six steps of LAMB there, with each device's gradient clipped by itself,
+and FOLDER/poisoned.npz from twelve steps there, of which two are left out.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import tensorflow as tf
 
 from mobilebert.settings import Optimization, Training
 from mobilebert.training import accelerators, loop, objective, state
+from mobilebert.training.heldout import LossParts, Measure
 
 FINGERPRINT = "ab" * 32
 SIZE, FEATURES = 8, 4
@@ -37,7 +40,7 @@ class Regression:
     def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
         predicted = tf.matmul(batch["x"], self.variables["dense.weight"]) + self.variables["dense.bias"]
         squares = tf.squeeze(tf.square(predicted - batch["y"]), 1)
-        noise = tf.reduce_mean(tf.random.stateless_normal((3,), seed))
+        noise = 0.0 if seed is None else tf.reduce_mean(tf.random.stateless_normal((3,), seed))
         return {"loss": objective.weighted_mean(squares, batch["weight"], totals["weight"] if totals else None), "noise": noise}
 
 
@@ -53,20 +56,60 @@ def batches(start: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(start, 2**31).map(batch_at)
 
 
+def poisoned(*steps: int) -> Callable[[int], tf.data.Dataset]:
+    """`batches`, but the seventh example of these steps is infinite."""
+
+    def poison(step: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = batch_at(step)
+        hit = tf.logical_and(tf.reduce_any(step == tf.constant(steps, tf.int64)), tf.range(SIZE) == 6)
+        return batch | {"x": tf.where(hit[:, tf.newaxis], tf.constant(np.inf, tf.float32), batch["x"])}
+
+    return lambda start: tf.data.Dataset.range(start, 2**31).map(poison)
+
+
+def numpy_training(steps: int, without: Collection[int] = (), stop: int | None = None) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """The toy's training in NumPy float64, some steps left out, up to `stop`: weight (4, 1), bias (1,), the losses of the steps taken."""
+    weight, bias, losses = np.zeros((4, 1)), np.zeros(1), []
+    m, v = np.zeros(5), np.zeros(5)
+    for step in sorted(set(range(stop or steps)) - set(without)):
+        batch = {name: value.numpy().astype(float) for name, value in batch_at(tf.constant(step)).items()}
+        error = batch["x"] @ weight + bias - batch["y"]
+        share = batch["weight"][:, None] / batch["weight"].sum()
+        losses.append(float((share * error**2).sum()))
+        gradient = np.concatenate([(batch["x"].T @ (2 * share * error)).ravel(), [(2 * share * error).sum()]])
+        gradient /= max(1.0, np.linalg.norm(gradient))
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        rate = 0.05 * (step / 3 if step < 3 else 1 - step / steps)
+        update = m / (np.sqrt(v) + 1e-6)
+        weight = weight - rate * (update[:4, None] + 0.01 * weight)
+        bias = bias - rate * update[4:]
+    return weight, bias, losses
+
+
 def job(made: objective.Objective, steps: int = 23, per_call: int = 5, **settings: Any) -> loop.Job:
     """The job of the tests: 23 steps in calls of 5, the last one shorter."""
     optimization = Optimization(**({"steps": steps, "learning_rate": 0.05, "warmup_steps": 3, "batch_size": SIZE} | settings))
     return loop.Job("toy", made, batches, optimization, Training(steps_per_call=per_call), seed=7)
 
 
-def train(folder: Path, name: str, accelerator: accelerators.Accelerator, pause: float = 0.0, **options: Any) -> None:
+def heldout(made: objective.Objective, accelerator: accelerators.Accelerator) -> Measure:
+    """The loss parts on two batches that no training here comes to."""
+    return Measure(
+        LossParts(made, [{name: value.numpy() for name, value in batch_at(place).items()} for place in (7000, 7001)], accelerator)
+    )
+
+
+def train(
+    folder: Path, name: str, accelerator: accelerators.Accelerator, changes: Mapping[str, Any], pause: float = 0.0, **options: Any
+) -> None:
     """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl."""
     with accelerator.scope():
         made = Regression()
     with state.open(folder / "state", name, FINGERPRINT) as work:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
-        loop.train(job(made, **options), accelerator, work, folder / f"{name}.jsonl", 0.0, folder / f"{name}.log")
+        told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
+        loop.train(told, accelerator, work, folder / f"{name}.jsonl", 0.0, folder / f"{name}.log")
         np.savez(folder / f"{name}.npz", **{key: variable.numpy() for key, variable in made.variables.items()})
         work.finish()
 
@@ -76,12 +119,14 @@ def main(folder: Path, which: str, pause: float) -> None:
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     single = accelerators.find("cpu", 2)
-    train(folder, "single", single, pause, steps=103)
+    curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
+    train(folder, "single", single, curve, pause, steps=103)
     if which == "both":
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
-        train(folder, "mirrored", two, steps=103)
-        train(folder, "clipped", two, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
+        train(folder, "mirrored", two, curve, steps=103)
+        train(folder, "clipped", two, {}, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
+        train(folder, "poisoned", two, {"batches": poisoned(2, 9), "skips": True}, steps=12)
 
 
 if __name__ == "__main__":
