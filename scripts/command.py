@@ -44,8 +44,7 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
     bucket = os.environ.get("MOBILEBERT_STATE_BUCKET", "")
     made.add_argument("--state-bucket", default=bucket, help="gs://bucket/prefix for copies of the checkpoints")
-    nonfinite = os.environ.get("MOBILEBERT_ON_NONFINITE", "stop")  # the same
-    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default=nonfinite, help="at a loss or gradient that is not finite")
+    made.add_argument("--on-nonfinite", default=os.environ.get("MOBILEBERT_ON_NONFINITE", "stop"), choices=("stop", "skip"))
     return made
 
 
