@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
 import pyarrow
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from mobilebert.pipelines import forking
 from mobilebert.settings import Beam
 
 # Worker processes take 2 to 8 s to start, since each imports Beam and us, and threads are slower than one thread; one core cleans about
@@ -40,12 +44,11 @@ def options(name: str, where: Beam, processes: int = 1) -> list[str]:
     """Beam's command line for a pipeline: ours first, so that `beam.pipeline_options` may say otherwise."""
     ours = [f"--runner={_RUNNERS[where.runner]}", f"--job_name={name}"]
     if where.runner == "direct":
-        mode = "in_memory" if processes == 1 else "multi_processing"
-        ours += [f"--direct_num_workers={processes}", f"--direct_running_mode={mode}"]
+        ours += [f"--direct_num_workers={processes}"]
     return [*ours, *where.pipeline_options]
 
 
-def run(name: str, build: Callable[[beam.Pipeline], None], where: Beam, processes: int = 1) -> None:
+def run(name: str, build: partial[None], where: Beam, processes: int = 1) -> None:
     """Build a pipeline, run it and wait for its end.
 
     Args:
@@ -56,13 +59,19 @@ def run(name: str, build: Callable[[beam.Pipeline], None], where: Beam, processe
         processes: worker processes of the direct runner (`workers`).
     """
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
-    pipeline = beam.Pipeline(options=PipelineOptions(options(name, where, processes)))
-    build(pipeline)
-    # Arrow's own pools keep what was freed: 70 MB more in every process (measured), and no second less.
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))  # so that workers find this package where we found it
-    with _environment(PYTHONPATH=path, ARROW_DEFAULT_MEMORY_POOL="system"):
+    with ExitStack() as stack:
+        stack.enter_context(_environment(PYTHONPATH=path, ARROW_DEFAULT_MEMORY_POOL="system"))
+        runner = None
+        if where.runner == "direct" and processes > 1:
+            command = stack.enter_context(forking.forked([build.func.__module__]))
+            runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+            logging.getLogger(FnApiRunner.__module__).setLevel(logging.ERROR)  # it warns that several workers share a memory: ours do not
+        pipeline = beam.Pipeline(runner, PipelineOptions(options(name, where, processes)))
+        build(pipeline)
+        # Arrow's own pools keep what was freed: 70 MB more in every process (measured), and no second less.
+        pyarrow.set_memory_pool(pyarrow.system_memory_pool())
         pipeline.run().wait_until_finish()
 
 

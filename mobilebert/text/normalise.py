@@ -61,9 +61,10 @@ def _replacements() -> dict[str, str]:
 @cache
 def _kinds() -> np.ndarray:
     """(0x110000,) uint8: which of the patterns each code point may fall to; one look-up a text tells which need to run."""
-    every = "".join(map(chr, range(characters.CODE_POINTS)))
     table = np.zeros(characters.CODE_POINTS, np.uint8)
     for pattern, kind in ((_LINE_END, _IS_LINE_END), (_ODD, _IS_ODD), (_MAY_COMPOSE, _IS_COMPOSED)):
-        for match in re.finditer(f"(?:{pattern.pattern})+", every):
-            table[match.start() : match.end()] |= kind
+        named = np.zeros(characters.CODE_POINTS, bool)
+        for first, last in re.findall("(.)(?:-(.))?", pattern.pattern.strip("[^]"), re.DOTALL):
+            named[ord(first) : ord(last or first) + 1] = True
+        table[named != pattern.pattern.startswith("[^")] |= kind
     return table

@@ -1,0 +1,108 @@
+"""Worker processes of the direct runner, forked from one process that has imported everything.
+
+Beam starts a worker by a command, and each would import Beam and us anew: two CPU seconds and more for each worker and pipeline
+(measured). Here the command is a few lines of Python that only ask a server, over a socket in a folder of this user's own, to fork; the
+child becomes the worker. The server imports but never computes or opens a channel, so it forks with a single thread.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import shlex
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+_DONE = b"done"
+
+
+@contextmanager
+def forked(modules: Sequence[str]) -> Iterator[str]:
+    """A server that has imported these modules, for as long as the block lasts.
+
+    Yields:
+        The shell command that starts a worker; it lasts as long as the worker, and fails if that fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = os.path.join(folder, "workers")
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(place)
+            listening.listen(128)
+            number = listening.fileno()
+            server = subprocess.Popen([*_this(), "serve", str(number), *modules], pass_fds=[number])
+        # From here on only the server listens: if it dies, the commands fail.
+        try:
+            yield shlex.join([*_this("-S"), "ask", place])  # -S: nothing of it is outside the standard library
+        finally:
+            server.terminate()
+            server.wait()
+
+
+class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
+    """Forks for every connection, and ends when the process that started it is gone."""
+
+    block_on_close = False
+    max_children = 1024
+
+    def __init__(self, listening: socket.socket) -> None:
+        super().__init__("", _Worker, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self._parent = os.getppid()
+
+    def service_actions(self) -> None:
+        """Twice a second."""
+        super().service_actions()
+        if os.getppid() != self._parent:
+            os._exit(1)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """In the child: Beam tells what the worker raised, and the command, which hears nothing, fails."""
+
+
+class _Worker(socketserver.StreamRequestHandler):
+    """In the child: Beam's own worker, with the variables that Beam gave to the command."""
+
+    def handle(self) -> None:
+        """Work until the pipeline ends."""
+        from apache_beam.runners.worker import sdk_worker_main
+
+        os.environ.update(json.loads(self.rfile.readline()))
+        sdk_worker_main.main([])
+        self.wfile.write(_DONE)
+
+
+def serve(number: int, modules: Sequence[str]) -> None:
+    """The server's process: fork a worker for every connection to the listening socket of this number."""
+    for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
+        with suppress(ImportError):  # the worker that needs it says so
+            importlib.import_module(name)
+    gc.freeze()  # or a collection in a child would write to, and so copy, every page
+    _Server(socket.socket(fileno=number)).serve_forever()
+
+
+def ask(place: str) -> bool:
+    """The command's process: hand over the environment, and wait for the worker's end; whether it ended well."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.connect(place)
+        asking.sendall(json.dumps(dict(os.environ)).encode() + b"\n")
+        return asking.recv(len(_DONE), socket.MSG_WAITALL) == _DONE
+
+
+def _this(*options: str) -> list[str]:
+    return [sys.executable, *options, "-m", "mobilebert.pipelines.forking"]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve(int(sys.argv[2]), sys.argv[3:])
+    else:
+        sys.exit(0 if ask(sys.argv[2]) else 1)
