@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import logging
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,11 @@ class Accelerator:
     Attributes:
         strategy: the `tf.distribute` strategy; TensorFlow's default one on a single device.
         description: for people, "4 TPU v5e chips".
-        devices: replicas; the global batch is split evenly over them.
+        devices: replicas, over all hosts; the global batch is split evenly over them.
         kind: "CPU", or "TPU v5e", or "GPU" with its name: what a training must stay on to end as it began.
         threads: of the CPU that trains; 0 where it does not.
+        host, hosts: which of several processes this is, one a host, that run the same command (`hosts`).
+        fed_here: whether this one program also feeds devices of other hosts (a TPU slice of several).
     """
 
     strategy: Any
@@ -40,11 +43,20 @@ class Accelerator:
     devices: int
     kind: str = "CPU"
     threads: int = 0
+    host: int = 0
+    hosts: int = 1
+    fed_here: bool = False
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes checkpoints and the artefact."""
+        return self.host == 0
 
     @property
     def environment(self) -> dict[str, Any]:
         """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's model does not count."""
-        return {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
+        told = {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
+        return told | ({"hosts": self.hosts} if self.hosts > 1 else {})
 
     def scope(self) -> AbstractContextManager[Any]:
         """Create the variables of models and objectives inside this scope."""
@@ -54,7 +66,8 @@ class Accelerator:
 def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     """Choose the device, make TensorFlow deterministic, set its threads, and log what was found.
 
-    Call it once, before anything else uses TensorFlow: threads are fixed when its runtime starts.
+    Call it once, before anything else uses TensorFlow: threads are fixed when its runtime starts. Where TF_CONFIG names several hosts
+    it waits for the others.
 
     Args:
         kind: "auto" takes TPU, then GPU, then CPU; the others insist.
@@ -73,6 +86,7 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
         raise UserError("training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or cpu")
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):
         return _said(_tpu(chips[0]))
+    host, hosts = place(os.environ.get("TF_CONFIG", ""))
     gpus = tf.config.list_physical_devices("GPU") if kind != "tpu" else []
     if kind == "gpu" and not gpus:
         raise UserError(
@@ -80,9 +94,36 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
         )
     if gpus and kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
-    elif gpus:
-        return _said(_gpus(gpus))
-    return _said(_cpu(threads), warn=kind != "cpu")
+        gpus = []
+    # Before any other use of the runtime: its servers start here, and the hosts meet.
+    strategy = tf.distribute.MultiWorkerMirroredStrategy() if hosts > 1 else None
+    found = _gpus(gpus, strategy) if gpus else _cpu(threads, strategy)
+    if strategy:
+        description = f"{hosts} hosts, each with {found.description}; this is number {host}"
+        found = replace(found, description=description, devices=strategy.num_replicas_in_sync, host=host, hosts=hosts)
+    return _said(found, warn=not gpus and kind != "cpu")
+
+
+def place(told: str) -> tuple[int, int]:
+    """This host's number and how many there are, from what TF_CONFIG says; (0, 1) where it says nothing.
+
+    Raises:
+        UserError: it is not understood, or names other tasks than workers.
+    """
+    if not told:
+        return 0, 1
+    try:
+        body = json.loads(told)
+        cluster, task = body["cluster"], body["task"]
+        host, hosts = int(task["index"]), len(cluster["worker"])
+        if set(cluster) != {"worker"} or task["type"] != "worker" or not 0 <= host < hosts:
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f'TF_CONFIG: expected {{"cluster": {{"worker": ["host0:port", "host1:port"]}}, "task": {{"type": "worker", "index": 0}}}}, '
+            f"found {told[:200]}; give each host its index, or unset it to train on this machine alone"
+        ) from None
+    return host, hosts
 
 
 def tpu_chips(devices: Path) -> list[str]:
@@ -128,12 +169,13 @@ def _tensorflow_has_tpu(*, insist: bool, chips: int) -> bool:
 
 
 def _tpu(chip: str) -> Accelerator:
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+    # A slice of several hosts is one program's: TPU_NAME names it, and that program reaches the other hosts' TensorFlow servers.
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=os.environ.get("TPU_NAME") or "local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     strategy = tf.distribute.TPUStrategy(resolver)
     devices = strategy.num_replicas_in_sync
-    return Accelerator(strategy, tpu_description(devices, chip), devices, f"TPU {chip}".strip())
+    return Accelerator(strategy, tpu_description(devices, chip), devices, f"TPU {chip}".strip(), fed_here=strategy.extended.num_hosts > 1)
 
 
 def tpu_description(devices: int, chip: str) -> str:
@@ -142,16 +184,17 @@ def tpu_description(devices: int, chip: str) -> str:
     return " ".join(part for part in (str(devices), "TPU", chip, unit + ("s" if devices > 1 else "")) if part)
 
 
-def _gpus(gpus: list[Any]) -> Accelerator:
+def _gpus(gpus: list[Any], strategy: Any = None) -> Accelerator:
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     names = sorted({tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus})
     known = ", ".join(names)
     description = f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''} ({known})"
-    strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    if strategy is None:
+        strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
     return Accelerator(strategy, description, len(gpus), f"GPU {known}")
 
 
-def _cpu(threads: int | None) -> Accelerator:
+def _cpu(threads: int | None, strategy: Any = None) -> Accelerator:
     count = threads or os.cpu_count() or 1
-    return Accelerator(tf.distribute.get_strategy(), f"CPU, {count} thread{'s' if count > 1 else ''}", 1, threads=count)
+    return Accelerator(strategy or tf.distribute.get_strategy(), f"CPU, {count} thread{'s' if count > 1 else ''}", 1, threads=count)

@@ -64,6 +64,7 @@ class Steps:
         self._skips = skips
         self._strategy, self._devices = accelerator.strategy, accelerator.devices
         self._device_batch, self._boundaries = device_batch, boundaries
+        self._fed_here = accelerator.fed_here
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
         self._call = tf.function(self._run, autograph=False)
@@ -84,9 +85,11 @@ class Steps:
         def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
             host, hosts = context.input_pipeline_id, context.num_input_pipelines
             own = whole if hosts == 1 else batches(place, (host, hosts))
-            return _per_replica(own, self._devices // hosts).prefetch(2)
+            # Of a dataset that is known to be endless an iterator over several hosts keeps the static shapes.
+            return _per_replica(own, self._devices // hosts).repeat().prefetch(2)
 
-        self._batches = iter(self._strategy.distribute_datasets_from_function(share))
+        # Batches are made in Python, which other hosts' TensorFlow cannot call: there they are sent from here, a step's at a time.
+        self._batches = iter(whole.prefetch(2) if self._fed_here else self._strategy.distribute_datasets_from_function(share))
         return size
 
     def run(self, first: int, count: int) -> np.ndarray:
@@ -110,7 +113,8 @@ class Steps:
             step = first + index
             rate = self._rate(step)
             seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
-            per_replica = self._strategy.run(self.step, args=(batches.get_next(), seed, rate, sound))
+            batch = self._dealt(batches.get_next()) if self._fed_here else batches.get_next()
+            per_replica = self._strategy.run(self.step, args=(batch, seed, rate, sound))
             row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
             if not self._skips:
                 sound = tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(row)))
@@ -120,6 +124,15 @@ class Steps:
         # One step after the other: each needs the weights of the one before.
         start = (tf.constant(0), tf.constant(True), rows)
         return tf.while_loop(lambda index, *_: index < count, step_at, start, parallel_iterations=1)[-1].stack()
+
+    def _dealt(self, batch: dict[str, tf.Tensor]) -> Any:
+        """Each replica's rows of a global batch."""
+
+        def rows(context: tf.distribute.ValueContext) -> dict[str, tf.Tensor]:
+            number = context.replica_id_in_sync_group
+            return {name: tf.split(tensor, self._devices)[number] for name, tensor in batch.items()}
+
+        return self._strategy.experimental_distribute_values_from_function(rows)
 
     def step(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, rate: tf.Tensor, sound: tf.Tensor | bool = True) -> tf.Tensor:
         """One replica's step, taken if `sound` and all is finite; returns its loss parts and the gradient norm, `(len(names) - 1,)`."""

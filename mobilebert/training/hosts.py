@@ -1,0 +1,83 @@
+"""Several processes, one a host, train one model: the first is the chief and writes; the others start from what it has.
+
+Which hosts there are says TF_CONFIG, as for any program of `tf.distribute.MultiWorkerMirroredStrategy`. All run the same command. With
+one process nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mobilebert.training import checkpoints, state
+from mobilebert.training.accelerators import Accelerator
+
+NEVER = "no checkpoint yet"
+
+
+@contextmanager
+def opened(accelerator: Accelerator, options: Namespace, name: str, fingerprint: str, work: Mapping[str, Any]) -> Iterator[state.State]:
+    """The state folder (`state.open`) that the command line names; hosts that do not write have a scratch one until they are done."""
+    if accelerator.chief:
+        with state.open(options.state, name, fingerprint, bucket=options.state_bucket, work=work) as held:
+            yield held
+        return
+    with tempfile.TemporaryDirectory() as scratch, state.open(scratch, name, fingerprint, work=work) as held:
+        yield held
+
+
+def align(accelerator: Accelerator, held: state.State) -> None:
+    """Bring the chief's newest checkpoint, and the metrics that belong to it, to the others' state folders."""
+    if accelerator.hosts == 1:
+        return
+    found = held.restore() if accelerator.chief else None
+    path = checkpoints.path_of(held.folder, found.step) if found else None
+    name, content, metrics = (
+        _from_chief(accelerator, data)
+        for data in ((path.name.encode(), path.read_bytes(), held.metrics.read_bytes()) if path else (NEVER.encode(), b"", b""))
+    )
+    if not accelerator.chief and name.decode() != NEVER:
+        (held.folder / name.decode()).write_bytes(content)
+        held.metrics.write_bytes(metrics)
+
+
+def agreed(accelerator: Accelerator, wish: bool) -> bool:
+    """Whether any host wishes it; all must ask at the same moment, so that none waits for another that left."""
+    return wish if accelerator.hosts == 1 else bool(_sum(accelerator, np.array([wish], np.int32))[0])
+
+
+def wait(accelerator: Accelerator) -> None:
+    """Go on when all hosts are here: the others must not leave while the chief still writes."""
+    agreed(accelerator, False)
+
+
+def _from_chief(accelerator: Accelerator, data: bytes) -> bytes:
+    """The chief's bytes, on every host."""
+    size = int(_sum(accelerator, np.array([len(data) if accelerator.chief else 0], np.int32))[0])
+    words = np.zeros(-(-size // 4), np.int32)
+    if accelerator.chief:
+        words.view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
+    return _sum(accelerator, words).tobytes()[:size] if size else b""
+
+
+def _sum(accelerator: Accelerator, numbers: np.ndarray) -> np.ndarray:
+    """The sum of every host's numbers (n,) int32; exact, and the others' zeros leave the chief's bits."""
+    devices = accelerator.devices // accelerator.hosts
+
+    def own(numbers: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        first = tf.equal(context.replica_id_in_sync_group % devices, 0)  # one replica of each host speaks
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(first, numbers, tf.zeros_like(numbers)))
+
+    @tf.function(autograph=False)
+    def total(numbers: tf.Tensor) -> Any:
+        return accelerator.strategy.run(own, args=(numbers,))
+
+    found: np.ndarray = accelerator.strategy.experimental_local_results(total(tf.constant(numbers)))[0].numpy()
+    return found
