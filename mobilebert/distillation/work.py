@@ -18,7 +18,7 @@ from mobilebert.models import shapes, weights
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
-from mobilebert.training import accelerators, loop, schedules, state
+from mobilebert.training import accelerators, hosts, loop, schedules, state
 from mobilebert.training.steps import Batches, at_once_of
 
 log = logging.getLogger(__name__)
@@ -164,9 +164,11 @@ def carry_out(work: Work, plan: Plan) -> None:
     )
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     about = state.describe(plan.command, options, inputs)
-    with state.open(options.state, plan.name, mark, bucket=options.state_bucket, work=about) as held:
+    with hosts.opened(work.accelerator, options, plan.name, mark, about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        if not work.accelerator.chief:
+            return
         if plan.finish:
             plan.finish(objective)
         found = work.measure(model, at_once) if plan.evaluate else None

@@ -16,7 +16,7 @@ from mobilebert.finetuning import batches, features, predictions, scores
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, weights
 from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
-from mobilebert.training import accelerators, loop, state
+from mobilebert.training import accelerators, hosts, loop, state
 from mobilebert.training.heldout import Measure
 
 log = logging.getLogger(__name__)
@@ -89,9 +89,11 @@ def finetune(options: Namespace) -> None:
     shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
     mark = state.fingerprint("finetune_task", shaping, inputs, accelerator.environment)
     about = state.describe("finetune_task", options, inputs)
-    with state.open(options.state, job.name, mark, bucket=options.state_bucket, work=about) as held:
+    with hosts.opened(accelerator, options, job.name, mark, about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+        if not accelerator.chief:
+            return
         with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
             tokenization.copy_files(options.model, writer)

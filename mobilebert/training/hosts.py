@@ -23,13 +23,12 @@ NEVER = "no checkpoint yet"
 
 @contextmanager
 def opened(accelerator: Accelerator, options: Namespace, name: str, fingerprint: str, work: Mapping[str, Any]) -> Iterator[state.State]:
-    """The state folder (`state.open`) that the command line names; hosts that do not write have a scratch one until they are done."""
-    if accelerator.chief:
-        with state.open(options.state, name, fingerprint, bucket=options.state_bucket, work=work) as held:
+    """The state folder (`state.open`) that the command line names; hosts that do not write have a scratch one, and wait at the end."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root, bucket = (options.state, options.state_bucket) if accelerator.chief else (scratch, None)
+        with state.open(root, name, fingerprint, bucket=bucket, work=work) as held:
             yield held
-        return
-    with tempfile.TemporaryDirectory() as scratch, state.open(scratch, name, fingerprint, work=work) as held:
-        yield held
+        agreed(accelerator, False)
 
 
 def align(accelerator: Accelerator, held: state.State) -> None:
@@ -50,11 +49,6 @@ def align(accelerator: Accelerator, held: state.State) -> None:
 def agreed(accelerator: Accelerator, wish: bool) -> bool:
     """Whether any host wishes it; all must ask at the same moment, so that none waits for another that left."""
     return wish if accelerator.hosts == 1 else bool(_sum(accelerator, np.array([wish], np.int32))[0])
-
-
-def wait(accelerator: Accelerator) -> None:
-    """Go on when all hosts are here: the others must not leave while the chief still writes."""
-    agreed(accelerator, False)
 
 
 def _from_chief(accelerator: Accelerator, data: bytes) -> bytes:

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import artifacts, settings
-from mobilebert.training import optimizers
+from mobilebert.training import hosts, optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.guard import SKIPPED, Guard
 from mobilebert.training.held import Held
@@ -131,6 +131,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     with accelerator.scope():
         optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
     held = Held(optimizer.tensors(), state, accelerator.threads)
+    hosts.align(accelerator, state)
     start = held.restore(span.start, span.moments)
     lines = _lines(state)
     curve = Curve(job.measure, job.training, span.start, span.stop, lines)
@@ -153,13 +154,14 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     with Progress(job.name, start, span.stop, batch_size, log, fresh=start == span.start) as progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
-            if curve.due(done) and not terminated.is_set():
+            leaves = hosts.agreed(accelerator, terminated.is_set())
+            if curve.due(done) and not leaves:
                 figures = curve.measure(done)
                 state.add_metrics(figures)
                 progress.measured(done, figures, last=done == span.stop or curve.ended)
                 if job.training.keep == "best" and curve.best_step == done:
                     held.note_best()
-            if terminated.is_set():
+            if leaves:
                 held.save(done)
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
                 raise SystemExit(TERMINATED)

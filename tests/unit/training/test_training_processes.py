@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +20,9 @@ import toy_training as toy
 PROGRAM = Path(__file__).with_name("toy_training.py")
 
 
-def start(root: Path, folder: Path, which: str, pause: float = 0.0) -> subprocess.Popen[str]:
+def start(root: Path, folder: Path, which: str, pause: float = 0.0, **variables: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"} | variables
     arguments = [sys.executable, str(PROGRAM), str(folder), which, str(pause)]
     return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -89,6 +91,52 @@ def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_both(unbroken: P
     lines = steps_of(unbroken / "poisoned.jsonl")
     assert [line.get("skipped", 0) for line in lines] == [1, 1, 0]
     assert [line["loss"] for line in lines] == pytest.approx([np.mean(losses[:4]), np.mean(losses[4:8]), np.mean(losses[8:])], rel=1e-3)
+
+
+def start_hosts(root: Path, folders: list[Path], pause: float = 0.0) -> list[subprocess.Popen[str]]:
+    """A process a folder, as TF_CONFIG has them; the first is the chief."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in folders]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    told = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}} for number in range(len(folders))]
+    return [start(root, folder, "host", pause, TF_CONFIG=json.dumps(one)) for folder, one in zip(folders, told, strict=True)]
+
+
+def test_two_hosts_give_the_losses_of_one_and_leave_and_go_on_together(root: Path, unbroken: Path, tmp_path: Path) -> None:
+    """Only the chief's folder holds checkpoints and weights; SIGTERM reaches the other alone. Tolerance as for two devices."""
+    folders = [tmp_path / "chief", tmp_path / "other"]
+    chief, other = start_hosts(root, folders, pause=0.1)
+    assert chief.stderr is not None
+    assert any("checkpoint at step 20" in line for line in chief.stderr)
+    other.send_signal(signal.SIGTERM)
+    for process in (other, chief):
+        process.communicate(timeout=120)
+        assert process.returncode == 143
+    assert len(list((folders[0] / "state").iterdir())) == 1
+    said = [end(process) for process in start_hosts(root, folders)]
+    resumed = [re.findall(r"resuming from step (\d+)", one) for one in said]
+    assert resumed[0] == resumed[1]
+    assert 20 <= int(resumed[0][0]) < 103
+    assert "2 hosts, each with CPU, 2 threads; this is number 1" in said[1]
+    one, two = (steps_of(path) for path in (unbroken / "single.jsonl", folders[0] / "hosts.jsonl"))
+    for part in ("loss", "gradient_norm", "learning_rate"):
+        np.testing.assert_allclose([line[part] for line in two], [line[part] for line in one], rtol=1e-4, atol=2e-7, err_msg=part)
+    assert (folders[1] / "hosts-1.jsonl").read_bytes() == (folders[0] / "hosts.jsonl").read_bytes()
+    assert not (folders[1] / "hosts.npz").exists()
+    assert not (folders[1] / "state").exists()
+    with np.load(folders[0] / "hosts.npz") as found, np.load(unbroken / "single.npz") as expected:
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+
+
+def test_two_devices_that_take_an_example_at_a_time_give_the_losses_of_one_at_once(unbroken: Path) -> None:
+    one, two = (steps_of(unbroken / f"{name}.jsonl") for name in ("single", "rounds"))
+    assert len({line["noise"] for line in two} & {line["noise"] for line in one}) == 0, "rounds draw their own random numbers"
+    for part in ("loss", "gradient_norm"):
+        found, expected = ({line["step"]: line[part] for line in lines} for lines in (two, one))
+        np.testing.assert_allclose(*([values[step] for step in (5, 50, 100, 103)] for values in (found, expected)), rtol=1e-4, atol=2e-7)
 
 
 def test_two_devices_give_the_losses_of_one(unbroken: Path) -> None:

@@ -1,9 +1,9 @@
 """A tiny training for the tests: a linear regression whose batch is a function of the step. Also a program, to be killed.
 
-    python toy_training.py FOLDER single|both [SECONDS]
+    python toy_training.py FOLDER single|both|host [SECONDS]
 
 trains to the end (SECONDS: pause after every call, so that a test can kill it), resuming in FOLDER, and writes FOLDER/single.npz
-and, with `both`, FOLDER/mirrored.npz from two logical CPU devices,
+and, with `both`, FOLDER/mirrored.npz from two logical CPU devices, FOLDER/rounds.npz from two that take one example at a time,
 FOLDER/clipped.npz from six steps of LAMB there, with each device's gradient clipped by itself,
 and FOLDER/poisoned.npz from twelve steps there, of which two are left out.
 """
@@ -14,6 +14,7 @@ import dataclasses
 import logging
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.settings import Optimization, Training
-from mobilebert.training import accelerators, loop, objective, state
+from mobilebert.training import accelerators, hosts, loop, objective
 from mobilebert.training.heldout import LossParts, Measure
 
 FINGERPRINT = "ab" * 32
@@ -51,9 +52,11 @@ def batch_at(step: tf.Tensor) -> dict[str, tf.Tensor]:
     return {"x": x, "y": tf.reduce_sum(x, 1, keepdims=True) + 0.5, "weight": weight}
 
 
-def batches(start: int) -> tf.data.Dataset:
-    """Batches from `start` on, without end."""
-    return tf.data.Dataset.range(start, 2**31).map(batch_at)
+def batches(start: int, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    """Batches from `start` on, without end, or a host's rows of them."""
+    host, hosts = share
+    rows = slice(host * SIZE // hosts, (host + 1) * SIZE // hosts)
+    return tf.data.Dataset.range(start, 2**31).map(lambda step: {name: values[rows] for name, values in batch_at(step).items()})
 
 
 def poisoned(*steps: int) -> Callable[[int], tf.data.Dataset]:
@@ -102,29 +105,39 @@ def heldout(made: objective.Objective, accelerator: accelerators.Accelerator) ->
 def train(
     folder: Path, name: str, accelerator: accelerators.Accelerator, changes: Mapping[str, Any], pause: float = 0.0, **options: Any
 ) -> None:
-    """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl."""
+    """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl (of a host that is
+    not the chief, metrics to NAME-HOST.jsonl alone)."""
     with accelerator.scope():
         made = Regression()
-    with state.open(folder / "state", name, FINGERPRINT) as work:
+    metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
+    options_of_state = Namespace(state=folder / "state", state_bucket=None)
+    with hosts.opened(accelerator, options_of_state, name, FINGERPRINT, {}) as work:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
         told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
-        loop.train(told, accelerator, work, folder / f"{name}.jsonl", 0.0, folder / f"{name}.log")
+        loop.train(told, accelerator, work, metrics, 0.0, metrics.with_suffix(".log"))
+        if not accelerator.chief:
+            return
         np.savez(folder / f"{name}.npz", **{key: variable.numpy() for key, variable in made.variables.items()})
         work.finish()
 
 
 def main(folder: Path, which: str, pause: float) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
+    if which == "host":
+        train(folder, "hosts", accelerators.find("cpu", 2), curve, pause, steps=103)
+        return
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     single = accelerators.find("cpu", 2)
-    curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
     train(folder, "single", single, curve, pause, steps=103)
     if which == "both":
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
         train(folder, "mirrored", two, curve, steps=103)
+        rounds = {"training": Training(steps_per_call=5, device_batch=1)}
+        train(folder, "rounds", two, rounds, steps=103)
         train(folder, "clipped", two, {}, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
         train(folder, "poisoned", two, {"batches": poisoned(2, 9), "skips": True}, steps=12)
 
