@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -65,3 +66,23 @@ def test_tpu_chips_without_a_tensorflow_for_them_are_named(bus: Path, monkeypatc
     monkeypatch.setattr(accelerators.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="make install DEVICE=tpu"):
         accelerators.find("tpu")
+
+
+def test_the_place_among_several_hosts_is_what_tf_config_says() -> None:
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    assert accelerators.place("") == (0, 1)
+    assert accelerators.place(json.dumps(told)) == (1, 2)
+    for wrong in (
+        "{",
+        "[]",
+        json.dumps(told | {"task": {"type": "worker", "index": 2}}),
+        json.dumps(told | {"task": {"type": "ps", "index": 0}}),
+    ):
+        with pytest.raises(UserError, match="TF_CONFIG: expected"):
+            accelerators.place(wrong)
+
+
+def test_only_the_first_host_writes_and_the_number_of_hosts_is_part_of_the_work() -> None:
+    one, first, second = (accelerators.Accelerator(None, "", 2, host=host, hosts=hosts) for host, hosts in ((0, 1), (0, 2), (1, 2)))
+    assert [each.chief for each in (one, first, second)] == [True, True, False]
+    assert first.environment == second.environment != one.environment
