@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-memory tpu-check test-tokenization settings lock clean
+.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-memory tpu-check test-tokenization test-resume settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,9 @@ test-models: install-test  ## the published shapes at full size against the orig
 
 test-tokenization: install-test  ## every id of ../shared/data against Google's algorithm, sentencepiece and transformers
 	MOBILEBERT_WHOLE_CORPUS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 tests/unit/tokenization/test_tokenization_corpus.py
+
+test-resume: install-test  ## killed 20 times in every phase, the run ends with the bits of an unbroken one; some 10 minutes
+	OMP_NUM_THREADS=2 $(BIN)/python -m pytest -q -s -x tests/resume
 
 settings: install  ## write docs/settings.md and workflow/settings.schema.json from mobilebert/settings/
 	$(BIN)/python -m workflow.document

@@ -17,7 +17,7 @@ import re
 import shutil
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +73,12 @@ class State:
     def finish(self) -> None:
         """Remove the folder and its copies: call it once the artefact is complete.
 
-        It goes under another name first, so that a kill or a successor never meets half of it.
+        It goes under another name first, so that a successor never meets half of it, and `open` takes it back if this was killed:
+        the caller never ended then, and what it made counts for nothing.
         """
         if self._copies is not None:
             self._copies.remove()
-        leaving = self.folder.with_name(f".{self.folder.name}.removed")
+        leaving = _leaving(self.folder)
         shutil.rmtree(leaving, ignore_errors=True)
         self.folder.rename(leaving)
         shutil.rmtree(leaving)
@@ -148,6 +149,9 @@ def open(
         raise ValueError(f"'{name}' cannot name a state folder")
     folder = Path(root) / f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}"
     told = {"name": name, "fingerprint": fingerprint, **(work or {})}
+    if not folder.exists():
+        with suppress(FileNotFoundError):
+            _leaving(folder).rename(folder)
     with locked(folder):
         artifacts.write_atomically(folder / WORK, (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
         if not bucket:
@@ -161,6 +165,10 @@ def open(
             yield State(folder, fingerprint, copies)
         finally:
             copies.close()
+
+
+def _leaving(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.removed")
 
 
 def _text(value: Any) -> Any:

@@ -151,6 +151,8 @@ def _checkpoint_rotation(death: Death) -> None:
 
 def _upload(death: Death) -> None:
     """Some chunks of a file are sent, the others are not."""
+    from google.cloud.storage import blob
+
     from mobilebert.storage import bucket
 
     chunk = 256 * 1024  # the smallest that Cloud Storage takes
@@ -174,7 +176,7 @@ def _upload(death: Death) -> None:
             self._stream.close()
 
     real = bucket.BucketStorage.create
-    bucket.RESUMABLE = chunk
+    bucket.RESUMABLE = blob._MAX_MULTIPART_SIZE = chunk
 
     def patched(storage: Any, name: str, payload: Any) -> bool:
         if payload.size > 2 * chunk and death.due():

@@ -31,11 +31,17 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
     """A loopback service; retries and leases take no time to speak of."""
     monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda seconds: None)
     monkeypatch.setattr(copies, "RETRY_SECONDS", 0.05)
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(leases, "STALE_SECONDS", 0.4)
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 1000.0)  # faults are for the checkpoints alone
     with LoopbackGcs("states") as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
         yield server
+
+
+@pytest.fixture
+def lively(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases show signs of life often."""
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "STALE_SECONDS", 1.5)
 
 
 @contextmanager
@@ -131,9 +137,8 @@ def test_a_training_does_not_wait_for_the_bucket_and_gives_up_what_is_overtaken(
 
 
 def test_failures_of_the_network_are_warned_of_and_sending_is_tried_again(
-    gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 1000.0)  # the faults are for the checkpoint alone
     with machine(tmp_path) as work, caplog.at_level(logging.WARNING):
         gcs.faults += [Fault("insert", status=403, times=3), Fault("insert", status=503, times=2), Fault("insert", lose_answer=True)]
         train(work, 5)
@@ -197,17 +202,14 @@ def test_other_work_is_never_fetched(gcs: LoopbackGcs, tmp_path: Path) -> None:
         assert work.restore() is None, "the folder's name has 12 digits of the fingerprint, the marker all of them"
 
 
-def test_a_second_machine_is_refused_while_the_first_lives(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_second_machine_is_refused_while_the_first_lives(gcs: LoopbackGcs, lively: None, tmp_path: Path) -> None:
     with machine(tmp_path / "one"), pytest.raises(PassingError, match=r"process .* is at this work already"), machine(tmp_path / "two"):
         pass
     with machine(tmp_path / "two"):
         pass
 
 
-def test_a_machine_that_vanished_is_followed_after_a_while_its_own_successor_at_once(
-    gcs: LoopbackGcs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(leases, "STALE_SECONDS", 1.5)
+def test_a_machine_that_vanished_is_followed_after_a_while_its_own_successor_at_once(gcs: LoopbackGcs, lively: None) -> None:
     for owner, waits in (("one", False), ("one", False), ("two", True)):
         began = time.monotonic()
         lease = Lease(BucketStorage(WHERE), "job", owner)
@@ -216,7 +218,7 @@ def test_a_machine_that_vanished_is_followed_after_a_while_its_own_successor_at_
         lease._released.set()  # it dies
 
 
-def test_a_machine_that_was_taken_for_dead_notices_and_stops(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_machine_that_was_taken_for_dead_notices_and_stops(gcs: LoopbackGcs, lively: None, tmp_path: Path) -> None:
     with machine(tmp_path / "one") as work:
         train(work, 5)
         wait_for(lambda: objects(gcs, "step-"))
@@ -234,7 +236,7 @@ def test_a_machine_that_was_taken_for_dead_notices_and_stops(gcs: LoopbackGcs, t
     assert objects(gcs, "step-") == ["step-0000000005.json"]
 
 
-def test_a_lost_answer_to_a_sign_of_life_costs_nothing(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_lost_answer_to_a_sign_of_life_costs_nothing(gcs: LoopbackGcs, lively: None, tmp_path: Path) -> None:
     lease = Lease(BucketStorage(WHERE), "job", "one")
     lease.acquire()
     gcs.faults += [Fault("insert", lose_answer=True), Fault("insert", status=503, times=2)]

@@ -158,6 +158,25 @@ def test_finished_work_leaves_nothing_and_unfinished_work_stays(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_work_that_was_killed_while_its_state_was_removed_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path, [5, 10])
+
+    def killed(path: Path, ignore_errors: bool = False) -> None:
+        if path.exists():
+            max(path.glob("*.safetensors")).unlink()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, state.open(tmp_path, "job", PRINT) as work:
+        patched.setattr(state.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            work.finish()
+    assert [path.name for path in tmp_path.iterdir()] == [f".job-{PRINT[:12]}.removed"]
+    assert restored_step(tmp_path) == 5, "the newest was gone, the one before it was not"
+    with state.open(tmp_path, "job", PRINT) as work:
+        work.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_that_would_leave_the_root_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="state folder"), state.open(tmp_path, "../job", PRINT):
         pass
