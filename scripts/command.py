@@ -42,9 +42,9 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
     seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
     made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
-    bucket = os.environ.get("MOBILEBERT_STATE_BUCKET", "")
-    made.add_argument("--state-bucket", default=bucket, help="gs://bucket/prefix for copies of the checkpoints")
-    made.add_argument("--on-nonfinite", default=os.environ.get("MOBILEBERT_ON_NONFINITE", "stop"), choices=("stop", "skip"))
+    made.add_argument("--state-bucket", default=os.environ.get("MOBILEBERT_STATE_BUCKET", ""), help="gs://bucket/prefix for copies of them")
+    wish = os.environ.get("MOBILEBERT_ON_NONFINITE", "stop")
+    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default=wish, help="at a loss or gradient that is not finite")
     return made
 
 

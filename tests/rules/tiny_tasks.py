@@ -22,7 +22,9 @@ def settings(task: str, **changes: Any) -> str:
     told = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
     base = Settings()
     tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**told)})})
-    changed = base.model_copy(update={"task": tables, "training": Training(accelerator="cpu", steps_per_call=5)})
+    changed = base.model_copy(
+        update={"task": tables, "training": Training(accelerator="cpu", steps_per_call=5, evaluate_every=7, keep="best")}
+    )
     return to_json(changed, f"task.{task}.training", "training", "seed")
 
 

@@ -40,6 +40,12 @@ def test_starting_at_a_step_gives_the_batches_of_an_unbroken_run(ten: Features, 
         assert labels(made(step), 9 - step) == unbroken[step:]
 
 
+def test_the_examples_of_a_step_are_those_that_its_batch_holds(ten: Features) -> None:
+    made = batches.training(ten, 4, seed=3)
+    for step in (0, 2, 7):
+        assert [batches.examples_of(10, 4, 3, step)] == labels(made(step), 1)
+
+
 def test_the_seed_decides_the_order(ten: Features) -> None:
     assert labels(batches.training(ten, 4, seed=3)(0), 4) == labels(batches.training(ten, 4, seed=3)(0), 4)
     assert labels(batches.training(ten, 4, seed=3)(0), 4) != labels(batches.training(ten, 4, seed=4)(0), 4)

@@ -13,6 +13,7 @@ import tensorflow as tf
 import toy_training as toy
 
 from mobilebert.errors import UserError
+from mobilebert.settings import Training
 from mobilebert.training import accelerators, loop, state
 from mobilebert.training.guard import MOST_IN_A_ROW
 
@@ -42,10 +43,14 @@ def lines_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_steps_left_out_leave_what_numpy_gives_without_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("device_batch", [None, 4])
+def test_steps_left_out_leave_what_numpy_gives_without_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, device_batch: int | None
+) -> None:
     made = toy.Regression()
+    job = dataclasses.replace(job_of(made, 4, 5, 6, 7, 8, 9, 17), training=Training(steps_per_call=5, device_batch=device_batch))
     with caplog.at_level(logging.WARNING):
-        trained = run(tmp_path, job_of(made, 4, 5, 6, 7, 8, 9, 17))
+        trained = run(tmp_path, job)
     weight, bias, losses = toy.numpy_training(23, without=(4, 5, 6, 7, 8, 9, 17))
     np.testing.assert_allclose(made.variables["dense.weight"].numpy(), weight, rtol=1e-4)
     np.testing.assert_allclose(made.variables["dense.bias"].numpy(), bias, rtol=1e-4)
