@@ -145,7 +145,7 @@ def carry_out(work: Work, plan: Plan) -> None:
         model, objective = plan.make()
     span = plan.span(objective) if plan.span else None
     taken = span or loop.Span(0, plan.optimization.steps)
-    lengths = schedules.lengths(plan.optimization, taken.start, taken.stop)
+    lengths = schedules.lengths(plan.optimization, taken.start, taken.stop, work.records.sequence_length)
     size = plan.optimization.batch_size
     at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
     heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
@@ -210,12 +210,13 @@ def _tokenizer_digest(folder: Path) -> str:
         return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
 
 
-def _batches(work: Work, plan: Plan, lengths: Mapping[int, int | None], origin: int) -> Batches:
+def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int) -> Batches:
     """Batches from a place in the order of records on, cut as the phase of the step says that stands there."""
     masking, size = work.sections["masking"], plan.optimization.batch_size
 
     def batches(place: int, share: tuple[int, int] = (0, 1)) -> Any:
         length = lengths[max(first for first in lengths if first <= place - origin)]
-        return reader.train_batches(work.records, masking, size, plan.seed, place, length, share)
+        piece = None if length == work.records.sequence_length else length
+        return reader.train_batches(work.records, masking, size, plan.seed, place, piece, share)
 
     return batches

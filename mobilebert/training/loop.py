@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import artifacts, settings
-from mobilebert.training import hosts, optimizers
+from mobilebert.training import banner, hosts, optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.guard import SKIPPED, Guard
 from mobilebert.training.held import Held
@@ -69,7 +69,7 @@ class Job:
         training: how every training runs.
         seed: of the objective's random numbers (dropout).
         span: the steps that are taken; None: all of `optimization`, from the first.
-        lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); None: those of the records.
+        lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); empty: all are alike.
         measure: what is measured on held-out data; None: nothing, and the last weights are kept.
         records: step in the order of batches -> which records its batch holds, for people.
         skips: leave out steps that are not finite instead of stopping.
@@ -82,7 +82,7 @@ class Job:
     training: settings.Training
     seed: int
     span: Span | None = None
-    lengths: Mapping[int, int | None] = field(default_factory=dict)
+    lengths: Mapping[int, int] = field(default_factory=dict)
     measure: Measure | None = None
     records: Callable[[int], str] | None = None
     skips: bool = False
@@ -151,7 +151,9 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     )
     batch_size = steps.feed(job.batches, start)
     LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
-    with Progress(job.name, start, span.stop, batch_size, log, fresh=start == span.start) as progress, _termination() as terminated:
+    LOG.info("%s: %s", job.name, banner.told(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
+    progress = Progress(job.name, start, span.stop, batch_size, log, fresh=start == span.start, lengths=job.lengths)
+    with progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
             leaves = hosts.agreed(accelerator, terminated.is_set())

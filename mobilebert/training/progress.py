@@ -14,6 +14,8 @@ import tensorflow as tf
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from mobilebert.training import schedules
+
 LOG = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
 QUIET = ("gradient_norm", "learning_rate", "skipped_in_a_row")  # in metrics.jsonl and TensorBoard only
@@ -22,7 +24,17 @@ QUIET = ("gradient_norm", "learning_rate", "skipped_in_a_row")  # in metrics.jso
 class Progress:
     """Tells how far a training is; times and speeds live only here, never in an artefact."""
 
-    def __init__(self, name: str, start: int, steps: int, batch_size: int, log: Path | None, *, fresh: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: int,
+        steps: int,
+        batch_size: int,
+        log: Path | None,
+        *,
+        fresh: bool = True,
+        lengths: Mapping[int, int] | None = None,
+    ) -> None:
         """Open the bar and the event file; a fresh start drops the event files of an earlier one.
 
         Args:
@@ -32,10 +44,11 @@ class Progress:
             batch_size: sequences a step.
             log: the command's log file; TensorBoard events go to a folder beside it.
             fresh: whether no earlier attempt is gone on from.
+            lengths: the first step of each phase -> tokens of its sequences: the time that is left goes by tokens.
         """
         self._name, self._steps, self._batch_size = name, steps, batch_size
         self._began = self._logged = time.monotonic()
-        self._origin, self._calls = start, 0
+        self._origin, self._calls, self._lengths = start, 0, lengths or {}
         self._stack = contextlib.ExitStack()
         self._bar = self._stack.enter_context(tqdm(total=steps, initial=start, desc=name, unit="step", disable=not sys.stderr.isatty()))
         if not self._bar.disable:
@@ -50,15 +63,16 @@ class Progress:
 
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """After `step` steps in all: show the latest means."""
-        speed = self._speed(step)
+        speed, left = self._speed(step)
+        if self._calls == 2 and step < self._steps:  # the first call to be measured, since the one before traced the program
+            LOG.info("%s: about %s for the %d steps that are left", self._name, duration(left), self._steps - step)
         shown = _text(values)
         self._bar.set_postfix_str(f"{shown}, {speed:.1f} sequences/s", refresh=False)
         self._bar.update(step - self._bar.n)
         self._write(step, {**values, "sequences_per_second": speed})
         if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            left = duration((self._steps - step) * self._batch_size / speed)
-            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, left)
+            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, duration(left))
             LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", *told)
             self._measured = ""
 
@@ -77,14 +91,17 @@ class Progress:
                     if name != "step":
                         tf.summary.scalar(name, value, step=step)
 
-    def _speed(self, step: int) -> float:
-        """Sequences a second, since the end of the first call once there was a second: the first one traces the program."""
+    def _speed(self, step: int) -> tuple[float, float]:
+        """Sequences a second, since the end of the first call once there was a second (the first one traces the program), and seconds
+        that are left."""
         now = time.monotonic()
-        speed = (step - self._origin) * self._batch_size / max(now - self._began, 1e-9)
+        seconds = max(now - self._began, 1e-9)
+        speed = (step - self._origin) * self._batch_size / seconds
+        done, left = (schedules.tokens(self._lengths, *bounds) for bounds in ((self._origin, step), (step, self._steps)))
         if self._calls == 0:
             self._origin, self._began = step, now
         self._calls += 1
-        return speed
+        return speed, seconds * left / done
 
     def close(self) -> None:
         """Close the bar and the event file."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from mobilebert.settings import Optimization
@@ -29,14 +32,20 @@ def learning_rate(step: tf.Tensor, optimization: Optimization) -> tf.Tensor:
     return rate
 
 
-def lengths(optimization: Optimization, start: int, stop: int) -> dict[int, int | None]:
-    """Which steps from `start` to before `stop` see which sequences: the first step of a phase -> tokens; None: whole records."""
-    found: dict[int, int | None] = {}
+def lengths(optimization: Optimization, start: int, stop: int, whole: int) -> dict[int, int]:
+    """Which steps from `start` to before `stop` see which sequences: the first step of a phase -> tokens, `whole` in the last."""
+    found: dict[int, int] = {}
     share = 0.0
     for one in optimization.phases:
         found[start + round(share * (stop - start))] = one.sequence_length
         share += one.share
-    return found | {start + round(share * (stop - start)): None}
+    return found | {start + round(share * (stop - start)): whole}
+
+
+def tokens(lengths: Mapping[int, int], start: int, stop: int) -> int:
+    """What the steps from `start` to before `stop` cost, by the tokens of a sequence in each; without `lengths` each costs 1."""
+    bounds = itertools.pairwise([*(lengths or {0: 1}).items(), (stop, 0)])
+    return sum(length * max(0, min(end, stop) - max(first, start)) for (first, length), (end, _) in bounds)
 
 
 def phase(step: tf.Tensor, steps: int) -> tf.Tensor:

@@ -71,8 +71,8 @@ def test_a_phase_cuts_the_same_records_shorter_and_the_rest_of_the_steps_see_the
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
     command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
     work, plan = planned["work"], planned["plan"]
-    lengths = schedules.lengths(plan.optimization, 0, plan.optimization.steps)
-    assert lengths == {0: 16, 3: None}
+    lengths = schedules.lengths(plan.optimization, 0, plan.optimization.steps, 32)
+    assert lengths == {0: 16, 3: 32}
     shapes = [next(iter(_batches(work, plan, lengths, 0)(step)))["input_ids"].shape.as_list() for step in (0, 2, 3, 5)]
     assert shapes == [[4, 16], [4, 16], [4, 32], [4, 32]]
     later = _batches(work, plan, lengths, 100)  # a stage whose steps begin at place 100

@@ -17,8 +17,8 @@ import tensorflow as tf
 import toy_training as toy
 
 from mobilebert.errors import UserError
-from mobilebert.settings import Optimization
-from mobilebert.training import accelerators, loop, state
+from mobilebert.settings import Optimization, Phase, Training
+from mobilebert.training import accelerators, banner, loop, schedules, state
 from mobilebert.training.held import Held
 from mobilebert.training.optimizers import AdamW
 from mobilebert.training.progress import duration
@@ -100,7 +100,7 @@ def test_a_training_that_stops_before_batches_change_their_shape_goes_on_bit_for
         return made.map(lambda step: toy.batch_at(step) | {"ids": tf.zeros((toy.SIZE, width), tf.int32)})
 
     def phased(objective: toy.Regression, stop: int) -> loop.Job:
-        return dataclasses.replace(toy.job(objective), batches=batches, lengths={0: 3, 12: None}, span=loop.Span(0, stop))
+        return dataclasses.replace(toy.job(objective), batches=batches, lengths={0: 3, 12: 5}, span=loop.Span(0, stop))
 
     plain, unbroken, broken = toy.Regression(), toy.Regression(), toy.Regression()
     run(tmp_path / "plain", toy.job(plain))
@@ -169,6 +169,8 @@ def test_the_log_says_what_runs_and_at_most_a_line_a_minute(tmp_path: Path, capl
     with caplog.at_level(logging.INFO):
         run(tmp_path, toy.job(toy.Regression()))
     assert "toy: 23 steps of 8 sequences on the test's CPU" in caplog.messages
+    assert "toy: each device takes 8 sequences a step at once, float32; steps 1 to 23" in caplog.messages
+    assert any(re.fullmatch(r"toy: about \d+ s for the 13 steps that are left", message) for message in caplog.messages)
     progress = [message for message in caplog.messages if re.match(r"toy: step \d+ of 23, loss [\d.]+, noise", message)]
     assert len(progress) == 1
     assert progress[0].startswith("toy: step 23 of 23")
@@ -230,6 +232,25 @@ def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> Non
         Steps(made, optimizer, Optimization(), 1, three).feed(toy.batches, 0)
     with pytest.raises(ValueError, match="static shapes"):
         Steps(made, optimizer, Optimization(), 1, HERE).feed(lambda start: toy.batches(start).unbatch().batch(8), 0)
+
+
+def test_the_banner_names_rounds_and_phases_that_are_left() -> None:
+    lengths = schedules.lengths(Optimization(phases=[Phase(share=0.9, sequence_length=128)]), 0, 1000, 512)
+    settings = Training(device_batch=48, precision="bfloat16")
+    assert banner.told(settings, 384, 0, 1000, lengths) == (
+        "each device takes 384 sequences a step in 8 rounds of 48, bfloat16; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens"
+    )
+    assert (
+        banner.told(settings, 48, 950, 1000, lengths)
+        == "each device takes 48 sequences a step at once, bfloat16; steps 951 to 1000: 512 tokens"
+    )
+
+
+def test_a_step_with_longer_sequences_costs_more() -> None:
+    assert schedules.tokens({0: 128, 900: 512}, 0, 1000) == 900 * 128 + 100 * 512
+    assert schedules.tokens({0: 128, 900: 512}, 890, 910) == 10 * 128 + 10 * 512
+    assert schedules.tokens({}, 3, 10) == 7
+    assert schedules.tokens({41: 128, 77: 512}, 41, 81) == 36 * 128 + 4 * 512
 
 
 def test_durations_read_well() -> None:
