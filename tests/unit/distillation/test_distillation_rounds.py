@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,3 +88,18 @@ def test_gradients_and_parts_are_those_of_the_undivided_batch(kind: str, student
 def test_a_device_takes_the_largest_equal_parts_that_fit() -> None:
     assert [rounds(384, limit) for limit in (None, 1000, 384, 383, 100, 48, 1)] == [1, 1, 1, 2, 4, 8, 384]
     assert rounds(7, 4) == 7
+
+
+def test_two_devices_in_rounds_give_the_losses_of_one_at_once(root: Path, tmp_path: Path) -> None:
+    """Pretraining with a teacher and next sentences, three steps of LAMB; `make test-models` does it with every objective.
+
+    Relative tolerance 1e-4: float32 sums in another order.
+    """
+    program = Path(__file__).with_name("replicated.py")
+    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, str(program), str(tmp_path / "rows.json"), "pretraining, LAMB"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    ((one, two),) = json.loads((tmp_path / "rows.json").read_text()).values()
+    assert np.shape(one) == (3, 2)
+    np.testing.assert_allclose(two, one, rtol=1e-4)

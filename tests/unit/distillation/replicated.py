@@ -1,0 +1,117 @@
+"""A program for a test: three steps of every objective on one device, and on two that take their share in rounds.
+
+    python replicated.py FILE [OBJECTIVE ...]
+
+writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's norm of a step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mobilebert import models
+from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.distillation.transfer import TransferObjective
+from mobilebert.finetuning.objective import TaskObjective
+from mobilebert.models import heads
+from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.settings import Optimization, Transfer
+from mobilebert.training import optimizers
+from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.steps import Steps
+
+VOCABULARY, BATCH, LENGTH, PREDICTIONS, STEPS, WIDTH = 40, 4, 12, 3, 3, 16
+
+
+def made(precision: str) -> tuple[Any, Any]:
+    """A student and a teacher of one layer, without dropout."""
+    common: dict[str, Any] = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": WIDTH,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 16,
+        "initializer_range": 0.2,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    student = MobileBertShape(
+        **common,
+        embedding_size=WIDTH,
+        intermediate_size=24,
+        intra_bottleneck_size=8,
+        num_feedforward_networks=2,
+        key_query_shared_bottleneck=True,
+    )
+    return models.build(student, 1, compute_dtype=precision), models.build(
+        BertShape(**common, intermediate_size=32), 2, compute_dtype=precision
+    )
+
+
+OBJECTIVES: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
+    "pretraining, LAMB": ("lamb", "float32", lambda student, teacher: MaskedLmObjective(student, teacher, 0.3, next_sentence=True)),
+    "transfer": ("adamw", "float32", lambda student, teacher: TransferObjective(student, teacher, Transfer(), "layer01", "google")),
+    "joint, bfloat16": ("adamw", "bfloat16", lambda student, teacher: TransferObjective(student, teacher, Transfer(), "joint")),
+    "classification": (
+        "adamw",
+        "float32",
+        lambda student, _: TaskObjective(student, heads.ClassificationHead(WIDTH, 2, 1, dropout_rate=0.0)),
+    ),
+    "reading, bfloat16": ("adamw", "bfloat16", lambda student, _: TaskObjective(student, heads.SpanHead(WIDTH, 1))),
+}
+
+
+def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
+    """Start step -> batches whose halves have unlike many tokens and predictions."""
+
+    def batch(step: int) -> dict[str, np.ndarray]:
+        numbers = np.random.default_rng(step)
+        mask = (np.arange(LENGTH) < np.array([12, 10, 5, 4])[:, None]).astype(np.int32)
+        weights = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], np.float32)
+        found = {
+            "input_ids": numbers.integers(1, VOCABULARY, (BATCH, LENGTH)).astype(np.int32) * mask,
+            "segment_ids": np.zeros((BATCH, LENGTH), np.int32),
+            "input_mask": mask,
+            "masked_positions": np.sort(numbers.integers(1, 4, (BATCH, PREDICTIONS)), axis=1).astype(np.int32),
+            "masked_ids": numbers.integers(1, VOCABULARY, (BATCH, PREDICTIONS)).astype(np.int32),
+            "masked_weights": weights,
+        }
+        found |= {name: numbers.integers(0, 2, BATCH).astype(np.int32) for name in ("next_sentence_labels", "label", "start", "end")}
+        return {name: found[name] for name in names}
+
+    stacked = {name: np.stack([batch(step)[name] for step in range(STEPS)]) for name in names}
+    return lambda start: tf.data.Dataset.from_tensor_slices(stacked)
+
+
+def rows(name: str, accelerator: Accelerator, device_batch: int | None) -> list[list[float]]:
+    optimizer_name, precision, objective_of = OBJECTIVES[name]
+    targets = {"classification": ("label",), "reading, bfloat16": ("start", "end")}
+    given = targets.get(name, ("masked_positions", "masked_ids", "masked_weights", "next_sentence_labels"))
+    # A warm-up, since Adam's first steps have one length whatever the gradient is, so that rounding alone would show.
+    optimization = Optimization(steps=STEPS, learning_rate=1e-3, decay="constant", warmup_steps=STEPS, optimizer=optimizer_name)
+    with accelerator.scope():
+        objective = objective_of(*made(precision))
+        optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
+    steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=device_batch)
+    steps.feed(batches(("input_ids", "segment_ids", "input_mask", *given)), 0)
+    found = steps.run(0, STEPS)
+    return found[:, [steps.names.index(part) for part in ("loss", "gradient_norm")]].tolist()
+
+
+def main(file: Path, names: list[str]) -> None:
+    device = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+    one = Accelerator(tf.distribute.get_strategy(), "one", 1)
+    two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
+    file.write_text(json.dumps({name: [rows(name, one, None), rows(name, two, 1)] for name in names or OBJECTIVES}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
