@@ -2,7 +2,8 @@
 
     python replicated.py FILE [OBJECTIVE ...]
 
-writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's norm of a step.
+writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's
+norm of a step.
 """
 
 from __future__ import annotations
