@@ -47,8 +47,8 @@ def candidates(partition: int, work: Work) -> int:
     copies = keys["document"][copy & (keys["key"] >= store.OF_TEXT)]
     places.write(_file(work, "copies", partition), blocks.counted(copies).tobytes())
     pairs = _pairs(keys[~copy])
-    group = (pairs["first"] * np.uint64(0x9E3779B97F4A7C15) ^ pairs["second"]) >> np.uint64(20)
-    store.write_ranges(pairs_file, pairs, group % np.uint64(work.partitions), work.partitions)
+    group = minhash.mixed(minhash.mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(work.partitions)
+    store.write_ranges(pairs_file, pairs, group, work.partitions)
     return partition
 
 
@@ -139,7 +139,7 @@ class _Shingles:
     def __init__(self, documents: store.Documents) -> None:
         self._documents = documents
         self._short = lru_cache(256)(self._read)
-        self._long = lru_cache(1)(self._read)
+        self._long = lru_cache(2)(self._read)  # those of the pair at hand
 
     def of(self, number: int) -> np.ndarray:
         """As `minhash.shingle_set`."""

@@ -35,7 +35,7 @@ def band_keys(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     banded = signature[whole].reshape(-1, BANDS, ROWS).astype(np.uint64)
     keys = np.arange(1, BANDS + 1, dtype=np.uint64)[None, :].repeat(len(whole), axis=0)  # equal rows in another band are another key
     for row in range(ROWS):
-        keys = _mixed(keys ^ banded[:, :, row])
+        keys = mixed(keys ^ banded[:, :, row])
     return whole.repeat(BANDS), keys.reshape(-1)
 
 
@@ -83,7 +83,7 @@ def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     owner = np.cumsum(separators)
     hashes = ngrams(codes, SHINGLE)
     inside = (owner[: len(hashes)] == owner[SHINGLE - 1 : SHINGLE - 1 + len(hashes)]) & ~separators[: len(hashes)]
-    return _mixed(hashes[inside]), owner[: len(hashes)][inside]
+    return mixed(hashes[inside]), owner[: len(hashes)][inside]
 
 
 def _densified(signature: np.ndarray) -> np.ndarray:
@@ -114,7 +114,7 @@ def _forms() -> np.ndarray:
     return table
 
 
-def _mixed(values: np.ndarray) -> np.ndarray:
+def mixed(values: np.ndarray) -> np.ndarray:
     """The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

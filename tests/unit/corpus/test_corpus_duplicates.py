@@ -148,6 +148,15 @@ def test_of_many_alike_documents_one_stays(tmp_path, copies):
     assert len(dropped(tmp_path, [texts])) == len(texts) - 1
 
 
+def test_pairs_fall_into_all_groups_though_each_block_has_one_document(tmp_path):
+    random_ = random.Random(12)
+    bases = [text(random_, 100) for _ in range(40)]
+    blocks = [[base + tail] for base in bases for tail in ("", "好")]
+    work = Work(Corpus(), str(tmp_path), 4, 1 << 20)
+    near_duplicates.find(blocks, work)
+    assert all(sum(1 for _ in duplicates.alike(group, work)) in range(2, 20) for group in range(4))
+
+
 def test_copies_of_a_text_that_goes_go_too(tmp_path):
     random_ = random.Random(10)
     base = text(random_, 300)
