@@ -55,6 +55,14 @@ bench-data: install .venv-bench/installed  ## the data half beside its peers, 20
 quality: install  ## what transfer is worth, three seeds, 90 minutes on 4 cores; QUALITY="--settings plain --seeds 1"; writes docs/quality.md
 	$(BIN)/python -m benchmarks.quality $(QUALITY)
 
+bench-training: install-test .venv-bench-training/installed  ## training steps beside PyTorch and TextBrewer, 20 minutes; writes benchmarks/results/training.md
+	$(BIN)/python -m benchmarks.training $(BENCH)
+
+# Beside .venv's own torch and transformers: TextBrewer is pure Python.
+.venv-bench-training/installed: benchmarks/requirements-training.lock
+	$(INSTALL) --target .venv-bench-training -r benchmarks/requirements-training.lock
+	touch $@
+
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
 	$(BIN)/python -m benchmarks.memory
 

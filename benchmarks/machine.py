@@ -16,3 +16,11 @@ def describe() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = names[0] if names else platform.processor()
     return f"{processor}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, no accelerator asked for"
+
+
+def flags(*wanted: str) -> list[str]:
+    """Those of the processor's features that are asked for and there."""
+    info = Path("/proc/cpuinfo")
+    lines = [line for line in info.read_text().splitlines() if line.startswith("flags")] if info.is_file() else []
+    there = set(lines[0].split()) if lines else set()
+    return [flag for flag in wanted if flag in there]

@@ -1,0 +1,195 @@
+"""`make bench-training`: our training steps beside PyTorch's and TextBrewer's, in strict turns; writes benchmarks/results/training.md.
+
+Every arm is a process of its own on the same cores with the same threads. The processes of a group live at the same time, and only the one
+whose turn it is computes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import training_report
+from benchmarks import training_work as work
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS, THEIRS = "benchmarks.training_ours", "benchmarks.training_torch"
+TEXTBREWER = ROOT / ".venv-bench-training"
+STAGES = (1, 3, 6, 9, 12)
+JOINT: dict[str, dict[str, tuple[str, str]]] = {
+    "float32": {
+        "ours": (OURS, "joint"),
+        "PyTorch eager": (THEIRS, "joint"),
+        "PyTorch eager, logits gathered": (THEIRS, "joint-gathered"),
+        "torch.compile": (THEIRS, "joint-compiled"),
+        "TextBrewer": (THEIRS, "joint-textbrewer"),
+    },
+    "bfloat16": {
+        "ours": (OURS, "joint"),
+        "PyTorch eager": (THEIRS, "joint"),
+        "torch.compile": (THEIRS, "joint-compiled"),
+        "torch.compile, logits gathered": (THEIRS, "joint-compiled-gathered"),
+    },
+}
+
+
+class Worker:
+    """A process that trains one arm."""
+
+    def __init__(self, folder: Path, module: str, kind: str, precision: str, cores: Sequence[int]) -> None:
+        """Start it; it traces or compiles and takes its first step, alone on the cores."""
+        self.name = f"{module.rsplit('_', 1)[1]} {kind} {precision}"
+        environment = {**os.environ, "OMP_NUM_THREADS": str(len(cores)), "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(TEXTBREWER)])
+        self._errors = (folder / f"{self.name.replace(' ', '-')}.log").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, str(folder), kind, precision, str(len(cores))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env=environment,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        self.facts = self._heard()
+        self.seconds: list[float] = []
+        print(f"  {self.name}: {json.dumps(self.facts)}", flush=True)
+
+    def _heard(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._errors.seek(0)
+            raise RuntimeError(f"{self.name} ended:\n{self._errors.read()[-3000:]}")
+        return dict(json.loads(line))
+
+    def _asked(self, calls: int, steps: int) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{calls} {steps}\n")
+        self._process.stdin.flush()
+        return self._heard()
+
+    def turn(self, calls: int = 2, steps: int = 1) -> list[float]:
+        """Seconds a step of each of so many calls of so many steps."""
+        return list(self._asked(calls, steps)["seconds"])
+
+    def close(self) -> None:
+        """End it, and note the most memory that it held."""
+        self.facts |= self._asked(0, 0)
+        self._process.wait()
+        self._errors.close()
+
+    def result(self) -> dict[str, Any]:
+        """Median seconds a step and what it said of itself."""
+        return {"seconds": statistics.median(self.seconds), "least": min(self.seconds), **self.facts}
+
+
+@contextmanager
+def workers(folder: Path, arms: Mapping[str, tuple[str, str, str]], cores: Sequence[int]) -> Iterator[dict[str, Worker]]:
+    """Living processes by name, started one after the other."""
+    with ExitStack() as stack:
+        living = {}
+        for name, arm in arms.items():
+            living[name] = Worker(folder, *arm, cores)
+            stack.callback(living[name].close)
+        yield living
+
+
+def in_turns(living: Mapping[str, Worker], rounds: int) -> None:
+    """A B C A B C ..., two steps a turn after one round that does not count."""
+    for number in range(rounds + 1):
+        for worker in living.values():
+            seconds = worker.turn()
+            if number:
+                worker.seconds += seconds
+
+
+def main() -> None:
+    """Measure what the command line names and write the document."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="turns of each arm")
+    parser.add_argument("--cores", type=int, default=min(4, os.cpu_count() or 1))
+    parser.add_argument(
+        "--skip", nargs="*", default=[], help="arms that are left out, by their kind: joint-compiled, joint-textbrewer, ..."
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
+    options = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))[: options.cores]
+    with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
+        folder = Path(scratch)
+        subprocess.run([sys.executable, "-m", "benchmarks.training_models", str(folder)], check=True, cwd=ROOT)
+        found = measure(folder, cores, options.rounds, set(options.skip))
+    training_report.write(found, options.out, cores=len(cores), rounds=options.rounds)
+
+
+def measure(folder: Path, cores: Sequence[int], rounds: int, skip: set[str]) -> dict[str, Any]:
+    """All groups, one after the other."""
+    found: dict[str, Any] = {}
+    for precision, group in JOINT.items():
+        print(f"joint step, {precision}", flush=True)
+        arms = {name: (*arm, precision) for name, arm in group.items() if arm[1] not in skip}
+        with workers(folder, arms, cores) as living:
+            in_turns(living, rounds)
+            ours = living["ours"]
+            pairs = [(ours.turn(10, 1), ours.turn(1, 10)) for _ in range(3)]
+        found[precision] = {name: worker.result() for name, worker in living.items()}
+        check_same_work(found[precision], 1e-3 if precision == "float32" else 2e-2)
+        found[precision]["ours"]["host_overhead"] = statistics.median(statistics.mean(one) / ten[0] - 1 for one, ten in pairs)
+    found["progressive"] = progressive(folder, cores, rounds, found)
+    pipeline = Worker(folder, OURS, "pipeline", "float32", cores)
+    found["pipeline"] = pipeline.facts
+    return found
+
+
+def check_same_work(arms: Mapping[str, Mapping[str, Any]], tolerance: float) -> None:
+    """Raise ValueError where an arm's first loss is not ours: it would not do the same work."""
+    ours = arms["ours"]["loss"]
+    for name, arm in arms.items():
+        if not abs(arm["loss"] - ours) <= tolerance * abs(ours):
+            raise ValueError(f"{name} starts with a loss of {arm['loss']}, ours is {ours}: not the same work")
+
+
+def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Stages beside our own untrimmed step and the fastest peer that computes all layers, in our faster precision."""
+    precision = min(JOINT, key=lambda name: found[name]["ours"]["seconds"])
+    peers = {
+        (name, one): body["seconds"] for one in JOINT for name, body in found[one].items() if name in ("PyTorch eager", "torch.compile")
+    }
+    fastest, theirs = min(peers, key=lambda pair: peers[pair])
+    kind = "untrimmed-compiled" if fastest == "torch.compile" else "untrimmed"
+    print(f"progressive transfer, {precision}; the fastest peer is {fastest}, {theirs}", flush=True)
+    always = {"untrimmed": (OURS, "untrimmed", precision), "peer": (THEIRS, kind, theirs)}
+    stages: dict[int, dict[str, Any]] = {}
+    with workers(folder, always, cores) as all_layers:
+        for stage in STAGES:
+            arms = {name: (OURS, f"{name}{stage:02d}", precision) for name in ("layer", "frozen")}
+            with workers(folder, arms, cores) as trimmed:
+                in_turns({**all_layers, **trimmed}, max(3, rounds // 2))
+            stages[stage] = {name: worker.result() for name, worker in trimmed.items()}
+    body: dict[str, Any] = {name: worker.result() for name, worker in all_layers.items()}
+    return body | {"stages": stages, "precision": precision, "fastest": f"{fastest}, {theirs}", "means": means(stages)}
+
+
+def means(stages: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
+    """Seconds a step over stages 1 to 12, those not measured interpolated linearly between their neighbours."""
+    every = np.arange(1, work.LAYERS + 1)
+    measured = sorted(stages)
+    return {
+        name: float(np.interp(every, measured, [stages[stage][name]["seconds"] for stage in measured]).mean())
+        for name in ("layer", "frozen")
+    }
+
+
+if __name__ == "__main__":
+    main()

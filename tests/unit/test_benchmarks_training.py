@@ -1,0 +1,124 @@
+"""The peers of `make bench-training` do the same work as we do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import training, training_models, training_ours, training_report
+from benchmarks import training_work as work
+from mobilebert import models
+from mobilebert.models.shapes import BertShape, MobileBertShape
+
+torch = pytest.importorskip("torch")
+LAYERS = 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both models and a batch, small."""
+    made = tmp_path_factory.mktemp("models")
+    same = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
+    student = MobileBertShape(
+        **same,
+        embedding_size=16,
+        intermediate_size=24,
+        intra_bottleneck_size=8,
+        num_feedforward_networks=2,
+        key_query_shared_bottleneck=True,
+    )
+    for name, shape, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertShape(**same, intermediate_size=32), 2)):
+        model = models.build(shape, seed)
+        for number, variable in enumerate(model.variables_by_name.values()):  # so that every term has something to say
+            variable.assign_add(np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32))
+        training_models.write_model(made / name, model)
+    np.savez(made / work.ARRAYS, **work.batch(60, 4, 16, 3))
+    return made
+
+
+@pytest.fixture
+def layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "LAYERS", LAYERS)
+
+
+def ours(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
+    """Loss and gradients by name."""
+    from mobilebert.models import weights
+
+    student, teacher = (weights.load(folder / name) for name in (work.STUDENT, work.TEACHER))
+    objective = training_ours.objective(student, teacher, kind)
+    with tf.GradientTape() as tape:
+        loss = objective.loss({name: tf.constant(array) for name, array in work.read_batch(folder).items()}, None)["loss"]
+    gradients = tape.gradient(loss, dict(objective.variables))
+    return float(loss), {name: tf.convert_to_tensor(value).numpy() for name, value in gradients.items() if value is not None}
+
+
+def theirs(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
+    from benchmarks import training_torch
+
+    student, teacher = training_torch.load(folder)
+    batch = {name: torch.from_numpy(values).long() for name, values in work.read_batch(folder).items()}
+    gate = torch.zeros(LAYERS)
+    gate[-1] = 1
+    untrimmed = kind == "untrimmed"
+    loss = (
+        training_torch.untrimmed_loss(student, teacher, batch, gate)
+        if untrimmed
+        else training_torch.joint_loss(student, teacher, batch, set(kind.split("-")))
+    )
+    loss.backward()
+    return loss.item(), {name: value.grad.numpy() for name, value in student.named_parameters() if value.grad is not None}
+
+
+@pytest.mark.usefixtures("layers")
+@pytest.mark.parametrize(
+    ("kind", "peer"), [("joint", "joint"), ("joint", "joint-gathered"), ("untrimmed", "untrimmed"), ("layer02", "untrimmed")]
+)
+def test_peers_have_our_loss_and_our_gradients(folder: Path, kind: str, peer: str) -> None:
+    (loss, gradients), (other, others) = ours(folder, kind), theirs(folder, peer)
+    assert loss == pytest.approx(other, rel=1e-5)
+    compared = [name for name in gradients if name in others]
+    assert len(compared) > 0.9 * len(gradients)
+    for name in compared:
+        expected = others[name].T if gradients[name].shape != others[name].shape or _is_kernel(name) else others[name]
+        assert np.abs(gradients[name] - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max()), name
+
+
+def _is_kernel(name: str) -> bool:
+    table = "embeddings." in name and not name.endswith("embedding_transformation.weight")
+    return name.endswith(".weight") and not table and "LayerNorm" not in name
+
+
+@pytest.mark.usefixtures("layers")
+def test_another_weight_of_a_term_would_be_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, _ = ours(folder, "joint")
+    monkeypatch.setattr(work, "ATTENTION", 1.1)
+    other, _ = theirs(folder, "joint")
+    assert loss != pytest.approx(other, rel=1e-4)
+
+
+def arm(seconds: float) -> dict[str, Any]:
+    return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_overhead": 0.01}
+
+
+def test_targets_are_told_met_or_missed_by_the_figures() -> None:
+    stages = {stage: {"layer": arm(0.05 * stage), "frozen": arm(0.02 * stage)} for stage in training.STAGES}
+    progressive = {"untrimmed": arm(1.0), "peer": arm(0.5), "stages": stages, "fastest": "torch.compile", "means": training.means(stages)}
+    found = {
+        "float32": {"ours": arm(1.0), "PyTorch eager": arm(1.2), "TextBrewer": arm(1.3)},
+        "bfloat16": {"ours": arm(1.0), "PyTorch eager": arm(1.06)},
+        "progressive": progressive | {"precision": "float32"},
+        "pipeline": {"batches_per_second": 1000.0},
+    }
+    assert training.means(stages)["layer"] == pytest.approx(0.05 * 6.5)  # linear in the layer, so the interpolation is exact
+    told = {name: met for name, _, _, met in training_report.targets(found)}
+    assert [name for name, met in told.items() if not met] == [
+        "joint step, float32, speed against PyTorch eager",
+        "the same against the fastest peer, all layers (torch.compile)",
+    ]
+    page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
+    assert page.count("**missed**") == 2
