@@ -121,9 +121,9 @@ def _progressive(found: Found) -> str:
     for stage, both in found["stages"].items():
         arms |= {f"stage of layer {stage}": both["layer"], f"stage of layer {stage}, layers below frozen": both["frozen"]}
     told = (
-        "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; so does the peer. Neither has an\n"
-        "MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means over stages 1 to 12, those not measured\n"
-        f"interpolated linearly: {found['means']['layer']:.3f} s, frozen {found['means']['frozen']:.3f} s.\n"
+        "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; so does the peer. Neither\n"
+        "has an MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means over stages 1 to 12, those not\n"
+        f"measured interpolated linearly: {found['means']['layer']:.3f} s, frozen {found['means']['frozen']:.3f} s.\n"
     )
     return f"## Progressive transfer, {found['precision']}\n\n" + _table(*_arms(arms)) + told
 

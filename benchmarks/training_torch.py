@@ -163,7 +163,7 @@ def textbrewer_turns(student: Any, teacher: Any, batch: Tensors, optimizer: torc
     class Distiller(textbrewer.GeneralDistiller):  # type: ignore[misc]
         def write_loss(self, total_loss: Any, writer_step: int, losses_dict: Any = None) -> None:
             del writer_step, losses_dict
-            losses.append(float(total_loss))
+            losses.append(total_loss.item())
 
     distiller = Distiller(
         train_config=textbrewer.TrainingConfig(device="cpu", ckpt_steps=10**9, log_dir=None, output_dir="/dev/null"),
