@@ -19,9 +19,9 @@ Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cor
 (A B C A B C ..., two steps a turn, {rounds} turns), medians. transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
 
 The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions} masked; feature map and
-attention transfer in all 12 layers, masked language modelling, global clipping, AdamW. All arms start from the same weights and give the same loss
-(to 1e-3 in float32, checked in every run and, with gradients, in `tests/unit/test_benchmarks_training.py`). Libraries compute logits at all
-positions, we at the masked ones alone; "logits gathered" is PyTorch given the same saving by hand.
+attention transfer in all 12 layers, masked language modelling, global clipping, AdamW. All arms start from the same weights and give
+the same loss (to 1e-3 in float32, checked in every run and, with gradients, in `tests/unit/test_benchmarks_training.py`). Libraries
+compute logits at all positions, we at the masked ones alone; "logits gathered" is PyTorch given the same saving by hand.
 """
 
 
