@@ -81,9 +81,8 @@ def run(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) -
     seeds = list(plan.design["seeds"])[: options.seeds]
     arms = [arm for arm in ARMS if arm in options.only or arm == REFERENCE]
     scored = [name for name in named if plan.settings[name]["scored"]]
-    run_all(kept, [plan.records, plan.task, *(plan.teachers[name] for name in named)], options.cores)
     chains = [plan.chain(name, arm, seeds[0], plan.lengths(name, arm)) for name in named for arm in arms]
-    run_all(kept, jobs_of(chains), options.cores)
+    run_all(kept, [plan.task, *(plan.teachers[name] for name in named), *jobs_of(chains)], options.cores)
     chains = [
         chain
         for seed, name, comparison in itertools.product(seeds, named, options.comparisons)
@@ -183,7 +182,8 @@ def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) 
     )
     for (name, arm), group in itertools.groupby(rows, lambda row: (row["setting"], row["arm"])):
         best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])
-        print(f"{name}, {arm}: {best['rates']}, {best['heldout']['masked_accuracy']:.4f}")
+        rates = ", ".join(f"{stage}: {rate:.1e}" for stage, rate in best["rates"].items())
+        print(f"{name}:       {arm}: {{{rates}}}  # {best['heldout']['masked_accuracy']:.4f}")  # as quality.yaml has them
 
 
 def jobs_of(chains: Iterable[Chain]) -> Iterator[Job]:

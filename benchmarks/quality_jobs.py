@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Job:
     trains: bool = False
     threads: int = 1
 
-    @property
+    @cached_property  # of many jobs that share the data's: files are read once
     def key(self) -> str:
         """The digest of everything that shapes the result."""
         told = {flag: value.key if isinstance(value, Job) else value for flag, value in self.arguments.items()}
