@@ -63,8 +63,8 @@ bench-training: install-test .venv-bench-training/installed  ## training steps b
 	$(INSTALL) --target .venv-bench-training -r benchmarks/requirements-training.lock
 	touch $@
 
-bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB; writes benchmarks/results/memory.md
-	$(BIN)/python -m benchmarks.memory
+bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB, 30 minutes; writes benchmarks/results/memory.md
+	$(BIN)/python -m benchmarks.memory $(BENCH)
 
 test: install-test lint unit  ## lint, all dry runs, unit, rule and workflow tests
 

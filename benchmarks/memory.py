@@ -25,11 +25,13 @@ from mobilebert import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "memory.md"
+WORKERS = {True: [1, 4], False: [4]}
+ALONE = 0.3  # GB that one worker is measured with, too
 SECONDS_BETWEEN_LOOKS = 0.2
 LOOKS_BETWEEN_DISK = 20
 HEAD = """# Memory, CPU and disk of the corpus and records stages
 
-Written by `make bench-memory`. {machine}.
+Written by `make bench-memory`. {machine}.{note}
 
 The small world (12 % dirt) at four sizes; each row is one run of a command. Memory: the highest resident size (VmHWM, shared libraries
 included) of any single process, MB = 10^6 bytes. CPU: user and system seconds of all its processes. Disk: the most that work folder and
@@ -140,30 +142,31 @@ def _command(name: str, settings: dict[str, Any], out: Path, *more: str) -> None
     subprocess.run([*_words(name, settings, out), *more], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    """The table, by stage, workers and size."""
+def page(rows: list[dict[str, Any]], note: str = "") -> str:
+    """The table, by stage, workers and size; `note` tells what else is to be known."""
     lines = [
         f"| {row['stage']} | {row['gigabytes']:g} | {row['workers']} | {row['peak'] / 1e6:.0f} | {row['cpu']:.0f} "
         f"| {row['cpu'] / row['gigabytes']:.0f} | {row['wall']:.0f} | {row['disk'] / 1e9:.2f} |\n"
         for row in sorted(rows, key=lambda row: (row["stage"], row["workers"], row["gigabytes"]))
     ]
-    return HEAD.format(machine=machine.describe()) + "".join(lines)
+    return HEAD.format(machine=machine.describe(), note=note and f" {note}") + "".join(lines)
 
 
 def main() -> None:
     """Measure all sizes and write the page."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--gigabytes", type=float, nargs="+", default=[0.1, 0.3, 1, 3])
-    arguments.add_argument("--workers", type=int, nargs="+", default=[1, 4])
+    arguments.add_argument("--workers", type=int, nargs="+", help="default: 4, and 1 in small worlds")
     arguments.add_argument("--keep", type=Path, help="folder for the worlds and what is measured (default: a temporary one)")
     arguments.add_argument("--out", type=Path, default=RESULT)
+    arguments.add_argument("--note", default="", help="a sentence for the page, such as what else ran on the machine")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [row for size in options.gigabytes for row in measure(folder.resolve(), size, options.workers)]
+        rows = [row for size in options.gigabytes for row in measure(folder.resolve(), size, options.workers or WORKERS[size <= ALONE])]
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(page(rows), encoding="utf-8")
+    options.out.write_text(page(rows, options.note), encoding="utf-8")
     print(options.out.read_text(encoding="utf-8"))
 
 
