@@ -44,7 +44,7 @@ real: install  ## the whole road on the real text of ../shared/data; writes docs
 corpus-quality: install  ## cleaning judged by ../shared/data: precision, recall, losses, cost of each rule; writes benchmarks/results/corpus.md
 	$(BIN)/python -m benchmarks.corpus_quality
 
-bench-data: install .venv-bench/installed  ## the data half beside its peers, 20 minutes; BENCH="--only peers"; writes benchmarks/results/data.md
+bench-data: install .venv-bench/installed  ## the data half beside its peers, under 20 minutes on 4 quiet cores; BENCH="--only peers"; writes benchmarks/results/data.md
 	$(BIN)/python -m benchmarks.data $(BENCH)
 
 .venv-bench/installed: benchmarks/requirements-data.lock

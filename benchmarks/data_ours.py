@@ -21,6 +21,7 @@ from mobilebert import artifacts, settings
 
 SEED = 1
 LENGTH = 128
+MASKED = 1 << 24  # tokens of the batches that are timed
 RECORDS = settings.Records(sequence_length=LENGTH, shards=8)
 
 
@@ -97,15 +98,24 @@ def _grouped(pairs: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
 
 
 def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
-    """Ids and offsets of the texts, without cutting words, in blocks of the pipeline's size."""
+    """Ids, offsets and word starts of the texts, in blocks of the pipeline's size; the words are cut before."""
     from mobilebert import tokenization
+    from mobilebert.records import form, packing
     from mobilebert.records.pipeline import CHARACTERS_AT_ONCE
+    from mobilebert.text import words
 
     made = tokenization.load(folder / "tokenizer")
+    stored = form.Form(LENGTH, made.size)
     texts = _texts(Path(slice_))
     made.encode_many(texts[:10])
     blocks = list(_blocks(texts, 3 * CHARACTERS_AT_ONCE))
-    cpu, found = _timed(lambda: sum(len(made.encode_joined(block)[0]) for block in blocks))
+    cuts = [words.cutter("")("\n".join(block)) for block in blocks]
+
+    def work() -> int:
+        each = zip(blocks, cuts, strict=True)
+        return sum(len(packing.tokenize(block, made, stored, lambda _, cut=cut: cut).values) for block, cut in each)
+
+    cpu, found = _timed(work)
     return {"cpu": cpu, "tokens": found}
 
 
@@ -119,26 +129,33 @@ def minhash(folder: Path, _: int, slice_: str) -> dict[str, Any]:
     return {"cpu": cpu, "values": found}
 
 
-def masking(folder: Path, length: int, how: str) -> dict[str, Any]:
-    """Training batches of 256 sequences a second: by the dataset that training reads, or by the plain NumPy function under it."""
-    import numpy as np
-
+def masking(folder: Path, length: int, how: str, size: str) -> dict[str, Any]:
+    """Training batches: by the dataset that training reads, several steps a call as it does, or by the plain NumPy function under it."""
     from mobilebert.records import recordset
 
     records = recordset.RecordSet(folder / f"masked-{length}")
     options = settings.Masking(max_predictions=20 if length == LENGTH else 77)
-    batch, at_once = 256, 8
-    steps = max(at_once, (1 << 24) // (batch * length) // at_once * at_once)
+    batch, at_once = int(size), 8
+    steps = MASKED // (batch * length * at_once) * at_once
     if how == "numpy":
         records.train_batches(options, batch, SEED, 0, at_once)
         cpu, _ = _timed(lambda: [records.train_batches(options, batch, SEED, step, at_once) for step in range(0, steps, at_once)])
         return {"cpu": cpu, "sequences": steps * batch}
+    import tensorflow as tf
+
     from mobilebert.records import reader
 
     batches = iter(reader.train_batches(records, options, batch, SEED, 0))
-    first = [np.asarray(next(batches)["input_ids"]).shape for _ in range(2 * at_once)]
-    assert first[0] == (batch, length)
-    cpu, _ = _timed(lambda: [next(batches) for _ in range(steps)])
+
+    @tf.function
+    def several(count: tf.Tensor) -> tf.Tensor:
+        total = tf.constant(0)
+        for _ in tf.range(count):
+            total += tf.shape(next(batches)["input_ids"])[0]
+        return total
+
+    assert int(several(tf.constant(at_once))) == at_once * batch
+    cpu, _ = _timed(lambda: [several(tf.constant(at_once)).numpy() for _ in range(steps // at_once)])
     return {"cpu": cpu, "sequences": steps * batch}
 
 

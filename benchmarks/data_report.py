@@ -9,13 +9,18 @@ from benchmarks.measuring import median
 from mobilebert.artifacts import write_atomically
 
 Parts = dict[str, dict[str, Any]]
+ENDS = "ours, end to end"
+MASKING = {"128": 90_000, "512": 27_000}  # sequences of a length
 HEAD = """# The data half beside what people use
 
 Written by `make bench-data`. {machine}.
 
 - The corpus is the small world (12 % dirt): {large:.0f} MB of text; `small` and `corpus alone` are a third of it ({small:.0f} MB), single
   steps get {steps:.0f} MB. MB = 10^6 bytes of UTF-8 text. Peers get the first {slice:.1f} MB: they are linear.
-- One pinned core unless said. CPU seconds (user and system) of the whole process tree; the median of {repeats} runs, all arms in turns.
+- One pinned core unless said. CPU seconds (user and system) of the whole process tree; the median of {repeats} runs, all arms in turns
+  (the real text once).
+- "End to end" is the run of both stages through Beam in process ("beam 1"). Our tokenizer gives ids, offsets and word starts, of words cut
+  before; the peers give ids (and offsets). Masks are drawn by the dataset that training reads, eight steps a call as training does.
 - Ours always includes start-up, imports and reading and writing of files. Peers are counted after imports and the loading of
   dictionaries, which favours them.
 - `classic` is our own plain writing of BERT's preparation (create_pretraining_data.py with jieba for whole words, as roberta_zh and
@@ -40,7 +45,7 @@ def page(parts: Parts) -> str:
     sizes = {name: size / 1e6 for name, size in some["sizes"].items()}
     repeats = max(len(runs) for part in parts.values() for runs in part["arms"].values())
     blocks = [HEAD.format(machine=some["machine"], repeats=repeats, **sizes)]
-    blocks.append("## Targets\n\n" + _table(["", "measured", "target", ""], list(_targets(parts))))
+    blocks.append(_told(_targets(parts)))
     rates = [[name, f"{rate:,.2f}", f"{low:,.2f} to {high:,.2f}"] for name, rate, low, high in _rates(parts)]
     if rates:
         blocks += ["## Text a CPU second\n\n" + _table(["", "MB", "all runs"], rates), "![MB of text a CPU second](data.png)\n"]
@@ -58,6 +63,14 @@ def page(parts: Parts) -> str:
     return "\n".join(blocks)
 
 
+def _told(targets: list[list[str]]) -> str:
+    """The table of targets, after a sentence that says which are missed."""
+    missed = [f"{name} ({found}, {bound})" for name, found, bound, verdict in targets if verdict != "met"]
+    told = f"{len(targets) - len(missed)} of {len(targets)} are met" + (f"; missed: {'; '.join(missed)}." if missed else ".")
+    starred = "With a star: not of issue 3, but of the reference page of the design."
+    return f"## Targets\n\n{told} {starred}\n\n{_table(['', 'measured', 'target', ''], targets)}"
+
+
 def _targets(parts: Parts) -> list[list[str]]:
     """Each target of the issue and of the reference page whose parts were measured: name, measured, target, met or not."""
     rate = {name: middle for name, middle, _, _ in _rates(parts)}
@@ -72,16 +85,16 @@ def _targets(parts: Parts) -> list[list[str]]:
     def ratio(name: str, one: str, other: str, least: float) -> None:
         add(name, rate[one] / rate[other] if one in rate and other in rate else None, least, form=".1f")
 
-    add("end to end, MB a second and core", rate.get("ours"), 5)
-    ratio("times the classic preparation, dupe 1", "ours", "classic, dupe 1", 18)
-    ratio("times the classic preparation, dupe 10", "ours", "classic, dupe 10", 40)
+    add("end to end, MB a second and core", rate.get(ENDS), 5)
+    ratio("times the classic preparation, dupe 1", ENDS, "classic, dupe 1", 18)
+    ratio("times the classic preparation, dupe 10", ENDS, "classic, dupe 10", 40)
     ratio("corpus stage: times datatrove", "ours, corpus alone", "datatrove", 40)
-    ratio("tokenizer: times `tokenizers` by documents", "ours, tokenizer", "tokenizers, documents", 8)
-    ratio("tokenizer: times `tokenizers` by lines", "ours, tokenizer", "tokenizers, lines", 12)
+    ratio("tokenizer*: times `tokenizers` by documents", "ours, tokenizer", "tokenizers, documents", 8)
+    ratio("tokenizer*: times `tokenizers` by lines", "ours, tokenizer", "tokenizers, lines", 12)
     fast = max((name for name in rate if name.startswith("FastBert")), key=rate.__getitem__, default="")
-    ratio("tokenizer: times FastBertTokenizer at its best", "ours, tokenizer", fast, 1)
-    ratio("MinHash: times datasketch", "ours, MinHash", "datasketch", 30)
-    ratio("MinHash: times rensa", "ours, MinHash", "rensa", 5)
+    ratio("tokenizer*: times FastBertTokenizer at its best", "ours, tokenizer", fast, 1)
+    ratio("MinHash*: times datasketch", "ours, MinHash", "datasketch", 30)
+    ratio("MinHash*: times rensa", "ours, MinHash", "rensa", 5)
     loops = parts.get("loops", {}).get("arms", {})
     tree = {name: median(runs, "tree") for name, runs in loops.items()}
     wall = {name: median(runs, "wall") for name, runs in loops.items()}
@@ -90,7 +103,7 @@ def _targets(parts: Parts) -> list[list[str]]:
         if name in tree:
             add(f"Beam over a bare loop, CPU seconds, {count} workers", tree[name] / tree["bare"], most=1.12)
         if count > 1 and name in wall:
-            add(f"wall time, 1 worker over {count}", wall["beam 1"] / wall[name], 1.85 if count == 2 else 3.4)
+            add(f"wall time*, 1 worker over {count}", wall["beam 1"] / wall[name], 1.85 if count == 2 else 3.4)
     if loops:
         first = loops["beam 1"][0]
         add("records, bytes a byte of kept text", first["bytes"] / first["text"], most=0.65)
@@ -99,26 +112,25 @@ def _targets(parts: Parts) -> list[list[str]]:
         name = f"CPU seconds, {sizes['large'] / 1e6:.0f} MB over {sizes['small'] / 1e6:.0f} MB"
         add(name, tree["beam 1"] / tree["small"], most=3.15)
     for name, runs in parts.get("masking", {}).get("arms", {}).items():
-        if name.startswith("tf.data"):
-            length = name.split()[1]
+        how, length, *_ = name.replace(",", "").split()
+        if how == "tf.data":
             found = median(runs, "sequences") / median(runs, "cpu")
-            add(f"masking in tf.data, sequences of {length} a second and core", found, {"128": 90_000, "512": 27_000}[length], form=",.0f")
+            add(f"masking{'*' * (length == '512')}, {name}, sequences a second and core", found, MASKING[length], form=",.0f")
     return rows
 
 
 def _rates(parts: Parts) -> list[tuple[str, float, float, float]]:
     """Name, and MB of text a CPU second: median, least, most."""
     found = []
-    for part in ("peers", "steps"):
-        if part not in parts:
-            continue
-        sizes = parts[part]["sizes"]
-        for name, runs in parts[part]["arms"].items():
-            given = {"ours": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
-            size = sizes[given] / 1e6
-            key = "tree" if name in ("ours", "ours, corpus alone") else "cpu"
+    for part, arms in (("loops", ["beam 1"]), ("peers", None), ("steps", None)):
+        for name in (arms or parts[part]["arms"]) if part in parts else []:
+            runs = parts[part]["arms"][name]
+            given = {"beam 1": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
+            key = "cpu" if given in ("steps", "slice") else "tree"
+            size = parts[part]["sizes"][given] / 1e6
             seconds = [run[key] for run in runs]
-            found.append((name, size / median(runs, key), size / max(seconds), size / min(seconds)))
+            named = ENDS if name == "beam 1" else name
+            found.append((named, size / median(runs, key), size / max(seconds), size / min(seconds)))
     return found
 
 

@@ -64,9 +64,9 @@ def drop(counts: dict[str, Any], size: int, reason: str) -> None:
     _add(counts["reasons"].setdefault(reason, _none()), 1, size)
 
 
-def keep(counts: dict[str, Any], size: int) -> None:
-    """Count a document that stays; `size` is that of its cleaned text."""
-    _add(counts["out"], 1, size)
+def keep(counts: dict[str, Any], size: int, documents: int = 1) -> None:
+    """Count documents that stay; `size` is that of their cleaned texts."""
+    _add(counts["out"], documents, size)
 
 
 def count_lines(counts: dict[str, Any], dropped: dict[str, tuple[int, int]]) -> None:

@@ -80,25 +80,26 @@ def parts(elements: int) -> int:
     return -(-elements // ELEMENTS_PER_PART)
 
 
-def _kept(
-    element: int, block: int, fates: np.ndarray, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work
-) -> list[dict[str, str]]:
+def _kept(element: int, block: int, fates: np.ndarray, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work) -> pa.Table:
     """The rows of a block that stay, by the (D,) fates of its documents; the others are counted under their reason."""
     held = store.read_block(work.folder, element, block)
     texts = store.read_texts(work.folder, element, block)
-    rows = []
-    for place, (entry, fate) in enumerate(zip(held.index, fates.tolist(), strict=True)):
-        source = held.source(place)
-        start, size = int(entry["offset"]), int(entry["size"])
-        text = texts[start : start + size].decode()
-        reason = _REASONS.get(fate)
-        if reason is None:
-            funnel.keep(counts[source], size)
-            rows.append({"id": held.names[place], "source": source, "text": text})
-        else:
-            funnel.drop(counts[source], int(entry["raw"]), reason)
-            rejects.add(funnel.Reject(held.names[place], source, reason, text))
-    return rows
+    index, stays = held.index, fates == duplicates.STAYS
+    for number, source in enumerate(held.sources):
+        sizes = index["size"][stays & (index["source"] == number)]
+        funnel.keep(counts[source], int(sizes.sum()), len(sizes))
+    for place in np.flatnonzero(~stays).tolist():
+        entry, source, reason = index[place], held.source(place), _REASONS[int(fates[place])]
+        funnel.drop(counts[source], int(entry["raw"]), reason)
+        text = texts[int(entry["offset"]) : int(entry["offset"]) + int(entry["size"])].decode()
+        rejects.add(funnel.Reject(held.names[place], source, reason, text))
+    offsets = np.append(index["offset"], len(texts)).astype(np.int32)
+    columns = [
+        pa.array(held.names, pa.string()),
+        pa.array(held.sources, pa.string()).take(pa.array(index["source"])),
+        pa.StringArray.from_buffers(len(index), pa.py_buffer(offsets), pa.py_buffer(texts)),
+    ]
+    return pa.Table.from_arrays(columns, schema=DOCUMENTS).filter(pa.array(stays))
 
 
 def _table(place: str) -> list[dict[str, Any]]:
@@ -130,16 +131,16 @@ class _Parts:
     def __exit__(self, *error: Any) -> None:
         self._open.__exit__(*error)
 
-    def write(self, rows: list[dict[str, str]]) -> None:
+    def write(self, rows: pa.Table) -> None:
         """Add a row group."""
-        if not rows:
+        if not len(rows):
             return
         if self._writer is None:
             stream = self._open.enter_context(places.writing(_file(self._stem, self.number)))
             self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd"))
             self.number += 1
-        self._writer.write_table(pa.Table.from_pylist(rows, DOCUMENTS), row_group_size=len(rows))
-        self._size += sum(len(row["text"]) for row in rows) * 3
+        self._writer.write_table(rows, row_group_size=len(rows))
+        self._size += rows["text"].nbytes
         if self._size >= _PART_BYTES:
             self._open.close()
             self._writer, self._size = None, 0

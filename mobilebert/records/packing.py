@@ -31,7 +31,7 @@ class Packed:
 
 
 @dataclass(frozen=True)
-class _Tokens:
+class Tokens:
     """Tokens of several documents in a row: `values` (N,) ids with flags; document d is `firsts[d] : firsts[d + 1]`."""
 
     values: np.ndarray
@@ -56,7 +56,7 @@ def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Recor
     """
     hashes = np.array([xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint64)
     heldout = hashes < np.uint64(settings.heldout_share * 2**64)
-    tokens = _tokenize(texts, tokenizer, form, cut or words.cutter(""))
+    tokens = tokenize(texts, tokenizer, form, cut or words.cutter(""))
     lengths = np.diff(tokens.firsts)
     # What the layout `full` joins later may be as short as it is.
     shortest = 1 if settings.layout == "full" else SHORTEST_WINDOW
@@ -68,7 +68,7 @@ def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Recor
     return Packed(rows, heldout[windows.document], hashes[windows.document], _count(texts, lengths, windows, heldout))
 
 
-def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> _Tokens:
+def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
     ids, starts, firsts = tokenizer.encode_joined(texts)
     joined = "\n".join(texts)
@@ -78,7 +78,7 @@ def _tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words
     flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
     values = ids.astype(form.dtype)
     values[flags] |= form.dtype.type(form.word_start)
-    return _Tokens(values, starts, firsts)
+    return Tokens(values, starts, firsts)
 
 
 def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int, shortest: int) -> _Windows:
@@ -90,7 +90,7 @@ def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int, shortest: int) 
     return _Windows(document, number, firsts[document] + number * capacity, length)
 
 
-def _sentence_starts(texts: Sequence[str], tokens: _Tokens) -> np.ndarray:
+def _sentence_starts(texts: Sequence[str], tokens: Tokens) -> np.ndarray:
     """(n,) ascending numbers of the tokens that begin a sentence."""
     begins, offset = [], 0
     for text in texts:
@@ -99,7 +99,7 @@ def _sentence_starts(texts: Sequence[str], tokens: _Tokens) -> np.ndarray:
     return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
 
 
-def _split(windows: _Windows, tokens: _Tokens, sentence_starts: np.ndarray, form: Form, hashes: np.ndarray) -> np.ndarray:
+def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form: Form, hashes: np.ndarray) -> np.ndarray:
     """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
     end = windows.first + windows.length
     low = np.searchsorted(sentence_starts, windows.first, "right")
@@ -112,7 +112,7 @@ def _split(windows: _Windows, tokens: _Tokens, sentence_starts: np.ndarray, form
     return np.where(found > 0, chosen, np.where(word < end, word, middle)) - windows.first
 
 
-def _fill(windows: _Windows, split: np.ndarray, tokens: _Tokens, tokenizer: Tokenizer, form: Form) -> np.ndarray:
+def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, form: Form) -> np.ndarray:
     """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
     count = len(windows.first)
     rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)

@@ -44,11 +44,11 @@ class _Runs(dict[str, int]):
         self[text] = number = len(self.first) - 1
         return number
 
-    def tokens(self, texts: Iterable[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ids, starts and ends of all the runs' tokens; `offsets` (R,) says where each run begins."""
-        numbers = np.array([self[text] for text in texts], np.int64)
+    def tokens(self, texts: Iterable[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, starts and ends of all the runs' tokens, and how many each has; `offsets` (R,) says where each run begins."""
+        numbers = np.fromiter(map(self.__getitem__, texts), np.int64, len(offsets))
         if not numbers.size:
-            return (np.zeros(0, np.int32),) * 3
+            return (np.zeros(0, np.int32),) * 4
         first, count, ids, starts, ends = (
             np.frombuffer(part, np.int32) for part in (self.first, self.count, self.ids, self.starts, self.ends)
         )
@@ -56,7 +56,7 @@ class _Runs(dict[str, int]):
         before = np.cumsum(counts) - counts
         where = np.arange(counts.sum()) + np.repeat(first[numbers] - before, counts)
         shift = np.repeat(offsets, counts)
-        return ids[where], starts[where] + shift, ends[where] + shift
+        return ids[where], starts[where] + shift, ends[where] + shift, counts
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -113,12 +113,18 @@ class WordPieceTokenizer(Tokenizer):
         firsts, lasts = edges[::2], edges[1::2]
         if len(self._runs.ids) > CACHED_TOKENS:
             self._runs = _Runs(self._tokenize)
-        run_ids, run_starts, run_ends = self._runs.tokens(map(text.__getitem__, map(slice, firsts.tolist(), lasts.tolist())), firsts)
-        ids = np.concatenate([self._ids[points[single]], run_ids])
-        starts = np.concatenate([single, run_starts])
-        ends = np.concatenate([single + 1, run_ends])
-        order = np.argsort(starts, kind="stable")
-        return Encoding(ids[order].astype(np.int32), starts[order].astype(np.int32), ends[order].astype(np.int32))
+        run_ids, run_starts, run_ends, counts = self._runs.tokens(
+            map(text.__getitem__, map(slice, firsts.tolist(), lasts.tolist())), firsts
+        )
+        made = np.zeros(len(points), np.int32)
+        made[single], made[firsts] = 1, counts
+        first = np.cumsum(made, dtype=np.int32) - made  # (N,) the number of tokens before each character
+        of_single = first[single]
+        of_runs = np.repeat(first[firsts] - (np.cumsum(counts) - counts), counts) + np.arange(len(run_ids))
+        ids, starts, ends = (np.empty(len(single) + len(run_ids), np.int32) for _ in range(3))
+        ids[of_single], starts[of_single], ends[of_single] = self._ids[points[single]], single, single + 1
+        ids[of_runs], starts[of_runs], ends[of_runs] = run_ids, run_starts, run_ends
+        return Encoding(ids, starts, ends)
 
     def _tokenize(self, text: str) -> tuple[list[int], list[int], list[int]]:
         return google.tokenize(text, self._vocabulary, self.unk, self.lowercase)

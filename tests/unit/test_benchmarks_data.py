@@ -82,14 +82,15 @@ def test_seconds_of_children_are_counted(tmp_path: Path) -> None:
 
 def test_the_page_says_what_is_met_and_what_is_not() -> None:
     sizes = {"large": 300e6, "small": 100e6, "slice": 3e6, "steps": 20e6}
-    arms = {
-        "ours": [{"tree": 10.0}, {"tree": 30.0}, {"tree": 12.5}],
-        "classic, dupe 1": [{"cpu": 3.0}],
-        "classic, dupe 10": [{"cpu": 4.0}],
-    }
-    page = data_report.page({"peers": {"machine": "a machine", "sizes": sizes, "arms": arms}})
+    told = {"import": 1.0, "clean": 2.0, "records": 3.0, "wall": 9.0, "kept": 9, "text": 9, "bytes": 6}
+    whole = {name: [{"tree": tree, **told} for tree in (10.0, 30.0, 12.5)] for name in ("bare", "beam 1")}
+    arms = {"classic, dupe 1": [{"cpu": 3.0}], "classic, dupe 10": [{"cpu": 4.0}]}
+    page = data_report.page(
+        {name: {"machine": "a machine", "sizes": sizes, "arms": part} for name, part in (("peers", arms), ("loops", whole))}
+    )
+    assert "3 of 5 are met; missed: times the classic preparation, dupe 10 (32.0, at least 40); records, bytes" in page
     assert "| end to end, MB a second and core | 24.00 | at least 5 | met |" in page
     assert "| times the classic preparation, dupe 1 | 24.0 | at least 18 | met |" in page
     assert "| times the classic preparation, dupe 10 | 32.0 | at least 40 | **not met** |" in page
-    assert "| ours | 24.00 | 10.00 to 30.00 |" in page
+    assert "| ours, end to end | 24.00 | 10.00 to 30.00 |" in page
     assert "datatrove |" not in page
