@@ -50,7 +50,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return told
 
 
-def command(tmp_path: Path, *more: str) -> dict[str, Any]:
+def command(tmp_path: Path, *more: str) -> Any:
     quality.main(["--kept", str(tmp_path / "kept"), "--results", str(tmp_path / "q.json"), "--document", str(tmp_path / "q.md"), *more])
     return json.loads((tmp_path / "q.json").read_text())
 
@@ -189,3 +189,19 @@ def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: l
     page.write_text(text.replace("±", "?") + "\nOur conclusion stays.\n")
     command(tmp_path, "--report")
     assert page.read_text() == text + "\nOur conclusion stays.\n"
+
+
+def test_tuning_gives_every_arm_the_same_grid(tmp_path: Path, ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    arms = ["tables", "joint", "progressive, 0.1"]
+    rows = command(tmp_path, "--tune", "--settings", "plain", "--only", *arms)
+    told = read_design()["tuning"]
+    for arm in arms:
+        tried = [(row["rates"]["transfer"], row["rates"]["pretraining"]) for row in rows if row["arm"] == arm]
+        transfers = told["transfer"][:1] if arm == "tables" else told["transfer"]
+        assert sorted(tried) == sorted((one, other) for one in transfers for other in told["pretraining"])
+    assert {row["seed"] for row in rows} == {told["seed"]}
+    assert told["seed"] not in read_design()["seeds"]
+    assert sum("-joint-" in name and name.split("-")[3] == "joint" for name in ran) == len(told["transfer"]), "a transfer serves all rates"
+    assert not (tmp_path / "q.md").exists()
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plain:")]
+    assert [line.split(":")[1].strip() for line in printed] == arms
