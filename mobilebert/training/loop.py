@@ -163,6 +163,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
                 progress.measured(done, figures, last=done == span.stop or curve.ended)
                 if job.training.keep == "best" and curve.best_step == done:
                     held.note_best()
+                continue  # a SIGTERM meanwhile comes first
             if leaves:
                 held.save(done)
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)

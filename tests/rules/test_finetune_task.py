@@ -129,3 +129,25 @@ def test_more_tokens_than_positions_are_refused(tmp_path: Path) -> None:
     model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task")
     with pytest.raises(UserError, match=r"sequence_length: 64, but .* has only 32 positions"):
         finetune(tmp_path, "chnsenticorp", model, data, sequence_length=64)
+
+
+def test_the_examples_of_a_steps_batch_are_named_by_their_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mobilebert import tokenization
+    from mobilebert.finetuning import features
+    from mobilebert.training import loop
+
+    jobs: list[Any] = []
+
+    def planned(job: Any, *_: Any) -> None:
+        jobs.append(job)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "train", planned)
+    model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task")
+    with pytest.raises(KeyboardInterrupt):
+        finetune(tmp_path, "chnsenticorp", model, data)
+    path, _, ids = jobs[0].records(3).partition(": ")
+    lines = {str(line["id"]): line for line in map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())}
+    named = features.classification([lines[one] for one in ids.split(", ")], tokenization.load(model), 24)
+    (batch,) = jobs[0].batches(3).take(1)
+    assert sorted(batch["input_ids"].numpy().tolist()) == sorted(named.ids.tolist())

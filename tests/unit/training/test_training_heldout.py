@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,7 +104,14 @@ def test_a_training_stops_after_so_many_measures_without_a_better_one_and_is_the
     assert lines_of(tmp_path) == lines
 
 
-KILLS = ["before a step's line", "before a checkpoint", "after a checkpoint", "in a measure", "after a measure's line"]
+KILLS = [
+    "before a step's line",
+    "before a checkpoint",
+    "after a checkpoint",
+    "in a measure",
+    "after a measure's line",
+    "SIGTERM in a measure",
+]
 
 
 @pytest.mark.parametrize("kill", KILLS)
@@ -130,15 +139,19 @@ def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(tmp_path: Pat
                 raise KeyboardInterrupt
 
         def measure() -> dict[str, float]:
-            if kill == "in a measure" and len(broken.seen) == best // 4:
-                raise KeyboardInterrupt
+            if len(broken.seen) == best // 4:
+                if kill == "in a measure":
+                    raise KeyboardInterrupt
+                if kill == "SIGTERM in a measure":
+                    os.kill(os.getpid(), signal.SIGTERM)
             return figures()
 
         work.add_metrics, work.save = line, checkpoint  # type: ignore[method-assign,assign]
         object.__setattr__(broken.job.measure, "figures", measure)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
         run(tmp_path / "broken", broken.job, dying)
+    assert len(broken.seen) <= best // 4 + 1, "nothing is trained after the kill"
     again = Valley(**settings)
     found = run(tmp_path / "broken", again.job)
     assert (found.step, found.kept) == (expected.step, best)
