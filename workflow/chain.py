@@ -368,7 +368,7 @@ class Chain:
     @property
     def reported_settings(self) -> list[str]:
         """The sections that the report shows: all that shape a result."""
-        return [name for name in Settings.model_fields if name not in {"checkpoint_seconds", "state_bucket", "beam"}]
+        return [name for name in Settings.model_fields if name not in {"checkpoint_seconds", "state_bucket", "on_nonfinite", "beam"}]
 
     def folder_of_page(self, wildcards: Any, output: Any) -> str:
         """The results folder that the report describes: the one where it is written."""
