@@ -23,8 +23,8 @@ INPUTS = {"transfer_layer": ("records", "tokenizer"), "pretrain_teacher": ("reco
 
 
 @pytest.fixture(scope="module")
-def tree(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone in which trainings of the demo stopped: of these settings, of others, one whose input changed, of another run."""
+def made(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, listing.Wanted]]:
+    """A clone and its first training; there stopped trainings of these settings, of others, one whose input changed, of another run."""
     folder = clone(root, tmp_path_factory.mktemp("tree"))
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(folder)
@@ -41,7 +41,12 @@ def tree(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
         stop("of-another-run", teacher, root="state/other")
         write(folder / task.options["data"], "changed")
         (folder / "state" / "demo" / ".layer01-0123456789ab.removed").mkdir()
-        yield folder
+        yield folder, teacher
+
+
+@pytest.fixture
+def tree(made: tuple[Path, listing.Wanted]) -> Path:
+    return made[0]
 
 
 def write(folder: Path, text: str) -> None:
@@ -105,11 +110,11 @@ def test_only_what_is_unreachable_and_free_is_removed(tree: Path) -> None:
     assert (tree / "state" / "other").is_dir()
 
 
-def test_copies_in_a_bucket_are_listed_and_removed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copies_in_a_bucket_are_listed_and_removed(made: tuple[Path, listing.Wanted], monkeypatch: pytest.MonkeyPatch) -> None:
+    tree, teacher = made
     monkeypatch.chdir(tree)
     with LoopbackGcs("states") as gcs:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address)
-        teacher = trainings([])[0]
         for name, settings in (("teacher", str(teacher.options["settings"])), ("other", "{}")):
             stop(name, teacher, root="elsewhere", bucket="gs://states/p/demo", settings=settings)
         stop("locked", teacher, root="elsewhere", bucket="gs://states/p/demo", settings="{}")
