@@ -157,15 +157,14 @@ def _remove_from_bucket(found: Found) -> str:
 
 
 def _of_folder(folder: Path) -> Found:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    stats = [path.stat() for path in files] or [folder.stat()]
+    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
     steps = [int(path.name[5:15]) for path in folder.glob(checkpoints.PATTERN)]
     try:
         work = json.loads((folder / WORK).read_bytes())
     except (OSError, ValueError):
         work = None
-    size = sum(stat.st_size for stat, _ in zip(stats, files, strict=False))
-    age = time.time() - max(stat.st_mtime for stat in stats)
+    size = sum({stat.st_ino: stat.st_size for stat in stats}.values())  # what waits for being sent is a second name of its file
+    age = time.time() - max(stat.st_mtime for stat in [folder.stat(), *stats])
     return Found(str(folder), folder.parent.name, folder.name, max(steps, default=-1), size, age, holder(folder), work)
 
 

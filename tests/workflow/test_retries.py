@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from mobilebert import attempts
 from tests.workflow.conftest import clone, snakemake
+from workflow.jobs import name_run
 
 # Fails as the file says, and counts how often it got as far as its work.
 COMMAND = """
@@ -54,3 +56,12 @@ def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: py
     assert list(log.parent.iterdir()) == []
     log.with_name("rule.log.refused").write_text('{"run": "tw')
     assert attempts.refusal(log) is None
+
+
+def test_a_snakemake_that_another_one_starts_on_a_node_is_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(attempts.RUN, "outer")
+    name_run()
+    assert os.environ[attempts.RUN] == "outer"
+    monkeypatch.delenv(attempts.RUN)
+    name_run()
+    assert len(os.environ[attempts.RUN]) == 32
