@@ -15,6 +15,7 @@ import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -89,7 +90,7 @@ class LoopbackGcs:
         self.lock = threading.RLock()
         self._generation = 0
         handler = type("Handler", (_Handler,), {"gcs": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -171,6 +172,14 @@ def resource(bucket: str, name: str, stored: Stored) -> dict[str, Any]:
         "updated": stored.updated,
         "timeCreated": "2024-01-01T00:00:00Z",
     }
+
+
+class _Server(ThreadingHTTPServer):
+    """Says nothing of clients that were killed in the middle of a request."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
