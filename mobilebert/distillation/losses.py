@@ -79,10 +79,10 @@ def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = Non
     target, found = _pair(teacher_scores, student_scores)
     if mask is not None:
         queries = tf.convert_to_tensor(mask)[:, None, :]
-        keys = tf.cast(mask, tf.bool)[:, None, None, :]
-        target, found = (
-            _hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (_kept(target, queries), _kept(found, queries))
-        )
+        tokens = tf.cast(mask, tf.bool)
+        seen, keys = tokens[:, None, :, None], tokens[:, None, None, :]
+        # One choice for queries and keys: these are the largest tensors of a step.
+        target, found = (_hidden_keys(scores, seen & (keys | tf.math.is_finite(scores))) for scores in (target, found))
     # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
     target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
     entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found)  # (B, A, S)
