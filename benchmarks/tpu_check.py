@@ -117,7 +117,7 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
 def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devices: int) -> Made:
     """The objective of one kind of step, its optimizer's settings, and a device's share of its batch, `(B, ...)` by name."""
     precision, length = settings.training.precision, settings.records.sequence_length
-    student = models.build(shapes.named(preset, VOCABULARY), 1, compute_dtype=precision)
+    student = _model(preset, 1, precision)
     if stage in ("classification", "reading"):
         chosen = settings.task.chnsenticorp if stage == "classification" else settings.task.cmrc2018
         hidden = student.shape.hidden_size
@@ -126,9 +126,7 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
         names = ("label",) if stage == "classification" else ("start", "end")
         specs = _inputs(size, chosen.training.sequence_length) | {name: tf.TensorSpec((size,), tf.int32) for name in names}
         return TaskObjective(student, head), optimization, specs
-    teacher = models.build(
-        shapes.named("bert-large" if preset.startswith("large") else "bert-base", VOCABULARY), 2, compute_dtype=precision
-    )
+    teacher = _model("bert-large" if preset.startswith("large") else "bert-base", 2, precision)
     if stage == "pretraining":
         optimization = settings.pretraining.training
         size, predictions = (batch or optimization.batch_size) // devices, settings.masking.max_predictions
@@ -143,6 +141,13 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
     layer = 1 if stage == "first" else student.shape.num_hidden_layers
     made = TransferObjective(student, teacher, settings.transfer, f"layer{layer:02d}", settings.recipe)
     return made, optimization, _inputs((batch or optimization.batch_size) // devices, length)
+
+
+def _model(name: str, seed: int, precision: str) -> Any:
+    """A model as it is under a TPU strategy."""
+    made = models.build(shapes.named(name, VOCABULARY), seed, compute_dtype=precision)
+    made.inlines_layers = True
+    return made
 
 
 def _inputs(batch: int, length: int) -> dict[str, tf.TensorSpec]:

@@ -36,12 +36,12 @@ class Encoded(NamedTuple):
 class Once:
     """A function of tensors that is traced once for all its calls with equal shapes, forward and backward.
 
-    The calls stay calls in the program, so that TensorFlow rewrites and plans the function once too. Not a `tf.Function` itself,
-    since a module shows those in its SavedModel.
+    The calls stay calls in the program, so that TensorFlow rewrites and plans the function once too, unless they are to be `inlined`.
+    Not a `tf.Function` itself, since a module shows those in its SavedModel.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = tf.function(function, autograph=False, experimental_attributes={"_noinline": True})
+    def __init__(self, function: Callable[..., Any], *, inlined: bool = False) -> None:
+        self._function = tf.function(function, autograph=False, experimental_attributes={"_noinline": not inlined})
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it, from Python or while another function is traced."""
@@ -59,6 +59,8 @@ class Model(tf.Module):
             prediction, and what transformers' class insists on.
         fresh_head: whether the MLM head was drawn at random because the source holds none.
         shares_layers: whether the layers are calls of one function; else each is written out (for converters of graphs).
+        inlines_layers: whether XLA compiles the program, as for a TPU: there the calls are inlined, since in a loop (gradients in
+            rounds) the constants that a call's gradient gets from the call would not be known while compiling.
     """
 
     def __init__(self, shape: Shape, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str) -> None:
@@ -72,7 +74,8 @@ class Model(tf.Module):
         self.fresh_head = False
         self._network: Any = mobilebert if isinstance(shape, MobileBertShape) else bert
         self.shares_layers = True
-        self._layer = Once(self._computed_layer)
+        self.inlines_layers = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
+        self._layer, self._inlined_layer = Once(self._computed_layer), Once(self._computed_layer, inlined=True)
 
     @property
     def parameters(self) -> int:
@@ -115,7 +118,8 @@ class Model(tf.Module):
         x = self._network.embed(scope.within("embeddings"), self.shape, ids, segments)
         bias = mask_bias(mask, scope.wide)
         hidden, scores = [x], []
-        compute = self._layer if self.shares_layers else self._computed_layer
+        shared = self._inlined_layer if self.inlines_layers else self._layer
+        compute = shared if self.shares_layers else self._computed_layer
         for layer in range(1, count + 1):
             weights = {name: variable.read_value() for name, variable in self._within_layer(layer).items()}
             site = None if seed is None else tf.constant(3 * layer - 2)

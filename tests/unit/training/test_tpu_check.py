@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import tensorflow as tf
 
-from benchmarks import tpu_compiler
+from benchmarks import tpu_check, tpu_compiler
+from mobilebert import models
+from mobilebert.distillation.transfer import TransferObjective
+from mobilebert.models import shapes
+from mobilebert.settings import Optimization, Transfer
 
 TEXT = """module {
   func.func public @main(%arg0: tensor<8x512xi32> loc("X"), %arg1: tensor<8xi32> loc("X"), %arg2: tensor<3x4xf32>, %arg3: tensor<f32>) {
@@ -35,3 +40,17 @@ def test_all_reduces_are_counted_in_the_one_optimised_program(tmp_path):
     lines = ["%a.1 = f32[] all-reduce(%b), channel_id=1", "%c = f32[] get-tuple-element(%all-reduce.2)", "%d = f32[] all-reduce-start(%e)"]
     (tmp_path / "module_1.after_optimizations.txt").write_text("\n".join(lines))
     assert tpu_compiler.all_reduces(tmp_path) == 2
+
+
+def test_a_step_in_rounds_is_lowered_with_layers_that_are_traced_once():
+    """XLA must know every constant inside the loop over rounds; no TPU compiler is needed to see that it does."""
+    common = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 16}
+    bottleneck = {"embedding_size": 16, "intermediate_size": 24, "intra_bottleneck_size": 8, "num_feedforward_networks": 1}
+    student = models.build(shapes.MobileBertShape(**common, **bottleneck, key_query_shared_bottleneck=True), 1)
+    teacher = models.build(shapes.BertShape(**common, intermediate_size=32), 2)
+    student.inlines_layers = teacher.inlines_layers = True
+    objective = TransferObjective(student, teacher, Transfer(), "joint")
+    specs = {name: tf.TensorSpec((4, 12), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")}
+    step = tf.function(tpu_check.flat(objective, Optimization(), specs, 2), jit_compile=True, autograph=False)
+    lowered = step.experimental_get_compiler_ir(*specs.values(), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32))
+    assert "while(" in lowered(stage="hlo", platform_name="CPU")
