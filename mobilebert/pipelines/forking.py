@@ -2,7 +2,7 @@
 
 Beam starts a worker by a command, and each would import Beam and us anew: two CPU seconds and more for each worker and pipeline
 (measured). Here the command is a few lines of Python that only ask a server, over a socket in a folder of this user's own, to fork; the
-child becomes the worker. The server imports but never computes or opens a channel, so it forks with a single thread.
+child becomes the worker. The server opens no channel, so it forks with a single thread.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 _DONE = b"done"
+_WARM = "warm"  # a function that a module may have: it computes what all workers would compute
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def serve(number: int, modules: Sequence[str]) -> None:
     """The server's process: fork a worker for every connection to the listening socket of this number."""
     for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
         with suppress(ImportError):  # the worker that needs it says so
-            importlib.import_module(name)
+            getattr(importlib.import_module(name), _WARM, int)()
     gc.freeze()  # or a collection in a child would write to, and so copy, every page
     _Server(socket.socket(fileno=number)).serve_forever()
 

@@ -21,9 +21,9 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from mobilebert.pipelines import forking
 from mobilebert.settings import Beam
 
-# Worker processes take 2 to 8 s to start, since each imports Beam and us, and threads are slower than one thread; one core cleans about
-# 8 MB/s. So a second process saves time from about 60 MB of text on, four from about 120 (reference/performance-data.md section 2:
-# 100 MB took 16.0 s in process, 11.9 s in two processes).
+# Worker processes are ready after about 3 s, once one server has imported Beam and us (1.8 CPU s) and forked them (0.4 CPU s each), and
+# threads are slower than one thread; one core does 7 to 9 MB/s of a stage. So a second process saves time from about 60 MB of text on, four
+# from about 120. Four cost 6 to 8 CPU s over both stages (measured on 113 MB).
 BYTES_WORTH_A_WORKER = 30_000_000
 # FnApiRunner is named because Beam's default direct runner tries to download a program first.
 _RUNNERS = {

@@ -20,7 +20,7 @@ __all__ = ["RecordSet", "heldout_batches", "train_batches"]
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
-RECORDS_AT_ONCE = 2048  # several steps are made in one call, since NumPy is slow on small arrays
+RECORDS_AT_ONCE = 1024  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
 
 
 def train_batches(
