@@ -42,30 +42,36 @@ class Valley:
         return b"".join(variable.numpy().tobytes() for variable in self.made.variables.values())
 
 
-def run(folder: Path, job: loop.Job, meddle: Callable[[state.State], None] | None = None) -> loop.Trained:
+def run(folder: Path, job: loop.Job, meddle: Callable[[state.State], None] | None = None, log: Path | None = None) -> loop.Trained:
     with state.open(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
-        return loop.train(job, HERE, work, folder / "metrics.jsonl", 0.0, None)
+        return loop.train(job, HERE, work, folder / "metrics.jsonl", 0.0, log)
 
 
 def lines_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_measures_come_at_the_intervals_and_at_the_end_and_disturb_nothing(tmp_path: Path) -> None:
+def test_measures_come_at_the_intervals_and_at_the_end_and_disturb_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     plain, measured = toy.Regression(), toy.Regression()
     run(tmp_path / "plain", toy.job(plain))
     job = dataclasses.replace(
         toy.job(measured), training=Training(steps_per_call=5, evaluate_every=10), measure=toy.heldout(measured, HERE)
     )
-    run(tmp_path / "measured", job)
+    with caplog.at_level(logging.INFO):
+        run(tmp_path / "measured", job, log=tmp_path / "toy.log")
     for name, variable in plain.variables.items():
         np.testing.assert_array_equal(measured.variables[name].numpy(), variable.numpy())
     lines = lines_of(tmp_path / "measured")
     assert [line for line in lines if "loss" in line] == lines_of(tmp_path / "plain")
     assert [line["step"] for line in lines if "heldout_loss" in line] == [10, 20, 23]
     assert [line["step"] for line in lines] == sorted(line["step"] for line in lines)
+    told = [message for message in caplog.messages if "held out" in message]
+    assert "(held out at step 20: loss " in told[0], "the line of the last step tells of the measure before"
+    assert told[1].startswith(f"toy: held out after 23 steps: loss {lines[-1]['heldout_loss']:.4g}")
+    (events,) = (tmp_path / "toy.tensorboard").iterdir()
+    assert events.read_bytes().count(b"heldout_loss") == 3
 
 
 def test_calls_are_cut_where_a_measure_is_due_and_the_weights_stay_the_same(tmp_path: Path) -> None:
@@ -114,12 +120,22 @@ KILLS = [
 ]
 
 
+SETTINGS: dict[str, Any] = {"evaluate_every": 4, "keep": "best", "early_stop": 3}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[loop.Trained, bytes, bytes]:
+    """How the training that the next test kills ends, its weights and its metrics."""
+    valley, folder = Valley(**SETTINGS), tmp_path_factory.mktemp("unbroken")
+    return run(folder, valley.job), valley.weights(), (folder / "metrics.jsonl").read_bytes()
+
+
 @pytest.mark.parametrize("kill", KILLS)
-def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(tmp_path: Path, kill: str) -> None:
-    settings = {"evaluate_every": 4, "keep": "best", "early_stop": 3}
-    unbroken, broken = Valley(**settings), Valley(**settings)
-    expected = run(tmp_path / "unbroken", unbroken.job)
-    best = expected.kept
+def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(
+    tmp_path: Path, kill: str, unbroken: tuple[loop.Trained, bytes, bytes]
+) -> None:
+    expected, weights, metrics = unbroken
+    broken, best = Valley(**SETTINGS), expected.kept
 
     def dying(work: state.State) -> None:
         add, save, figures = work.add_metrics, work.save, broken._figures
@@ -150,13 +166,13 @@ def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(tmp_path: Pat
         object.__setattr__(broken.job.measure, "figures", measure)
 
     with pytest.raises((KeyboardInterrupt, SystemExit)):
-        run(tmp_path / "broken", broken.job, dying)
+        run(tmp_path, broken.job, dying)
     assert len(broken.seen) <= best // 4 + 1, "nothing is trained after the kill"
-    again = Valley(**settings)
-    found = run(tmp_path / "broken", again.job)
+    again = Valley(**SETTINGS)
+    found = run(tmp_path, again.job)
     assert (found.step, found.kept) == (expected.step, best)
-    assert again.weights() == unbroken.weights()
-    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+    assert again.weights() == weights
+    assert (tmp_path / "metrics.jsonl").read_bytes() == metrics
 
 
 def test_a_figure_that_is_not_finite_is_warned_of_and_no_best_one(caplog: pytest.LogCaptureFixture) -> None:
