@@ -72,9 +72,10 @@ def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Itera
     cells = _cells(shards) // shards
     # (spills, cells + 1): where the cells of this shard begin in each spill
     bounds = np.array(
-        [np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, 4 * (cells + 1)), "<u4") for spill in spills], np.int64
+        [np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, 4 * (cells + 1)), "<u4") for spill in spills], np.uint32
     ).reshape(len(spills), cells + 1)
-    for first, last in _buckets((bounds - bounds[:, :1]).sum(axis=0) * spilled(form).itemsize):
+    before = bounds.sum(axis=0, dtype=np.int64)
+    for first, last in _buckets((before - before[0]) * spilled(form).itemsize):
         rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
         order = np.lexsort((rows["document"], rows["key"]))  # equal rows of two documents must not stand as the spills do
         yield from (rows[order[start : start + GROUP]] for start in range(0, len(order), GROUP))
