@@ -20,6 +20,7 @@ from mobilebert.artifacts import sha256, sync_folder
 from mobilebert.errors import PassingError, UserError
 from mobilebert.storage import Payload, of_bytes, of_file
 from mobilebert.storage.bucket import BucketStorage
+from mobilebert.storage.lease import OBJECT as LEASE
 from mobilebert.storage.lease import Lease
 from mobilebert.training.state import WORK
 
@@ -115,9 +116,7 @@ class Copies:
         if self._lease.lost:
             return
         try:
-            for name in sorted(self._storage.list(f"{self._folder.name}/"), key=lambda name: ("/files/" in name, name)):
-                if not name.endswith("/lease.json"):
-                    self._storage.delete(name)
+            remove(self._storage, self._folder.name)
         except UserError as error:
             LOG.warning("the copies of this finished work stay: %s", error)
 
@@ -226,6 +225,13 @@ class Copies:
 
     def _file(self, digest: str) -> str:
         return f"{self._folder.name}/files/{digest}"
+
+
+def remove(storage: BucketStorage, folder: str) -> None:
+    """Remove all copies of a state, whose lease the caller holds: markers before what they name, what says whose they are at the end."""
+    for name in sorted(storage.list(f"{folder}/"), key=lambda name: (name.endswith(f"/{WORK}"), "/files/" in name, name)):
+        if name != f"{folder}/{LEASE}":
+            storage.delete(name)
 
 
 class _Damaged(Exception):

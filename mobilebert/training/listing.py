@@ -79,6 +79,8 @@ def in_bucket(where: str) -> list[Found]:
             groups.setdefault((run, name), {})["/".join(below)] = (size, time.time() - written.timestamp())
     found = []
     for (run, name), objects in sorted(groups.items()):
+        if WORK not in objects:
+            continue  # somebody else's objects
         silent = objects[OBJECT][1] if OBJECT in objects else STALE_SECONDS
         held = storage.read(f"{run}/{name}/{OBJECT}") if silent < STALE_SECONDS else None
         told = storage.read(f"{run}/{name}/{WORK}")
@@ -140,7 +142,8 @@ def spoken(seconds: float) -> str:
 
 def _remove_from_bucket(found: Found) -> str:
     from mobilebert.storage.bucket import BucketStorage
-    from mobilebert.storage.lease import OBJECT, Lease
+    from mobilebert.storage.lease import Lease
+    from mobilebert.training import copies
 
     where, _, name = found.place.rpartition("/")
     storage = BucketStorage(where, setting="--state")
@@ -149,9 +152,7 @@ def _remove_from_bucket(found: Found) -> str:
         lease.acquire()
     except PassingError as error:
         return str(error)
-    for one in sorted(storage.list(f"{name}/"), key=lambda path: ("/files/" in path, path)):  # the markers before what they name
-        if one != f"{name}/{OBJECT}":
-            storage.delete(one)
+    copies.remove(storage, name)
     lease.release()
     return ""
 
