@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 WORKERS ?= 4
 
-.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-memory tpu-check test-tokenization test-resume settings lock clean
+.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-training bench-memory tpu-check test-tokenization test-resume settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16

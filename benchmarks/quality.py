@@ -177,9 +177,7 @@ def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) 
             found[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}
     run_all(kept, [job for one in found.values() for job in one["chain"].trainings], options.cores)
     rows = [(measured(kept, one["chain"]) or {}) | {"rates": one["rates"]} for one in found.values()]
-    write_atomically(
-        TUNING if options.results == RESULTS else options.results, (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode()
-    )
+    write_atomically(options.results or TUNING, (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode())
     for (name, arm), group in itertools.groupby(rows, lambda row: (row["setting"], row["arm"])):
         best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])
         rates = ", ".join(f"{stage}: {rate:.1e}" for stage, rate in best["rates"].items())

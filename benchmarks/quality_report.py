@@ -28,9 +28,11 @@ benchmarks/quality.yaml; the raw figures: benchmarks/results/quality.json).
 
 **Equal steps**: every arm takes as many optimizer steps. **Equal cost**: every arm takes as many as cost what the joint arm's steps
 cost, by the CPU seconds a step that the first seed's arms of the same run took (one thread each, four side by side; start-up, tracing
-and evaluation are not counted; they weigh on small runs only). Accuracy is that of masked tokens on held-out documents, the same masks
-for all. `against tables` is the difference to the arm `tables` of the same seed, mean and spread (standard deviation) over the seeds.
-Learning rates: each arm has its own, the best of one grid for all, found with another seed (`make quality QUALITY=--tune`).
+and evaluation are not counted; they weigh on small runs only; nor is the teacher's own training, which `scratch` does without).
+Accuracy is that of masked tokens on held-out documents, the same masks for all.
+`against tables` is the difference to the arm `tables` of the same seed, mean and spread (standard deviation) over the seeds.
+Learning rates are those of benchmarks/quality.yaml; `make quality QUALITY=--tune` tries one grid for all arms, with another seed. What an
+earlier run made is found again by its settings and inputs, whatever the program was then; an empty `--kept` makes all of it anew.
 
 {BEGIN}
 {END}

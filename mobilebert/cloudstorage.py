@@ -9,7 +9,7 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 
-from mobilebert.errors import PassingError, UserError
+from mobilebert.errors import CorruptedError, PassingError, UserError
 
 try:
     from google.cloud.storage.exceptions import DataCorruption
@@ -36,6 +36,6 @@ def readable(place: str, *, check: str, needs: str, kept: str) -> Iterator[None]
     except GoogleAuthError as error:
         raise UserError(f"{place}: no credentials ({error}); run `gcloud auth application-default login`") from None
     except DataCorruption as error:
-        raise PassingError(f"{place}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
+        raise CorruptedError(f"{place}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
     except (exceptions.GoogleAPIError, requests.RequestException, ConnectionError) as error:
         raise PassingError(f"{place}: Cloud Storage did not answer as it should ({error}); {kept}, run again") from None

@@ -10,3 +10,7 @@ class UserError(Exception):
 
 class PassingError(UserError):
     """A UserError that may pass by itself (a network, a service), so that another attempt is worth its while."""
+
+
+class CorruptedError(PassingError):
+    """Bytes that came do not match their checksum: on the way, or where they lie."""

@@ -28,11 +28,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str:
-    """Who holds the folder now ("process 123"), "" for nobody."""
+    """Who holds the folder now ("process 123"; "another user" where that cannot be asked), "" for nobody."""
     try:
         handle = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
         return ""
+    except PermissionError:
+        return "another user"
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return ""

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 
-from mobilebert.errors import PassingError, UserError
+from mobilebert.errors import PassingError
 from mobilebert.storage.bucket import BucketStorage
 
 LOG = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Lease:
         """Nothing is asked for yet.
 
         Args:
-            storage: the bucket; the thread of the lease alone uses it.
+            storage: the bucket; nothing else uses it.
             folder: prefix in it, without a slash at the end.
             owner: names the disk that the work's local folder is on.
         """
@@ -39,6 +39,8 @@ class Lease:
         self._storage, self._name, self._owner = storage, f"{folder}/{OBJECT}", owner
         self._process = uuid.uuid4().hex
         self._generation = 0
+        self._writes = threading.Lock()
+        self._shown = 0.0  # when the last sign of life was on its way, by our clock
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._live, name="lease", daemon=True)
 
@@ -68,6 +70,16 @@ class Lease:
             time.sleep(BEAT_SECONDS / 2)
         self._thread.start()
 
+    def held(self) -> bool:
+        """Whether it is still ours; asks the bucket where our last sign of life is so old that somebody may have taken over.
+
+        Raises:
+            UserError: the bucket does not answer.
+        """
+        if not self.lost and time.monotonic() - self._shown > STALE_SECONDS / 2:
+            self._beat()
+        return not self.lost
+
     def release(self) -> None:
         """Give it free."""
         self._released.set()
@@ -78,23 +90,29 @@ class Lease:
     def _live(self) -> None:
         while not self._released.wait(BEAT_SECONDS):
             try:
-                if self._write(self._generation):
-                    continue
-                found = self._storage.read(self._name)
-            except UserError as error:  # the work itself goes on; whether somebody took over shows when the bucket answers again
+                self._beat()
+            except Exception as error:  # the work itself goes on; whether somebody took over shows when the bucket answers again
                 LOG.warning("no sign of life could be given: %s", error)
-                continue
-            self.lost = json.loads(found[0])["who"] if found else "somebody who removed the lease"
-            return
+            if self.lost:
+                return
+
+    def _beat(self) -> None:
+        with self._writes:
+            if not self._write(self._generation):
+                found = self._storage.read(self._name)
+                self.lost = json.loads(found[0])["who"] if found else "somebody who removed the lease"
 
     def _write(self, replaced: int) -> bool:
         """Write the object over that generation of it; False if another lives there that this process did not write."""
         who = f"process {os.getpid()} on {socket.gethostname()}"
         body = {"owner": self._owner, "process": self._process, "who": who}
+        began = time.monotonic()
         written = self._storage.replace(self._name, json.dumps(body).encode(), replaced)
         if written is None and self._generation:
             # The answer to our own write may have been lost, and repeated by the client.
             found = self._storage.read(self._name)
             written = found[1] if found and json.loads(found[0])["process"] == self._process else None
-        self._generation = written or self._generation
-        return written is not None
+        if written is None:
+            return False
+        self._generation, self._shown = written, began
+        return True

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.artifacts import sha256, sync_folder
-from mobilebert.errors import PassingError, UserError
+from mobilebert.errors import CorruptedError, PassingError, UserError
 from mobilebert.storage import Payload, of_bytes, of_file
 from mobilebert.storage.bucket import BucketStorage
 from mobilebert.storage.lease import OBJECT as LEASE
@@ -25,6 +25,7 @@ from mobilebert.storage.lease import Lease
 from mobilebert.training.state import WORK
 
 LOG = logging.getLogger(__name__)
+Files = Mapping[str, Mapping[str, Any]]  # of a checkpoint, by name: their size and digest
 FORMAT = 1
 KEPT = 2
 SETTING = "state_bucket"
@@ -68,21 +69,25 @@ class Copies:
             raise
         self._thread.start()
 
-    def fetch(self, newer_than: int) -> bool:
-        """Bring the newest whole checkpoint after that step into the local folder; False if there is none. Damaged ones are removed."""
+    def fetch(self, newer_than: int) -> int | None:
+        """Bring the newest whole checkpoint after that step into the local folder; its step; None: there is none. Damaged ones go."""
         markers = self._markers()
         for step in sorted(markers, reverse=True):
             if step <= newer_than:
-                return False
+                return None
             try:
-                self._fetch(json.loads(markers[step])["files"])
+                self._fetch(markers[step])
             except _Damaged as damage:
-                LOG.warning("%s/%s is not used: %s", self._storage.where, self._marker(step), damage)
-                self._storage.delete(self._marker(step))
+                self.discard(step, str(damage))
                 continue
             LOG.info("fetched the checkpoint at step %d from %s/%s", step, self._storage.where, self._folder.name)
-            return True
-        return False
+            return step
+        return None
+
+    def discard(self, step: int, why: str) -> None:
+        """Let a checkpoint count no longer; rotation removes its files."""
+        LOG.warning("%s/%s is not used: %s", self._storage.where, self._marker(step), why)
+        self._storage.delete(self._marker(step))
 
     def send(self, step: int, files: Mapping[str, int]) -> None:
         """Let a checkpoint be sent; one that waits for its turn is given up for it.
@@ -174,7 +179,7 @@ class Copies:
             stored = self._file(payload.sha256)
             if stored not in there:
                 self._storage.create(stored, payload)
-        if self._lease.lost:
+        if not self._lease.held():  # a machine that was taken for dead must not remove what its successor sends
             return
         name = self._marker(step)
         marker = of_bytes(_json({"format": FORMAT, "fingerprint": self._fingerprint, "step": step, "files": listed}))
@@ -189,20 +194,26 @@ class Copies:
         for step in sorted(markers)[:-KEPT]:
             self._storage.delete(self._marker(step))
             del markers[step]
-        kept = {self._file(file["sha256"]) for marker in markers.values() for file in json.loads(marker)["files"].values()}
+        kept = {self._file(file["sha256"]) for files in markers.values() for file in files.values()}
         for name in self._storage.list(f"{self._folder.name}/files/"):
             if name not in kept:
                 self._storage.delete(name)
 
-    def _markers(self) -> dict[int, bytes]:
-        found = {}
+    def _markers(self) -> dict[int, Files]:
+        """Step -> files of the checkpoints of this work; markers that cannot be read are removed."""
+        found: dict[int, Files] = {}
         for name in self._storage.list(f"{self._folder.name}/step-"):
-            marker = self._storage.read(name)
-            if marker is not None and json.loads(marker[0])["fingerprint"] == self._fingerprint:
-                found[int(json.loads(marker[0])["step"])] = marker[0]
+            try:
+                marker = self._storage.read(name)
+                body = json.loads(marker[0]) if marker is not None else None
+                if body and (body["format"], body["fingerprint"]) == (FORMAT, self._fingerprint):
+                    found[int(body["step"])] = body["files"]
+            except (CorruptedError, ValueError, KeyError, TypeError) as error:
+                LOG.warning("%s/%s is not used: it cannot be read (%s)", self._storage.where, name, error)
+                self._storage.delete(name)
         return found
 
-    def _fetch(self, files: Mapping[str, Mapping[str, Any]]) -> None:
+    def _fetch(self, files: Files) -> None:
         """All files under other names first, then each under its own, the checkpoint last, as if it had been written here."""
         there = self._storage.list(f"{self._folder.name}/files/")
         temporary = {name: self._folder / f".{name}.partial" for name in files}
@@ -210,15 +221,23 @@ class Copies:
             stored = self._file(file["sha256"])
             if stored not in there:
                 raise _Damaged(f"{stored} is not there")
-            with temporary[name].open("wb") as stream:
-                self._storage.fetch(stored, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if sha256(temporary[name]) != file["sha256"]:
+            if not (self._fetched(stored, temporary[name]) or self._fetched(stored, temporary[name])):  # once more: it may be the way here
+                self._storage.delete(stored)  # or the right bytes would never be sent again
                 raise _Damaged(f"{stored} is not what its name says")
         for name in sorted(files, key=lambda name: (name.startswith("step-"), name)):
             temporary[name].replace(self._folder / name)
         sync_folder(self._folder)
+
+    def _fetched(self, stored: str, path: Path) -> bool:
+        """Bring an object's bytes; whether they are what its name says."""
+        with path.open("wb") as stream:
+            try:
+                self._storage.fetch(stored, stream)
+            except CorruptedError:
+                return False
+            stream.flush()
+            os.fsync(stream.fileno())
+        return sha256(path) == Path(stored).name
 
     def _marker(self, step: int) -> str:
         return f"{self._folder.name}/step-{step:010d}.json"

@@ -1,8 +1,9 @@
 """What lies in the folder or bucket of unfinished work, and whether anything would still go on with it.
 
-A state is reachable if the given settings have a job with the same command line (but for what only says where) whose inputs are what they
-were: then that job computes the same fingerprint, on the same kind of device with the same TensorFlow. Device and TensorFlow are
-another machine's matter and not judged; nor are the states of other runs, whose settings were not given.
+A state is reachable if the given settings have a job with the same command line (but for what only says where; an input may lie in
+another place, as with another storage) whose inputs are what they were: then that job computes the same fingerprint, on the same kind of
+device with the same TensorFlow. Device and TensorFlow are another machine's matter and not judged; nor are the states of other runs,
+whose settings were not given.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import shutil
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from mobilebert import artifacts
@@ -94,7 +97,7 @@ def in_bucket(where: str) -> list[Found]:
 
 def verdict(found: Found, wanted: Sequence[Wanted]) -> tuple[str, str]:
     """`REACHABLE`, `UNREACHABLE` or `UNKNOWN`, and why."""
-    if _REMOVED.match(found.name):
+    if _REMOVED.match(found.name) and found.work is None:  # else `state.open` takes it back: its work never ended
         return UNREACHABLE, "its work was finished"
     if found.run not in {Path(one.state).name for one in wanted}:
         return UNKNOWN, f"the settings of run {found.run} were not given"
@@ -102,7 +105,11 @@ def verdict(found: Found, wanted: Sequence[Wanted]) -> tuple[str, str]:
         return UNKNOWN, f"it holds no {WORK}"
     if found.work["format"] != checkpoints.FORMAT:
         return UNREACHABLE, "its checkpoints have another format"
-    if not any(_same(found.work, one) for one in wanted):
+    apart = [_apart(found.work, one) for one in wanted if one.command == found.work["command"]]
+    if [] not in apart:
+        unsure = next((names for names in apart if names), None)
+        if unsure:
+            return UNKNOWN, f"a job has its settings, but reads elsewhere, where nothing lies: {', '.join(unsure)}"
         return UNREACHABLE, "no job has its settings"
     changed, absent = [], []
     for role, told in sorted(found.work["inputs"].items()):
@@ -158,22 +165,36 @@ def _remove_from_bucket(found: Found) -> str:
 
 
 def _of_folder(folder: Path) -> Found:
-    stats = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    stats = []
+    for path in (folder, *folder.rglob("*")):
+        with suppress(OSError):  # a training that is at work removes old checkpoints
+            stats.append(path.stat())
     steps = [int(path.name[5:15]) for path in folder.glob(checkpoints.PATTERN)]
     try:
         work = json.loads((folder / WORK).read_bytes())
     except (OSError, ValueError):
         work = None
-    size = sum({stat.st_ino: stat.st_size for stat in stats}.values())  # what waits for being sent is a second name of its file
-    age = time.time() - max(stat.st_mtime for stat in [folder.stat(), *stats])
+    # What waits for being sent is a second name of its file.
+    size = sum({stat.st_ino: stat.st_size for stat in stats if S_ISREG(stat.st_mode)}.values())
+    age = time.time() - max((stat.st_mtime for stat in stats), default=time.time())
     return Found(str(folder), folder.parent.name, folder.name, max(steps, default=-1), size, age, holder(folder), work)
 
 
-def _same(work: Mapping[str, Any], wanted: Wanted) -> bool:
-    if work["command"] != wanted.command:
-        return False
-    known = work["options"].keys() & wanted.options.keys()
-    return all(_plain(work["options"][name]) == _plain(wanted.options[name]) for name in known)
+def _apart(work: Mapping[str, Any], wanted: Wanted) -> list[str] | None:
+    """The options by which a job reads inputs of this work in another place, where nothing lies yet; None: it is other work."""
+    inputs, found = {told["folder"]: told["manifest"] for told in work["inputs"].values()}, []
+    for name in sorted(work["options"].keys() & wanted.options.keys()):
+        one, other = work["options"][name], wanted.options[name]
+        if _plain(one) == _plain(other):
+            continue
+        place, elsewhere = (value[0] if isinstance(value, list) and value else value for value in (one, other))
+        if not (isinstance(place, str) and isinstance(elsewhere, str) and place in inputs):
+            return None
+        if not artifacts.exists(elsewhere):
+            found.append(name)
+        elif artifacts.digest(elsewhere) != inputs[place]:
+            return None
+    return found
 
 
 def _plain(value: Any) -> Any:

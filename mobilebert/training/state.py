@@ -50,13 +50,16 @@ class State:
     def restore(self) -> checkpoints.Checkpoint | None:
         """The newest whole checkpoint, here or in the bucket, or None for a fresh start; the metrics file is cut back to it."""
         found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
-        fetched = self._copies is not None and self._copies.fetch(newer_than=found.step if found else -1)
-        if fetched:
+        fetched = None
+        while self._copies and (fetched := self._copies.fetch(newer_than=found.step if found else -1)) is not None:
             found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
+            if found and found.step == fetched:
+                break
+            self._copies.discard(fetched, "it was damaged before it was sent")
         with self.metrics.open("ab") as stream:
             stream.truncate(found.metrics_size if found else 0)
             os.fsync(stream.fileno())
-        if found and not fetched:
+        if found and fetched is None:
             self._copy(found.step)  # the process that wrote it may have died before it was sent
         return found
 

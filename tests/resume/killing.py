@@ -215,7 +215,22 @@ def _opening(death: Death) -> None:
     death.around(state.State, "restore", after=False)
 
 
+def _measure(death: Death) -> None:
+    """On held-out data, while it trains."""
+    from mobilebert.training.heldout import Curve
+
+    death.during(Curve, "measure")
+
+
+def _best(death: Death) -> None:
+    """The best weights so far are known, and in no checkpoint yet."""
+    from mobilebert.training.held import Held
+
+    death.around(Held, "note_best", after=True)
+
+
 def _evaluation(death: Death) -> None:
+    """Of the model that is to be written."""
     from mobilebert.distillation.work import Work
 
     death.during(Work, "measure")
@@ -258,6 +273,8 @@ PHASES: dict[str, Callable[[Death], None]] = {
     "upload": _upload,
     "upload-marker": _upload_marker,
     "fetch": _fetch,
+    "measure": _measure,
+    "best": _best,
     "evaluation": _evaluation,
     "artefact": _artefact,
     "finish": _finish,

@@ -40,11 +40,11 @@ STAGES = {
 FINISHED = [*STAGES.values(), RESULTS / "teachers/small"]
 # Killed at most once after its last step, each stage stops at the first phase of the second list for good.
 WHILE_TRAINING = {
-    "teacher": ["step", "checkpoint-write", "upload"],
+    "teacher": ["measure", "checkpoint-write", "upload"],
     "layer01": ["opening", "step", "upload-marker"],
     "layer02": ["checkpoint-rotation", "fetch", "step"],
-    "student": ["step", "checkpoint-write", "fetch"],
-    "task": ["step", "upload", "checkpoint-rotation"],
+    "student": ["best", "checkpoint-write", "fetch"],
+    "task": ["step", "upload", "measure"],
 }
 AFTER_TRAINING = {"teacher": ["evaluation"], "layer01": ["finish"], "layer02": ["removal"], "student": ["artefact"], "task": []}
 SNAKEMAKE_KILLED = "layer01"  # Snakemake itself dies once this stage is whole: between two stages
@@ -54,7 +54,7 @@ TINY: dict[str, Any] = {
     "checkpoint_seconds": 0,
     "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 200},
     "vocabulary": {"size": 2400},
-    "training": {"steps_per_call": 2},
+    "training": {"steps_per_call": 2, "evaluate_every": 5, "evaluate_sequences": 16, "keep": "best"},
     "shapes": {"own": "student.json", "own-teacher": "teacher.json"},
     "students": ["own"],
     "teacher": {"shape": "own-teacher", "min_head_lift": -1, "training": TRAINING},
@@ -96,7 +96,7 @@ def plan(chance: random.Random) -> list[Kill]:
             training.remove("fetch")
             training.insert(chance.randint(1, len(training)), "fetch")
         for phase in training:
-            first_only = phase in ("opening", "fetch")
+            first_only = phase in ("opening", "fetch", "best")
             soon = "fetch" in training and training.index(phase) < training.index("fetch")
             kills.append(Kill(stage, phase, 1 if first_only else chance.randint(2, 4), chance.random(), soon))
         kills += [Kill(stage, phase, 1, chance.random()) for phase in AFTER_TRAINING[stage]]

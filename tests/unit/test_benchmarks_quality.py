@@ -164,20 +164,25 @@ def test_no_more_threads_are_used_than_there_are_cores(tmp_path: Path, monkeypat
     assert 2 <= most[0] <= 3
 
 
-def test_the_first_call_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_call_is_not_counted_and_a_broken_off_job_keeps_its_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mobilebert.training import loop
 
     class Steps:
         def run(self, first: int, count: int) -> np.ndarray:
             return np.full((count, 1), first, np.float32)
 
-    monkeypatch.setattr(loop, "Steps", Steps)
-    calls: list[quality_job.Call] = []
-    quality_job.count_calls(calls)
-    steps = loop.Steps()  # type: ignore[call-arg]
-    assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
-    assert [count for count, _ in calls] == [10, 10, 10]
-    assert quality_job.summary([(10, 5.0), (10, 1.0), (5, 0.5)]) == {"steps": 15, "counted": 1.5, "first": 5.0}
+    noted = tmp_path / "figures.json.calls"
+    assert quality_job.read_calls(noted) == []
+    for _ in range(2):  # two processes
+        monkeypatch.setattr(loop, "Steps", Steps)
+        quality_job.count_calls(noted)
+        steps = loop.Steps()  # type: ignore[call-arg]
+        assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
+    with noted.open("a") as stream:
+        stream.write("[10, 0.")
+    assert [(count, first) for count, _, first in quality_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
+    calls = [(10, 5.0, True), (10, 1.0, False), (5, 0.5, False), (10, 6.0, True)]
+    assert quality_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
 
 
 def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: list[str]) -> None:
@@ -191,7 +196,9 @@ def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: l
     assert page.read_text() == text + "\nOur conclusion stays.\n"
 
 
-def test_tuning_gives_every_arm_the_same_grid(tmp_path: Path, ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_tuning_gives_every_arm_the_same_grid(
+    tmp_path: Path, ran: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms = ["tables", "joint", "progressive, 0.1"]
     rows = command(tmp_path, "--tune", "--settings", "plain", "--only", *arms)
     told = read_design()["tuning"]
@@ -205,3 +212,6 @@ def test_tuning_gives_every_arm_the_same_grid(tmp_path: Path, ran: list[str], ca
     assert not (tmp_path / "q.md").exists()
     printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("plain:")]
     assert [line.split(":")[1].strip() for line in printed] == arms
+    monkeypatch.setattr(quality, "TUNING", tmp_path / "tuning.json")
+    quality.main(["--kept", str(tmp_path / "kept"), "--tune", "--settings", "plain", "--only", "tables"])
+    assert len(json.loads((tmp_path / "tuning.json").read_text())) == len(told["pretraining"]), "where it goes if nothing is said"

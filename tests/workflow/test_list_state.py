@@ -7,6 +7,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,24 @@ def test_an_absent_input_may_come_back_and_other_settings_reach_other_states(tre
     (tree / "results" / "demo" / "records.away").rename(tree / "results" / "demo" / "records")
     assert found["demo/teacher"][-1] == "unreachable (no job has its settings)"
     assert found["demo/other-teacher"][-1] == "reachable (if it comes out the same: records)"
+
+
+def test_an_input_in_another_place_is_compared_by_its_digest_and_what_was_being_removed_by_what_it_says(
+    made: tuple[Path, listing.Wanted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, teacher = made
+    monkeypatch.chdir(tree)
+    one = next(one for one in listing.in_folder(Path("state")) if one.name.startswith("teacher-"))
+
+    def judged(found: listing.Found, records: str) -> tuple[str, str]:
+        return listing.verdict(found, [replace(teacher, options={**teacher.options, "records": records})])
+
+    assert judged(replace(one, name=f".{one.name}.removed"), "results/demo/records") == ("reachable", ""), "opening it takes it back"
+    assert judged(one, "elsewhere") == ("unknown", "a job has its settings, but reads elsewhere, where nothing lies: records")
+    write(tree / "elsewhere", "other")
+    assert judged(one, "elsewhere") == ("unreachable", "no job has its settings")
+    write(tree / "elsewhere", "as it was")
+    assert judged(one, "elsewhere") == ("reachable", "")
 
 
 def test_only_what_is_unreachable_and_free_is_removed(tree: Path) -> None:

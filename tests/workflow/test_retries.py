@@ -54,7 +54,11 @@ def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv(attempts.RUN, "two")
     assert attempts.refusal(log) is None
     assert list(log.parent.iterdir()) == []
-    log.with_name("rule.log.refused").write_text('{"run": "tw')
+    note = log.with_name("rule.log.refused")
+    note.write_text('{"run": "tw')
+    assert attempts.refusal(log) is None
+    note.mkdir()
+    attempts.note_refusal(log, "where nothing can be written")
     assert attempts.refusal(log) is None
 
 

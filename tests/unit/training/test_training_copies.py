@@ -163,7 +163,7 @@ def test_what_could_not_be_sent_at_the_end_is_said(gcs: LoopbackGcs, tmp_path: P
     assert objects(gcs, "step-") == ["step-0000000005.json"], "the next process of this machine sends it"
 
 
-@pytest.mark.parametrize("harm", ["absent", "changed"])
+@pytest.mark.parametrize("harm", ["absent", "changed", "corrupt"])
 def test_a_damaged_newest_copy_is_skipped_with_a_warning(
     gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: str
 ) -> None:
@@ -175,6 +175,8 @@ def test_a_damaged_newest_copy_is_skipped_with_a_warning(
     name = f"{BELOW}files/{marker['files']['step-0000000010.safetensors']['sha256']}"
     if harm == "absent":
         del gcs.buckets["states"][name]
+    elif harm == "corrupt":
+        gcs.faults.append(Fault("media", corrupt=True, name=name, times=1000))
     else:
         gcs.buckets["states"][name].data = b"other bytes, of which the service gives the right checksum"
     with caplog.at_level(logging.WARNING), machine(tmp_path / "two") as work:
@@ -183,8 +185,54 @@ def test_a_damaged_newest_copy_is_skipped_with_a_warning(
         assert found.step == 5
         assert "step-0000000010.json is not used" in caplog.text
         assert [path.name for path in work.folder.glob("step-*")] == ["step-0000000005.safetensors"]
+        gcs.faults.clear()
         train(work, 10)
     assert objects(gcs, "step-") == ["step-0000000005.json", "step-0000000010.json"]
+    with machine(tmp_path / "three") as work:
+        found = work.restore()
+        assert found is not None
+        assert found.step == 10, "what was damaged is sent again"
+
+
+def test_one_broken_answer_costs_no_copy(gcs: LoopbackGcs, tmp_path: Path) -> None:
+    with machine(tmp_path / "one") as work:
+        train(work, 5)
+    gcs.faults.append(Fault("media", corrupt=True, name=BELOW + next(name for name in objects(gcs, "files/"))))
+    with machine(tmp_path / "two") as work:
+        assert work.restore() is not None
+    assert gcs.faults[0].met == 1
+
+
+def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped_too(gcs: LoopbackGcs, tmp_path: Path) -> None:
+    gate = threading.Event()
+    with machine(tmp_path / "one") as work:
+        train(work, 5)
+        wait_for(lambda: objects(gcs, "step-"))
+        gcs.faults.append(Fault("list", before=lambda: gate.wait(20) and None))
+        train(work, 10)
+        with (work.folder / "step-0000000010.safetensors").open("r+b") as stream:
+            stream.seek(-4, 2)
+            stream.write(b"\xff" * 4)
+        gate.set()
+    assert objects(gcs, "step-") == ["step-0000000005.json", "step-0000000010.json"]
+    with machine(tmp_path / "two") as work:
+        found = work.restore()
+    assert found is not None
+    assert found.step == 5
+    assert objects(gcs, "step-") == ["step-0000000005.json"]
+
+
+def test_a_marker_that_cannot_be_read_is_skipped(gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with machine(tmp_path / "one") as work:
+        train(work, 5)
+        wait_for(lambda: objects(gcs, "step-"))
+        train(work, 10)
+    gcs.buckets["states"][f"{BELOW}step-0000000010.json"].data = b'{"format": 1,'
+    with caplog.at_level(logging.WARNING), machine(tmp_path / "two") as work:
+        found = work.restore()
+    assert found is not None
+    assert found.step == 5
+    assert "step-0000000010.json is not used: it cannot be read" in caplog.text
 
 
 def test_a_copy_without_its_marker_is_none(gcs: LoopbackGcs, tmp_path: Path) -> None:
@@ -233,6 +281,21 @@ def test_a_machine_that_was_taken_for_dead_notices_and_stops(gcs: LoopbackGcs, l
         with pytest.raises(PassingError, match="process 7 on two has taken over"):
             train(work, 10)
     assert json.loads(gcs.buckets["states"][f"{BELOW}lease.json"].data)["owner"] == "two", "it removes nobody else's lease"
+    assert objects(gcs, "step-") == ["step-0000000005.json"]
+
+
+def test_a_machine_that_was_silent_asks_before_it_changes_anything(
+    gcs: LoopbackGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with machine(tmp_path / "one") as work:
+        train(work, 5)
+        wait_for(lambda: objects(gcs, "step-"))
+        monkeypatch.setattr(leases, "STALE_SECONDS", 0.0)  # its beat is not due for long
+        other = BucketStorage(WHERE)
+        name = f"{work.folder.name}/{leases.OBJECT}"
+        other.replace(name, json.dumps({"owner": "two", "process": "x", "who": "process 7 on two"}).encode(), other.read(name)[1])
+        train(work, 10)
+        wait_for(lambda: work._copies._lease.lost)
     assert objects(gcs, "step-") == ["step-0000000005.json"]
 
 
