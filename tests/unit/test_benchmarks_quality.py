@@ -179,7 +179,7 @@ def test_the_first_call_is_not_counted_and_a_broken_off_job_keeps_its_count(tmp_
         steps = loop.Steps()  # type: ignore[call-arg]
         assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
     with noted.open("a") as stream:
-        stream.write("[10, 0.")
+        stream.write("\n[10, 0.")
     assert [(count, first) for count, _, first in quality_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
     calls = [(10, 5.0, True), (10, 1.0, False), (5, 0.5, False), (10, 6.0, True)]
     assert quality_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
