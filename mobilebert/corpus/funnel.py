@@ -31,12 +31,13 @@ class Rejects:
     def add(self, reject: Reject) -> None:
         """Keep the document if it belongs to the sample, or all are asked for."""
         kept = self._kept.setdefault((reject.source, reject.reason), [])
-        text = reject.text.encode("utf-8", "replace").decode()  # a lone surrogate would stop the writing of the file
+        shown = reject.text if isinstance(self.most, str) else reject.text[:SHOWN_CHARACTERS]
+        text = shown.encode("utf-8", "replace").decode()  # a lone surrogate would stop the writing of the file
         key = xxhash.xxh3_64_intdigest(f"{reject.id}\0{text[:SHOWN_CHARACTERS]}".encode())
         if isinstance(self.most, str):
             kept.append((-key, reject._replace(text=text)))
         elif self.most:
-            item = (-key, reject._replace(text=text[:SHOWN_CHARACTERS]))
+            item = (-key, reject._replace(text=text))
             if len(kept) < self.most:
                 heapq.heappush(kept, item)
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -22,7 +23,7 @@ _READERS = {
 
 
 def documents(piece: Piece) -> Iterator[Found]:
-    """The documents that begin in `piece`.
+    """The documents that begin in `piece`, long ones in parts.
 
     Raises:
         opening.Unreadable: the file cannot be read further; the documents before that were given.
@@ -30,7 +31,8 @@ def documents(piece: Piece) -> Iterator[Found]:
     module = import_module(f"mobilebert.corpus.formats.{_READERS.get(piece.format, piece.format)}")
     found = getattr(module, piece.format)(piece)
     if piece.format not in {"jsonl", "parquet"} or piece.text_format == "plain":
-        return found
+        return itertools.chain.from_iterable(map(document.parts, found))
     from mobilebert.corpus.formats import markup
 
-    return (document.extracted(each, markup.EXTRACTORS[piece.text_format]) for each in found)
+    extracted = (document.extracted(each, markup.EXTRACTORS[piece.text_format]) for each in found)
+    return itertools.chain.from_iterable(map(document.parts, extracted))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
 # Parsers of markup keep a tree of 10 to 30 times the text; no page or article of prose comes near (Wikipedia's limit is 2 MB).
 MAX_MARKUP_CHARACTERS = 8_000_000
+# A longer text becomes several documents: what measures one takes about 60 bytes a character, and a process may take 400 MB.
+MOST_CHARACTERS = 500_000
 
 
 class Found(NamedTuple):
@@ -40,3 +42,22 @@ def extracted(found: Found, extract: Callable[[str], str]) -> Found:
         logging.debug("%s: %s: %s", found.name, type(error).__name__, error)
         return found._replace(reason=BROKEN_MARKUP)
     return found._replace(text=text) if text.strip() else found._replace(reason=NO_MAIN_TEXT)
+
+
+def parts(found: Found) -> Iterator[Found]:
+    """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence where there is one.
+
+    The parts are named by their number after the document's name, and hold all of it.
+    """
+    text, start, number = found.text, 0, 0
+    if found.reason or len(text) <= MOST_CHARACTERS:
+        yield found
+        return
+    while start < len(text):
+        left = len(text) - start
+        end = start + -(-left // -(-left // MOST_CHARACTERS))
+        if end < len(text):
+            least = start + (end - start) // 2
+            end = next((at + 1 for at in (text.rfind(mark, least, end) for mark in "\n。") if at >= 0), end)
+        yield found._replace(name=f"{found.name}-{number}", text=text[start:end])
+        start, number = end, number + 1

@@ -15,8 +15,10 @@ from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
-# A longer text (a whole corpus in one file, or one that has no empty lines) is cut at line ends into documents of this size.
+# A longer file of text (a whole corpus) is read as a stream of lines.
 CUT_BYTES = 8_000_000
+# Lines without an empty one between them are documents of a fraction of that: short lines take ten times their size.
+_GATHERED = 4
 _BOM = b"\xef\xbb\xbf"
 MOST_UNREAD = 100_000  # lines
 
@@ -46,7 +48,7 @@ def _cut(piece: Piece) -> Iterator[Found]:
             first = first if gathered else offset
             gathered.append((data, decoded))
             size += len(data)
-            if size >= CUT_BYTES:
+            if size >= CUT_BYTES // _GATHERED:
                 yield _joined(piece, first, gathered)
                 gathered, size = [], 0
         if gathered:
@@ -68,7 +70,7 @@ def lines(piece: Piece) -> Iterator[Found]:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
                     size += len(data)
-                    if size >= CUT_BYTES:
+                    if size >= CUT_BYTES // _GATHERED:
                         yield _joined(piece, first, gathered)
                         gathered, size = [], 0
                 continue

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from mobilebert.corpus import opening, plan
-from mobilebert.corpus.formats import documents, markup, wikitext
+from mobilebert.corpus.formats import document, documents, markup, wikitext
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好。"
 PACKERS = {
@@ -307,3 +307,19 @@ def test_texts_of_a_jsonl_file_may_be_markdown(tmp_path: Path) -> None:
     found = list(documents(piece))
     assert found[0].text.split() == ["城市", "有山有水。"]
     assert [each.reason for each in found] == [None, "no_main_text", "no_text_field"]
+
+
+def test_long_documents_come_in_parts_that_hold_all_of_them_and_none_is_a_scrap():
+    most = document.MOST_CHARACTERS
+    whole = document.Found("name", "文" * most)
+    assert list(document.parts(whole)) == [whole]
+    refused = document.Found("name", "x" * (most + 1), "invalid_json", 7)
+    assert list(document.parts(refused)) == [refused]
+    for unit, end in (("一行。又一句\n", "\n"), ("一句。再一句，", "。"), ("无", "无"), ("\r\n", "\n")):
+        for size in (most + 1, 2 * most, 2 * most + 1, 7 * most + 13):
+            text = "題\n" + (unit * (size // len(unit) + 1))[:size]
+            parts = list(document.parts(document.Found("name", text)))
+            assert "".join(part.text for part in parts) == text
+            assert [part.name for part in parts] == [f"name-{number}" for number in range(len(parts))]
+            assert all(most // 4 < len(part.text) <= most for part in parts)
+            assert all(part.text.endswith(end) for part in parts[:-1])
