@@ -2,16 +2,20 @@
 
 Beam starts a worker by a command, and each would import Beam and us anew: two CPU seconds and more for each worker and pipeline
 (measured). Here the command is a few lines of Python that only ask a server, over a socket in a folder of this user's own, to fork; the
-child becomes the worker. The server opens no channel, so it forks with a single thread.
+child becomes the worker. The server opens no channel, so it forks with a single thread. The server, its workers and their commands end
+together, whichever of them fails first; Beam alone would wait for ever for the answers of a process that is gone, so `watching` gives them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
 import os
 import shlex
+import shutil
+import signal
 import socket
 import socketserver
 import subprocess
@@ -23,6 +27,8 @@ from typing import Any
 
 _DONE = b"done"
 _WARM = "warm"  # a function that a module may have: it computes what all workers would compute
+_LONGEST = 80  # bytes of a folder for a socket, whose own path may have 103 (macOS) or 107
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 @contextmanager
@@ -32,13 +38,14 @@ def forked(modules: Sequence[str]) -> Iterator[str]:
     Yields:
         The shell command that starts a worker; it lasts as long as the worker, and fails if that fails.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST
+    with tempfile.TemporaryDirectory(dir="/tmp" if long else None, ignore_cleanup_errors=True) as folder:
         place = os.path.join(folder, "workers")
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(place)
             listening.listen(128)
             number = listening.fileno()
-            server = subprocess.Popen([*_this(), "serve", str(number), *modules], pass_fds=[number])
+            server = subprocess.Popen([*_this(), "serve", str(number), str(os.getpid()), folder, *modules], pass_fds=[number])
         # From here on only the server listens: if it dies, the commands fail.
         try:
             yield shlex.join([*_this("-S"), "ask", place])  # -S: nothing of it is outside the standard library
@@ -48,22 +55,34 @@ def forked(modules: Sequence[str]) -> Iterator[str]:
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    """Forks for every connection, and ends when the process that started it is gone."""
+    """Forks for every connection, and ends when a worker failed or the process that started it is gone."""
 
     block_on_close = False
     max_children = 1024
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, parent: int, folder: str) -> None:
         super().__init__("", _Worker, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
-        self._parent = os.getppid()
+        self._folder = folder
+        self._parent, self.pid = parent, os.getpid()
 
     def service_actions(self) -> None:
         """Twice a second."""
         super().service_actions()
         if os.getppid() != self._parent:
+            shutil.rmtree(self._folder, ignore_errors=True)  # which it would have removed
             os._exit(1)
+
+    def collect_children(self, *, blocking: bool = False) -> None:
+        """Also look how they ended: what a worker has not done, the others must not do in vain."""
+        while self.active_children:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if status:
+                os._exit(1)
+            if not child:
+                return
+            self.active_children.discard(child)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """In the child: Beam tells what the worker raised, and the command, which hears nothing, fails."""
@@ -76,18 +95,19 @@ class _Worker(socketserver.StreamRequestHandler):
         """Work until the pipeline ends."""
         from apache_beam.runners.worker import sdk_worker_main
 
+        _die_with(self.server.pid)  # type: ignore[attr-defined]
         os.environ.update(json.loads(self.rfile.readline()))
         sdk_worker_main.main([])
         self.wfile.write(_DONE)
 
 
-def serve(number: int, modules: Sequence[str]) -> None:
+def serve(number: int, parent: int, folder: str, modules: Sequence[str]) -> None:
     """The server's process: fork a worker for every connection to the listening socket of this number."""
     for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
         with suppress(ImportError):  # the worker that needs it says so
             getattr(importlib.import_module(name), _WARM, int)()
     gc.freeze()  # or a collection in a child would write to, and so copy, every page
-    _Server(socket.socket(fileno=number)).serve_forever()
+    _Server(socket.socket(fileno=number), parent, folder).serve_forever()
 
 
 def ask(place: str) -> bool:
@@ -98,12 +118,19 @@ def ask(place: str) -> bool:
         return asking.recv(len(_DONE), socket.MSG_WAITALL) == _DONE
 
 
+def _die_with(parent: int) -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _this(*options: str) -> list[str]:
     return [sys.executable, *options, "-m", "mobilebert.pipelines.forking"]
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]), sys.argv[3:])
+        serve(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
     else:
         sys.exit(0 if ask(sys.argv[2]) else 1)

@@ -18,7 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from mobilebert.pipelines import forking
+from mobilebert.errors import PassingError
+from mobilebert.pipelines import forking, watching
 from mobilebert.settings import Beam
 
 # Worker processes are ready after about 3 s, once one server has imported Beam and us (1.8 CPU s) and forked them (0.4 CPU s each), and
@@ -57,6 +58,9 @@ def run(name: str, build: partial[None], where: Beam, processes: int = 1) -> Non
             `places`: workers may be on other machines.
         where: the `beam` settings.
         processes: worker processes of the direct runner (`workers`).
+
+    Raises:
+        PassingError: a worker process of the direct runner is gone.
     """
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     root = str(Path(__file__).resolve().parents[2])
@@ -66,13 +70,22 @@ def run(name: str, build: partial[None], where: Beam, processes: int = 1) -> Non
         runner = None
         if where.runner == "direct" and processes > 1:
             command = stack.enter_context(forking.forked([build.func.__module__]))
+            watching.watch()
             runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
             logging.getLogger(FnApiRunner.__module__).setLevel(logging.ERROR)  # it warns that several workers share a memory: ours do not
         pipeline = beam.Pipeline(runner, PipelineOptions(options(name, where, processes)))
         build(pipeline)
         # Arrow's own pools keep what was freed: 70 MB more in every process (measured), and no second less.
         pyarrow.set_memory_pool(pyarrow.system_memory_pool())
-        pipeline.run().wait_until_finish()
+        try:
+            pipeline.run().wait_until_finish()
+        except RuntimeError as error:
+            if watching.GONE not in str(error):
+                raise
+            raise PassingError(
+                f"{name}: {watching.GONE}, killed for lack of memory perhaps (what it said, if anything, stands above); what is finished "
+                "is kept: run again to go on from there, with fewer --threads if memory is short"
+            ) from None
 
 
 @contextmanager

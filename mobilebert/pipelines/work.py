@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.locks import locked
 from mobilebert.pipelines import places
 from mobilebert.settings import Beam
@@ -57,6 +57,8 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
         mine = _opened(root, fingerprint)
         try:
             yield mine
+        except PassingError:
+            raise
         except UserError:
             _removed(root, beside)
             raise
