@@ -118,7 +118,7 @@ def in_turns(living: Mapping[str, Worker], rounds: int) -> None:
 def main() -> None:
     """Measure what the command line names and write the document."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each arm")
+    parser.add_argument("--rounds", type=int, default=8, help="turns of each arm")
     parser.add_argument("--cores", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument(
         "--skip", nargs="*", default=[], help="arms that are left out, by their kind: joint-compiled, joint-textbrewer, ..."
