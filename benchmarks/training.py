@@ -178,6 +178,7 @@ def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[
                 in_turns({**all_layers, **trimmed}, max(3, rounds // 2))
             stages[stage] = {name: worker.result() for name, worker in trimmed.items()}
     body: dict[str, Any] = {name: worker.result() for name, worker in all_layers.items()}
+    check_same_work({"ours": body["untrimmed"], fastest: body["peer"], "the last stage": stages[work.LAYERS]["layer"]}, 2e-2)
     return body | {"stages": stages, "precision": precision, "fastest": f"{fastest}, {theirs}", "means": means(stages)}
 
 

@@ -101,6 +101,13 @@ def test_another_weight_of_a_term_would_be_seen(folder: Path, monkeypatch: pytes
     assert loss != pytest.approx(other, rel=1e-4)
 
 
+def test_arms_that_begin_with_other_losses_are_not_compared() -> None:
+    training.check_same_work({"ours": {"loss": 10.0}, "peer": {"loss": 10.009}}, 1e-3)
+    for wrong in (10.02, float("nan")):
+        with pytest.raises(ValueError, match="peer starts with a loss of"):
+            training.check_same_work({"ours": {"loss": 10.0}, "peer": {"loss": wrong}}, 1e-3)
+
+
 def arm(seconds: float) -> dict[str, Any]:
     return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_overhead": 0.01}
 

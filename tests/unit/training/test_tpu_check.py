@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import tensorflow as tf
 
@@ -40,6 +42,19 @@ def test_all_reduces_are_counted_in_the_one_optimised_program(tmp_path):
     lines = ["%a.1 = f32[] all-reduce(%b), channel_id=1", "%c = f32[] get-tuple-element(%all-reduce.2)", "%d = f32[] all-reduce-start(%e)"]
     (tmp_path / "module_1.after_optimizations.txt").write_text("\n".join(lines))
     assert tpu_compiler.all_reduces(tmp_path) == 2
+
+
+@pytest.mark.parametrize(("operation", "divides"), [(tf.distribute.ReduceOp.SUM, False), (tf.distribute.ReduceOp.MEAN, True)])
+def test_what_replicas_sum_is_lowered_to_all_reduces_over_all_of_them(operation, divides):
+    def one(first, second):
+        with tpu_compiler.Replica(4):
+            return tf.distribute.get_replica_context().all_reduce(operation, [first, second])
+
+    specs = [tf.TensorSpec((3,), tf.float32), tf.TensorSpec((2, 2), tf.float32)]
+    lowered = tf.function(one, jit_compile=True, autograph=False).experimental_get_compiler_ir(*specs)
+    text = lowered(stage="hlo", platform_name="CPU")
+    assert len(re.findall(r" all-reduce\(.*replica_groups=\{\{0,1,2,3\}\}", text)) == 2
+    assert (len(re.findall(r" divide\(", text)) == 2) == divides
 
 
 def test_a_step_in_rounds_is_lowered_with_layers_that_are_traced_once():
