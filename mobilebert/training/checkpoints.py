@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from mobilebert.artifacts import sync_folder
 
 LOG = logging.getLogger(__name__)
-FORMAT = 1  # part of every fingerprint: raise it when a checkpoint means something else
+FORMAT = 2  # part of every fingerprint: raise it when a checkpoint means something else
 KEPT = 2
 PATTERN = "step-*.safetensors"
 
