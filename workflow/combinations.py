@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +86,7 @@ def _trainings(settings: Settings) -> Iterator[str]:
 
 
 def _phases(name: str, phases: list[Phase], records: Records) -> Iterator[str]:
-    if (shares := sum(phase.share for phase in phases)) >= 1:
+    if (shares := math.fsum(phase.share for phase in phases)) >= 1:
         yield f"{name}: the shares add up to {shares:g}; let less than 1 stand there, since the steps that are left see whole records"
     if phases and records.from_ and not Path(records.from_, "manifest.json").is_file():
         yield f"{name}: classic records bring masks of their own and cannot be cut into shorter sequences; empty this list"

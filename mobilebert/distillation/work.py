@@ -146,6 +146,8 @@ def carry_out(work: Work, plan: Plan) -> None:
     span = plan.span(objective) if plan.span else None
     taken = span or loop.Span(0, plan.optimization.steps)
     lengths = schedules.lengths(plan.optimization, taken.start, taken.stop, work.records.sequence_length)
+    for length in set(lengths.values()) - {work.records.sequence_length}:
+        work.records.check_length(length)  # now, and not when its phase comes
     size = plan.optimization.batch_size
     at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
     heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
@@ -171,7 +173,7 @@ def carry_out(work: Work, plan: Plan) -> None:
             return
         if plan.finish:
             plan.finish(objective)
-        found = work.measure(model, at_once) if plan.evaluate else None
+        found = work.measure(model, at_once // work.accelerator.devices) if plan.evaluate else None  # on one device
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
             tokenization.copy_files(options.tokenizer, writer)

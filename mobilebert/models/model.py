@@ -45,7 +45,8 @@ class Once:
 
     def __call__(self, *arguments: Any) -> Any:
         """Call it, from Python or while another function is traced."""
-        return self._function(*arguments)
+        # The graph's optimizer does not know the shapes of what a function gives, and would warn of that at every softmax over it.
+        return tf.nest.map_structure(lambda found: tf.ensure_shape(found, found.shape), self._function(*arguments))
 
 
 class Model(tf.Module):

@@ -24,6 +24,6 @@ def told(training: Training, share: int, start: int, stop: int, lengths: Mapping
     phases = [
         f"{max(first, start) + 1} to {end}: {tokens} tokens"
         for (first, tokens), (end, _) in itertools.pairwise([*lengths.items(), (stop, 0)])
-        if end > start
+        if end > max(first, start)
     ]
     return f"each device takes {share} sequences a step{parts}, {training.precision}; steps {', '.join(phases) or f'{start + 1} to {stop}'}"

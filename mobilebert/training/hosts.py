@@ -10,6 +10,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from mobilebert.training import checkpoints, state
 from mobilebert.training.accelerators import Accelerator
 
 NEVER = "no checkpoint yet"
+PART = 2**26  # bytes that are sent at once; the checkpoint of a large teacher has 4 GB
 
 
 @contextmanager
@@ -53,15 +55,25 @@ def agreed(accelerator: Accelerator, wish: bool) -> bool:
 
 def _from_chief(accelerator: Accelerator, data: bytes) -> bytes:
     """The chief's bytes, on every host."""
-    size = int(_sum(accelerator, np.array([len(data) if accelerator.chief else 0], np.int32))[0])
-    words = np.zeros(-(-size // 4), np.int32)
-    if accelerator.chief:
-        words.view(np.uint8)[: len(data)] = np.frombuffer(data, np.uint8)
-    return _sum(accelerator, words).tobytes()[:size] if size else b""
+    count, rest = _sum(accelerator, np.array(divmod(len(data), PART) if accelerator.chief else (0, 0), np.int32)).tolist()
+    found = []
+    for number, size in enumerate([PART] * count + [rest] * bool(rest)):
+        words = np.zeros(-(-size // 4), np.int32)
+        if accelerator.chief:
+            words.view(np.uint8)[:size] = np.frombuffer(data, np.uint8, size, number * PART)
+        found.append(_sum(accelerator, words).tobytes()[:size])
+    return b"".join(found)
 
 
 def _sum(accelerator: Accelerator, numbers: np.ndarray) -> np.ndarray:
     """The sum of every host's numbers (n,) int32; exact, and the others' zeros leave the chief's bits."""
+    found: np.ndarray = accelerator.strategy.experimental_local_results(_summing(accelerator)(tf.constant(numbers)))[0].numpy()
+    return found
+
+
+@cache
+def _summing(accelerator: Accelerator) -> Any:
+    """`_sum` of tensors, traced once for each length: hosts ask each other before every call of several steps."""
     devices = accelerator.devices // accelerator.hosts
 
     def own(numbers: tf.Tensor) -> tf.Tensor:
@@ -73,5 +85,4 @@ def _sum(accelerator: Accelerator, numbers: np.ndarray) -> np.ndarray:
     def total(numbers: tf.Tensor) -> Any:
         return accelerator.strategy.run(own, args=(numbers,))
 
-    found: np.ndarray = accelerator.strategy.experimental_local_results(total(tf.constant(numbers)))[0].numpy()
-    return found
+    return total

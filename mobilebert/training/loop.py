@@ -152,7 +152,8 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     batch_size = steps.feed(job.batches, start)
     LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
     LOG.info("%s: %s", job.name, banner.told(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
-    progress = Progress(job.name, start, span.stop, batch_size, log, fresh=start == span.start, lengths=job.lengths)
+    beside = log if accelerator.chief else None
+    progress = Progress(job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths)
     with progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
@@ -183,6 +184,8 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
                 saved = time.monotonic()
     artifacts.write_atomically(metrics_path, state.metrics.read_bytes())
     kept = curve.best_step if held.keep_best() else done
+    if job.training.keep == "best" and curve.best_step is None:
+        LOG.warning("%s: no measure on held-out data was finite, so the last weights are kept", job.name)
     return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), held.arrays())
 
 

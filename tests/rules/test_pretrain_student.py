@@ -79,6 +79,14 @@ def test_a_phase_cuts_the_same_records_shorter_and_the_rest_of_the_steps_see_the
     assert [later(place).element_spec["input_ids"].shape[1] for place in (100, 102, 103)] == [16, 16, 32]
 
 
+def test_a_later_phase_that_cannot_be_is_refused_before_the_first_step(chain, command, tmp_path):
+    phases = [{"share": 0.5, "sequence_length": 16}, {"share": 0.25, "sequence_length": 64}]
+    phased = {"training": {"steps": 4, "batch_size": 4, "phases": phases}}
+    with pytest.raises(UserError, match="a phase asks for sequences of 64 tokens, and the records have 32"):
+        command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--teacher", "--previous", pretraining=phased))
+    assert not (tmp_path / "state").exists()
+
+
 def test_every_arm_sees_the_same_batches(chain, command, tmp_path, planned):
     seeds = []
     for arm in ("distilled", "tables", "scratch"):

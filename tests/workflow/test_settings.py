@@ -80,6 +80,10 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
             {"pretraining": {"training": {"phases": [{"share": 0.9, "sequence_length": 600}, {"share": 0.1, "sequence_length": 32}]}}},
             ["pretraining.training.phases", "pretraining.training.phases[0].sequence_length"],
         ),
+        (  # 0.7 + 0.2 + 0.1 is 0.9999999999999999
+            {"transfer": {"training": {"phases": [{"share": share, "sequence_length": 16} for share in (0.7, 0.2, 0.1)]}}},
+            ["transfer.training.phases"],
+        ),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
         ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),

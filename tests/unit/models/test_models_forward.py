@@ -83,6 +83,15 @@ def test_the_first_layers_alone_are_computed_and_a_layer_is_traced_once(shape_of
     assert products(graph.node) == 1  # trigrams
 
 
+def test_the_optimizer_of_the_graph_knows_the_shapes_of_what_a_layer_gives(
+    shape_of: ShapeOf, batch: Batch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """TensorFlow writes a line of 700 letters to stderr for a softmax over what a call of a function gave (a transfer has two)."""
+    model = models.build(shape_of("mini"), 1)
+    tf.function(lambda: tf.nn.softmax(tf.maximum(encode(model, batch, layers=1).scores[0], -5.0)), autograph=False)()
+    assert "PredictCost" not in capfd.readouterr().err
+
+
 def test_logits_exist_at_the_asked_positions_only(filled: Callable[..., models.Model], shape_of: ShapeOf, batch: Batch) -> None:
     model = filled(shape_of("opt"))
     sequence = encode(model, batch).sequence

@@ -186,6 +186,13 @@ def test_a_figure_that_is_not_finite_is_warned_of_and_no_best_one(caplog: pytest
     assert [message for message in caplog.messages if "step 10: loss not finite" in message]
 
 
+def test_without_a_finite_measure_the_last_weights_are_kept_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = toy.Regression()
+    told = Training(steps_per_call=5, evaluate_every=10, keep="best")
+    assert run(tmp_path, dataclasses.replace(toy.job(made), training=told, measure=Measure(lambda: {"loss": float("nan")}))).kept == 23
+    assert caplog.messages[-1] == "toy: no measure on held-out data was finite, so the last weights are kept"
+
+
 def test_a_task_is_measured_after_every_epoch_at_the_latest_and_larger_may_be_better() -> None:
     values = iter([0.5, 0.7, 0.7])
     curve = Curve(Measure(lambda: {"f1": next(values)}, "f1", larger=True, every=6), Training(evaluate_every=1000), 0, 15)

@@ -244,6 +244,8 @@ def test_the_banner_names_rounds_and_phases_that_are_left() -> None:
         banner.told(settings, 48, 950, 1000, lengths)
         == "each device takes 48 sequences a step at once, bfloat16; steps 951 to 1000: 512 tokens"
     )
+    nothing_left = schedules.lengths(Optimization(phases=[Phase(share=0.999, sequence_length=128)]), 0, 10, 512)
+    assert banner.told(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
 
 
 def test_a_step_with_longer_sequences_costs_more() -> None:
