@@ -49,7 +49,7 @@ class Work:
         self.options = options
         body: dict[str, Any] = json.loads(to_json(Settings(), *names)) | json.loads(options.settings)
         self.sections = from_json(json.dumps(body))
-        self.told = _without_paths(body)
+        self.told = state.without_paths(body)
         # Before anything else of TensorFlow: its threads are fixed once it has started.
         self.accelerator = accelerators.find(self.sections["training"].accelerator, options.threads)
         self.records = reader.RecordSet(options.records)
@@ -197,11 +197,6 @@ def told_places(places: Sequence[tuple[str, int]]) -> str:
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
     writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a given student lies is not part of what it is: its digests stand among the arguments."""
-    return {name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value for name, value in body.items()}
 
 
 def _tokenizer_digest(folder: Path) -> str:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mobilebert.artifacts import sync_folder
+from mobilebert.errors import PassingError
 
 LOG = logging.getLogger(__name__)
 FORMAT = 2  # part of every fingerprint: raise it when a checkpoint means something else
@@ -44,15 +45,22 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
     """Write the checkpoint of `step` and drop all but the two newest.
 
     A kill at any instruction leaves the older checkpoints and either no new one or the whole new one.
+
+    Raises:
+        PassingError: it cannot be written: a full disk.
     """
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
     facts = json.dumps(body, sort_keys=True)
     path = path_of(folder, step)
     temporary = folder / f".{path.name}.partial"
-    save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
-    with temporary.open("rb") as stream:
-        os.fsync(stream.fileno())
+    try:
+        save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise PassingError(f"{path}: cannot be written ({error}); the checkpoint before it is whole: make room and run again") from None
     temporary.replace(path)
     sync_folder(folder)
     for old in sorted(folder.glob(PATTERN))[:-KEPT]:

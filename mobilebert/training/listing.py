@@ -24,7 +24,7 @@ from mobilebert import artifacts
 from mobilebert.errors import PassingError
 from mobilebert.locks import holder, locked
 from mobilebert.training import checkpoints
-from mobilebert.training.state import WORK
+from mobilebert.training.state import WORK, without_paths
 
 REACHABLE, UNREACHABLE, UNKNOWN = "reachable", "unreachable", "unknown"
 _REMOVED = re.compile(r"^\.(.+)\.removed$")
@@ -198,8 +198,9 @@ def _apart(work: Mapping[str, Any], wanted: Wanted) -> list[str] | None:
 
 
 def _plain(value: Any) -> Any:
-    """Settings are JSON text, whose order of keys says nothing."""
+    """Settings are JSON text, whose order of keys says nothing, nor do the places in it."""
     try:
-        return json.loads(value) if isinstance(value, str) else value
+        found = json.loads(value) if isinstance(value, str) else value
     except ValueError:
         return value
+    return without_paths(found) if isinstance(found, dict) else found

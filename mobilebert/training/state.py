@@ -109,6 +109,11 @@ def described(options: Namespace) -> dict[str, Any]:
     return {name: _text(value) for name, value in vars(options).items() if name not in WHERE}
 
 
+def without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the place of a given student, which is not part of what it is: its digests stand among a job's arguments."""
+    return {name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value for name, value in body.items()}
+
+
 def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], environment: Mapping[str, Any]) -> str:
     """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the device, the checkpoint format.
 

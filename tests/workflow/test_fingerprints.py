@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from mobilebert.distillation import work
 from mobilebert.settings import Settings
 from mobilebert.training import state
 from workflow.chain import Chain
@@ -61,7 +60,7 @@ def changed(section: BaseModel, name: str, value: Any) -> Any:
 
 
 def fingerprint(command: str, settings: Settings) -> str:
-    told = work._without_paths(json.loads(RECEIVED[command][0](settings)))
+    told = state.without_paths(json.loads(RECEIVED[command][0](settings)))
     return state.fingerprint(command, told, {}, {"device": "CPU"})
 
 

@@ -117,6 +117,11 @@ def test_an_input_in_another_place_is_compared_by_its_digest_and_what_was_being_
     assert judged(one, "elsewhere") == ("unreachable", "no job has its settings")
     write(tree / "elsewhere", "as it was")
     assert judged(one, "elsewhere") == ("reachable", "")
+    moved = [
+        replace(teacher, options={**teacher.options, "settings": f'{{"seed": 1, "student": {{"from": "{place}"}}}}'}) for place in "ab"
+    ]
+    told = {**dict(one.work or {}), "options": moved[0].options}
+    assert listing.verdict(replace(one, work=told), moved[1:]) == ("reachable", ""), "where a given student lies shapes nothing"
 
 
 def test_only_what_is_unreachable_and_free_is_removed(tree: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Optimization
 from mobilebert.training import state
 
@@ -98,6 +99,21 @@ def test_a_half_written_checkpoint_is_not_used_and_goes(tmp_path: Path, monkeypa
     assert list(folder.glob(".*.partial"))
     assert restored_step(tmp_path) == 5
     assert not list(folder.glob(".*.partial"))
+
+
+def test_a_checkpoint_for_which_there_is_no_room_is_said_and_the_one_before_stays(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5])
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with state.open(tmp_path, "job", PRINT) as work:
+        work.restore()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
+        try:
+            with pytest.raises(PassingError, match=r"step-0000000010.safetensors: cannot be written .* make room"):
+                work.save(10, {"variables/a": np.zeros(100_000, np.float32)})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert not list(folder.glob(".*.partial"))
+    assert restored_step(tmp_path) == 5
 
 
 def test_metrics_after_the_checkpoint_are_cut_off(tmp_path: Path) -> None:
