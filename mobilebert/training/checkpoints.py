@@ -10,7 +10,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,22 +51,36 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
         PassingError: it cannot be written: a full disk.
     """
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
-    body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
-    facts = json.dumps(body, sort_keys=True)
     path = path_of(folder, step)
     temporary = folder / f".{path.name}.partial"
-    try:
-        save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise PassingError(f"{path}: cannot be written ({error}); the checkpoint before it is whole: make room and run again") from None
-    temporary.replace(path)
-    sync_folder(folder)
+    with writing(path):
+        body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
+        facts = json.dumps(body, sort_keys=True)
+        try:
+            save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+        except (OSError, SafetensorError):
+            temporary.unlink(missing_ok=True)  # what it took of the room is free again
+            raise
+        temporary.replace(path)
+        sync_folder(folder)
     for old in sorted(folder.glob(PATTERN))[:-KEPT]:
         old.unlink()
     return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which file of a state folder cannot be written, and that nothing is lost.
+
+    Raises:
+        PassingError: the disk is full, or otherwise refuses.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PassingError(f"{path}: cannot be written ({error}); the checkpoint before it is whole: make room and run again") from None
 
 
 def path_of(folder: Path, step: int) -> Path:

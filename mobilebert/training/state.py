@@ -69,8 +69,8 @@ class State:
         self._copy(step)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
-        """Append one JSON line to the metrics."""
-        with self.metrics.open("ab") as stream:
+        """Append one JSON line to the metrics. Raises PassingError as `save` does."""
+        with checkpoints.writing(self.metrics), self.metrics.open("ab") as stream:
             stream.write((json.dumps(line) + "\n").encode())
 
     def finish(self) -> None:

@@ -110,6 +110,8 @@ def test_a_checkpoint_for_which_there_is_no_room_is_said_and_the_one_before_stay
         try:
             with pytest.raises(PassingError, match=r"step-0000000010.safetensors: cannot be written .* make room"):
                 work.save(10, {"variables/a": np.zeros(100_000, np.float32)})
+            with pytest.raises(PassingError, match=r"metrics.jsonl: cannot be written .* make room"):
+                work.add_metrics({"step": 10, "told": "x" * 20_000})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, most)
     assert not list(folder.glob(".*.partial"))
