@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from mobilebert.errors import PassingError
 
 LOCK = "lock"
+PATIENCE_SECONDS = 1.0  # `holder`, and a removal, lock a folder for an instant
 
 
 @contextmanager
@@ -28,7 +30,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def holder(folder: Path) -> str:
-    """Who holds the folder now ("process 123"; "another user" where that cannot be asked), "" for nobody."""
+    """Who holds the folder now ("process 123"; "another user" where that cannot be asked), "" for nobody.
+
+    It asks by a shared lock, so that two that ask do not take each other for a holder.
+    """
     try:
         handle = os.open(folder / LOCK, os.O_RDWR)
     except FileNotFoundError:
@@ -36,7 +41,7 @@ def holder(folder: Path) -> str:
     except PermissionError:
         return "another user"
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return ""
     except BlockingIOError:
         return f"process {_noted(handle)}"
@@ -49,6 +54,7 @@ def _noted(handle: int) -> str:
 
 
 def _lock(folder: Path) -> int:
+    end = time.monotonic() + PATIENCE_SECONDS
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / LOCK
@@ -61,6 +67,9 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             process = _noted(handle)
             os.close(handle)
+            if time.monotonic() < end:
+                time.sleep(PATIENCE_SECONDS / 20)
+                continue
             raise PassingError(f"{folder}: process {process} is at this work already; wait for it, or stop it and run again") from None
         if _still_there(path, handle):
             os.ftruncate(handle, 0)

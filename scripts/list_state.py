@@ -28,7 +28,10 @@ def main(options: argparse.Namespace) -> None:
 
     bucket = options.state.startswith("gs://")
     found = listing.in_bucket(options.state) if bucket else listing.in_folder(Path(options.state))
-    wanted = trainings(options.snakemake, options.target) if found else []
+    if not found:
+        print(f"{options.state}: no unfinished work lies there")
+        return
+    wanted = trainings(options.snakemake, options.target)
     judged = [(one, *listing.verdict(one, wanted)) for one in found]
     rows = [("RUN/WORK-FINGERPRINT", "STEP", "MB", "AGE", "LOCKED BY", "")]
     for one, verdict, why in judged:

@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from mobilebert.errors import PassingError
 from mobilebert.storage.bucket import BucketStorage
@@ -56,7 +58,7 @@ class Lease:
             if found is None:
                 replaced = 0
                 continue
-            holder, generation = json.loads(found[0]), found[1]
+            holder, generation = told(found[0]), found[1]
             if holder["owner"] == self._owner or (generation == watched and time.monotonic() > until):
                 replaced = generation
                 continue
@@ -100,7 +102,7 @@ class Lease:
         with self._writes:
             if not self._write(self._generation):
                 found = self._storage.read(self._name)
-                self.lost = json.loads(found[0])["who"] if found else "somebody who removed the lease"
+                self.lost = told(found[0])["who"] if found else "somebody who removed the lease"
 
     def _write(self, replaced: int) -> bool:
         """Write the object over that generation of it; False if another lives there that this process did not write."""
@@ -111,8 +113,17 @@ class Lease:
         if written is None and self._generation:
             # The answer to our own write may have been lost, and repeated by the client.
             found = self._storage.read(self._name)
-            written = found[1] if found and json.loads(found[0])["process"] == self._process else None
+            written = found[1] if found and told(found[0])["process"] == self._process else None
         if written is None:
             return False
         self._generation, self._shown = written, began
         return True
+
+
+def told(data: bytes) -> Mapping[str, Any]:
+    """`owner`, `process` and `who`, as the object says them. What cannot be read is nobody's: it is watched like any other holder's."""
+    try:
+        body = json.loads(data)
+        return {name: str(body[name]) for name in ("owner", "process", "who")}
+    except (ValueError, KeyError, TypeError):
+        return {"owner": "", "process": "", "who": f"somebody whose {OBJECT} cannot be read"}

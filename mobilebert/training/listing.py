@@ -21,7 +21,7 @@ from stat import S_ISREG
 from typing import Any
 
 from mobilebert import artifacts
-from mobilebert.errors import PassingError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.locks import holder, locked
 from mobilebert.training import checkpoints
 from mobilebert.training.state import WORK, without_paths
@@ -65,14 +65,20 @@ class Wanted:
 
 
 def in_folder(root: Path) -> list[Found]:
-    """The states below `ROOT/RUN/`, sorted."""
+    """The states below `ROOT/RUN/`, sorted.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder, so no unfinished work lies there; --state names another one, or gs://bucket/prefix")
     return [_of_folder(path) for path in sorted(root.glob("*/*")) if path.is_dir()]
 
 
 def in_bucket(where: str) -> list[Found]:
     """The copies of states below `gs://bucket/prefix/RUN/`, sorted; ages and sizes as the service tells them."""
-    from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
-    from mobilebert.storage.lease import OBJECT, STALE_SECONDS
+    from mobilebert.storage import lease  # the client takes a second to import
+    from mobilebert.storage.bucket import BucketStorage
 
     storage = BucketStorage(where, setting="--state")
     groups: dict[tuple[str, str], dict[str, tuple[int, float]]] = {}
@@ -84,13 +90,13 @@ def in_bucket(where: str) -> list[Found]:
     for (run, name), objects in sorted(groups.items()):
         if WORK not in objects:
             continue  # somebody else's objects
-        silent = objects[OBJECT][1] if OBJECT in objects else STALE_SECONDS
-        held = storage.read(f"{run}/{name}/{OBJECT}") if silent < STALE_SECONDS else None
+        silent = objects[lease.OBJECT][1] if lease.OBJECT in objects else lease.STALE_SECONDS
+        held = storage.read(f"{run}/{name}/{lease.OBJECT}") if silent < lease.STALE_SECONDS else None
         told = storage.read(f"{run}/{name}/{WORK}")
         steps = [int(path[5:15]) for path in objects if re.fullmatch(r"step-\d{10}\.json", path)]
         sizes, ages = zip(*objects.values(), strict=True)
-        who = json.loads(held[0])["who"] if held else ""
-        work = json.loads(told[0]) if told else None
+        who = lease.told(held[0])["who"] if held else ""
+        work = _work(told[0]) if told else None
         found.append(Found(f"{storage.where}/{run}/{name}", run, name, max(steps, default=-1), sum(sizes), min(ages), who, work))
     return found
 
@@ -171,13 +177,22 @@ def _of_folder(folder: Path) -> Found:
             stats.append(path.stat())
     steps = [int(path.name[5:15]) for path in folder.glob(checkpoints.PATTERN)]
     try:
-        work = json.loads((folder / WORK).read_bytes())
-    except (OSError, ValueError):
+        work = _work((folder / WORK).read_bytes())
+    except OSError:
         work = None
     # What waits for being sent is a second name of its file.
     size = sum({stat.st_ino: stat.st_size for stat in stats if S_ISREG(stat.st_mode)}.values())
     age = time.time() - max((stat.st_mtime for stat in stats), default=time.time())
     return Found(str(folder), folder.parent.name, folder.name, max(steps, default=-1), size, age, holder(folder), work)
+
+
+def _work(told: bytes) -> Mapping[str, Any] | None:
+    """What a work.json says; None where it cannot be read."""
+    try:
+        body = json.loads(told)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _apart(work: Mapping[str, Any], wanted: Wanted) -> list[str] | None:

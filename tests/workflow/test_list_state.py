@@ -20,6 +20,7 @@ from tests.loopback_gcs import LoopbackGcs
 from tests.workflow.conftest import clone
 from workflow.planned import trainings
 
+DAMAGED = ["somebody whose lease.json cannot be read", "unknown (it holds no work.json)"]
 INPUTS = {"transfer_layer": ("records", "tokenizer"), "pretrain_teacher": ("records", "tokenizer"), "finetune_task": ("model", "data")}
 
 
@@ -93,6 +94,16 @@ def test_states_are_told_apart(tree: Path) -> None:
     assert found["demo/layer02"][3].startswith("process ")
 
 
+def test_a_folder_that_is_not_there_and_one_that_is_empty_are_said(root: Path, tmp_path: Path) -> None:
+    for place, code, told in (("missing", 1, "missing: no such folder"), ("", 0, f"{tmp_path}/: no unfinished work lies there")):
+        where = place or f"{tmp_path}/"
+        command = [sys.executable, "-m", "scripts.list_state", "--state", where]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        (line,) = (done.stdout + done.stderr).splitlines()
+        assert line.startswith(told)
+
+
 def test_an_absent_input_may_come_back_and_other_settings_reach_other_states(tree: Path) -> None:
     (tree / "results" / "demo" / "records").rename(tree / "results" / "demo" / "records.away")
     found, _ = listed(tree, "--", "--config", "teacher={training: {steps: 500}}")
@@ -145,7 +156,10 @@ def test_copies_in_a_bucket_are_listed_and_removed(made: tuple[Path, listing.Wan
         gcs.commit(
             "states", "p/demo/locked-121212121212/lease.json", b'{"owner": "x", "process": "y", "who": "process 7 on two"}', None, {}
         )
+        for name in ("work.json", "lease.json"):
+            gcs.commit("states", f"p/demo/damaged-121212121212/{name}", b"{", None, {})
         found, removed = listed(tree, "--state", "gs://states/p", "--remove-unreachable")
+        assert found["demo/damaged"] == ["none", "0.0", found["demo/damaged"][2], *DAMAGED]
         assert found["demo/teacher"][0] == "5"
         assert found["demo/teacher"][-1] == "reachable"
         assert found["demo/locked"][3:] == ["process 7 on two", "unreachable (no job has its settings)"]
@@ -153,4 +167,4 @@ def test_copies_in_a_bucket_are_listed_and_removed(made: tuple[Path, listing.Wan
             "kept gs://states/p/demo/locked-121212121212: somebody works in it",
             "removed gs://states/p/demo/other-121212121212",
         ]
-        assert {name.split("/")[2].rpartition("-")[0] for name in gcs.buckets["states"]} == {"teacher", "locked"}
+        assert {name.split("/")[2].rpartition("-")[0] for name in gcs.buckets["states"]} == {"teacher", "locked", "damaged"}

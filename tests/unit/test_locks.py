@@ -1,0 +1,40 @@
+"""Folders that one process at a time works in: who asks is not in the way of who works."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mobilebert import locks
+from mobilebert.errors import PassingError
+
+
+def test_the_holder_is_named_and_a_second_one_refused(tmp_path: Path) -> None:
+    with locks.locked(tmp_path):
+        assert locks.holder(tmp_path) == f"process {os.getpid()}"
+        with pytest.raises(PassingError, match=f"process {os.getpid()} is at this work already"), locks.locked(tmp_path):
+            pass
+    assert locks.holder(tmp_path) == ""
+
+
+def test_who_asks_is_taken_for_no_holder_and_work_waits_for_its_answer(tmp_path: Path) -> None:
+    with locks.locked(tmp_path):
+        pass
+    asking = os.open(tmp_path / locks.LOCK, os.O_RDWR)
+    fcntl.flock(asking, fcntl.LOCK_SH)  # as `holder` does
+    assert locks.holder(tmp_path) == ""
+
+    def answered() -> None:
+        time.sleep(0.2)
+        os.close(asking)
+
+    thread = threading.Thread(target=answered)
+    thread.start()
+    with locks.locked(tmp_path):
+        assert locks.holder(tmp_path) == f"process {os.getpid()}"
+    thread.join()
