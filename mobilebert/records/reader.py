@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +17,12 @@ from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
-__all__ = ["RecordSet", "heldout_batches", "train_batches"]
+__all__ = ["RecordSet", "heldout_batches", "said", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
+SAID = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow tells of an exception in Python
 RECORDS_AT_ONCE = 1024  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
 
 
@@ -96,6 +99,22 @@ def _batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     made = steps.map(fetch, num_parallel_calls=CALLS_AT_ONCE, deterministic=True).unbatch()
     return made.prefetch(2).with_options(options)
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """Let what this reader says of a damaged file through, which TensorFlow wraps in an error of its own.
+
+    Raises:
+        UserError: naming the file.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = SAID.search(error.message)
+        if found is None:
+            raise
+        raise UserError(found[1]) from None
 
 
 class _Maker:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
+from mobilebert.records import reader
 from mobilebert.settings import Optimization
 from mobilebert.training import schedules
 from mobilebert.training.accelerators import Accelerator
@@ -97,13 +98,17 @@ class Steps:
 
         A step whose row is not finite throughout changed nothing, neither weights nor moments. The rows may end with such a step where
         batches of another shape would follow.
+
+        Raises:
+            UserError: a file of records is damaged.
         """
         rows: list[np.ndarray] = []
         inside = sorted(step for step in self._boundaries if first < step < first + count)
         for begin, end in itertools.pairwise([first, *inside, first + count]):
             if begin in self._boundaries and begin != self._fed:
                 self.feed(self._source, begin)
-            rows.append(self._call(self._batches, tf.constant(begin, tf.int32), tf.constant(end - begin, tf.int32)).numpy())
+            with reader.said():
+                rows.append(self._call(self._batches, tf.constant(begin, tf.int32), tf.constant(end - begin, tf.int32)).numpy())
             if not (self._skips or np.isfinite(rows[-1]).all()):
                 break
         return np.concatenate(rows)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mobilebert import artifacts
+from mobilebert.errors import UserError
+from mobilebert.records import blocks
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet, shard_name
 from mobilebert.settings import Masking
@@ -20,8 +24,6 @@ MASKING = Masking(max_predictions=5)
 @pytest.fixture(scope="module", params=[300, 40000])
 def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
     """101 training and 21 held-out records of either width, written by hand."""
-    import json
-
     folder = tmp_path_factory.mktemp("records")
     form = Form(32, request.param)
     random = np.random.default_rng(1)
@@ -53,6 +55,31 @@ def test_going_on_at_a_step_gives_what_reading_up_to_it_gives(records: RecordSet
         resumed = taken(reader.train_batches(records, MASKING, 8, 3, start), 10)
         assert all(same(a, b) for a, b in zip(through[start:], resumed, strict=False))
     assert not same(through[0], taken(reader.train_batches(records, MASKING, 8, 4, 0), 1)[0])
+
+
+def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> None:
+    from mobilebert.records import reader
+
+    form, count = Form(32, 300), 5 * blocks.BLOCK
+    rows = np.random.default_rng(1).integers(5, 300, (count, 32)).astype(form.dtype)
+    rows[:, 0], rows[:, 31] = 2, 3
+    with artifacts.writing(tmp_path / "records", "records") as writer:
+        shard = writer.path(shard_name("train", 0, 1))
+        for path, number in ((shard, count), (writer.path(shard_name("heldout", 0, 1)), 0)):
+            with blocks.writing(str(path), form, "gzip") as sink:
+                sink.write(rows[:number])
+        special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
+        body = {"sequence_length": 32, "vocabulary_size": 300, "train": [count], "heldout": [0], "unigram_accuracy": 0.1}
+        text = json.dumps(body | special | {"vocabulary": "x", "layout": "windows", "next_sentence": False, "compression": "gzip"})
+        writer.path("records.json").write_text(text, encoding="utf-8")
+    opened = RecordSet(tmp_path / "records")
+    path = opened.folder / shard.name
+    with path.open("r+b") as stream:
+        stream.seek(path.stat().st_size - 100)  # in the last block
+        stream.write(bytes(50))
+    named = rf"^{re.escape(str(path))}: its block 4 at byte \d+ is damaged \(.*\); write the records anew$"
+    with pytest.raises(UserError, match=named), reader.said():
+        taken(reader.train_batches(opened, MASKING, 32, 3, 0), 20)
 
 
 def test_masks_and_order_do_not_depend_on_the_batch_size(records: RecordSet) -> None:

@@ -202,6 +202,28 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_parts_and_no_check
     assert found.step == 5
 
 
+def test_records_that_are_damaged_while_it_trains_are_named_and_the_checkpoint_before_is_whole(tmp_path: Path) -> None:
+    def read(step: np.ndarray, x: np.ndarray) -> np.ndarray:
+        if step >= 12:
+            raise UserError("train-00000-of-00001.tfrecord: its block 7 is damaged")
+        return x
+
+    def damaged(start: int) -> tf.data.Dataset:
+        steps = tf.data.Dataset.range(start, 2**31)
+
+        def checked(step: tf.Tensor, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return batch | {"x": tf.ensure_shape(tf.numpy_function(read, [step, batch["x"]], tf.float32), batch["x"].shape)}
+
+        return tf.data.Dataset.zip((steps, toy.batches(start))).map(checked)
+
+    with pytest.raises(UserError, match=r"^train-00000-of-00001\.tfrecord: its block 7 is damaged$"):
+        run(tmp_path, dataclasses.replace(toy.job(toy.Regression()), batches=damaged), 0.0)
+    with state.open(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+        found = work.restore()
+    assert found is not None
+    assert found.step == 10
+
+
 def test_a_checkpoint_of_other_tensors_is_refused_by_name(tmp_path: Path) -> None:
     run(tmp_path, toy.job(toy.Regression()))
     other = toy.Regression()
