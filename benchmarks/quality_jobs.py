@@ -1,7 +1,7 @@
 """Commands of scripts/ as jobs that are kept: named by a digest of all that shapes them, run several at a time, each in one thread.
 
 What was made once is found again by its name, so a run that was broken off goes on, a changed setting makes anew what follows from
-it, and a teacher serves every later run. The program's own code is no part of a name (as for Snakemake in the profiles).
+it, and a teacher serves every later run. The program's own code is no part of a name (as for Snakemake in the profiles); `PROGRAM` is.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from mobilebert import artifacts
 ROOT = Path(__file__).resolve().parents[1]
 MASKS_SEED = 20  # of the held-out masks: the same for every model
 DIGITS = 12
+# Script -> number of what it computes, 1 where nothing stands. Raise it with a change after which equal settings give other models, data
+# or scores: what was kept of that script, and what follows from it, is made anew then.
+PROGRAM: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,9 @@ class Job:
     def key(self) -> str:
         """The digest of everything that shapes the result."""
         told = {flag: value.key if isinstance(value, Job) else value for flag, value in self.arguments.items()}
-        body = [self.script, dict(self.settings), told, [artifacts.sha256(path) for path in self.given]]
+        body: list[Any] = [self.script, dict(self.settings), told, [artifacts.sha256(path) for path in self.given]]
+        if (number := PROGRAM.get(self.script, 1)) > 1:
+            body.append(number)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:DIGITS]
 
     @property

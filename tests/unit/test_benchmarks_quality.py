@@ -98,6 +98,20 @@ def test_a_changed_setting_gives_another_name_to_what_follows_from_it_alone(desi
     assert [name for name, key in keys().items() if key != before[name]] == ["teacher", "first", "last"]
 
 
+def test_what_a_changed_program_made_and_what_follows_from_it_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> list[str]:
+        teacher = Job("pretrain_teacher", "teacher", {"seed": 1}, {})
+        layer = Job("transfer_layer", "layer", {"seed": 1}, {"teacher": teacher})
+        return [job.key for job in (teacher, layer, Job("pretrain_student", "student", {}, {"previous": layer}))]
+
+    before = keys()
+    assert before == ["a3c88172f213", "56e388f6e320", "9f726dd4a271"], "of the first program, so that what is kept stays valid"
+    monkeypatch.setattr(quality_jobs, "PROGRAM", {"transfer_layer": 1})
+    assert keys() == before
+    monkeypatch.setattr(quality_jobs, "PROGRAM", {"transfer_layer": 2})
+    assert [one == other for one, other in zip(keys(), before, strict=True)] == [True, False, False]
+
+
 def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran: list[str], tmp_path: Path) -> None:
     plan = Plan(design)
     chains = {arm: plan.chain("plain", arm, 1, plan.lengths("plain", arm)) for arm in ARMS}
