@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mobilebert.distillation.pretraining import masked_logits
@@ -13,6 +14,7 @@ from mobilebert.settings import Masking
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.heldout import LossParts, Measure
 from mobilebert.training.objective import Objective
+from mobilebert.training.replicas import Spread
 
 
 def measure(
@@ -38,36 +40,40 @@ def measure(
     return Measure(LossParts(objective, [records.heldout_batch(masking, batch_size, seed, number) for number in range(count)], accelerator))
 
 
-def masked_lm(model: Any, records: Any, masking: Masking, batch_size: int, seed: int) -> dict[str, float | int]:
+def masked_lm(
+    model: Any, records: Any, masking: Masking, batch_size: int, seed: int, accelerator: Accelerator | None = None
+) -> dict[str, float | int]:
     """Measure masked language modelling on the held-out records; every prediction counts once.
 
     Args:
         model: a `models.Model`.
         records: a `records.reader.RecordSet`.
         masking: how masks are drawn; the same seed gives every model the same masks.
-        batch_size: sequences at a time; does not change the result but for rounding.
+        batch_size: sequences at a time, on all devices; does not change the result but for rounding.
         seed: of the masks.
+        accelerator: in whose scope the model was made; None: one device.
 
     Returns:
         `masked_accuracy` (0..1), `masked_loss` (nats a prediction), `predictions` (how many), and `unigram_accuracy`, what
         always guessing the most frequent token would reach.
 
     Raises:
-        UserError: if there is nothing held out to measure on.
+        UserError: if there is nothing held out to measure on, or a file of records is damaged.
     """
 
-    @tf.function(autograph=False)
-    def measure(batch: Any) -> tuple[Any, Any, Any]:
-        labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.reshape(batch["masked_weights"], [-1])  # (B*P,)
+    def sums_of(batch: Any) -> tf.Tensor:
+        labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.cast(tf.reshape(batch["masked_weights"], [-1]), tf.float32)  # (B*P,)
         logits = masked_logits(model, batch)
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
-        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-        return tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)
+        entropy = tf.cast(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights.dtype)
+        return tf.stack([tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)])
 
-    sums = [0.0, 0.0, 0.0]  # Python floats are float64: no prediction is lost in a large sum
-    for batch in reader.heldout_batches(records, masking, batch_size, seed):
-        sums = [total + float(part) for total, part in zip(sums, measure(batch), strict=True)]
-    right, entropy, count = sums
+    spread = Spread(sums_of, accelerator)
+    sums = np.zeros(3)  # float64: no prediction is lost in a large sum
+    with reader.said():
+        for batch in reader.heldout_batches(records, masking, spread.whole(batch_size), seed):
+            sums += spread(batch).astype(np.float64).sum(axis=0)
+    right, entropy, count = sums.tolist()
     if not count:
         raise UserError("the held-out records hold nothing to predict; give more text, or raise records.heldout_share")
     return {

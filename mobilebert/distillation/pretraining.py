@@ -76,8 +76,10 @@ class MaskedLmObjective:
         total = totals[WEIGHTS] if totals else None
         student = _encoded(self._student, batch)
         logits = self._student.masked_lm_logits(student.sequence, batch["masked_positions"])
-        share = weighted_mean(tf.ones_like(weights), weights, total)  # of the global batch's predictions; 1 if these are all
-        hard = share * losses.masked_lm_loss(logits, labels, weights)
+        hard = losses.masked_lm_loss(logits, labels, weights)
+        # Of the global batch's predictions; 1 if these are all.
+        share = tf.cast(weighted_mean(tf.ones_like(weights), weights, total), hard.dtype)
+        hard *= share
         parts = {"loss": hard, "hard": hard}
         teacher: Any = None if self._teacher is None else _encoded(self._teacher, batch)
         if self._teacher is not None and self._ratio != 1:

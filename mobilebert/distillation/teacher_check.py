@@ -35,7 +35,8 @@ def export_teacher(options: Namespace) -> None:
     fit.check_needs(read_shape(options.source), json.loads(options.needs), str(options.source))
     work = Work(options, "teacher.min_head_lift", "masking", "training", "seed")
     manifest = artifacts.read(options.source, "model")
-    model = work.load(options.source)
+    with work.accelerator.scope():
+        model = work.load(options.source)
     if model.fresh_head:
         raise UserError(f"{options.source}: {importing.NO_HEAD}")
     source = parity.open_source(options.original[0] if options.original else options.source)

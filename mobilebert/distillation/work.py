@@ -94,8 +94,11 @@ class Work:
         fit.check_tokenizers({str(self.options.tokenizer): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)})
 
     def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
-        """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size."""
-        found = evaluation.masked_lm(model, self.records, self.sections["masking"], batch_size, self.seed("heldout"))
+        """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size.
+
+        The model was made in the accelerator's scope; all devices, and hosts, compute `batch_size` sequences at a time together.
+        """
+        found = evaluation.masked_lm(model, self.records, self.sections["masking"], batch_size, self.seed("heldout"), self.accelerator)
         log.info(
             "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), loss %.4f",
             *(found[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
@@ -169,11 +172,11 @@ def carry_out(work: Work, plan: Plan) -> None:
     with hosts.opened(work.accelerator, options, plan.name, mark, about) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
-        if not work.accelerator.chief:
-            return
         if plan.finish:
             plan.finish(objective)
-        found = work.measure(model, at_once // work.accelerator.devices) if plan.evaluate else None  # on one device
+        found = work.measure(model, at_once) if plan.evaluate else None
+        if not work.accelerator.chief:
+            return
         with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
             tokenization.copy_files(options.tokenizer, writer)

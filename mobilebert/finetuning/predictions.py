@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from mobilebert.finetuning import batches
 from mobilebert.finetuning.features import Features, Windows
 from mobilebert.finetuning.objective import task_logits
+from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.replicas import Spread
 
 MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 
@@ -19,16 +20,17 @@ MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the C
 class Forward:
     """A finetuned model's logits; traced once for each shape, whatever is predicted how often."""
 
-    def __init__(self, model: Any, head: Any) -> None:
-        """Take a `models.Model` and its head."""
-        self._call = tf.function(lambda batch: task_logits(model, head, batch), autograph=False)
+    def __init__(self, model: Any, head: Any, accelerator: Accelerator | None = None) -> None:
+        """Take a `models.Model` and its head, and in whose scope they were made; None: one device."""
+        self._spread = Spread(lambda batch: task_logits(model, head, batch), accelerator)
 
     def logits(self, features: Features, batch_size: int) -> Iterator[np.ndarray]:
         """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
-        left = len(features)
-        for batch in batches.in_order(features, batch_size):
-            yield self._call(batch).numpy()[:left]
-            left -= batch_size
+        left, size = len(features), self._spread.whole(batch_size)
+        for batch in batches.in_order(features, size):
+            found = self._spread(batch)  # (devices, B / devices, ...)
+            yield found.reshape(size, *found.shape[2:])[:left]
+            left -= size
 
 
 def labels(forward: Forward, features: Features, batch_size: int) -> np.ndarray:

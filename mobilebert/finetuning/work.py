@@ -72,8 +72,7 @@ def finetune(options: Namespace) -> None:
     tokenizer = _tokenizer(options.model, model, told.sequence_length)
     examples, sources = _training_features(task, tokenizer, told.sequence_length, seed)
     optimization, order = schedule(told, len(examples)), derive_seed(seed, "order")
-    dev = Dev(task, model, head, tokenizer, told, sections["training"].evaluate_sequences)
-    epoch = batches.steps_of(len(examples), told.batch_size, 1.0)
+    dev = Dev(task, predictions.Forward(model, head, accelerator), tokenizer, told, sections["training"].evaluate_sequences)
     job = loop.Job(
         f"finetune_task-{options.task}-{options.repeat}",
         objective,
@@ -81,7 +80,7 @@ def finetune(options: Namespace) -> None:
         optimization,
         sections["training"],
         derive_seed(seed, "dropout"),
-        measure=Measure(lambda: dev.measure()[0], DECIDES[task.kind], larger=True, every=epoch),
+        measure=Measure(lambda: dev.measure()[0], DECIDES[task.kind], larger=True, every=interval(len(examples), told.batch_size)),
         records=lambda step: told_examples(task, [sources[at] for at in batches.examples_of(len(examples), told.batch_size, order, step)]),
         skips=options.on_nonfinite == "skip",
     )
@@ -98,7 +97,7 @@ def finetune(options: Namespace) -> None:
             weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
             tokenization.copy_files(options.model, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
-            writer.counts = {"examples": len(examples), "steps": trained.step, **trained.counts()}
+            writer.counts = {"examples": len(examples), **trained.counts()}
         held.finish()
 
 
@@ -109,12 +108,13 @@ def score(options: Namespace) -> None:
     task = read_task(options.data, options.task)
     artifacts.read(options.model, "model")
     # Scoring runs beside a training that holds the TPU, so it takes the CPU unless a GPU is insisted on.
-    accelerators.find("gpu" if sections["training"].accelerator == "gpu" else "cpu", options.threads)
-    model = weights.load(options.model, compute_dtype=sections["training"].precision)
-    head = weights.load_head(options.model)
+    accelerator = accelerators.find("gpu" if sections["training"].accelerator == "gpu" else "cpu", options.threads)
+    with accelerator.scope():
+        model = weights.load(options.model, compute_dtype=sections["training"].precision)
+        head = weights.load_head(options.model)
     _check_head(options.model, head, task)
     tokenizer = _tokenizer(options.model, model, told.sequence_length)
-    measured, rows = Dev(task, model, head, tokenizer, told).measure()
+    measured, rows = Dev(task, predictions.Forward(model, head, accelerator), tokenizer, told).measure()
     majority = _majority(task)
     for metric, value in measured.items():
         log.info("%s on %s: %s %.4f (majority %.4f)", options.name, task.name, metric, value, majority[metric])
@@ -141,13 +141,19 @@ def schedule(told: TaskTraining, examples: int) -> Optimization:
     )
 
 
+def interval(examples: int, batch_size: int) -> int:
+    """Steps between measures on the dev set: those of an epoch, so that none has two; 0, as the settings say, where a step is more."""
+    return -(-examples // batch_size) if examples >= batch_size else 0
+
+
 class Dev:
     """The dev set of a task, ready to be predicted, as often as a training asks."""
 
-    def __init__(self, task: Task, model: Any, head: Any, tokenizer: Any, told: TaskTraining, examples: int | None = None) -> None:
-        """Take the model that is measured, and how many examples of the dev file, from its first on (None: all)."""
-        self._lines, self._size = task.lines("dev")[:examples], told.batch_size
-        self._forward = predictions.Forward(model, head)
+    def __init__(
+        self, task: Task, forward: predictions.Forward, tokenizer: Any, told: TaskTraining, examples: int | None = None
+    ) -> None:
+        """Take what computes the model's logits, and how many examples of the dev file are measured, from its first on (None: all)."""
+        self._lines, self._size, self._forward = task.lines("dev")[:examples], told.batch_size, forward
         make = features.classification if task.kind == "classification" else features.reading
         self._made: Any = make(self._lines, tokenizer, told.sequence_length)
 

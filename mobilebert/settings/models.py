@@ -57,7 +57,7 @@ class Training(Section):
         unit="sequences",
     )
     evaluate_every: Count = says(
-        "Between measures on held-out data (tasks: their dev file, after every epoch at the latest); 0: only at the end",
+        "Between measures on held-out data (tasks: their dev file, after every epoch at the latest that has a step); 0: only at the end",
         0,
         unit="steps",
         ge=0,

@@ -14,6 +14,7 @@ import tensorflow as tf
 from mobilebert.settings import Training
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.objective import Objective, totals_of
+from mobilebert.training.replicas import Spread
 
 LOG = logging.getLogger(__name__)
 PREFIX = "heldout_"  # of the figures in metrics.jsonl
@@ -99,26 +100,13 @@ class LossParts:
     def __init__(self, objective: Objective, batches: Sequence[Mapping[str, np.ndarray]], accelerator: Accelerator) -> None:
         """Take the batches, all of one shape `(B, ...)`, whose B is a multiple of the devices."""
         self._objective, self._batches = objective, batches
-        self._strategy, self._devices = accelerator.strategy, accelerator.devices
         self._names: list[str] = []
-        self._call = tf.function(self._run, autograph=False)
+        self._spread = Spread(self._parts, accelerator)
 
     def __call__(self) -> dict[str, float]:
         """Means over the batches, by name."""
-        rows = np.stack([self._call(self._dealt(batch)).numpy() for batch in self._batches])
+        rows = np.concatenate([self._spread(batch) for batch in self._batches])  # (batches * devices, n)
         return dict(zip(self._names, rows.astype(np.float64).mean(axis=0).tolist(), strict=True))
-
-    def _dealt(self, batch: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        if self._devices == 1:
-            return {name: tf.constant(array) for name, array in batch.items()}
-
-        def share(array: np.ndarray) -> Callable[[tf.distribute.experimental.ValueContext], tf.Tensor]:
-            return lambda context: tf.constant(np.split(array, self._devices)[context.replica_id_in_sync_group])
-
-        return {name: self._strategy.experimental_distribute_values_from_function(share(array)) for name, array in batch.items()}
-
-    def _run(self, batch: Any) -> tf.Tensor:
-        return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, self._strategy.run(self._parts, args=(batch,)), axis=None)
 
     def _parts(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         parts = self._objective.loss(batch, None, totals_of(self._objective, batch))

@@ -45,7 +45,7 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
     assert (before[name] != after[name]).any()
     assert (out / "vocab.txt").read_bytes() == (model / "vocab.txt").read_bytes()
     *rows, dev = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["step"] == manifest.counts["steps"] == int(manifest.counts["examples"] / 16)
+    assert rows[-1]["step"] == manifest.counts["last_step"] == int(manifest.counts["examples"] / 16)
     assert {"loss", "accuracy", "learning_rate"} <= set(rows[-1])
     assert set(dev) == {"step", "heldout_em", "heldout_f1"}
     assert not list((tmp_path / "state").iterdir()), "the state is removed once the artefact is complete"
@@ -107,6 +107,12 @@ def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:
         finetune(*given, out=f"seed-{repeat}", repeat=repeat, epochs=0.1, learning_rate=1e-9)
     first, second = (load_file(tmp_path / f"seed-{repeat}" / "model.safetensors")["classifier.weight"] for repeat in range(2))
     assert abs(first - second).max() > 1e-3
+
+
+def test_the_dev_set_is_measured_once_an_epoch_at_most_and_as_the_settings_say_where_an_epoch_has_no_step() -> None:
+    from mobilebert.finetuning.work import interval
+
+    assert [interval(examples, 32) for examples in (320, 321, 63, 33, 32, 31, 1)] == [10, 11, 2, 2, 1, 0, 0]
 
 
 def test_a_model_without_tokenizer_is_refused_by_name(tmp_path: Path) -> None:

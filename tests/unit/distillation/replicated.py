@@ -1,9 +1,9 @@
-"""A program for a test: three steps of every objective on one device, and on two that take their share in rounds.
+"""A program for tests: three steps of every objective on one device, and on two that take their share in rounds; and measures.
 
-    python replicated.py FILE [OBJECTIVE ...]
+    python replicated.py FILE [OBJECTIVE ...] [measures]
 
 writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's
-norm of a step.
+norm of a step; measures (where they are named) -> [those of one device, those of two] of an untrained model.
 """
 
 from __future__ import annotations
@@ -18,16 +18,20 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import models
+from mobilebert.distillation import evaluation
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective
+from mobilebert.finetuning import predictions
+from mobilebert.finetuning.features import Features
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads
 from mobilebert.models.shapes import BertShape, MobileBertShape
-from mobilebert.settings import Optimization, Transfer
+from mobilebert.settings import Masking, Optimization, Transfer
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.steps import Steps
 
+MEASURES = "measures"
 VOCABULARY, BATCH, LENGTH, PREDICTIONS, STEPS, WIDTH = 40, 4, 12, 3, 3, 16
 
 
@@ -106,12 +110,50 @@ def rows(name: str, accelerator: Accelerator, device_batch: int | None) -> list[
     return found[:, [steps.names.index(part) for part in ("loss", "gradient_norm")]].tolist()
 
 
+class HeldOut:
+    """Seven held-out records, as `records.reader.RecordSet` gives them."""
+
+    heldout_count, sequence_length, next_sentence, unigram_accuracy = 7, LENGTH, False, 0.05
+
+    def predictions(self, masking: Masking) -> int:
+        return PREDICTIONS
+
+    def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> dict[str, np.ndarray]:
+        numbers, place = np.random.default_rng(seed), np.arange(step * batch_size, (step + 1) * batch_size)
+        rows = np.minimum(place, self.heldout_count - 1)
+        weights = (np.arange(PREDICTIONS) < (rows % 4)[:, None]) & (place < self.heldout_count)[:, None]
+        return {
+            "input_ids": numbers.integers(1, VOCABULARY, (self.heldout_count, LENGTH)).astype(np.int32)[rows],
+            "segment_ids": np.zeros((batch_size, LENGTH), np.int32),
+            "input_mask": np.ones((batch_size, LENGTH), np.int32),
+            "masked_positions": np.tile(np.arange(PREDICTIONS, dtype=np.int32), (batch_size, 1)),
+            "masked_ids": numbers.integers(1, VOCABULARY, (self.heldout_count, PREDICTIONS)).astype(np.int32)[rows],
+            "masked_weights": weights.astype(np.float32),
+        }
+
+
+def measures(accelerator: Accelerator) -> dict[str, Any]:
+    """What evaluation.json tells of a model, and a task's logits: of 7 examples, asked for in batches of 3."""
+    with accelerator.scope():
+        model, head = made("float32")[0], heads.ClassificationHead(WIDTH, 2, 1, dropout_rate=0.0)
+    ids = np.random.default_rng(1).integers(1, VOCABULARY, (7, LENGTH)).astype(np.int32)
+    examples = Features(ids, np.full(7, 4, np.int32), np.arange(6, 13, dtype=np.int32), {"label": np.zeros(7, np.int32)})
+    logits = list(predictions.Forward(model, head, accelerator).logits(examples, 3))
+    told = evaluation.masked_lm(model, HeldOut(), Masking(), 3, 9, accelerator)
+    return told | {"logits": np.concatenate(logits).tolist(), "batches": [len(part) for part in logits]}
+
+
 def main(file: Path, names: list[str]) -> None:
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     one = Accelerator(tf.distribute.get_strategy(), "one", 1)
     two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
-    file.write_text(json.dumps({name: [rows(name, one, None), rows(name, two, 1)] for name in names or OBJECTIVES}))
+    found: dict[str, Any] = {
+        name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)
+    }
+    if MEASURES in names:
+        found[MEASURES] = [measures(one), measures(two)]
+    file.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mobilebert import models
 from mobilebert.distillation import evaluation
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import JOINT, TransferObjective
@@ -53,6 +54,18 @@ def test_parts_are_those_of_the_masked_positions(student, teacher, batch):
         np.testing.assert_allclose(parts[name], value, rtol=1e-5)
         assert parts[name].dtype == tf.float32
     np.testing.assert_allclose(parts["loss"], 0.3 * expected["hard"] + 0.7 * expected["soft"], rtol=1e-5)
+
+
+def test_a_float64_model_and_float64_weights_are_taken(student, teacher, batch, heldout):
+    precise = models.build(student.shape, 1, compute_dtype="float64", variable_dtype="float64")
+    expected = MaskedLmObjective(student, teacher, 0.3).loss(batch, SEED)
+    batch["masked_weights"] = batch["masked_weights"].astype(np.float64)
+    parts = MaskedLmObjective(precise, teacher, 0.3).loss(batch, SEED)
+    for name, value in expected.items():
+        np.testing.assert_allclose(parts[name], value, rtol=1e-5)
+        assert parts[name].dtype == tf.float32
+    found = evaluation.masked_lm(precise, heldout, MASKING, 4, 9)
+    np.testing.assert_allclose(found["masked_loss"], expected["hard"], rtol=1e-5)
 
 
 def test_without_a_teacher_it_is_plain_masked_language_modelling(student, batch):
