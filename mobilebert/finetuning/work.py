@@ -149,9 +149,7 @@ def interval(examples: int, batch_size: int) -> int:
 class Dev:
     """The dev set of a task, ready to be predicted, as often as a training asks."""
 
-    def __init__(
-        self, task: Task, forward: predictions.Forward, tokenizer: Any, told: TaskTraining, examples: int | None = None
-    ) -> None:
+    def __init__(self, task: Task, forward: predictions.Forward, tokenizer: Any, told: TaskTraining, examples: int | None = None) -> None:
         """Take what computes the model's logits, and how many examples of the dev file are measured, from its first on (None: all)."""
         self._lines, self._size, self._forward = task.lines("dev")[:examples], told.batch_size, forward
         make = features.classification if task.kind == "classification" else features.reading

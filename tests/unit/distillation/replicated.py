@@ -148,9 +148,7 @@ def main(file: Path, names: list[str]) -> None:
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     one = Accelerator(tf.distribute.get_strategy(), "one", 1)
     two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
-    found: dict[str, Any] = {
-        name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)
-    }
+    found: dict[str, Any] = {name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)}
     if MEASURES in names:
         found[MEASURES] = [measures(one), measures(two)]
     file.write_text(json.dumps(found))
