@@ -58,7 +58,6 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     """Forks for every connection, and ends when a worker failed or the process that started it is gone."""
 
     block_on_close = False
-    max_children = 1024
 
     def __init__(self, listening: socket.socket, parent: int, folder: str) -> None:
         super().__init__("", _Worker, bind_and_activate=False)

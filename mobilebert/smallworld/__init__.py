@@ -22,6 +22,7 @@ import multiprocessing
 import random
 from collections import Counter, deque
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -105,12 +106,15 @@ def stream(generator: Generator, clean_bytes: int, threads: int = 1) -> Iterator
 def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]:
     """All documents in order, without end; a few blocks are made ahead."""
     told = (generator.settings.model_dump_json(), generator.seed)
-    with multiprocessing.get_context("spawn").Pool(threads) as pool:
+    with ProcessPoolExecutor(threads, multiprocessing.get_context("spawn")) as pool:
         numbers = itertools.count()
-        ahead = deque(pool.apply_async(_block, (*told, next(numbers))) for _ in range(threads + 2))
-        while True:
-            ahead.append(pool.apply_async(_block, (*told, next(numbers))))
-            yield from ahead.popleft().get()
+        ahead = deque(pool.submit(_block, *told, next(numbers)) for _ in range(threads + 2))
+        try:
+            while True:
+                ahead.append(pool.submit(_block, *told, next(numbers)))
+                yield from ahead.popleft().result()
+        finally:  # what is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended amid its work
+            pool.shutdown(cancel_futures=True)
 
 
 def _block(settings: str, seed: int, number: int) -> list[Document]:

@@ -13,7 +13,7 @@ import toy_file_system
 
 from mobilebert import artifacts
 from mobilebert.corpus import clean
-from mobilebert.errors import UserError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.locks import locked
 from mobilebert.pipelines import places, work
 from mobilebert.records import pipeline
@@ -146,6 +146,9 @@ def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) 
     other, there = leave("b" * 64)
     assert not there
     assert not Path(first).exists()
+    with pytest.raises(PassingError, match="pass"), work.folder(out, Beam(), "b" * 64) as kept:
+        raise PassingError("what may pass by itself is gone on with")
+    assert Path(kept).is_dir()
     with pytest.raises(UserError, match="mend"), work.folder(out, Beam(), "b" * 64):
         raise UserError("only other settings mend this")
     assert not Path(other).parent.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import re
 from collections import Counter
@@ -59,6 +60,13 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(world: Path, tmp_pat
     with artifacts.writing(tmp_path / "two", "small_world", settings={}) as writer:
         smallworld.generate(writer, SETTINGS, 7, threads=2)
     assert artifacts.digest(tmp_path / "two") == artifacts.digest(world)
+
+
+def test_documents_that_are_not_taken_leave_no_process(generator: Generator) -> None:
+    documents = smallworld.stream(generator, 10**12, threads=2)
+    assert next(documents) == generator.document(0)
+    documents.close()
+    assert not multiprocessing.active_children()
 
 
 def test_a_document_does_not_depend_on_those_before_it(generator: Generator, texts: dict[str, str]) -> None:
