@@ -67,14 +67,12 @@ def bare(name: str, build: functools.partial, where: object, processes: int = 1)
 
 
 def _bare_corpus(elements: Iterable[Any], work: Any) -> None:
-    from mobilebert.corpus import clean, duplicates, output, store
+    from benchmarks import near_duplicates
+    from mobilebert.corpus import clean, output, store
 
     elements = list(elements)
-    store.write_blocks(work.folder, [clean.clean_element(element, work) for element in elements])
-    for step in (duplicates.candidates, duplicates.confirm):
-        for number in range(work.partitions):
-            step(number, work)
-    duplicates.decide(work)
+    store.write_blocks(work.folder, [clean.clean_element(element, work) for element in elements], work.block_bytes)
+    near_duplicates.decide(work)
     for part in range(output.parts(len(elements))):
         output.write_part(part, len(elements), work)
 

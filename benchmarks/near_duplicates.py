@@ -154,9 +154,10 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
     """(D,) the fates of the texts; and the pairs that were found alike, in order, the one that stays first."""
     blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
     with tempfile.TemporaryDirectory() as folder:
-        work = clean.Work(settings, folder, 4, 1 << 30)
+        work = clean.Work(settings, folder, 1 << 30)
         fates = np.concatenate(find(blocks, work))
-        alike = sorted(pair for number in range(work.partitions) for pair in duplicates.alike(number, work))
+        groups = store.Blocks(folder).partitions
+        alike = sorted(pair for number in range(groups) for pair in duplicates.alike(number, groups, work))
     return fates, [(first, second) for _, first, second in alike]
 
 
@@ -176,15 +177,22 @@ def _end(number: int, gone_for: dict[int, int]) -> int:
     return number
 
 
+def decide(work: clean.Work) -> None:
+    """All steps from the keys of cleaned blocks to what becomes of each document, in one process."""
+    blocks = store.Blocks(work.folder)
+    steps = ((duplicates.gather, blocks.batches), (duplicates.candidates, blocks.partitions), (duplicates.confirm, blocks.partitions))
+    for step, count in steps:
+        for number in range(count):
+            step(number, work)
+    duplicates.decide(work)
+
+
 def find(blocks: list[list[str]], work: clean.Work) -> list[np.ndarray]:
     """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's texts."""
     written = []
     for element, texts in enumerate(blocks):
         gathered = clean._Gathered(texts, [""] * len(texts), [""] * len(texts), [1] * len(texts))
         written.append((element, [clean._write(element, 0, gathered, work)]))
-    store.write_blocks(work.folder, written)
-    for step in (duplicates.candidates, duplicates.confirm):
-        for number in range(work.partitions):
-            step(number, work)
-    duplicates.decide(work)
+    store.write_blocks(work.folder, written, work.block_bytes)
+    decide(work)
     return [duplicates.fates(element, element + 1, work) for element in range(len(blocks))]

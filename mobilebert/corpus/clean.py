@@ -32,7 +32,6 @@ class Work:
 
     settings: Corpus
     folder: str  # work folder that all workers see, a place
-    partitions: int  # of the band keys
     block_bytes: int  # of cleaned text in a block
 
 
@@ -164,7 +163,7 @@ def _write(element: int, block: int, gathered: _Gathered, work: Work) -> int:
     if work.settings.near_duplicates:
         owners, band = minhash.band_keys(gathered.texts)
         keys = np.concatenate([keys, _keys(band & ~store.OF_TEXT, ranks[owners], numbers[owners])])
-    store.write_keys(work.folder, element, block, keys, work.partitions)
+    store.write_keys(work.folder, element, block, keys)
     return len(encoded)
 
 

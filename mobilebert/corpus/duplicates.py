@@ -30,25 +30,48 @@ _CACHED = 100_000  # characters of the longest text whose 5-grams are kept for i
 _READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
 
+def gather(batch: int, work: Work) -> int:
+    """Bring the keys of a batch of blocks together (`keys-NNNNNN`, KEY by partition); returns it.
+
+    Of equal texts in the batch only the first keeps its keys, so that copies of one text, however many, do not fill a partition; the
+    others are `copied-NNNNNN` (uint64 by count).
+    """
+    keys_file = _file(work, "keys", batch)
+    if places.exists(keys_file):
+        return batch  # by a run that was killed
+    blocks = store.Blocks(work.folder)
+    _, first, end = blocks.batch(batch)
+    keys = blocks.keys(batch)
+    whole = keys[keys["key"] >= store.OF_TEXT]
+    whole = whole[np.lexsort((whole["rank"], whole["key"]))]
+    copies = blocks.counted(whole["document"][_copies(whole)])
+    places.write(_file(work, "copied", batch), copies.tobytes())
+    gone = np.zeros(end - first, bool)
+    gone[copies - first] = True
+    keys = keys[~gone[blocks.counted(keys["document"]) - first]]
+    store.write_ranges(keys_file, keys, keys["key"] % np.uint64(blocks.partitions), blocks.partitions)
+    return batch
+
+
 def candidates(partition: int, work: Work) -> int:
     """Find the documents with equal keys in a partition of the keys; returns it.
 
     Writes the copies of each text but the first (`copies-NNNNNN`, uint64 by count) and the pairs of similar texts (`pairs-NNNNNN`, PAIR by
-    number), in `work.partitions` groups by the pair itself, so that each is compared once. Of up to `ALL_PAIRS` texts with one key, all
-    are paired; of more, each with the one that stays first, and with the one before.
+    number), in as many groups by the pair itself, so that each is compared once. Of up to `ALL_PAIRS` texts with one key, all are paired;
+    of more, each with the one that stays first, and with the one before.
     """
     pairs_file = _file(work, "pairs", partition)
     if places.exists(pairs_file):
-        return partition  # by a run that was killed
+        return partition
     blocks = store.Blocks(work.folder)
-    keys = _shared(blocks.keys(partition, work.partitions))
-    copy = np.zeros(len(keys), bool)
-    copy[1:] = (keys["key"][1:] == keys["key"][:-1]) & (keys["rank"][1:] == keys["rank"][:-1])
+    files = (_file(work, "keys", batch) for batch in range(blocks.batches))
+    keys = _shared(store.read_ranges(files, partition, blocks.partitions, store.KEY))
+    copy = _copies(keys)
     copies = keys["document"][copy & (keys["key"] >= store.OF_TEXT)]
     places.write(_file(work, "copies", partition), blocks.counted(copies).tobytes())
     pairs = _pairs(keys[~copy])
-    group = minhash.mixed(minhash.mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(work.partitions)
-    store.write_ranges(pairs_file, pairs, group, work.partitions)
+    group = minhash.mixed(minhash.mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
+    store.write_ranges(pairs_file, pairs, group, blocks.partitions)
     return partition
 
 
@@ -61,8 +84,9 @@ def confirm(group: int, work: Work) -> int:
     out = _file(work, "alike", group)
     if places.exists(out):
         return group
-    files = (_file(work, "pairs", partition) for partition in range(work.partitions))
-    pairs = store.read_ranges(files, group, work.partitions, PAIR)
+    blocks = store.Blocks(work.folder)
+    files = (_file(work, "pairs", partition) for partition in range(blocks.partitions))
+    pairs = store.read_ranges(files, group, blocks.partitions, PAIR)
     pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
     pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
     documents = store.Documents(work.folder)
@@ -70,15 +94,14 @@ def confirm(group: int, work: Work) -> int:
     least = work.settings.near_duplicate_similarity
     ends = zip(pairs["first"].tolist(), pairs["second"].tolist(), strict=True)
     found = pairs[np.array([minhash.jaccard(shingles.of(first), shingles.of(second)) >= least for first, second in ends], bool)]
-    blocks = store.Blocks(work.folder)
     found["first"], found["second"] = blocks.counted(found["first"]), blocks.counted(found["second"])
     places.write(out, found.tobytes())
     return group
 
 
-def alike(group: int, work: Work) -> Iterator[tuple[int, int, int]]:
-    """What `confirm` wrote for a group; the file is open only while a little of it is read, since there are many."""
-    place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // work.partitions) * PAIR.itemsize
+def alike(group: int, groups: int, work: Work) -> Iterator[tuple[int, int, int]]:
+    """What `confirm` wrote for one of the groups; the file is open only while a little of it is read, since there are many."""
+    place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // groups) * PAIR.itemsize
     while data := places.read(place, start, size):
         yield from struct.iter_unpack("<QQQ", data)
         start += len(data)
@@ -90,11 +113,13 @@ def decide(work: Work) -> None:
     The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
     if it stays, those that are alike to it go.
     """
-    fates = bytearray(store.Blocks(work.folder).documents)
-    numbers = range(work.partitions)
-    for number in numbers:
-        np.frombuffer(fates, np.uint8)[np.frombuffer(places.read(_file(work, "copies", number)), np.uint64)] = EXACT
-    for _, first, second in heapq.merge(*(alike(number, work) for number in numbers)):
+    blocks = store.Blocks(work.folder)
+    fates = bytearray(blocks.documents)
+    groups = blocks.partitions
+    for name, files in (("copied", blocks.batches), ("copies", groups)):
+        for number in range(files):
+            np.frombuffer(fates, np.uint8)[np.frombuffer(places.read(_file(work, name, number)), np.uint64)] = EXACT
+    for _, first, second in heapq.merge(*(alike(number, groups, work) for number in range(groups))):
         if not fates[first]:
             fates[second] = NEAR
     places.write(_fates(work), fates)
@@ -105,6 +130,13 @@ def fates(element: int, end: int, work: Work) -> np.ndarray:
     blocks = store.Blocks(work.folder)
     start = blocks.before(element)
     return np.frombuffer(places.read(_fates(work), start, blocks.before(end) - start), np.uint8)
+
+
+def _copies(keys: np.ndarray) -> np.ndarray:
+    """(M,) bool: which of the KEY entries, sorted by key and rank, are of a text that the one before is of."""
+    copy = np.zeros(len(keys), bool)
+    copy[1:] = (keys["key"][1:] == keys["key"][:-1]) & (keys["rank"][1:] == keys["rank"][:-1])
+    return copy
 
 
 def _shared(keys: np.ndarray) -> np.ndarray:

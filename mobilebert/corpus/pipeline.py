@@ -1,4 +1,4 @@
-"""The Beam pipeline: sources -> cleaned blocks -> pairs -> those alike -> documents.
+"""The Beam pipeline: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> documents.
 
 Only numbers of elements and partitions pass through Beam; text, keys and pairs lie in files of the work folder. The order of the
 output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
@@ -28,8 +28,6 @@ from mobilebert.text.normalise import normalise
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
-# Of text: if all documents are as short as can be (90 bytes), their keys take 48 MB, and what is made of them 40 to 90 more.
-_PARTITION_BYTES = 12_000_000
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
 DIRECT = Beam()
@@ -65,8 +63,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
-        partitions = max(4, -(-sum(_text(entry) for entry in entries) // _PARTITION_BYTES))
-        job = clean.Work(settings, folder, partitions, int(settings.block_megabytes * 1e6))
+        job = clean.Work(settings, folder, int(settings.block_megabytes * 1e6))
         _run(_within_reach(elements, folder), job, where, workers)
         found = output.collect(
             folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
@@ -110,8 +107,9 @@ def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean
     """Put the stages on a pipeline (any runner whose workers see the work folder and the sources)."""
     step = partial(partial, work=work)
     cleaned = pipeline | "Elements" >> beam.Create(elements) | "Clean" >> beam.Map(step(_clean))
-    paired = _then(cleaned, "Partitions", step(_partitions)) | "Candidates" >> beam.Map(step(duplicates.candidates))
-    compared = _then(paired, "Groups", step(_groups)) | "Confirm" >> beam.Map(step(duplicates.confirm))
+    gathered = _then(cleaned, "Batches", step(_batches)) | "Gather" >> beam.Map(step(duplicates.gather))
+    paired = _then(gathered, "Partitions", step(_partitions)) | "Candidates" >> beam.Map(step(duplicates.candidates))
+    compared = _then(paired, "Groups", step(_partitions)) | "Confirm" >> beam.Map(step(duplicates.confirm))
     parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
     _ = parts | "Write" >> beam.Map(step(partial(output.write_part, elements=len(elements))))
 
@@ -126,13 +124,13 @@ def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterab
     return following(list(done))
 
 
-def _partitions(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
-    store.write_blocks(work.folder, cleaned)
-    return range(work.partitions)
+def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
+    store.write_blocks(work.folder, cleaned, work.block_bytes)
+    return range(store.Blocks(work.folder).batches)
 
 
-def _groups(_: list[int], work: clean.Work) -> Iterable[int]:
-    return range(work.partitions)
+def _partitions(_: list[int], work: clean.Work) -> Iterable[int]:
+    return range(store.Blocks(work.folder).partitions)
 
 
 def _parts(_: list[int], elements: int, work: clean.Work) -> Iterable[int]:

@@ -1,7 +1,8 @@
 """Cleaned blocks and band keys in files that all workers see, between the steps.
 
 A block is a file of concatenated UTF-8 texts with an index, so that any one document is read by its offset; its keys lie in a second
-file, sorted by hash partition, so that a partition of all blocks is read without the rest.
+file. The keys of some blocks in a row, a batch, come together into a file sorted by hash partition, so that a partition of all batches is
+read without the rest, and by few openings: batches times partitions.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("raw", "<u8"), ("source",
 KEY = np.dtype([("key", "<u8"), ("rank", "<u8"), ("document", "<u8")])
 OF_TEXT = np.uint64(1 << 63)  # set in the key of a whole text, not in those of its bands
 _LENGTH_BITS, _DIGEST_BITS = 24, 40
-# A block's number (that of its first document) and how many documents come before it.
-_BLOCK = np.dtype([("number", "<u8"), ("before", "<u8")])
+# The keys of so many documents are held at once, 360 bytes of each: 24 MB, however short the documents are.
+TOGETHER = 1 << 16
+_BATCH_BYTES = 32_000_000  # of text, if that is fewer documents
+_FEWEST_PARTITIONS = 8  # for workers to share
+# A block's number (that of its first document), how many documents come before it, and its batch.
+_BLOCK = np.dtype([("number", "<u8"), ("before", "<u8"), ("batch", "<u8")])
 _BOUND = np.dtype("<u8")
 
 
@@ -104,16 +109,18 @@ def ranks(lengths: np.ndarray, digests: np.ndarray) -> np.ndarray:
     return (shorter << np.uint64(_DIGEST_BITS)) | (digests >> np.uint64(64 - _DIGEST_BITS))
 
 
-def write_keys(folder: str, element: int, block: int, keys: np.ndarray, partitions: int) -> None:
+def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
     """Write the (M,) KEY entries of a block."""
-    write_ranges(f"{_stem(folder, element, block)}.keys", keys, keys["key"] % np.uint64(partitions), partitions)
+    places.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
 
 
 def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
     owner = owner.astype(np.int64)
     bounds = np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND)
-    places.write(place, bounds.tobytes() + entries[np.argsort(owner, kind="stable")].tobytes())
+    with places.writing(place) as stream:
+        stream.write(bounds.tobytes())
+        stream.write(entries[np.argsort(owner, kind="stable")].tobytes())
 
 
 def read_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> np.ndarray:
@@ -141,6 +148,21 @@ class Blocks:
         """How many documents there are."""
         return int(self._block["before"][-1])
 
+    @property
+    def partitions(self) -> int:
+        """How many parts the keys of all documents are looked at in."""
+        return max(_FEWEST_PARTITIONS, -(-self.documents // TOGETHER))
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are, at least one."""
+        return int(self._block["batch"][-1])
+
+    def batch(self, number: int) -> tuple[list[int], int, int]:
+        """The numbers of the blocks of a batch, how many documents come before them, and how many with them."""
+        first, end = np.searchsorted(self._block["batch"], (number, number + 1)).tolist()
+        return self._block["number"][first:end].tolist(), int(self._block["before"][first]), int(self._block["before"][end])
+
     def before(self, element: int) -> int:
         """How many documents lie in the elements before this one."""
         return int(self._block["before"][np.searchsorted(self._block["number"], np.uint64(document(element, 0)))])
@@ -150,18 +172,25 @@ class Blocks:
         block = self._block[np.searchsorted(self._block["number"], numbers, side="right") - 1]
         return block["before"] + (numbers - block["number"])
 
-    def keys(self, partition: int, partitions: int) -> np.ndarray:
-        """(M,) KEY: the entries of a partition, in the order of the blocks."""
-        stems = (_stem(self._folder, *place_of(number)[:2]) for number in self._block["number"][:-1].tolist())
-        return read_ranges((f"{stem}.keys" for stem in stems), partition, partitions, KEY)
+    def keys(self, batch: int) -> np.ndarray:
+        """(M,) KEY: the entries of the blocks of a batch, in their order."""
+        stems = (_stem(self._folder, *place_of(number)[:2]) for number in self.batch(batch)[0])
+        return np.frombuffer(b"".join(places.read(f"{stem}.keys") for stem in stems), KEY)
 
 
-def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]]) -> None:
-    """Write what `Blocks` reads: each element with how many documents each of its blocks has."""
+def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]], block_bytes: int) -> None:
+    """Write what `Blocks` reads: each element with how many documents each of its blocks, of about `block_bytes` of text, has."""
     found = [(document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)]
     table = np.zeros(len(found) + 1, _BLOCK)
     table["number"] = [*(number for number, _ in found), np.iinfo(np.uint64).max]
     table["before"][1:] = np.cumsum([size for _, size in found])
+    batch = blocks = documents = 0
+    for place, (_, size) in enumerate(found):
+        if blocks == max(1, _BATCH_BYTES // block_bytes) or (blocks and documents + size > TOGETHER):
+            batch, blocks, documents = batch + 1, 0, 0
+        table["batch"][place] = batch
+        blocks, documents = blocks + 1, documents + size
+    table["batch"][-1] = batch + 1
     places.write(_blocks(folder), table.tobytes())
 
 
