@@ -21,8 +21,11 @@ from mobilebert.corpus.finding import COMPRESSED
 from mobilebert.pipelines import places
 from mobilebert.text import decode
 
-# One line, or one file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
+# One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
+# One line; reading one as JSON takes several times its size (docs/corpus.md).
+MAX_LINE_BYTES = 16 * 1000 * 1000
+_SHOWN_BYTES = 10_000
 # Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
 MAX_EXPANSION = 250
 FREE_BYTES = 32 * 1000 * 1000  # that any file may unpack to
@@ -59,6 +62,12 @@ class Expansion:
             raise Unreadable(
                 f"a decompression bomb: it unpacks to over {self._most // 1_000_000} MB, more than {MAX_EXPANSION} times its size"
             )
+
+
+class Oversized(bytes):
+    """The beginning of a line of over `MAX_LINE_BYTES`, which is `size` bytes long."""
+
+    size: int
 
 
 def packing(path: str) -> str:
@@ -108,17 +117,19 @@ def read_document(path: str) -> bytes:
     return data
 
 
-def byte_lines(stream: BinaryIO, start: int = 0) -> Iterator[tuple[int, bytes]]:
+def byte_lines(stream: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
     """Offset and bytes (with the line end) of each line that starts at or after `start`; UTF-16 and UTF-32 come out as UTF-8.
 
     Args:
         stream: seekable if `start` is not 0.
         start: byte offset; the line that reaches over it belongs to the reader before.
+        end: if that line reaches to this offset, no line is given.
     """
     if start:
         stream.seek(start - 1)
-        _line(stream)
-        position = stream.tell()
+        position = start - 1 + _skipped(stream, None if end is None else end - start + 1)
+        if end is not None and position >= end:
+            return
     else:
         peeks = isinstance(stream, io.BufferedReader)
         head = stream.peek(4096)[:4096] if peeks else stream.read(4096)  # type: ignore[attr-defined]
@@ -129,7 +140,7 @@ def byte_lines(stream: BinaryIO, start: int = 0) -> Iterator[tuple[int, bytes]]:
         position = 0
     while line := _line(stream):
         yield position, line
-        position += len(line)
+        position += line.size if isinstance(line, Oversized) else len(line)
 
 
 def is_wide(path: str) -> bool:
@@ -139,10 +150,25 @@ def is_wide(path: str) -> bool:
 
 
 def _line(stream: BinaryIO) -> bytes:
-    line = stream.readline(MAX_DOCUMENT_BYTES + 1)
-    if len(line) > MAX_DOCUMENT_BYTES:
-        raise Unreadable(f"a line of over {MAX_DOCUMENT_BYTES // 1_000_000} MB")
-    return line
+    line = stream.readline(MAX_LINE_BYTES + 1)
+    if len(line) <= MAX_LINE_BYTES:
+        return line
+    oversized = Oversized(line[:_SHOWN_BYTES])
+    oversized.size = len(line)
+    if not line.endswith(b"\n"):
+        del line
+        oversized.size += _skipped(stream)
+    return oversized
+
+
+def _skipped(stream: BinaryIO, most: int | None = None) -> int:
+    """Read to the end of the line, or at least `most` bytes of it; how many these were."""
+    size = 0
+    while (most is None or size < most) and (part := stream.readline(1 << 20)):
+        size += len(part)
+        if part.endswith(b"\n"):
+            break
+    return size
 
 
 def _opened(path: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from mobilebert.corpus import opening
-from mobilebert.corpus.formats.document import Found, shown
+from mobilebert.corpus.formats.document import OVERSIZED, Found, shown
 from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
 
@@ -64,7 +64,7 @@ def lines(piece: Piece) -> Iterator[Found]:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
         owned = piece.start == 0
-        for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start)):
+        for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start, piece.end)):
             if data.strip():
                 if owned:
                     first = first if gathered else offset
@@ -92,7 +92,7 @@ def jsonl(piece: Piece) -> Iterator[Found]:
     """
     unread = 0
     with opening.open_bytes(piece.path) as stream:
-        source = opening.byte_lines(stream, piece.start)
+        source = opening.byte_lines(stream, piece.start, piece.end)
         for batch in _batches(itertools.takewhile(lambda line: piece.end is None or line[0] < piece.end, source)):
             for found in _objects(piece, batch):
                 unread = unread + 1 if found.reason else 0
@@ -103,10 +103,13 @@ def jsonl(piece: Piece) -> Iterator[Found]:
 
 def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
     for number, (offset, line) in enumerate(batch):
+        name = f"{piece.ordinal:06d}-{offset}"
+        if isinstance(line, opening.Oversized):
+            yield _oversized(name, line)
+            continue
         line = line.removeprefix(_BOM).strip()
         if not line:
             continue
-        name = f"{piece.ordinal:06d}-{offset}"
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
@@ -125,6 +128,8 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
 
 def _object(piece: Piece, name: str, data: bytes, decoded: str | None) -> Found:
     """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
+    if isinstance(data, opening.Oversized):
+        return _oversized(name, data)
     if decoded is None:
         return Found(name, shown(data), decode.UNDECODABLE, len(data))
     try:
@@ -140,6 +145,10 @@ def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
     return Found(own_name(row.get("id"), name), value)
 
 
+def _oversized(name: str, line: opening.Oversized) -> Found:
+    return Found(name, shown(line), OVERSIZED, line.size)
+
+
 def own_name(own: Any, place: str) -> str:
     """A document's own id, if it can name it; else its place in the sources."""
     name = own if isinstance(own, str) else str(own) if type(own) is int else ""
@@ -148,6 +157,8 @@ def own_name(own: Any, place: str) -> str:
 
 def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]]) -> Found:
     name = f"{piece.ordinal:06d}-{offset}"
+    if long := next((line for line, _ in gathered if isinstance(line, opening.Oversized)), None):
+        return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
     texts = [decoded for _, decoded in gathered if decoded is not None]
     if len(texts) < len(gathered):
         data = b"".join(line for line, _ in gathered)
