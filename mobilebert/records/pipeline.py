@@ -21,9 +21,11 @@ from mobilebert.text import words
 
 TEXT = "text"
 BLOCK_BYTES = 2_000_000
+# From 8 GB on blocks are larger: every bucket of the shuffle opens the spills of all blocks.
+MOST_BLOCKS = 4096
 ROWS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 100_000  # words and arrays of a call of `packing.pack` take about 400 bytes a character
-SPILL_BYTES = 16_000_000
+SPILL_BYTES = 8_000_000
 
 Held = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents
 
@@ -60,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Block:
-    """Row groups `first` to `last` (excluded) of a Parquet file, about `BLOCK_BYTES` of text."""
+    """Row groups `first` to `last` (excluded) of a Parquet file, about `BLOCK_BYTES` of text or a share of all."""
 
     number: int
     path: str
@@ -83,17 +85,13 @@ def blocks(corpus: Path) -> list[Block]:
     Raises:
         UserError: no Parquet file there, or one that cannot be read or has no column `text`.
     """
+    found = {path: _group_sizes(path) for path in sorted(corpus.glob("*.parquet"))}
+    most = max(BLOCK_BYTES, sum(map(sum, found.values())) // MOST_BLOCKS)
     made: list[Block] = []
-    for path in sorted(corpus.glob("*.parquet")):
-        try:
-            groups = pq.ParquetFile(path).metadata
-            column = groups.schema.names.index(TEXT)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path}: not a Parquet file with a column '{TEXT}' ({error})") from None
+    for path, sizes in found.items():
         fresh = True
-        for group in range(groups.num_row_groups):
-            size = groups.row_group(group).column(column).total_uncompressed_size
-            if not fresh and made[-1].size + size <= BLOCK_BYTES:
+        for group, size in enumerate(sizes):
+            if not fresh and made[-1].size + size <= most:
                 made[-1] = replace(made[-1], last=group + 1, size=made[-1].size + size)
             else:
                 made.append(Block(len(made), str(path), group, group + 1, size))
@@ -101,6 +99,16 @@ def blocks(corpus: Path) -> list[Block]:
     if not made:
         raise UserError(f"{corpus}: no documents in Parquet files there; check the corpus stage's funnel.json")
     return made
+
+
+def _group_sizes(path: Path) -> list[int]:
+    """The bytes of text of each row group."""
+    try:
+        groups = pq.ParquetFile(path).metadata
+        column = groups.schema.names.index(TEXT)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a Parquet file with a column '{TEXT}' ({error})") from None
+    return [groups.row_group(group).column(column).total_uncompressed_size for group in range(groups.num_row_groups)]
 
 
 def sent(blocks: list[Block], folder: str) -> list[Block]:

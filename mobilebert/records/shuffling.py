@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import xxhash
@@ -20,7 +21,7 @@ from mobilebert.records.arranging import GROUP, Arrangement
 from mobilebert.records.form import Form
 
 BUCKET_BYTES = 16_000_000
-CELLS = 1024  # about; a cell of more than a bucket begins at 16 GB of records
+CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records
 SPLITS = ("train", "heldout")
 
 
@@ -36,9 +37,7 @@ def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed:
     order = np.argsort(keys, kind="stable")
     made = np.empty(len(rows), spilled(form))
     made["key"], made["document"], made["ids"] = keys[order], documents[order], rows[order]
-    cells = _cells(shards)
-    edges = np.array([-(-cell * 2**64 // cells) for cell in range(cells)], np.uint64)
-    index = np.append(np.searchsorted(made["key"], edges), len(made)).astype("<u4")
+    index = np.append(np.searchsorted(made["key"], _edges(_cells(shards))), len(made)).astype("<u4")
     places.write(f"{place}.index", index.tobytes())
     places.write(place, made.tobytes())
 
@@ -96,6 +95,12 @@ def _cut(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 def _cells(shards: int) -> int:
     """How many ranges all keys are cut into: a multiple of the shards."""
     return max(1, CELLS // shards) * shards
+
+
+@cache
+def _edges(cells: int) -> np.ndarray:
+    """(cells,) uint64: where each range begins."""
+    return np.array([-(-cell * 2**64 // cells) for cell in range(cells)], np.uint64)
 
 
 def _buckets(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
