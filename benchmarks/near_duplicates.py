@@ -195,4 +195,5 @@ def find(blocks: list[list[str]], work: clean.Work) -> list[np.ndarray]:
         written.append((element, [clean._write(element, 0, gathered, work)]))
     store.write_blocks(work.folder, written, work.block_bytes)
     decide(work)
-    return [duplicates.fates(element, element + 1, work) for element in range(len(blocks))]
+    fates = duplicates.fates(0, sum(map(len, blocks)), work)
+    return np.split(fates, np.cumsum([len(texts) for texts in blocks])[:-1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -66,7 +67,22 @@ def clean_element(element: Element, work: Work) -> tuple[int, list[int]]:
 
 def _clean(element: Element, work: Work, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
-    rejects = funnel.Rejects(work.settings.rejects_per_reason)
+    with writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
+        blocks = _cleaned_blocks(element, counts, rejects, work)
+    places.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
+
+
+@contextmanager
+def writing_rejects(place: str, most: int | str) -> Iterator[funnel.Rejects]:
+    """Rejects that are written to a Parquet file of REJECTS."""
+    with places.writing(place) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
+        rejects = funnel.Rejects(most, lambda rows: writer.write_table(pa.Table.from_pylist([row._asdict() for row in rows], REJECTS)))
+        yield rejects
+        rejects.flush()
+
+
+def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work) -> list[int]:
+    """Write the blocks of an element; how many documents each has."""
     blocks: list[int] = []
     gathered = _Gathered()
     for piece in element.pieces:
@@ -82,9 +98,7 @@ def _clean(element: Element, work: Work, stem: str) -> None:
                 gathered = _Gathered()
     if gathered.texts:
         blocks.append(_write(element.number, len(blocks), gathered, work))
-    with places.writing(f"{stem}.rejects") as stream:
-        pq.write_table(pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS), stream, compression="zstd")
-    places.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
+    return blocks
 
 
 def stopped(file: str, why: str) -> UserError:

@@ -113,6 +113,8 @@ def decide(work: Work) -> None:
     The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
     if it stays, those that are alike to it go.
     """
+    if places.exists(_fates(work)):
+        return
     blocks = store.Blocks(work.folder)
     fates = bytearray(blocks.documents)
     groups = blocks.partitions
@@ -125,11 +127,9 @@ def decide(work: Work) -> None:
     places.write(_fates(work), fates)
 
 
-def fates(element: int, end: int, work: Work) -> np.ndarray:
-    """(D,) uint8: what becomes of each document of the elements from one to before another."""
-    blocks = store.Blocks(work.folder)
-    start = blocks.before(element)
-    return np.frombuffer(places.read(_fates(work), start, blocks.before(end) - start), np.uint8)
+def fates(first: int, end: int, work: Work) -> np.ndarray:
+    """(D,) uint8: what becomes of each document from one to before another, by count."""
+    return np.frombuffer(places.read(_fates(work), first, end - first), np.uint8)
 
 
 def _copies(keys: np.ndarray) -> np.ndarray:

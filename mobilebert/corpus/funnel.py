@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import xxhash
 
 SHOWN_CHARACTERS = 10_000  # of a rejected document in a sample
+_HELD_CHARACTERS = 2_000_000  # where all are kept, until they are handed on
 
 
 class Reject(NamedTuple):
@@ -22,10 +23,16 @@ class Reject(NamedTuple):
 
 
 class Rejects:
-    """The rejected documents with the smallest hashes, at most `most` a source and reason: the same ones in whatever order they come."""
+    """The rejected documents with the smallest hashes, at most `most` a source and reason: the same ones in whatever order they come.
 
-    def __init__(self, most: int | str) -> None:
+    Where `most` is `all`, they are handed to `write` some at a time, since they may be all of a large file.
+    """
+
+    def __init__(self, most: int | str, write: Callable[[list[Reject]], None]) -> None:
         self.most = most
+        self.written = 0
+        self._write = write
+        self._held = 0  # characters
         self._kept: dict[tuple[str, str], list[tuple[int, Reject]]] = {}
 
     def add(self, reject: Reject) -> None:
@@ -36,6 +43,9 @@ class Rejects:
         key = xxhash.xxh3_64_intdigest(f"{reject.id}\0{text[:SHOWN_CHARACTERS]}".encode())
         if isinstance(self.most, str):
             kept.append((-key, reject._replace(text=text)))
+            self._held += len(text)
+            if self._held > _HELD_CHARACTERS:
+                self.flush()
         elif self.most:
             item = (-key, reject._replace(text=text))
             if len(kept) < self.most:
@@ -43,9 +53,12 @@ class Rejects:
             else:
                 heapq.heappushpop(kept, item)
 
-    def rows(self) -> list[Reject]:
-        """The sample, by source, reason and hash."""
-        return [reject for key in sorted(self._kept) for _, reject in sorted(self._kept[key], key=lambda item: (-item[0], item[1]))]
+    def flush(self) -> None:
+        """Write what is kept, by source, reason and hash, and keep nothing."""
+        rows = [reject for key in sorted(self._kept) for _, reject in sorted(self._kept[key], key=lambda item: (-item[0], item[1]))]
+        self._kept, self._held = {}, 0
+        self._write(rows)
+        self.written += len(rows)
 
 
 def new() -> dict[str, Any]:

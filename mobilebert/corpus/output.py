@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import duplicates, funnel, store
-from mobilebert.corpus.clean import REJECTS, Work
+from mobilebert.corpus import duplicates, funnel, paragraphs, store
+from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
 from mobilebert.pipelines import places
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
 # Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
 Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
-_REASONS = {duplicates.EXACT: "exact_duplicate", duplicates.NEAR: "near_duplicate"}
+_SHARED = 3  # beside the fates that `duplicates` knows
+_REASONS = {duplicates.EXACT: "exact_duplicate", duplicates.NEAR: "near_duplicate", _SHARED: "shared_paragraphs"}
+_ROWS = 64  # of rejects read at once
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
@@ -33,30 +36,26 @@ def write_part(part: int, elements: int, work: Work) -> None:
     if places.exists(f"{stem}.json"):
         return  # by a run that was killed
     mine = range(part * ELEMENTS_PER_PART, min((part + 1) * ELEMENTS_PER_PART, elements))
-    fates = duplicates.fates(mine.start, mine.stop, work)
+    blocks = store.Blocks(work.folder)
+    fates = duplicates.fates(blocks.before(mine.start), blocks.before(mine.stop), work)
+    gone = _Gone(blocks, work)
     counts: dict[str, dict[str, Any]] = {}
-    rejects = funnel.Rejects(work.settings.rejects_per_reason)
-    with _Parts(stem) as parts:
+    with _Parts(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         for element in mine:
             summary = json.loads(places.read(places.join(work.folder, f"{element:06d}.json")))
             for source, found in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), found)
-            for row in _table(places.join(work.folder, f"{element:06d}.rejects")):
-                rejects.add(funnel.Reject(**row))
+            _add(places.join(work.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
-                parts.write(_kept(element, block, fates[:size], counts, rejects, work))
+                parts.write(_kept(element, block, fates[:size], gone.of(element, block), counts, rejects, work))
                 fates = fates[size:]
-    rows = [reject._asdict() for reject in rejects.rows()]
-    with places.writing(f"{stem}.rejects") as stream:
-        pq.write_table(pa.Table.from_pylist(rows, REJECTS), stream, compression="zstd")
-    summary = {"files": parts.number, "rejects": len(rows), "sources": counts}
+    summary = {"files": parts.number, "rejects": rejects.written, "sources": counts}
     places.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
 
 
 def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) -> Collected:
     """What all parts left in the work folder."""
     counts = {source: funnel.new() for source in sources}
-    rejects = funnel.Rejects(most)
     files, rejected = [], []
     for stem in (_stem(folder, part) for part in range(parts)):
         summary = json.loads(places.read(f"{stem}.json"))
@@ -69,10 +68,12 @@ def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) ->
             entry[name] = dict(sorted(entry[name].items()))
     if isinstance(most, str):
         return counts, files, rejected
+    sample: list[dict[str, Any]] = []
+    rejects = funnel.Rejects(most, lambda rows: sample.extend(row._asdict() for row in rows))
     for path in rejected:
-        for row in _table(path):
-            rejects.add(funnel.Reject(**row))
-    return counts, files, pa.Table.from_pylist([reject._asdict() for reject in rejects.rows()], REJECTS)
+        _add(path, rejects)
+    rejects.flush()
+    return counts, files, pa.Table.from_pylist(sample, REJECTS)
 
 
 def parts(elements: int) -> int:
@@ -80,11 +81,24 @@ def parts(elements: int) -> int:
     return -(-elements // ELEMENTS_PER_PART)
 
 
-def _kept(element: int, block: int, fates: np.ndarray, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work) -> pa.Table:
-    """The rows of a block that stay, by the (D,) fates of its documents; the others are counted under their reason."""
+def _kept(
+    element: int,
+    block: int,
+    fates: np.ndarray,
+    gone: np.ndarray,
+    counts: dict[str, dict[str, Any]],
+    rejects: funnel.Rejects,
+    work: Work,
+) -> pa.Table:
+    """The rows of a block that stay, by the (D,) fates of its documents, without the paragraphs of (H,) `gone`; the others are counted
+    under their reason.
+    """
     held = store.read_block(work.folder, element, block)
     texts = store.read_texts(work.folder, element, block)
-    index, stays = held.index, fates == duplicates.STAYS
+    index = held.index
+    if len(gone):
+        index, texts, fates = _without(gone, held, texts, fates, counts, work.settings.min_characters)
+    stays = fates == duplicates.STAYS
     for number, source in enumerate(held.sources):
         sizes = index["size"][stays & (index["source"] == number)]
         funnel.keep(counts[source], int(sizes.sum()), len(sizes))
@@ -102,9 +116,32 @@ def _kept(element: int, block: int, fates: np.ndarray, counts: dict[str, dict[st
     return pa.Table.from_arrays(columns, schema=DOCUMENTS).filter(pa.array(stays))
 
 
-def _table(place: str) -> list[dict[str, Any]]:
+def _without(
+    gone: np.ndarray, held: store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
+) -> tuple[np.ndarray, bytes, np.ndarray]:
+    """Index, texts and fates of a block whose documents lose the paragraphs of (H,) `gone`; one with too little left goes as it was."""
+    index, fates = held.index.copy(), fates.copy()
+    each = [texts[offset : offset + size] for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)]
+    staying = np.flatnonzero(fates == duplicates.STAYS).tolist()
+    for number, (left, lines) in paragraphs.cut([each[place].decode() for place in staying], gone).items():
+        place = staying[number]
+        lost = {"shared": (len(lines), sum(len(line.encode()) for line in lines))}
+        funnel.count_lines(counts[held.source(place)], lost)
+        if len("".join(left.split())) < least:
+            fates[place] = _SHARED
+        else:
+            each[place] = left.encode()
+    index["size"] = [len(text) for text in each]
+    index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
+    return index, b"".join(each), fates
+
+
+def _add(place: str, rejects: funnel.Rejects) -> None:
+    """Add the rejects of a file."""
     with places.opened(place) as stream:
-        return pq.read_table(stream).to_pylist()
+        for batch in pq.ParquetFile(stream).iter_batches(_ROWS):
+            for row in batch.to_pylist():
+                rejects.add(funnel.Reject(**row))
 
 
 def _stem(folder: str, part: int) -> str:
@@ -113,6 +150,19 @@ def _stem(folder: str, part: int) -> str:
 
 def _file(stem: str, number: int) -> str:
     return f"{stem}-{number:04d}.parquet"
+
+
+class _Gone:
+    """The paragraphs that go from the documents of a block; those of one batch are held."""
+
+    def __init__(self, blocks: store.Blocks, work: Work) -> None:
+        self._batch_of = blocks.batch_of
+        self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, work))
+        self._none = work.settings.max_paragraph_documents is None
+
+    def of(self, element: int, block: int) -> np.ndarray:
+        """(H,) uint64, ascending."""
+        return np.zeros(0, np.uint64) if self._none else self._held(self._batch_of(store.document(element, block)))
 
 
 class _Parts:

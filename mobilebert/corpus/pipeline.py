@@ -18,7 +18,7 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 
 from mobilebert import artifacts
-from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, plan, store
+from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
 from mobilebert.settings import Beam, Corpus
@@ -110,6 +110,9 @@ def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean
     gathered = _then(cleaned, "Batches", step(_batches)) | "Gather" >> beam.Map(step(duplicates.gather))
     paired = _then(gathered, "Partitions", step(_partitions)) | "Candidates" >> beam.Map(step(duplicates.candidates))
     compared = _then(paired, "Groups", step(_partitions)) | "Confirm" >> beam.Map(step(duplicates.confirm))
+    if work.settings.max_paragraph_documents is not None:
+        counted = _then(compared, "Texts", step(_texts)) | "Count paragraphs" >> beam.Map(step(paragraphs.count))
+        compared = _then(counted, "Paragraphs", step(_paragraphs)) | "Share paragraphs" >> beam.Map(step(paragraphs.share))
     parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
     _ = parts | "Write" >> beam.Map(step(partial(output.write_part, elements=len(elements))))
 
@@ -131,6 +134,15 @@ def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable
 
 def _partitions(_: list[int], work: clean.Work) -> Iterable[int]:
     return range(store.Blocks(work.folder).partitions)
+
+
+def _texts(_: list[int], work: clean.Work) -> Iterable[int]:
+    duplicates.decide(work)
+    return range(store.Blocks(work.folder).batches)
+
+
+def _paragraphs(_: list[int], work: clean.Work) -> Iterable[int]:
+    return range(paragraphs.partitions(work))
 
 
 def _parts(_: list[int], elements: int, work: clean.Work) -> Iterable[int]:

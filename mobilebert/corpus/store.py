@@ -72,6 +72,11 @@ def read_block(folder: str, element: int, block: int) -> Block:
     return Block(_index(stem), names["names"], names["sources"])
 
 
+def read_index(folder: str, element: int, block: int) -> np.ndarray:
+    """(D,) INDEX of a block."""
+    return _index(_stem(folder, element, block))
+
+
 def read_texts(folder: str, element: int, block: int) -> bytes:
     """All texts of a block, one after the other."""
     return places.read(f"{_stem(folder, element, block)}.text")
@@ -116,7 +121,7 @@ def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
 
 def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
-    owner = owner.astype(np.int64)
+    owner = owner.astype(np.uint16 if owners <= 1 << 16 else np.int64)  # small numbers are sorted in a seventh of the time
     bounds = np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND)
     with places.writing(place) as stream:
         stream.write(bounds.tobytes())
@@ -162,6 +167,10 @@ class Blocks:
         """The numbers of the blocks of a batch, how many documents come before them, and how many with them."""
         first, end = np.searchsorted(self._block["batch"], (number, number + 1)).tolist()
         return self._block["number"][first:end].tolist(), int(self._block["before"][first]), int(self._block["before"][end])
+
+    def batch_of(self, block: int) -> int:
+        """The batch of a block, by number."""
+        return int(self._block["batch"][np.searchsorted(self._block["number"], np.uint64(block))])
 
     def before(self, element: int) -> int:
         """How many documents lie in the elements before this one."""

@@ -90,6 +90,12 @@ class Corpus(Section):
     near_duplicate_similarity: Number = says(
         "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1
     )
+    max_paragraph_documents: Annotated[Annotated[Count, Field(ge=1)] | None, BeforeValidator(absent)] = says(
+        "Documents that may share a paragraph (a line of ten letters and more); it is dropped from all if more do. null: any number",
+        None,
+        unit="documents",
+        source="CCNet, Wenzek et al. 2020",
+    )
     rejects_per_reason: Literal["all"] | Annotated[Count, Field(ge=0)] = says(
         "Rejected documents kept per source and reason", 50, unit="documents"
     )

@@ -91,6 +91,22 @@ def test_a_line_of_ten_megabytes(tmp_path, folder):
     assert {long, other} < set(map("".join, parts.values()))
 
 
+def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    long = "".join(prose(number) for number in range(300))
+    rows = [row(prose(1)), row(long), row(prose(2)), '{"text": "' + "甲" * 40_000]  # the last one is cut off
+    (folder / "a.jsonl").write_text("".join(rows), encoding="utf-8")
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "b.txt").write_text(f"{prose(3)}\n\n{prose(4)}\n{long}\n\n{prose(5)}\n", encoding="utf-8")
+    for place, more, read, lost in ((folder, {}, (0, 1, 2), 2), (tmp_path / "lines", {"format": "lines"}, (3, 5), 1)):
+        for megabytes in (2, 0.02):  # in the second case long lines reach over several elements
+            funnel, documents = cleaned(tmp_path, place, source=more, block_megabytes=megabytes)
+            assert funnel["reasons"] == {"oversized": lost}
+            assert funnel["reasons"].get("undecodable") is None
+            assert {document["text"] for document in documents} == {prose(number) for number in read}
+    assert funnel["in"]["bytes"] == sum(len(text.encode()) for text in (prose(3), prose(5), f"{prose(4)}\n{long}\n")) + 2
+
+
 def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     page = "<page><title>页</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
     wiki = [f"{prose(60 + number)}{nest}" for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])]

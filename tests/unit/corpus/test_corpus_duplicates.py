@@ -127,6 +127,31 @@ def test_groups_are_those_of_brute_force(tmp_path):
     assert len(kept) >= len(bases)
 
 
+def test_however_few_documents_are_looked_at_together_the_verdict_is_the_same(tmp_path, monkeypatch):
+    random_ = random.Random(13)
+    bases = [text(random_, random_.randint(50, 200)) for _ in range(30)]
+    texts = bases + [changed(random_, base, 0.01) for base in bases for _ in range(3)] + bases * 3
+    random_.shuffle(texts)
+    blocks = [texts[start : start + 7] for start in range(0, len(texts), 7)]
+    expected = dropped(tmp_path, blocks)
+    monkeypatch.setattr(store, "TOGETHER", 20)
+    assert dropped(tmp_path, blocks) == expected
+    assert len(expected) > 100
+
+
+def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TOGETHER", 100)
+    one = text(random.Random(14), 100)
+    work = Work(Corpus(), str(tmp_path), 1 << 20)
+    fates = near_duplicates.find([[one] * 50] * 20, work)
+    assert np.concatenate(fates).tolist() == [duplicates.STAYS] + [duplicates.EXACT] * 999
+    blocks = store.Blocks(work.folder)
+    assert blocks.batches == 10
+    files = [str(tmp_path / f"keys-{batch:06d}") for batch in range(10)]
+    held = [len(store.read_ranges(files, partition, blocks.partitions, store.KEY)) for partition in range(blocks.partitions)]
+    assert sum(held) == 10 * (1 + minhash.BANDS)
+
+
 def test_in_a_chain_nothing_goes_that_is_like_nothing_that_stays(tmp_path):
     random_ = random.Random(8)
     long = text(random_, 1400)
@@ -196,5 +221,5 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
         stays = np.ones(documents, bool)
         for _, first, second in pairs.tolist():
             stays[second] &= not stays[first]
-        assert (stays == (duplicates.fates(0, 10, work) == duplicates.STAYS)).all()
+        assert (stays == (duplicates.fates(0, documents, work) == duplicates.STAYS)).all()
     assert peaks[1] < 1.1 * peaks[0] < 1e6

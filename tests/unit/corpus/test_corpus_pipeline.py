@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mobilebert import artifacts
+from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
@@ -123,6 +124,19 @@ def test_rejects_are_a_bounded_sample_or_all(tmp_path):
     for most, expected in ((7, 7), ("all", 30), (0, 0)):
         run(tmp_path, ("x", path), rejects_per_reason=most)
         assert len(documents(tmp_path / "corpus" / "rejects")) == expected
+
+
+def test_all_rejects_are_written_some_at_a_time(tmp_path, monkeypatch):
+    path = tmp_path / "x.jsonl"
+    path.write_text(jsonl([f"短文的第{n}篇。" for n in range(300)] + [prose(n % 5) for n in range(50)]), encoding="utf-8")
+    run(tmp_path, ("x", path), rejects_per_reason="all")
+    monkeypatch.setattr(funnel, "_HELD_CHARACTERS", 100)
+    run(tmp_path, ("x", path), out="few", rejects_per_reason="all")
+    (first, second) = (sorted((row["id"], row["reason"]) for row in documents(tmp_path / out / "rejects")) for out in ("corpus", "few"))
+    assert first == second
+    assert len(first) == 345
+    (file,) = (tmp_path / "few" / "rejects").glob("*")
+    assert pq.ParquetFile(file).num_row_groups > 10
 
 
 def test_near_duplicates_may_stay(tmp_path, tree):
