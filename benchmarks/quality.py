@@ -176,10 +176,10 @@ def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) 
             chain = plan.chain(name, arm, told["seed"], lengths, rates)
             found[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}
     run_all(kept, [job for one in found.values() for job in one["chain"].trainings], options.cores)
-    rows = [(measured(kept, one["chain"]) or {}) | {"rates": one["rates"]} for one in found.values()]
+    rows = [figures | {"rates": one["rates"]} for one in found.values() if (figures := measured(kept, one["chain"])) is not None]
     write_atomically(options.results or TUNING, (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode())
     for (name, arm), group in itertools.groupby(rows, lambda row: (row["setting"], row["arm"])):
-        best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])
+        best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])  # one that diverged has no row
         rates = ", ".join(f"{stage}: {rate:.1e}" for stage, rate in best["rates"].items())
         print(f"{name}:       {arm}: {{{rates}}}  # {best['heldout']['masked_accuracy']:.4f}")  # as quality.yaml has them
 

@@ -24,6 +24,7 @@ from mobilebert import artifacts
 ROOT = Path(__file__).resolve().parents[1]
 MASKS_SEED = 20  # of the held-out masks: the same for every model
 DIGITS = 12
+HOW = ["--checkpoint-seconds", "120", "--on-nonfinite", "skip"]  # how trainings run; shapes nothing in one that meets only numbers
 # Script -> number of what it computes, 1 where nothing stands. Raise it with a change after which equal settings give other models, data
 # or scores: what was kept of that script, and what follows from it, is made anew then.
 PROGRAM: Mapping[str, int] = {}
@@ -66,6 +67,10 @@ class Job:
         return [value for value in self.arguments.values() if isinstance(value, Job)]
 
 
+class Diverged(RuntimeError):
+    """A training that met numbers that are not finite, step after step: an outcome of its rate, not of the benchmark."""
+
+
 class Kept:
     """The folder where jobs leave their artefacts, logs and figures."""
 
@@ -100,28 +105,32 @@ class Kept:
         if not job.trains:
             return [sys.executable, "-m", f"scripts.{job.script}", *told, *where]
         wrapped = ["benchmarks.quality_job", str(self.told(job)), str(MASKS_SEED), job.script]
-        return [sys.executable, "-m", *wrapped, *told, *where, "--state", str(self.folder / "state"), "--checkpoint-seconds", "120"]
+        return [sys.executable, "-m", *wrapped, *told, *where, "--state", str(self.folder / "state"), *HOW]
 
     def run(self, job: Job) -> None:
         """Run one job.
 
         Raises:
-            RuntimeError: it failed; with the end of what it said.
+            Diverged: its loss or gradients were no numbers any more.
+            RuntimeError: it failed otherwise; with the end of what it said.
         """
         threads = {name: str(job.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         environment = os.environ | threads | {"TF_CPP_MIN_LOG_LEVEL": "2", "MOBILEBERT_WATCHED_PROCESS": str(os.getpid())}
         start = time.monotonic()
         done = subprocess.run(self.command(job), cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            raise RuntimeError(f"{self.place(job).name} failed:\n{done.stderr[-3000:]}")
+            kind = Diverged if job.trains and "is not a finite number" in done.stderr[-3000:] else RuntimeError
+            raise kind(f"{self.place(job).name} failed:\n{done.stderr[-3000:]}")
         print(f"  {time.monotonic() - start:5.0f} s  {self.place(job).name}", flush=True)
 
 
 def run_all(kept: Kept, jobs: Iterable[Job], cores: int) -> None:
     """Run what is not there yet, and what that needs; in the given order as far as cores and needs allow.
 
+    Trainings that diverge are told, and what needs them is left out; they are tried again by the next run.
+
     Raises:
-        RuntimeError: a job failed; the others that were running are waited for.
+        RuntimeError: a job failed otherwise; the others that were running are waited for.
     """
     waiting = [job for job in unique(jobs) if not kept.done(job)]
     running: dict[futures.Future[None], Job] = {}
@@ -135,8 +144,12 @@ def run_all(kept: Kept, jobs: Iterable[Job], cores: int) -> None:
                     running[pool.submit(kept.run, job)] = job
                     free -= job.threads
             for ended in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
-                del running[ended]
-                if (error := ended.exception()) is not None:
+                job = running.pop(ended)
+                error = ended.exception()
+                if isinstance(error, Diverged):
+                    print(f"  diverged: {kept.place(job).name}", flush=True)
+                    waiting = [other for other in waiting if job.key not in {need.key for need in unique(other.needs)}]
+                elif error is not None:
                     failed.append(error)
     if failed:
         raise failed[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 import threading
 import time
 from pathlib import Path
@@ -229,3 +230,30 @@ def test_tuning_gives_every_arm_the_same_grid(
     monkeypatch.setattr(quality, "TUNING", tmp_path / "tuning.json")
     quality.main(["--kept", str(tmp_path / "kept"), "--tune", "--settings", "plain", "--only", "tables"])
     assert len(json.loads((tmp_path / "tuning.json").read_text())) == len(told["pretraining"]), "where it goes if nothing is said"
+
+
+def test_a_training_that_diverges_takes_along_only_what_needs_it(
+    tmp_path: Path, ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stand_in = Kept.run
+
+    def run(kept: Kept, job: Job) -> None:
+        if job.name.startswith("plain-progressive-0.1") and job.name.endswith("layer02"):
+            raise quality_jobs.Diverged(job.name)
+        stand_in(kept, job)
+
+    monkeypatch.setattr(Kept, "run", run)
+    found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--comparisons", "steps")
+    assert {run["arm"] for run in found["runs"]} == set(ARMS) - {"progressive, 0.1"}
+    assert "diverged: plain-progressive-0.1-seed1-layer02" in capsys.readouterr().out
+    assert not any(name.startswith("plain-progressive-0.1-seed1-layer03") for name in ran)
+
+
+def test_only_numbers_that_are_not_finite_make_a_failure_a_divergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job("pretrain_student", "x", {}, {}, trains=True)
+    for said, kind in (("the loss or a gradient is not a finite number at step 3", quality_jobs.Diverged), ("No space left", RuntimeError)):
+        code = f"import sys; sys.exit({said!r})"
+        monkeypatch.setattr(Kept, "command", lambda kept, job, code=code: [sys.executable, "-c", code])
+        with pytest.raises(RuntimeError, match=said) as caught:
+            Kept(tmp_path).run(job)
+        assert type(caught.value) is kind
