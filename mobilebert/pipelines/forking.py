@@ -25,6 +25,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from mobilebert.pipelines import memory
+
 _DONE = b"done"
 _WARM = "warm"  # a function that a module may have: it computes what all workers would compute
 _LONGEST = 80  # bytes of a folder for a socket, whose own path may have 103 (macOS) or 107
@@ -102,6 +104,7 @@ class _Worker(socketserver.StreamRequestHandler):
 
 def serve(number: int, parent: int, folder: str, modules: Sequence[str]) -> None:
     """The server's process: fork a worker for every connection to the listening socket of this number."""
+    memory.keep_freed()
     for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
         with suppress(ImportError):  # the worker that needs it says so
             getattr(importlib.import_module(name), _WARM, int)()

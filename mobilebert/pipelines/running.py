@@ -19,7 +19,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from mobilebert.errors import PassingError
-from mobilebert.pipelines import forking, watching
+from mobilebert.pipelines import forking, memory, watching
 from mobilebert.settings import Beam
 
 # Worker processes are ready after about 3 s, once one server has imported Beam and us (1.8 CPU s) and forked them (0.4 CPU s each), and
@@ -63,6 +63,7 @@ def run(name: str, build: partial[None], where: Beam, processes: int = 1) -> Non
         PassingError: a worker process of the direct runner is gone.
     """
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    memory.keep_freed()
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))  # so that workers find this package where we found it
     with ExitStack() as stack:

@@ -6,13 +6,13 @@ lies the list of the members' sizes (`.blocks`, little-endian unsigned 32-bit), 
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places
@@ -20,9 +20,10 @@ from mobilebert.records.form import Form
 
 SUFFIX, LIST = ".tfrecord", ".blocks"
 BLOCK = 128  # records; measured: 32 take 8 % more space, 512 save 4 % and cost a reader of single blocks four times as much
-# Measured on real text: level 6 saves 3 % more and takes half as long again.
-LEVEL = 1
-GZIP = 16 + zlib.MAX_WBITS  # zlib's way to say gzip
+# ISA-L writes in a fifth of the time of zlib's level 1, reads in half, and takes 0.5 % more space (measured on real text). Its bytes are
+# the same on all x86 processors with AVX2.
+LEVEL = 2
+GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to say gzip
 BLOCKS_KEPT = 64  # of all files of a reader, which goes on where it was: about 2 MB of sequences of 128
 
 
@@ -56,8 +57,7 @@ class Sink:
             self._member(self._held)
 
     def _member(self, rows: np.ndarray) -> None:
-        packing = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-        member = packing.compress(self._form.pack(rows)) + packing.flush()
+        member = isal_zlib.compress(self._form.pack(rows), LEVEL, GZIP)
         self._stream.write(member)
         self.sizes.append(len(member))
 
@@ -119,8 +119,8 @@ class Compressed:
         """(n,) the records of a block."""
         first, last = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
         try:
-            return np.frombuffer(zlib.decompress(self._bytes[first:last].tobytes(), GZIP), self._form.record)
-        except (zlib.error, ValueError) as error:
+            return np.frombuffer(isal_zlib.decompress(self._bytes[first:last], GZIP), self._form.record)
+        except (isal_zlib.error, ValueError) as error:  # type: ignore[misc]  # a class, though its stub says otherwise
             raise UserError(f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the records anew") from None
 
 

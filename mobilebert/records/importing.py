@@ -51,7 +51,7 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
     predictions = _predictions(sources, settings.sequence_length)
     form = static.form(settings.sequence_length, predictions, tokenizer.size)
     shaping = settings.model_dump(mode="json", include={"sequence_length", "heldout_share", "shards", "compression"}) | {"seed": seed}
-    with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("xxhash",)) as writer:
+    with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")) as writer:
         spills = writer.path(SPILLS, "-").parent
         counts: Counter[str] = Counter()
         labels = np.zeros(tokenizer.size, np.int64)

@@ -20,23 +20,22 @@ MASKED, RANDOM = 0.8, 0.1
 NGRAMS = np.cumsum([0.4, 0.3, 0.2])
 # Where in a record's stream each use begins; sequences have at most 512 tokens.
 PRIORITY, FATE, REPLACEMENT, NGRAM = 0, 1024, 2048, 3072
-LAST, WORD_BITS = np.uint64(2**64 - 1), np.uint64(2**32 - 1)
+LAST = np.uint64(2**64 - 1)
 
 Batch = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class _Words:
-    """The words of a batch in reading order, each (W,): flat place of the first token, tokens in all, tokens that may be chosen, row.
-
-    `before` (B,): words in the rows before.
+    """The words of a batch in reading order, each (W,): flat place of the first token and of what follows the last, tokens that may be
+    chosen. Of the rows, each (B,): `before`, words in the rows before; `total`, words.
     """
 
     first: np.ndarray
-    span: np.ndarray
+    end: np.ndarray
     size: np.ndarray
-    row: np.ndarray
     before: np.ndarray
+    total: np.ndarray
 
 
 def mask(ids: np.ndarray, starts: np.ndarray, keys: np.ndarray, special: Sequence[int], vocabulary_size: int, settings: Masking) -> Batch:
@@ -58,33 +57,37 @@ def mask(ids: np.ndarray, starts: np.ndarray, keys: np.ndarray, special: Sequenc
     count, length = ids.shape
     frame = (ids == pad) | (ids == cls) | (ids == sep) | (ids == mask_id)
     candidates = ~(frame | (ids == unk))
-    place = _choose(_words(candidates, candidates if settings.strategy == "token" else starts | frame), candidates, keys, settings)
+    place = _choose(_words(candidates, frame | (candidates if settings.strategy == "token" else starts)), candidates, keys, settings)
     row = place // length
     position = place - row * length
-    slot = np.arange(len(row)) - np.searchsorted(row, np.arange(count))[row]
+    slot = row * settings.max_predictions + np.arange(len(row)) - np.searchsorted(row, np.arange(count))[row]
     batch = {"input_ids": ids.astype(np.int32), "segment_ids": _segments(ids, sep, pad), "input_mask": (ids != pad).astype(np.int32)}
     inputs = batch["input_ids"].reshape(-1)
     truth = inputs[place]
     for name, values, dtype in (("positions", position, np.int32), ("ids", truth, np.int32), ("weights", 1.0, np.float32)):
-        batch[f"masked_{name}"] = np.zeros((count, settings.max_predictions), dtype)
-        batch[f"masked_{name}"][row, slot] = values
+        batch[f"masked_{name}"] = made = np.zeros((count, settings.max_predictions), dtype)
+        made.reshape(-1)[slot] = values
     fate = streams.uniform(keys[row], FATE + position)
-    random = _random_ids(streams.uniform(keys[row], REPLACEMENT + position), special, vocabulary_size)
-    inputs[place] = np.where(fate < MASKED, mask_id, np.where(fate < MASKED + RANDOM, random, truth))
+    inputs[place[fate < MASKED]] = mask_id
+    drawn = np.flatnonzero((fate >= MASKED) & (fate < MASKED + RANDOM))
+    chance = streams.uniform(keys[row[drawn]], REPLACEMENT + position[drawn])
+    inputs[place[drawn]] = _random_ids(chance, special, vocabulary_size)
     return batch
 
 
 def _words(candidates: np.ndarray, begins: np.ndarray) -> _Words:
     """What stands between two places where `begins` (B, S) is set; what frames a sequence begins, and an unknown token inside a word
     belongs to that word without being chosen."""
-    first = np.flatnonzero(begins)
-    chosen = np.cumsum(candidates, dtype=np.int32)
-    ends = np.append(first[1:], candidates.size)
-    size = chosen[ends - 1] - chosen[first] + candidates.reshape(-1)[first]
-    real = size > 0
-    first, span, size = first[real], (ends - first)[real], size[real]
-    row = first // candidates.shape[1]
-    return _Words(first, span, size, row, np.searchsorted(row, np.arange(len(candidates))))
+    count, length = candidates.shape
+    edges = np.append(np.flatnonzero(begins), begins.size)
+    size = np.diff(edges)
+    size -= ~candidates.reshape(-1)[edges[:-1]]
+    within = np.flatnonzero(~(candidates | begins))  # unknown tokens inside words
+    np.subtract.at(size, np.searchsorted(edges, within, "right") - 1, 1)
+    real = np.flatnonzero(size > 0)
+    first = edges[real]
+    before = np.searchsorted(first, np.arange(count + 1) * length)
+    return _Words(first, edges[real + 1], size[real], before[:-1], np.diff(before))
 
 
 def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: Masking) -> np.ndarray:
@@ -93,17 +96,20 @@ def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: M
     Chosen are at most round(share * tokens) tokens, never more than P, and at least 1 where a word fits. For n-grams the words after
     the one whose turn it is follow as long as they are its neighbours, free, and fit.
     """
-    left = np.clip(np.rint(settings.share * candidates.sum(axis=1)), 1, settings.max_predictions).astype(np.int64)
-    total = np.diff(words.before, append=len(words.first))
-    least = np.full(len(left), settings.max_predictions + 1)
-    least[total > 0] = np.minimum.reduceat(words.size, words.before[total > 0])
-    order = _order(total, keys)
-    joined = np.append(words.first[1:] == words.first[:-1] + words.span[:-1], False)
+    some = words.total > 0
+    tokens, least = np.zeros(len(some), np.int64), np.zeros(len(some), np.int64)
+    tokens[some] = np.add.reduceat(words.size, words.before[some])
+    least[some] = np.minimum.reduceat(words.size, words.before[some])
+    left = np.clip(np.rint(settings.share * tokens), 1, settings.max_predictions).astype(np.int64)
+    order = _order(words.total, keys)
     chosen = np.zeros(len(words.first), bool)
+    turn = np.zeros(len(left), np.int64)
+    if settings.strategy != "ngram_wwm":
+        turn = _take_first(words, order, chosen, left)
+    joined = np.append(words.first[1:] == words.end[:-1], False)
     rows = np.arange(len(left))
-    turn = 0
-    while (rows := rows[(turn < total[rows]) & (least[rows] <= left[rows])]).size:
-        number = order[rows, turn]
+    while (rows := rows[(turn[rows] < words.total[rows]) & (least[rows] <= left[rows])]).size:
+        number = order[rows, turn[rows]]
         word = words.before[rows] + number
         fits = _take(rows, word, words.size, chosen, left)
         if settings.strategy == "ngram_wwm":
@@ -113,21 +119,34 @@ def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: M
                 on = fits & (longest > more) & joined[word]
                 going, word, longest = going[on], word[on] + 1, longest[on]
                 fits = _take(going, word, words.size, chosen, left)
-        turn += 1
+        turn[rows] += 1
     taken = np.flatnonzero(chosen)
-    span = words.span[taken]
-    place = np.repeat(words.first[taken] - (np.cumsum(span) - span), span) + np.arange(span.sum())
+    first = words.first[taken]
+    span = words.end[taken] - first
+    place = np.repeat(first - (np.cumsum(span) - span), span) + np.arange(span.sum())
     return place[candidates.reshape(-1)[place]]
 
 
 def _order(total: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(B, W) int64: the numbers of each row's words in random order, W the most words in a row; one sort of priorities that hold them."""
+    """(B, W) uint32: the numbers of each row's words in random order, W the most words in a row; one sort of priorities that hold them."""
     number = np.arange(total.max(initial=0), dtype=np.uint64)
     halves = streams.bits(keys[:, None], PRIORITY + np.arange(-(-len(number) // 2))).view("<u4")[:, : len(number)]
     priorities = halves.astype(np.uint64) << np.uint64(32) | number
-    priorities[number >= total[:, None].astype(np.uint64)] = LAST
+    np.putmask(priorities, number >= total[:, None].astype(np.uint64), LAST)
     priorities.sort(axis=1)
-    return (priorities & WORD_BITS).astype(np.int64)
+    return priorities.view("<u4")[:, ::2]
+
+
+def _take_first(words: _Words, order: np.ndarray, chosen: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Choose of each row all words up to the first that does not fit; changes `chosen` and `left`, returns how many it were, (B,)."""
+    turn = np.arange(min(order.shape[1], left.max(initial=0)))
+    word = words.before[:, None] + order[:, : len(turn)]
+    size = np.take(words.size, word, mode="clip")
+    room = np.cumsum(size, axis=1)
+    fits = (room <= left[:, None]) & (turn < words.total[:, None])
+    chosen[word[fits]] = True
+    left -= np.where(fits, size, 0).sum(axis=1)
+    return fits.sum(axis=1)
 
 
 def _take(rows: np.ndarray, word: np.ndarray, size: np.ndarray, chosen: np.ndarray, left: np.ndarray) -> np.ndarray:
@@ -141,7 +160,7 @@ def _take(rows: np.ndarray, word: np.ndarray, size: np.ndarray, chosen: np.ndarr
 def _segments(ids: np.ndarray, sep: int, pad: int) -> np.ndarray:
     """(B, S) int32: 1 after the first [SEP], as far as the sequence goes."""
     first = (ids == sep).argmax(axis=1)
-    return ((np.arange(ids.shape[1]) > first[:, None]) & (ids != pad)).astype(np.int32)
+    return ((np.arange(ids.shape[1], dtype=np.int32) > first[:, None].astype(np.int32)) & (ids != pad)).astype(np.int32)
 
 
 def _random_ids(chance: np.ndarray, special: Sequence[int], vocabulary_size: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
+from mobilebert.pipelines import memory
 from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
@@ -23,7 +24,7 @@ NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_i
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
 SAID = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow tells of an exception in Python
-RECORDS_AT_ONCE = 1024  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
+RECORDS_AT_ONCE = 1536  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
 
 
 def train_batches(
@@ -87,6 +88,7 @@ def _batches(
         shapes, types = [*shapes, ()], [*types, tf.int32]
     names = NAMES[: len(types)]
     maker = _Maker(make, names)
+    memory.keep_freed()
     atexit.register(maker.close)
 
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -19,7 +19,7 @@ from mobilebert.records.form import Form
 from mobilebert.settings import Beam, Records
 from mobilebert.text import words
 
-VERSIONS = ("rjieba", "sentencepiece", "xxhash")
+VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")
 DIRECT = Beam()
 # The settings that shape the bytes: not where records come from, nor what is made of them later.
 SHAPING = {"sequence_length", "layout", "next_sentence", "heldout_share", "shards", "compression"}
