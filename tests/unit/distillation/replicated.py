@@ -1,9 +1,9 @@
 """A program for tests: three steps of every objective on one device, and on two that take their share in rounds; and measures.
 
-    python replicated.py FILE [OBJECTIVE ...] [measures]
+    python replicated.py FILE [OBJECTIVE ...]
 
 writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's
-norm of a step; measures (where they are named) -> [those of one device, those of two] of an untrained model.
+norm of a step; measures -> [those of one device, those of two] of an untrained model.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.steps import Steps
 
-MEASURES = "measures"
 VOCABULARY, BATCH, LENGTH, PREDICTIONS, STEPS, WIDTH = 40, 4, 12, 3, 3, 16
 
 
@@ -149,9 +148,7 @@ def main(file: Path, names: list[str]) -> None:
     one = Accelerator(tf.distribute.get_strategy(), "one", 1)
     two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
     found: dict[str, Any] = {name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)}
-    if MEASURES in names:
-        found[MEASURES] = [measures(one), measures(two)]
-    file.write_text(json.dumps(found))
+    file.write_text(json.dumps(found | {"measures": [measures(one), measures(two)]}))
 
 
 if __name__ == "__main__":

@@ -134,8 +134,23 @@ def heldout(monkeypatch, batch):
     return SimpleNamespace(unigram_accuracy=0.05)
 
 
-@pytest.mark.parametrize("batch_size", [4, 3, 16])
-def test_heldout_predictions_count_once_each(student, batch, heldout, batch_size):
+class Halves:
+    """In place of `training.replicas.Spread`: two devices, one after the other."""
+
+    def __init__(self, function: Any, accelerator: Any) -> None:
+        self._function = function
+
+    def __call__(self, batch: Any) -> np.ndarray:
+        return np.stack([self._function({name: tf.split(rows, 2)[half] for name, rows in batch.items()}) for half in range(2)])
+
+    def whole(self, rows: int) -> int:
+        return rows + rows % 2
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(4, 1), (3, 1), (16, 1), (1, 2), (3, 2)])
+def test_heldout_predictions_count_once_each(student, batch, heldout, batch_size, devices, monkeypatch):
+    if devices == 2:
+        monkeypatch.setattr(evaluation, "Spread", Halves)
     student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)
     expected = expected_parts(student, student, batch)
     found = evaluation.masked_lm(student, heldout, MASKING, batch_size, 9)

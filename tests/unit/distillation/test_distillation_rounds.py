@@ -1,13 +1,11 @@
-"""A batch that a device computes in rounds: gradients and parts of every objective are those of the batch at once."""
+"""A batch that a device computes in rounds: gradients and parts of every objective are those of the batch at once.
+
+Two devices against one: `tests/unit/training/test_training_processes.py` with a toy, `make test-models` with every objective.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -88,35 +86,3 @@ def test_gradients_and_parts_are_those_of_the_undivided_batch(kind: str, student
 def test_a_device_takes_the_largest_equal_parts_that_fit() -> None:
     assert [rounds(384, limit) for limit in (None, 1000, 384, 383, 100, 48, 1)] == [1, 1, 1, 2, 4, 8, 384]
     assert rounds(7, 4) == 7
-
-
-@pytest.fixture(scope="module")
-def replicated(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What one and two devices came to, for pretraining and for measures."""
-    program, file = Path(__file__).with_name("replicated.py"), tmp_path_factory.mktemp("replicated") / "found.json"
-    environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"}
-    command = [sys.executable, str(program), str(file), "pretraining, LAMB", "measures"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(file.read_text()))
-
-
-def test_two_devices_in_rounds_give_the_losses_of_one_at_once(replicated: dict[str, Any]) -> None:
-    """Pretraining with a teacher and next sentences, three steps of LAMB; `make test-models` does it with every objective.
-
-    Relative tolerance 1e-4: float32 sums in another order.
-    """
-    one, two = replicated["pretraining, LAMB"]
-    assert np.shape(one) == (3, 2)
-    np.testing.assert_allclose(two, one, rtol=1e-4)
-
-
-def test_two_devices_measure_and_predict_as_one_does(replicated: dict[str, Any]) -> None:
-    """Seven held-out records and seven examples in batches of three, which two devices take as four: 1e-6 relative."""
-    one, two = replicated["measures"]
-    assert (one["batches"], two["batches"]) == ([3, 3, 1], [4, 3])
-    assert one["predictions"] == two["predictions"] == sum(row % 4 for row in range(7))
-    assert one["masked_accuracy"] == two["masked_accuracy"]
-    assert two["masked_loss"] == pytest.approx(one["masked_loss"], rel=1e-6)
-    np.testing.assert_allclose(two["logits"], one["logits"], rtol=1e-6, atol=1e-7)
-    assert np.ptp(one["logits"], axis=0).min() > 1e-3, "the examples differ"

@@ -74,6 +74,27 @@ def test_pooled_vector_is_dropped_out_by_the_seed_and_nothing_in_predictions(tin
     )
 
 
+def test_devices_give_the_logits_of_all_examples_in_their_order(monkeypatch: pytest.MonkeyPatch, pieces: Any) -> None:
+    """Seven examples, asked for three at a time, which two devices take as four; the real devices are in `make test-models`."""
+
+    class Halves:
+        def __init__(self, function: Any, accelerator: Any) -> None:
+            self._function = function
+
+        def __call__(self, shown: Any) -> np.ndarray:
+            return np.stack([self._function({name: tf.split(rows, 2)[half] for name, rows in shown.items()}) for half in range(2)])
+
+        def whole(self, rows: int) -> int:
+            return rows + rows % 2
+
+    monkeypatch.setattr(predictions, "Spread", Halves)
+    monkeypatch.setattr(predictions, "task_logits", lambda model, head, shown: tf.cast(shown["input_ids"], tf.float32))
+    examples = features.classification(reviews(7, 1), pieces(), 16)
+    found = list(predictions.Forward(None, None).logits(examples, 3))
+    assert [len(part) for part in found] == [4, 3]
+    np.testing.assert_array_equal(np.concatenate(found), examples.ids)
+
+
 def test_attention_is_dropped_out_while_finetuning(tiny_model: Callable[..., Any]) -> None:
     model = tiny_model(initializer_range=0.3)
     assert model.shape.attention_probs_dropout_prob == 0.1

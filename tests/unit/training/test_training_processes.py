@@ -83,6 +83,13 @@ def test_two_devices_measure_held_out_batches_as_one_does(trained: Path) -> None
     assert best["heldout_loss"] == pytest.approx(np.mean(errors), rel=1e-4), "the best weights are kept, and measured as NumPy does"
 
 
+def test_two_devices_compute_a_function_of_a_batch_each_on_its_rows_in_their_order(trained: Path) -> None:
+    with np.load(trained / "spread.npz") as found:
+        assert (found["one"].shape, found["two"].shape) == ((1, 8, 4), (2, 4, 4))
+        assert np.isnan(found["one"]).any(), "of a negative number; it must not reach other devices' rows"
+        np.testing.assert_array_equal(found["two"].reshape(8, 4), found["one"][0])
+
+
 def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_both(trained: Path) -> None:
     weight, bias, losses = toy.numpy_training(12, without=(2, 9))
     with np.load(trained / "poisoned.npz") as found:

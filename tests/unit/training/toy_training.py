@@ -5,8 +5,8 @@
 trains to the end (SECONDS: pause after every call, so that a test can stop it), resuming in FOLDER, and writes FOLDER/single.npz
 and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical CPU devices,
 FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of LAMB there, with each device's
-gradient clipped by itself, and FOLDER/poisoned.npz from twelve steps there, of which two are left out. A `host` that is told to
-leave goes on at once, as the same command started again would.
+gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of which two are left out, and FOLDER/spread.npz, a function
+of a batch on one device and on two. A `host` that is told to leave goes on at once, as the same command started again would.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import tensorflow as tf
 from mobilebert.settings import Optimization, Training
 from mobilebert.training import accelerators, hosts, loop, objective
 from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training.replicas import Spread
 
 FINGERPRINT = "ab" * 32
 SIZE, FEATURES = 8, 4
@@ -144,6 +145,8 @@ def main(folder: Path, which: str, pause: float) -> None:
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
         train(folder, "mirrored", two, curve, steps=103)
+        spread = {name: Spread(lambda batch: tf.math.log(batch["x"]), found) for name, found in (("one", None), ("two", two))}
+        np.savez(folder / "spread.npz", **{name: function(batch_at(7000)) for name, function in spread.items()})
         rounds = {"training": Training(steps_per_call=5, device_batch=1)}
         train(folder, "rounds", two, rounds, steps=103)
         train(folder, "clipped", two, {}, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
