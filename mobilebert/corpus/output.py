@@ -20,6 +20,7 @@ DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa
 ELEMENTS_PER_PART = 8
 # Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
 Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
+Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
 _SHARED = 3  # beside the fates that `duplicates` knows
 _REASONS = {duplicates.EXACT: "exact_duplicate", duplicates.NEAR: "near_duplicate", _SHARED: "shared_paragraphs"}
 _ROWS = 64  # of rejects read at once
@@ -38,7 +39,7 @@ def write_part(part: int, elements: int, work: Work) -> None:
     mine = range(part * ELEMENTS_PER_PART, min((part + 1) * ELEMENTS_PER_PART, elements))
     blocks = store.Blocks(work.folder)
     fates = duplicates.fates(blocks.before(mine.start), blocks.before(mine.stop), work)
-    gone = _Gone(blocks, work)
+    shared = _Shared(work)
     counts: dict[str, dict[str, Any]] = {}
     with _Parts(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         for element in mine:
@@ -47,7 +48,7 @@ def write_part(part: int, elements: int, work: Work) -> None:
                 funnel.merge(counts.setdefault(source, funnel.new()), found)
             _add(places.join(work.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
-                parts.write(_kept(element, block, fates[:size], gone.of(element, block), counts, rejects, work))
+                parts.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, work))
                 fates = fates[size:]
     summary = {"files": parts.number, "rejects": rejects.written, "sources": counts}
     places.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
@@ -85,18 +86,18 @@ def _kept(
     element: int,
     block: int,
     fates: np.ndarray,
-    gone: np.ndarray,
+    gone: Gone,
     counts: dict[str, dict[str, Any]],
     rejects: funnel.Rejects,
     work: Work,
 ) -> pa.Table:
-    """The rows of a block that stay, by the (D,) fates of its documents, without the paragraphs of (H,) `gone`; the others are counted
+    """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`; the others are counted
     under their reason.
     """
     held = store.read_block(work.folder, element, block)
     texts = store.read_texts(work.folder, element, block)
     index = held.index
-    if len(gone):
+    if gone:
         index, texts, fates = _without(gone, held, texts, fates, counts, work.settings.min_characters)
     stays = fates == duplicates.STAYS
     for number, source in enumerate(held.sources):
@@ -117,20 +118,19 @@ def _kept(
 
 
 def _without(
-    gone: np.ndarray, held: store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
+    lines: Gone, held: store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
 ) -> tuple[np.ndarray, bytes, np.ndarray]:
-    """Index, texts and fates of a block whose documents lose the paragraphs of (H,) `gone`; one with too little left goes as it was."""
+    """Index, texts and fates of a block whose documents lose these lines, by number; one with fewer than `least` characters left goes."""
     index, fates = held.index.copy(), fates.copy()
     each = [texts[offset : offset + size] for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)]
-    staying = np.flatnonzero(fates == duplicates.STAYS).tolist()
-    for number, (left, lines) in paragraphs.cut([each[place].decode() for place in staying], gone).items():
-        place = staying[number]
-        lost = {"shared": (len(lines), sum(len(line.encode()) for line in lines))}
-        funnel.count_lines(counts[held.source(place)], lost)
-        if len("".join(left.split())) < least:
+    for place, gone in sorted(lines.items()):
+        text = each[place].split(b"\n")
+        left = b"\n".join(line for number, line in enumerate(text) if number not in gone)
+        funnel.count_lines(counts[held.source(place)], {"shared": (len(gone), sum(len(text[number]) for number in gone))})
+        if len("".join(left.decode().split())) < least:
             fates[place] = _SHARED
         else:
-            each[place] = left.encode()
+            each[place] = left
     index["size"] = [len(text) for text in each]
     index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
     return index, b"".join(each), fates
@@ -152,17 +152,22 @@ def _file(stem: str, number: int) -> str:
     return f"{stem}-{number:04d}.parquet"
 
 
-class _Gone:
-    """The paragraphs that go from the documents of a block; those of one batch are held."""
+class _Shared:
+    """What paragraphs go from the documents of a block; those of one batch are held."""
 
-    def __init__(self, blocks: store.Blocks, work: Work) -> None:
-        self._batch_of = blocks.batch_of
+    def __init__(self, work: Work) -> None:
+        self._blocks = store.Blocks(work.folder)
         self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, work))
         self._none = work.settings.max_paragraph_documents is None
 
-    def of(self, element: int, block: int) -> np.ndarray:
-        """(H,) uint64, ascending."""
-        return np.zeros(0, np.uint64) if self._none else self._held(self._batch_of(store.document(element, block)))
+    def of(self, element: int, block: int, size: int) -> Gone:
+        """Of a block of so many documents."""
+        if self._none:
+            return {}
+        number = store.document(element, block)
+        first = int(self._blocks.counted(np.array([number], np.uint64))[0])
+        taken = self._held(self._blocks.batch_of(number))
+        return {count - first: lines for count, lines in taken.items() if first <= count < first + size}
 
 
 class _Parts:

@@ -1,9 +1,9 @@
 """Paragraphs that many documents share: notices, templates, introductions, which no list of phrases knows.
 
-CCNet (Wenzek et al. 2020, section 3.1) compares paragraphs by 64-bit hashes of their small letters, digits as 0 and nothing else, and
-drops those that were seen before in its 5 GB of pages. Here a paragraph is a line of a cleaned text, and it goes from all documents if
-over `corpus.max_paragraph_documents` of those that are left after deduplication have it: of a text with copies the copies go, not its
-paragraphs.
+CCNet (Wenzek et al. 2020, section 3.1) compares paragraphs by 64-bit hashes of their small letters, digits as 0 and no punctuation, and
+drops those that were seen before in its 5 GB of pages. Here a paragraph is a line of a cleaned text, its punctuation that of ASCII, and it
+goes from all documents if over `corpus.max_paragraph_documents` of those that are left after deduplication have it: of a text with copies
+the copies go, not its paragraphs.
 
 Each batch of blocks counts the paragraphs of its documents, by partition of their hashes; each partition adds the counts of all batches
 up, and tells every batch which of its paragraphs go. So a paragraph of a million documents is one entry a batch, and what is told is never
@@ -12,35 +12,30 @@ more than was counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+import string
+from collections.abc import Iterator
 
 import numpy as np
+import xxhash
 
-from mobilebert.corpus import duplicates, minhash, store
+from mobilebert.corpus import duplicates, store
 from mobilebert.corpus.clean import Work
 from mobilebert.pipelines import places
-from mobilebert.text import characters
 
-LEAST_LETTERS = 10  # shorter lines are headings, replies, verses, which many documents rightly share
+LEAST_BYTES = 30  # ten Han; shorter lines are headings, replies, verses, which many documents rightly share
+_LINE = np.dtype([("hash", "<u8"), ("document", "<u8")])  # of a document by count
 _COUNT = np.dtype([("hash", "<u8"), ("documents", "<u4"), ("batch", "<u4")])
 _HASH = np.dtype("<u8")
-_BATCHES_OF_A_PARTITION = 4  # whose paragraphs, of ten letters each, would take 64 MB
-_TOGETHER = 100_000  # characters
-_FACTOR = 0x9E3779B97F4A7C15  # odd, so that it has an inverse
-_LINE_END = np.uint64(1)
+_BATCHES_OF_A_PARTITION = 4  # whose paragraphs, of 30 bytes each, would take 64 MB
+_FORMS = bytes.maketrans(string.ascii_uppercase.encode() + string.digits.encode(), string.ascii_lowercase.encode() + b"0" * 10)
+_LEFT_OUT = (string.punctuation + " ").encode()
 
 
-def hashes(texts: Sequence[str]) -> np.ndarray:
-    """(L,) uint64: the hash of every line of the texts, which hold no empty ones; 0 where it has fewer than `LEAST_LETTERS`."""
-    values = _forms()[characters.codes("\n".join([*texts, ""]))]
-    values = values[values != 0]
-    ends = np.flatnonzero(values == _LINE_END)
-    starts = np.append(0, ends[:-1] + 1)
-    # A polynomial in the place of a letter in all texts, then divided by that of its line.
-    powers, inverse = (np.cumprod(np.full(len(values), factor, np.uint64)) for factor in (_FACTOR, pow(_FACTOR, -1, 1 << 64)))
-    made = minhash.mixed(np.add.reduceat(values * powers, starts) * inverse[starts])
-    made[ends - starts < LEAST_LETTERS] = 0
+def hashes(text: bytes) -> np.ndarray:
+    """(L,) uint64: the hash of every line of a text in UTF-8; 0 where it has fewer than `LEAST_BYTES` of letters, digits and Han."""
+    lines = text.translate(_FORMS, _LEFT_OUT).split(b"\n")
+    made = np.frombuffer(b"".join(map(xxhash.xxh3_64_digest, lines)), ">u8").astype(_HASH)
+    made[np.fromiter(map(len, lines), np.int64, len(lines)) < LEAST_BYTES] = 0
     return made
 
 
@@ -50,11 +45,19 @@ def partitions(work: Work) -> int:
 
 
 def count(batch: int, work: Work) -> int:
-    """Count in how many documents of a batch of blocks each paragraph stands (`paragraphs-NNNNNN`); returns it."""
+    """Count in how many documents of a batch of blocks each paragraph stands; returns it.
+
+    Writes the lines of the documents that stay (`lines-NNNNNN`, _LINE in their order) and the counts (`paragraphs-NNNNNN`, _COUNT by
+    partition).
+    """
     out = _file(work, "paragraphs", batch)
     if places.exists(out):
         return batch  # by a run that was killed
-    hash_, documents = np.unique(np.concatenate([np.zeros(0, _HASH), *map(_once, _kept(batch, work))]), return_counts=True)
+    lines = np.concatenate([np.zeros(0, _LINE), *_lines(batch, work)])
+    places.write(_file(work, "lines", batch), lines.tobytes())
+    lines = lines[np.argsort(lines["hash"], kind="stable")]  # a document's equal ones come together
+    lines = lines[_changes(lines["hash"]) | _changes(lines["document"])]
+    hash_, documents = np.unique(lines["hash"][lines["hash"] != 0], return_counts=True)
     entries = np.empty(len(hash_), _COUNT)
     entries["hash"], entries["documents"], entries["batch"] = hash_, documents, batch
     store.write_ranges(out, entries, hash_ % np.uint64(partitions(work)), partitions(work))
@@ -68,74 +71,48 @@ def share(partition: int, work: Work) -> int:
         return partition
     batches = store.Blocks(work.folder).batches
     files = (_file(work, "paragraphs", batch) for batch in range(batches))
-    entries = np.sort(store.read_ranges(files, partition, partitions(work), _COUNT), order="hash")
-    starts = np.flatnonzero(np.append(True, entries["hash"][1:] != entries["hash"][:-1])[: len(entries)])
-    total = np.add.reduceat(entries["documents"], starts, dtype=np.uint64) if len(entries) else np.zeros(0, np.uint64)
-    most = work.settings.max_paragraph_documents or 0
-    found = entries[np.repeat(total > most, np.diff(np.append(starts, len(entries))))]
+    entries = store.read_ranges(files, partition, partitions(work), _COUNT)
+    entries = entries[np.argsort(entries["hash"])]
+    which = np.cumsum(_changes(entries["hash"])) - 1
+    total = np.bincount(which, entries["documents"])
+    found = entries[total[which] > (work.settings.max_paragraph_documents or 0)]
     store.write_ranges(out, found["hash"], found["batch"], batches)
     return partition
 
 
-def shared(batch: int, work: Work) -> np.ndarray:
-    """(H,) uint64, ascending: the paragraphs that go from the documents of a batch."""
+def shared(batch: int, work: Work) -> dict[int, set[int]]:
+    """The lines, by number, that go from each document of a batch, by count, that has some."""
     files = (_file(work, "shared", partition) for partition in range(partitions(work)))
-    return np.sort(store.read_ranges(files, batch, store.Blocks(work.folder).batches, _HASH))
-
-
-def cut(texts: Sequence[str], gone: np.ndarray) -> dict[int, tuple[str, list[str]]]:
-    """Of each text, by place, that has paragraphs of (H,) `gone`: what is left of it, and these."""
-    if not len(texts) or not len(gone):
-        return {}
-    made = hashes(texts)
-    found = gone[np.minimum(np.searchsorted(gone, made), len(gone) - 1)] == made
-    ends = np.cumsum([text.count("\n") + 1 for text in texts])
-    taken = {}
-    for place in np.unique(np.searchsorted(ends, np.flatnonzero(found), "right")).tolist():
-        lines = texts[place].split("\n")
-        goes = found[ends[place] - len(lines) : ends[place]].tolist()
-        left = "\n".join(line for line, out in zip(lines, goes, strict=True) if not out)
-        taken[place] = left, [line for line, out in zip(lines, goes, strict=True) if out]
+    gone = store.read_ranges(files, batch, store.Blocks(work.folder).batches, _HASH)
+    lines = np.frombuffer(places.read(_file(work, "lines", batch)), _LINE)
+    found = np.flatnonzero(np.isin(lines["hash"], gone))
+    document = lines["document"][found]
+    taken: dict[int, set[int]] = {}
+    for count, line in zip(document.tolist(), (found - np.searchsorted(lines["document"], document)).tolist(), strict=True):
+        taken.setdefault(count, set()).add(line)
     return taken
 
 
-def _kept(batch: int, work: Work) -> Iterator[list[str]]:
-    """The texts of the batch's documents that stay, some at a time."""
+def _lines(batch: int, work: Work) -> Iterator[np.ndarray]:
+    """(L,) _LINE of the documents of each block of a batch that stay."""
     numbers, first, end = store.Blocks(work.folder).batch(batch)
     fates = duplicates.fates(first, end, work)
-    held: list[str] = []
-    size = 0
     for number in numbers:
         element, block, _ = store.place_of(number)
         index, texts = store.read_index(work.folder, element, block), store.read_texts(work.folder, element, block)
-        for entry in index[fates[: len(index)] == duplicates.STAYS].tolist():
-            held.append(texts[entry[0] : entry[0] + entry[1]].decode())
-            size += len(held[-1])
-            if size >= _TOGETHER:
-                yield held
-                held, size = [], 0
-        fates = fates[len(index) :]
-    if held:
-        yield held
+        stays = np.flatnonzero(fates[: len(index)] == duplicates.STAYS)
+        each = [texts[offset : offset + size] for offset, size, *_ in index[stays].tolist()]
+        if each:
+            made = hashes(b"\n".join(each))
+            lines = np.empty(len(made), _LINE)
+            lines["hash"], lines["document"] = made, np.repeat(stays + first, [text.count(b"\n") + 1 for text in each])
+            yield lines
+        first, fates = first + len(index), fates[len(index) :]
 
 
-def _once(texts: Sequence[str]) -> np.ndarray:
-    """(M,) uint64: the hashes of the paragraphs of each text, one that it repeats only once."""
-    made = hashes(texts)
-    owner = np.repeat(np.arange(len(texts)), [text.count("\n") + 1 for text in texts])
-    order = np.lexsort((made, owner))
-    made, owner = made[order], owner[order]
-    return made[np.append(True, (made[1:] != made[:-1]) | (owner[1:] != owner[:-1])) & (made != 0)]
-
-
-@cache
-def _forms() -> np.ndarray:
-    """(0x110000,) uint64: what stands for each code point in a hash: small letters, one digit for all, 0 for what is left out."""
-    table = characters.letters().astype(np.uint64)
-    table[ord("0") : ord("9") + 1] = ord("0")
-    table = minhash.mixed(table)
-    table[ord("\n")] = _LINE_END
-    return table
+def _changes(values: np.ndarray) -> np.ndarray:
+    """(N,) bool: which of the values differ from the one before."""
+    return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
 def _file(work: Work, name: str, number: int) -> str:
