@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from benchmarks import corpus_sample, near_duplicates
+from benchmarks import corpus_sample, near_duplicates, shared_paragraphs
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.settings import Corpus, Source
@@ -36,7 +36,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     parts = [
         "# How well the corpus is cleaned\n\nWritten by `make corpus-quality`; docs/corpus.md says what each table means.\n",
-        *(part(SHARED) for part in (sample, encodings, mojibake, wiki, dedup, contamination, costs)),
+        *(part(SHARED) for part in (sample, encodings, mojibake, wiki, dedup, paragraphs, contamination, costs)),
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(parts), encoding="utf-8")
@@ -166,6 +166,12 @@ def dedup(shared: Path) -> str:
         "which is a verdict on the text and no loss of the deduplication "
         f"({', '.join(f'{reason} {count}' for reason, count in told.most_common())}).\n"
     )
+
+
+def paragraphs(shared: Path) -> str:
+    """What a limit on the documents that share a paragraph would take."""
+    told = "`corpus.max_paragraph_documents`, off by default, after deduplication:"
+    return f"## Paragraphs that many documents share\n\n{told}\n\n{shared_paragraphs.table(shared / 'corpus', FORMATS)}"
 
 
 def contamination(shared: Path) -> str:
