@@ -20,6 +20,7 @@ from torch.nn import functional
 from benchmarks import training_work as work
 
 EPSILON = 1e-12  # of the layer normalisation in feature map transfer, as ours
+LATE = 1e6  # a step at which 0.9 ** step and 0.999 ** step are 0: no bias correction, as in BERT's AdamW
 Tensors = dict[str, torch.Tensor]
 
 
@@ -46,12 +47,16 @@ def load(folder: Path) -> tuple[Any, Any]:
 
 
 def make_optimizer(student: Any) -> torch.optim.Optimizer:
-    """AdamW in its fused form, no decay for biases and norms."""
+    """AdamW in its fused form, no decay for biases and norms, without bias correction."""
     decayed, others = [], []
     for name, parameter in student.named_parameters():
         (others if "bias" in name or "LayerNorm" in name else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": work.DECAY}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=work.LEARNING_RATE, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    optimizer = torch.optim.AdamW(groups, lr=work.LEARNING_RATE, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    for parameter in student.parameters():
+        moments = {name: torch.zeros_like(parameter) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": torch.tensor(LATE), **moments}
+    return optimizer
 
 
 def step_of(

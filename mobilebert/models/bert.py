@@ -32,7 +32,7 @@ def add_positions(scope: Scope, words: tf.Tensor, segments: tf.Tensor) -> tf.Ten
 
 
 def layer(scope: Scope, shape: BertShape | ElectraShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """One layer: (B, S, H) and the mask's bias (B, 1, 1, S) -> (B, S, H) and scores (B, A, S, S).
+    """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout.
     """

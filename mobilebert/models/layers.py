@@ -48,6 +48,8 @@ class Scope:
     def dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
         """x W + b over the last axis: (..., in) -> (..., out)."""
         kernel, bias = (tf.cast(self.variable(f"{name}.{part}"), self.dtype) for part in ("weight", "bias"))
+        if x.shape.rank == 2:  # what follows can be fused with it then
+            return tf.nn.bias_add(tf.matmul(x, kernel), bias)
         flat = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), kernel)  # one 2-D product is faster than a batched one
         return tf.reshape(tf.nn.bias_add(flat, bias), [*leading(x), kernel.shape[1]])
 
@@ -86,8 +88,13 @@ def wide(dtype: tf.DType) -> tf.DType:
 
 def leading(x: tf.Tensor) -> list[Any]:
     """All sizes of x but the last, static where they are known."""
-    dynamic: Any = None if x.shape[:-1].is_fully_defined() else tf.shape(x)
-    return [size if size is not None else dynamic[axis] for axis, size in enumerate(x.shape[:-1].as_list())]
+    return sizes(x)[:-1]
+
+
+def sizes(x: tf.Tensor) -> list[Any]:
+    """All sizes of x, static where they are known."""
+    dynamic: Any = None if x.shape.is_fully_defined() else tf.shape(x)
+    return [size if size is not None else dynamic[axis] for axis, size in enumerate(x.shape.as_list())]
 
 
 def activation(name: str, x: tf.Tensor) -> tf.Tensor:
@@ -121,19 +128,21 @@ def attention(
 
     Args:
         scope: holds `query`, `key` and `value`.
-        query, key, value: inputs of the projections, (B, S, any width).
+        query, key, value: inputs of the projections, (B*S, any width).
         bias: `mask_bias`, (B, 1, 1, S).
 
     Returns:
-        The heads' results side by side (B, S, A*D), and the scaled and masked scores (B, A, S, S) in the wide type.
+        The heads' results side by side (B*S, A*D), and the scaled and masked scores (B, A, S, S) in the wide type.
     """
     size = scope.variable("query.weight").shape[1] // heads
     scaled = scope.dense("query", query) * tf.constant(size**-0.5, scope.dtype)
-    split_query, split_key, split_value = (split_heads(x, heads) for x in (scaled, scope.dense("key", key), scope.dense("value", value)))
+    batch, _, _, length = sizes(bias)
+    projected = scaled, scope.dense("key", key), scope.dense("value", value)
+    split_query, split_key, split_value = (split_heads(tf.reshape(x, [batch, length, heads * size]), heads) for x in projected)
     scores = tf.cast(tf.matmul(split_query, split_key, transpose_b=True), scope.wide) + bias
     shares = scope.dropout(tf.cast(tf.nn.softmax(scores), scope.dtype), dropout_rate, site)
     joined = tf.transpose(tf.matmul(shares, split_value), [0, 2, 1, 3])
-    return tf.reshape(joined, [*leading(query), heads * size]), scores
+    return tf.reshape(joined, [-1, heads * size]), scores
 
 
 def split_heads(x: tf.Tensor, heads: int) -> tf.Tensor:

@@ -38,7 +38,7 @@ def trigrams(words: tf.Tensor) -> tf.Tensor:
 
 
 def layer(scope: Scope, shape: MobileBertShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """One layer: (B, S, H) and the mask's bias (B, 1, 1, S) -> (B, S, H) and scores (B, A, S, S).
+    """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout. With a bottleneck, dropout of hidden states acts on the
     way out of the bottleneck only.
@@ -72,7 +72,7 @@ def value_input(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tf.Tensor
 
 
 def _attention_inputs(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Inputs of query and key, of value, and the residual of attention, each (B, S, width) from x (B, S, H)."""
+    """Inputs of query and key, of value, and the residual of attention, each (..., width) from x (..., H)."""
     if not shape.use_bottleneck:
         return x, x, x
     narrow = _narrow(scope, shape, "bottleneck.input", x)

@@ -140,7 +140,9 @@ class Model(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Any layer, given its weights: output (B, S, H) and scores (B, A, S, S)."""
         scope = Scope(weights, "", self.compute_dtype, seed)
-        return self._network.layer(scope, self.shape, x, tf.stop_gradient(bias), site=0 if site is None else site)
+        rows = tf.reshape(x, [-1, x.shape[-1]])  # one row a token: what follows a product can be fused with it
+        y, scores = self._network.layer(scope, self.shape, rows, tf.stop_gradient(bias), site=0 if site is None else site)
+        return tf.reshape(y, [*leading(x), y.shape[-1]]), scores
 
     @tf.autograph.experimental.do_not_convert
     def values(self, layer: int, x: tf.Tensor) -> tf.Tensor:

@@ -163,12 +163,12 @@ class Steps:
     def _accumulated(
         self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor], count: int
     ) -> tuple[list[Any], tf.Tensor]:
-        """As `_gradients`, in `count` rounds; round r takes rows r, count + r, ..., so that rows that lie on one chip stay there."""
-        split = {name: tf.reshape(tensor, (-1, count, *tensor.shape[1:])) for name, tensor in batch.items()}
+        """As `_gradients`, in `count` rounds of neighbouring rows."""
+        split = {name: tf.reshape(tensor, (count, -1, *tensor.shape[1:])) for name, tensor in batch.items()}
         reached = [False] * len(self._optimizer.variables)
 
         def one(index: tf.Tensor, sums: list[tf.Tensor], total: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-            part = {name: tf.gather(tensor, index, axis=1) for name, tensor in split.items()}
+            part = {name: tf.gather(tensor, index) for name, tensor in split.items()}
             gradients, parts = self._gradients(part, tf.random.experimental.stateless_fold_in(seed, index), totals)
             reached[:] = [gradient is not None for gradient in gradients]
             sums = [
