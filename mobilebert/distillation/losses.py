@@ -56,12 +56,13 @@ def feature_map_transfer(
         factor: weight of the term.
         epsilon: added to the variance in LN.
     """
-    target, found = _pair(teacher, student, mask)
-    difference = tf.math.squared_difference(_normalized(target, epsilon), _normalized(found, epsilon))
-    return _mean(tf.reduce_mean(difference, axis=-1), mask) * (factor / layers)
+    target, found = _pair(teacher, student)
+    return _mean(_normalized_distance(_normalized(target, epsilon)[0], found, epsilon), mask) * (factor / layers)
 
 
-def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
+def attention_transfer(
+    teacher_scores: Any, student_scores: Any, mask: Any = None, layers: int = 1, factor: float = 1.0, *, finite: bool = False
+) -> Any:
     """Cross-entropy of the student's attention distributions against the teacher's.
 
     factor / layers * mean over B, A, queries of sum over keys of -softmax(zt) log_softmax(zs)
@@ -74,19 +75,17 @@ def attention_transfer(teacher_scores: Any, student_scores: Any, mask: Any = Non
             masked in the scores already; what is not a finite number there has no weight. None counts every query.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
+        finite: all scores are finite, as models give them: saves looking for what is not.
     """
-    queries = None
+    queries = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
     target, found = _pair(teacher_scores, student_scores)
-    if mask is not None:
-        queries = tf.convert_to_tensor(mask)[:, None, :]
-        tokens = tf.cast(mask, tf.bool)
-        seen, keys = tokens[:, None, :, None], tokens[:, None, None, :]
-        # One choice for queries and keys: these are the largest tensors of a step.
-        target, found = (_hidden_keys(scores, seen & (keys | tf.math.is_finite(scores))) for scores in (target, found))
-    # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
-    target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
-    entropy = tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found)  # (B, A, S)
-    return _mean(entropy, queries) * (factor / layers)
+    if not finite:
+        if mask is not None:
+            keys = tf.cast(mask, tf.bool)[:, None, None, :]
+            target, found = (_hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (target, found))
+        # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
+        target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
+    return _mean(_cross_entropy(tf.nn.softmax(target), found), queries) * (factor / layers)
 
 
 def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0) -> Any:
@@ -167,7 +166,7 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
     Shapes as for `soft_masked_lm_loss`.
     """
     target, found = _pair(teacher_logits, logits)
-    return _weighted(tf.nn.softmax_cross_entropy_with_logits(labels=tf.nn.softmax(target), logits=found), weights)
+    return _weighted(_cross_entropy(tf.nn.softmax(target), found), weights)
 
 
 def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5) -> Any:
@@ -229,10 +228,48 @@ def _hidden_keys(scores: Any, shown: Any) -> Any:
     return tf.where(shown, scores, tf.constant(MASKED_SCORE, scores.dtype))
 
 
-def _normalized(tensor: Any, epsilon: float) -> Any:
-    """Layer normalisation over the last axis without parameters; population variance, epsilon inside the root."""
+def _normalized(tensor: Any, epsilon: float) -> tuple[Any, Any]:
+    """Layer normalisation over the last axis without parameters, and what the centred tensor was multiplied with, (..., 1).
+
+    Population variance, epsilon inside the root.
+    """
     mean, variance = tf.nn.moments(tensor, axes=[-1], keepdims=True)
-    return (tensor - mean) * tf.math.rsqrt(variance + epsilon)
+    scale = tf.math.rsqrt(variance + epsilon)
+    return (tensor - mean) * scale, scale
+
+
+# The two losses over the largest tensors of a step come with gradients written out: half of the passes over memory, and half of what is
+# kept for them. A row of upstream 0 (padding) has gradient 0 whatever it holds.
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _cross_entropy(shares: Any, scores: Any) -> Any:
+    """Cross-entropy -sum(shares * log_softmax(scores)) over the last axis, (..., T) -> (...); shares sum to 1 and get no gradient."""
+    own = tf.nn.softmax(scores)
+    # log(sum(exp(scores))), from the largest score and its share: no second pass of exponentials.
+    total = tf.reduce_max(scores, axis=-1) - tf.math.log(tf.reduce_max(own, axis=-1))
+    difference = own - shares
+
+    def gradient(upstream: Any) -> tuple[None, Any]:
+        return None, tf.math.multiply_no_nan(difference, upstream[..., tf.newaxis])
+
+    return total - tf.reduce_sum(shares * scores, axis=-1), gradient
+
+
+def _normalized_distance(target: Any, found: Any, epsilon: float) -> Any:
+    """Mean over the last axis of (target - LN(found))^2, (..., H) -> (...); the target is normalised already and gets no gradient."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def distance(found: Any) -> Any:
+        normal, scale = _normalized(found, epsilon)
+        difference = normal - target
+
+        def gradient(upstream: Any) -> Any:
+            share = tf.reduce_mean(difference * normal, axis=-1, keepdims=True)
+            slope = difference - tf.reduce_mean(difference, axis=-1, keepdims=True) - normal * share
+            return tf.math.multiply_no_nan(slope, tf.math.multiply_no_nan(scale * (2 / found.shape[-1]), upstream[..., tf.newaxis]))
+
+        return tf.reduce_mean(tf.square(difference), axis=-1), gradient
+
+    return distance(found)
 
 
 def _mean(values: Any, mask: Any) -> Any:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from mobilebert.distillation import losses, matching, recipes
 from mobilebert.errors import UserError
-from mobilebert.models.model import initial
+from mobilebert.models.model import Once, initial
 from mobilebert.models.tensors import Kind, Tensor
 from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
@@ -81,6 +82,9 @@ class TransferObjective:
         self.variables = {name: student.variables_by_name[name] for name in names} | self.projections
         self.rate_factors = {name: factors[name] for name in names if factors[name] != 1.0}
         self.weighted_by = (MASK,) if self._form.ignores_padding else ()
+        # Traced once and not once a layer.
+        self._attention = Once(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
+        self._feature_map = Once(partial(losses.feature_map_transfer, factor=1.0, epsilon=self._form.epsilon), inlined=student.inlines_layers)
 
     def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
@@ -116,7 +120,7 @@ class TransferObjective:
         there: Any = match.teacher_layer
         weight: dict[str, Any] = {"mask": mask, "factor": match.weight}
         if match.feature == "attention":
-            return losses.attention_transfer(teacher.scores[there - 1], student.scores[here - 1], **weight)
+            return match.weight * self._attention(teacher.scores[there - 1], student.scores[here - 1], mask)
         if match.feature == "value_relation":
             values = self._student.values(here, student.hidden[here - 1])  # (B, A, S, D)
             target = _with_heads(self._teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
@@ -127,7 +131,7 @@ class TransferObjective:
             kernel, bias = (tf.cast(self.projections[f"{_projection(match)}.{part}"], found.dtype) for part in ("weight", "bias"))
             found = tf.matmul(found, kernel) + bias
         if match.loss == "feature_map":
-            return losses.feature_map_transfer(target, found, epsilon=self._form.epsilon, **weight)
+            return match.weight * self._feature_map(target, found, mask)
         chosen: dict[str, Callable[..., Any]] = {
             "mean": losses.mean_transfer,
             "variance": losses.variance_transfer,

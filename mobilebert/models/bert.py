@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from mobilebert.models.layers import Scope, activation, attention
+from mobilebert.models.layers import Scope, activation, attention, sizes
 from mobilebert.models.shapes import BertShape, ElectraShape
 
 
@@ -26,7 +26,7 @@ def embed(scope: Scope, shape: BertShape | ElectraShape, ids: tf.Tensor, segment
 
 def add_positions(scope: Scope, words: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
     """Add position and segment vectors to word vectors (B, S, H)."""
-    positions = scope.variable("position_embeddings.weight")[: words.shape[1] or tf.shape(words)[1]]
+    positions = tf.slice(scope.variable("position_embeddings.weight"), [0, 0], [sizes(words)[1], -1])
     types = tf.gather(scope.variable("token_type_embeddings.weight"), segments)
     return words + tf.cast(types, scope.dtype) + tf.cast(positions, scope.dtype)
 

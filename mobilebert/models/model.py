@@ -122,7 +122,7 @@ class Model(tf.Module):
         shared = self._inlined_layer if self.inlines_layers else self._layer
         compute = shared if self.shares_layers else self._computed_layer
         for layer in range(1, count + 1):
-            weights = {name: variable.read_value() for name, variable in self._within_layer(layer).items()}
+            weights = {name: variable.value() for name, variable in self._within_layer(layer).items()}
             site = None if seed is None else tf.constant(3 * layer - 2)
             x, score = compute(weights, x, bias, seed, site)
             hidden.append(x)
