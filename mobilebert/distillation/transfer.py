@@ -84,7 +84,9 @@ class TransferObjective:
         self.weighted_by = (MASK,) if self._form.ignores_padding else ()
         # Traced once and not once a layer.
         self._attention = Once(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
-        self._feature_map = Once(partial(losses.feature_map_transfer, factor=1.0, epsilon=self._form.epsilon), inlined=student.inlines_layers)
+        self._feature_map = Once(
+            partial(losses.feature_map_transfer, factor=1.0, epsilon=self._form.epsilon), inlined=student.inlines_layers
+        )
 
     def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.

@@ -67,7 +67,7 @@ class Model(tf.Module):
     def __init__(self, shape: Shape, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str) -> None:
         super().__init__(name=shape.model_type)
         self.shape = shape
-        self.compute_dtype, self.variable_dtype = tf.dtypes.as_dtype(compute_dtype), tf.dtypes.as_dtype(variable_dtype)
+        self.compute_dtype = tf.dtypes.as_dtype(compute_dtype)
         self.variables_by_name: dict[str, tf.Variable] = {
             name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in tensors.specification(shape)
         }
@@ -122,7 +122,7 @@ class Model(tf.Module):
         shared = self._inlined_layer if self.inlines_layers else self._layer
         compute = shared if self.shares_layers else self._computed_layer
         for layer in range(1, count + 1):
-            weights = {name: _readable(variable) for name, variable in self._within_layer(layer).items()}
+            weights = {name: variable.value() for name, variable in self._within_layer(layer).items()}
             site = None if seed is None else tf.constant(3 * layer - 2)
             x, score = compute(weights, x, bias, seed, site)
             hidden.append(x)
@@ -138,12 +138,8 @@ class Model(tf.Module):
     def _computed_layer(
         self, weights: Mapping[str, tf.Tensor], x: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor | None, site: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Any layer, given its weights or what they are read from: output (B, S, H) and scores (B, A, S, S)."""
-        read = {
-            name: tf.raw_ops.ReadVariableOp(resource=held, dtype=self.variable_dtype) if held.dtype == tf.resource else held
-            for name, held in weights.items()
-        }
-        scope = Scope(read, "", self.compute_dtype, seed)
+        """Any layer, given its weights: output (B, S, H) and scores (B, A, S, S)."""
+        scope = Scope(weights, "", self.compute_dtype, seed)
         rows = tf.reshape(x, [-1, x.shape[-1]])  # one row a token: what follows a product can be fused with it
         y, scores = self._network.layer(scope, self.shape, rows, tf.stop_gradient(bias), site=0 if site is None else site)
         return tf.reshape(y, [*leading(x), y.shape[-1]]), scores
@@ -185,11 +181,6 @@ class Model(tf.Module):
         if width != x.shape[1]:
             logits += tf.matmul(x[:, width:], tf.cast(scope.variable("dense.weight"), self.compute_dtype))
         return tf.cast(logits, scope.wide) + tf.cast(outer.variable("bias"), scope.wide)
-
-
-def _readable(variable: tf.Variable) -> tf.Tensor:
-    """What a function that is traced once reads a variable from: its handle, or its value where a strategy holds several copies."""
-    return variable.value() if isinstance(variable, tf.distribute.DistributedValues) else variable.handle
 
 
 def build(shape: Shape, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:

@@ -27,7 +27,7 @@ MOST_PARTS = 32  # room for the parts of a loss, since a traced loop must know i
 class Steps:
     """Runs steps `first .. first + count - 1` on the device and brings back every step's loss parts.
 
-    The program is traced once for each shape of batches: first and count are tensors. Step s sees the batch and the seed f(job seed,
+    The program is traced once for each shape of batches: steps and counts are tensors. Step s sees the batch and the seed f(job seed,
     place, replica) of its place = origin + s, so what a step does depends on nothing but the weights, the moments and s.
 
     A device that cannot hold its share of a batch computes it in rounds: gradients are summed in float32, and clipped and applied
@@ -68,7 +68,8 @@ class Steps:
         self._fed_here = accelerator.fed_here
         # No jit_compile: TPUStrategy compiles anyway, and XLA made bfloat16 on the CPU slower (measured in the design's reference).
         # No autograph: converting a model's Python took more than half of the time to the first step (4.7 s against 2.2 s, mini).
-        self._call = tf.function(self._run, autograph=False)
+        self._looped = accelerator.loops
+        self._call = tf.function(self._loop if self._looped else self._at, autograph=False)
 
     def feed(self, batches: Batches, start: int) -> int:
         """Take batches from step `start` on; returns the global batch size.
@@ -108,27 +109,43 @@ class Steps:
             if begin in self._boundaries and begin != self._fed:
                 self.feed(self._source, begin)
             with reader.said():
-                rows.append(self._call(self._batches, tf.constant(begin, tf.int32), tf.constant(end - begin, tf.int32)).numpy())
+                rows.append(self._taken(begin, end - begin))
             if not (self._skips or np.isfinite(rows[-1]).all()):
                 break
         return np.concatenate(rows)
 
-    def _run(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    def _taken(self, first: int, count: int) -> np.ndarray:
+        """Take `count` steps whose batches have one shape; as `run`."""
+        if self._looped:
+            return np.asarray(self._call(self._batches, tf.constant(first, tf.int32), tf.constant(count, tf.int32)))
+        rows, sound = [], tf.constant(True)
+        for step in range(first, first + count):
+            row, sound = self._call(self._batches, tf.constant(step, tf.int32), sound)
+            rows.append(row.numpy())
+        return np.stack(rows)
+
+    def _loop(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Steps first to first + count - 1 on the device: (count, len(names))."""
+
         def step_at(index: tf.Tensor, sound: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
-            step = first + index
-            rate = self._rate(step)
-            seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
-            batch = self._dealt(batches.get_next()) if self._fed_here else batches.get_next()
-            per_replica = self._strategy.run(self.step, args=(batch, seed, rate, sound))
-            row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
-            if not self._skips:
-                sound = tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(row)))
-            return index + 1, sound, rows.write(index, tf.concat([row, rate[tf.newaxis]], 0))
+            row, sound = self._at(batches, first + index, sound)
+            return index + 1, sound, rows.write(index, row)
 
         rows = tf.TensorArray(tf.float32, size=count, element_shape=None)
         # One step after the other: each needs the weights of the one before.
         start = (tf.constant(0), tf.constant(True), rows)
         return tf.while_loop(lambda index, *_: index < count, step_at, start, parallel_iterations=1)[-1].stack()
+
+    def _at(self, batches: Any, step: tf.Tensor, sound: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """One step of all devices, taken if all before were sound: its row (len(names),), and whether the next is to be taken."""
+        rate = self._rate(step)
+        seed = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, 0], tf.int32), self._origin + step)
+        batch = self._dealt(batches.get_next()) if self._fed_here else batches.get_next()
+        per_replica = self._strategy.run(self.step, args=(batch, seed, rate, sound))
+        row = self._strategy.reduce(tf.distribute.ReduceOp.MEAN, per_replica, axis=None)
+        if not self._skips:
+            sound = tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(row)))
+        return tf.concat([row, rate[tf.newaxis]], 0), sound
 
     def _dealt(self, batch: dict[str, tf.Tensor]) -> Any:
         """Each replica's rows of a global batch."""

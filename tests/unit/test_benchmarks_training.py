@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import training, training_models, training_ours, training_report
+from benchmarks import training, training_bounds, training_models, training_ours, training_report
 from benchmarks import training_work as work
 from mobilebert import models
 from mobilebert.models.shapes import BertShape, MobileBertShape
@@ -91,6 +91,39 @@ def test_peers_have_our_loss_and_our_gradients(folder: Path, kind: str, peer: st
 def _is_kernel(name: str) -> bool:
     table = "embeddings." in name and not name.endswith("embedding_transformation.weight")
     return name.endswith(".weight") and not table and "LayerNorm" not in name
+
+
+@pytest.mark.usefixtures("layers")
+def test_peers_take_our_steps(folder: Path) -> None:
+    from benchmarks import training_torch
+    from mobilebert.models import weights
+    from mobilebert.training import accelerators
+
+    student, teacher = (weights.load(folder / name) for name in (work.STUDENT, work.TEACHER))
+    before = {name: variable.numpy() for name, variable in student.variables_by_name.items()}
+    here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
+    training_ours.make_steps(student, teacher, "joint", here, work.read_batch(folder)).run(0, 3)
+    other, target = training_torch.load(folder)
+    batch = {name: torch.from_numpy(values).long() for name, values in work.read_batch(folder).items()}
+    training_torch.step_of(other, target, batch, training_torch.make_optimizer(other), {"joint"}, "float32")(3)
+    moved = {name: value.detach().numpy() for name, value in other.named_parameters()}
+    compared = [name for name in before if name in moved and not name.endswith("key.bias")]  # which shifts all scores of a query alike
+    assert len(compared) > 0.9 * len(before)
+    for name in compared:
+        ours, start = student.variables_by_name[name].numpy(), before[name]
+        theirs = moved[name].T if _is_kernel(name) else moved[name]
+        assert np.abs(ours - start).max() > 1e-6, name
+        # Where a gradient is nearly 0 the direction of Adam's step is rounding: all but a few numbers moved alike.
+        assert np.mean(np.abs(ours - theirs) <= 0.02 * np.abs(ours - start).max()) > 0.98, name
+
+
+def test_products_by_arithmetic() -> None:
+    own, teacher = training_bounds._parts("base-f4")[1], training_bounds._parts("bert-base")[1]
+    assert training_bounds.products("layer12") == training_bounds.products("untrimmed")
+    assert training_bounds.products("layer07") - training_bounds.products("layer06") == pytest.approx(3 * own + teacher)
+    assert training_bounds.products("frozen07") - training_bounds.products("frozen06") == pytest.approx(own + teacher)
+    weighed = 4 * 768**2 + 2 * 768 * 3072  # of a layer of BERT-base
+    assert teacher == pytest.approx(2 * 8 * 128 * (weighed + 2 * 128 * 768) / 1e9)
 
 
 @pytest.mark.usefixtures("layers")

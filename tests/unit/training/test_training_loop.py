@@ -47,14 +47,18 @@ def test_training_equals_the_same_training_written_in_numpy(tmp_path: Path) -> N
     assert list(lines[0]) == ["step", "loss", "noise", "gradient_norm", "learning_rate"]
 
 
-def test_the_program_is_traced_once_though_the_last_call_is_shorter() -> None:
-    made = toy.Regression()
-    optimization = Optimization(steps=7)
-    steps = Steps(made, AdamW(made.variables, {}, optimization), optimization, 1, HERE)
-    assert steps.feed(toy.batches, 0) == toy.SIZE
-    assert steps.run(0, 5).shape == (5, len(steps.names))
-    assert steps.run(5, 2).shape == (2, len(steps.names))
-    assert steps._call.experimental_get_tracing_count() == 1
+def test_the_program_is_traced_once_and_steps_told_one_by_one_are_those_of_a_loop_on_the_device() -> None:
+    found = []
+    for device in (HERE, dataclasses.replace(HERE, kind="a device that loops")):
+        made = toy.Regression()
+        optimization = Optimization(steps=7)
+        steps = Steps(made, AdamW(made.variables, {}, optimization), optimization, 1, device)
+        assert steps.feed(toy.batches, 0) == toy.SIZE
+        rows = [steps.run(0, 5), steps.run(5, 2)]
+        assert [part.shape for part in rows] == [(5, len(steps.names)), (2, len(steps.names))]
+        assert steps._call.experimental_get_tracing_count() == 1
+        found.append(np.concatenate([*(part.ravel() for part in rows), *(value.numpy().ravel() for value in made.variables.values())]))
+    np.testing.assert_array_equal(*found)
 
 
 def test_every_step_has_its_own_random_numbers_and_the_same_ones_when_run_again(tmp_path: Path) -> None:
