@@ -22,6 +22,7 @@ from mobilebert import attempts, settings
 from mobilebert.errors import PassingError, UserError
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+NO_ROOM = ("No space left on device", "Disk quota exceeded")  # strerror(3), whichever library passes it on
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its start-up notices drown ours
 
@@ -73,8 +74,11 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         code = 1
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1
-    except Exception:
-        logging.exception("this is a mistake in the program, please report it")
+    except Exception as error:
+        if any(words in str(error) for words in NO_ROOM):
+            logging.error("%s; make room there and run again: what is whole stays", error)
+        else:
+            logging.exception("this is a mistake in the program, please report it")
         code = 1
     logging.shutdown()
     sys.stdout.flush()

@@ -70,5 +70,5 @@ def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.name)
 def test_scripts_are_thin(path: Path) -> None:
-    limit = 115 if path.name == "command.py" else 65
+    limit = 120 if path.name == "command.py" else 65
     assert path.read_text("utf-8").count("\n") <= limit

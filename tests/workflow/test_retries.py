@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,18 @@ def test_a_mistake_of_the_user_is_not_worked_on_twice(root: Path, tmp_path: Path
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "not tried again" in line and " ERROR " in line]
         assert all(line.endswith("only a change can mend it: sources: no file at corpus/*.txt") for line in lines)
         assert len(lines) >= said
+
+
+def test_a_full_disk_is_said_and_is_no_mistake_of_the_program(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "fills.py"
+    work = 'def main(options):\n    with open("/dev/full", "w") as stream:\n        stream.write("x")\n'
+    program.write_text(f'from scripts.command import parser, run\n\n{work}\nrun(main, parser("It fills the disk."))\n')
+    command = [sys.executable, str(program), "--out", str(tmp_path / "out"), "--log", str(tmp_path / "log")]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("ERROR [Errno 28] No space left on device; make room there and run again: what is whole stays")
+    assert line in (tmp_path / "log").read_text()
 
 
 def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
