@@ -54,7 +54,9 @@ def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Recor
 
     What becomes of a document depends on its text alone; `cut` is what cuts it into words.
     """
-    hashes = np.array([xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts], np.uint64)
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    hashes = np.array([xxhash.xxh3_64_intdigest(data) for data in encoded], np.uint64)
+    sizes = np.array([len(data) for data in encoded])
     heldout = hashes < np.uint64(settings.heldout_share * 2**64)
     tokens = tokenize(texts, tokenizer, form, cut or words.cutter(""))
     lengths = np.diff(tokens.firsts)
@@ -65,7 +67,7 @@ def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Recor
     if settings.layout == "pairs":
         split = _split(windows, tokens, _sentence_starts(texts, tokens), form, hashes)
     rows = _fill(windows, split, tokens, tokenizer, form)
-    return Packed(rows, heldout[windows.document], hashes[windows.document], _count(texts, lengths, windows, heldout))
+    return Packed(rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout))
 
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> Tokens:
@@ -77,7 +79,7 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.
     flags = begins[starts]
     flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
     values = ids.astype(form.dtype)
-    values[flags] |= form.dtype.type(form.word_start)
+    values |= flags * form.dtype.type(form.word_start)
     return Tokens(values, starts, firsts)
 
 
@@ -132,10 +134,10 @@ def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Token
     return rows
 
 
-def _count(texts: Sequence[str], lengths: np.ndarray, windows: _Windows, heldout: np.ndarray) -> Counter[str]:
-    kept = np.bincount(windows.document, weights=windows.length, minlength=len(texts)).astype(np.int64)
-    sequences = np.bincount(windows.document, minlength=len(texts))
-    sizes = np.array([len(text.encode("utf-8", "surrogatepass")) for text in texts])
+def _count(sizes: np.ndarray, lengths: np.ndarray, windows: _Windows, heldout: np.ndarray) -> Counter[str]:
+    """`sizes` (D,) are the bytes of the documents, `lengths` (D,) their tokens."""
+    kept = np.bincount(windows.document, weights=windows.length, minlength=len(sizes)).astype(np.int64)
+    sequences = np.bincount(windows.document, minlength=len(sizes))
     counts: Counter[str] = Counter()
     for name, chosen in (("train", ~heldout), ("heldout", heldout)):
         used = chosen & (sequences > 0)

@@ -17,9 +17,7 @@ from mobilebert.errors import UserError
 
 Cut = Callable[[str], list[str]]
 
-_LONE_SURROGATE_RANGE = ("\ud800", "\udfff")
-
-
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _DICTIONARY_LINE = re.compile(r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?")  # jieba's: word [frequency] [tag]
 
 
@@ -69,18 +67,14 @@ def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """
     if not text:
         return np.zeros(0, np.int32)
-    words = cut(_encodable(text))
-    lengths = np.fromiter(map(len, words), np.int32, len(words))
+    try:
+        words = cut(text)
+    except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 library takes
+        words = cut(_SURROGATE.sub("\ufffd", text))
+    try:
+        lengths = np.frombuffer(bytes(map(len, words)), np.uint8)  # in half the time of `fromiter`
+    except ValueError:  # a word of over 255 characters
+        lengths = np.fromiter(map(len, words), np.int32, len(words))
     starts = np.zeros(len(lengths), np.int32)
     np.cumsum(lengths[:-1], out=starts[1:])
     return starts
-
-
-def _encodable(text: str) -> str:
-    """`text` with lone surrogates, which no UTF-8 library takes, replaced one for one; nearly always `text` itself."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        first, last = _LONE_SURROGATE_RANGE
-        return "".join("\ufffd" if first <= character <= last else character for character in text)
-    return text

@@ -103,7 +103,7 @@ class WordPieceTokenizer(Tokenizer):
 
     def _encode(self, text: str) -> Encoding:
         points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        kinds = self._kinds[points]
+        kinds = self._kinds.take(points)
         if CAPITAL_SIGMA in text:
             kinds[kinds == PUNCTUATION] = WORD
         single = np.flatnonzero(kinds >= PUNCTUATION)
@@ -116,13 +116,12 @@ class WordPieceTokenizer(Tokenizer):
         run_ids, run_starts, run_ends, counts = self._runs.tokens(
             map(text.__getitem__, map(slice, firsts.tolist(), lasts.tolist())), firsts
         )
-        made = np.zeros(len(points), np.int32)
-        made[single], made[firsts] = 1, counts
-        first = np.cumsum(made, dtype=np.int32) - made  # (N,) the number of tokens before each character
-        of_single = first[single]
-        of_runs = np.repeat(first[firsts] - (np.cumsum(counts) - counts), counts) + np.arange(len(run_ids))
-        ids, starts, ends = (np.empty(len(single) + len(run_ids), np.int32) for _ in range(3))
-        ids[of_single], starts[of_single], ends[of_single] = self._ids[points[single]], single, single + 1
+        # Before a token of a run stand the characters that are tokens by themselves, and the tokens of runs before it.
+        of_runs = np.repeat(np.searchsorted(single, firsts), counts) + np.arange(len(run_ids))
+        alone = np.ones(len(single) + len(run_ids), bool)
+        alone[of_runs] = False
+        ids, starts, ends = (np.empty(len(alone), np.int32) for _ in range(3))
+        ids[alone], starts[alone], ends[alone] = self._ids.take(points[single]), single, single + 1
         ids[of_runs], starts[of_runs], ends[of_runs] = run_ids, run_starts, run_ends
         return Encoding(ids, starts, ends)
 
