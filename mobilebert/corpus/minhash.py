@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from mobilebert.text import characters
-from mobilebert.text.ngrams import ngrams
+from mobilebert.text.ngrams import SEPARATOR, of_texts
 
 SHINGLE = 5
 BANDS = 14
@@ -21,7 +21,6 @@ ROWS = 8
 BINS = BANDS * ROWS
 _BATCH_CHARACTERS = 50_000
 _EMPTY = np.uint32(0xFFFFFFFF)
-_SEPARATOR = np.uint32(characters.CODE_POINTS)  # no code point
 
 
 def band_keys(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -32,10 +31,10 @@ def band_keys(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     signature = np.concatenate([signatures(batch) for batch in _batches(texts)])
     whole = np.flatnonzero((signature != _EMPTY).any(axis=1))
-    banded = signature[whole].reshape(-1, BANDS, ROWS).astype(np.uint64)
+    banded = np.moveaxis(signature[whole].reshape(-1, BANDS, ROWS), 2, 0).astype(np.uint64, order="C")  # (ROWS, D, BANDS)
     keys = np.arange(1, BANDS + 1, dtype=np.uint64)[None, :].repeat(len(whole), axis=0)  # equal rows in another band are another key
-    for row in range(ROWS):
-        keys = mixed(keys ^ banded[:, :, row])
+    for row in banded:
+        keys = mixed(keys ^ row)
     return whole.repeat(BANDS), keys.reshape(-1)
 
 
@@ -53,10 +52,11 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def signatures(texts: Sequence[str]) -> np.ndarray:
     """(D, 112) uint32: the share of equal columns of two rows estimates their Jaccard similarity; a row without shingles is all ones."""
-    hashes, owners = _shingles(texts)
+    hashes, bounds = _shingles(texts)
     flat = np.full(len(texts) * BINS, _EMPTY, np.uint32)
-    bins = ((hashes >> np.uint64(32)) * np.uint64(BINS)) >> np.uint64(32)
-    np.minimum.at(flat, owners * BINS + bins.astype(np.int64), hashes.astype(np.uint32))
+    bins = (((hashes >> np.uint64(32)) * np.uint64(BINS)) >> np.uint64(32)).astype(np.int64)
+    bins += np.repeat(np.arange(0, len(flat), BINS), np.diff(bounds))
+    np.minimum.at(flat, bins, hashes.astype(np.uint32))
     return _densified(flat.reshape(len(texts), BINS))
 
 
@@ -73,17 +73,12 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) uint64 hash of each 5-gram of letters, digits and Han in lower case, and (M,) int64 the index of its text.
+    """(M,) uint64 hash of each 5-gram of letters, digits and Han in lower case; (D + 1,) int64: those of text d lie between bounds d and d + 1.
 
     Punctuation and spaces are left out: texts that differ in them alone are the same.
     """
-    codes = _forms()[characters.codes("\0".join(text.replace("\0", "") for text in texts))]
-    codes = codes[codes != 0]
-    separators = codes == _SEPARATOR
-    owner = np.cumsum(separators)
-    hashes = ngrams(codes, SHINGLE)
-    inside = (owner[: len(hashes)] == owner[SHINGLE - 1 : SHINGLE - 1 + len(hashes)]) & ~separators[: len(hashes)]
-    return mixed(hashes[inside]), owner[: len(hashes)][inside]
+    hashes, bounds = of_texts(characters.codes("\0".join([*(text.replace("\0", "") for text in texts), ""])), _forms(), SHINGLE)
+    return mixed(hashes), bounds
 
 
 def _densified(signature: np.ndarray) -> np.ndarray:
@@ -110,12 +105,15 @@ def _lenders() -> np.ndarray:
 def _forms() -> np.ndarray:
     """(0x110000,) uint32: what stands for each code point in a shingle: lower case, 0 for what is left out, a separator for NUL."""
     table = characters.letters().copy()
-    table[0] = _SEPARATOR
+    table[0] = SEPARATOR
     return table
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
     """The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    made = values ^ (values >> np.uint64(30))
+    made *= np.uint64(0xBF58476D1CE4E5B9)
+    made ^= made >> np.uint64(27)
+    made *= np.uint64(0x94D049BB133111EB)
+    made ^= made >> np.uint64(31)
+    return made

@@ -8,11 +8,10 @@ from functools import cache, cached_property
 import numpy as np
 
 from mobilebert.text import characters
-from mobilebert.text.ngrams import ngrams
+from mobilebert.text.ngrams import SEPARATOR, of_texts
 
 WORDING_N = 13  # characters: EvalWeb's share of repeated n-grams; GPT-3's decontamination has 13 words
 _LINE_END = 10
-_SEPARATOR = np.uint32(characters.CODE_POINTS)  # no code point; stands for the NUL after each text
 
 
 class Documents:
@@ -29,7 +28,7 @@ class Documents:
         self.sizes = np.fromiter(map(len, texts), np.int64, len(texts))
         self.starts = np.cumsum(self.sizes + 1) - (self.sizes + 1)
         wide = np.repeat(np.arange(0, 16 * len(texts), 16), self.sizes + 1)
-        wide += characters.classes()[self.codes]
+        wide += characters.classes().take(self.codes)
         counted = np.bincount(wide, minlength=16 * len(texts)).reshape(-1, 16)[:, : len(characters.Counts._fields)]
         counted[:, characters.ASCII] -= 1  # the NUL after each text
         self.counts = characters.Counts(*counted.T)
@@ -55,17 +54,7 @@ class Documents:
         """(M,) uint64 and (D + 1,) int64: hashes of the 13-grams of letters, digits and Han, small letters for large and Simplified for
         Traditional; those of text d are `wording[0][bounds[d] : bounds[d + 1]]`.
         """
-        folded = _folded()[self.codes]
-        folded = folded[folded != 0]
-        ends = np.flatnonzero(folded == _SEPARATOR)  # (D,)
-        sizes = np.diff(ends, prepend=-1) - WORDING_N  # 13-grams of each text; negative where it is shorter
-        inside = np.ones(len(folded), bool)
-        for before in range(WORDING_N):  # the 13-grams that begin here reach over the end of their text
-            inside[np.maximum(ends - before, 0)] = False
-        hashes = ngrams(folded, WORDING_N)
-        bounds = np.zeros(len(self.texts) + 1, np.int64)
-        np.cumsum(np.maximum(sizes, 0), out=bounds[1:])
-        return hashes[inside[: len(hashes)]], bounds
+        return of_texts(self.codes, _folded(), WORDING_N)
 
     def wording_of(self, place: int) -> np.ndarray:
         """(M,) uint64: the hashes of one text's 13-grams."""
@@ -85,5 +74,5 @@ def _folded() -> np.ndarray:
     # One character a line, so that no phrase of the dictionaries matches across two of them.
     simple = OpenCC("t2s").convert("\n".join(han)).split("\n")
     table[[ord(character) for character in han]] = [ord(character[0]) for character in simple]
-    table[0] = _SEPARATOR
+    table[0] = SEPARATOR
     return table

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from mobilebert.text import characters
+
+SEPARATOR = np.uint32(characters.CODE_POINTS)  # no code point; stands for the NUL after a text
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: mixes well in a polynomial hash
 
 
@@ -28,6 +31,29 @@ def ngrams(codes: np.ndarray, n: int) -> np.ndarray:
     if result is None or len(codes) < n:
         return np.zeros(0, np.uint64)
     return result[: len(codes) - n + 1]
+
+
+def of_texts(codes: np.ndarray, forms: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The n-grams of each of some texts, none of which reaches over the end of its text.
+
+    Args:
+        codes: (N,) uint32 code points of all texts, a NUL after each.
+        forms: (0x110000,) uint32, what stands for each code point: 0 for what is left out, `SEPARATOR` for NUL.
+        n: characters that are not left out.
+
+    Returns:
+        (M,) uint64 hashes and (D + 1,) int64: those of text d are `hashes[bounds[d] : bounds[d + 1]]`.
+    """
+    folded = forms.take(codes)
+    folded = folded.take(np.flatnonzero(folded != 0))  # in half the time of a choice by truth values
+    ends = np.flatnonzero(folded == SEPARATOR)
+    hashes = ngrams(folded, n)
+    inside = np.ones(len(folded), bool)
+    for before in range(n):  # the n-grams that begin here reach over the end of their text
+        inside[np.maximum(ends - before, 0)] = False
+    bounds = np.zeros(len(ends) + 1, np.int64)
+    np.cumsum(np.maximum(np.diff(ends, prepend=-1) - n, 0), out=bounds[1:])
+    return hashes[inside[: len(hashes)]], bounds
 
 
 def _joined(first: np.ndarray, second: np.ndarray, first_width: int, second_width: int) -> np.ndarray:

@@ -56,8 +56,8 @@ def repeated_ngrams(documents: Documents, settings: Corpus) -> np.ndarray:
     number = np.arange(len(hashes), dtype=np.int32)
     holder = np.empty(1 << _SLOTS, np.int32)
     holder[slot] = number
-    without = np.append(0, np.cumsum(holder[slot] != number))
-    dropped = (without[bounds[1:]] - without[bounds[:-1]]) / np.maximum(sizes, 1) > settings.max_repeated_share
+    without = np.diff(np.searchsorted(np.flatnonzero(holder[slot] != number), bounds))
+    dropped = without / np.maximum(sizes, 1) > settings.max_repeated_share
     for place in np.flatnonzero(dropped).tolist():
         dropped[place] = repeats(hashes[bounds[place] : bounds[place + 1]]) / sizes[place] > settings.max_repeated_share
     return dropped
