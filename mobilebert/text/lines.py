@@ -14,7 +14,8 @@ _ANYWHERE = re.compile(
     |ICP\s?[备证]|公网安备|未经(?:授权|许可|允许).{0,12}(?:转载|复制)
     |点击(?:这里|此处|查看|下载|进入|阅读|关注)(?:更多|原文|全文|大图)?[^。！？]{0,12}$|點擊(?:這裡|查看|下載|關注)[^。！？]{0,12}$
     |扫(?:一扫|码|描)[^。！？]{0,16}二维码|长按.{0,8}二维码|关注.{0,12}(?:公众号|微信号)|荣誉推出
-    |您的浏览器(?:不支持|版本)|你的浏览器(?:不支持|版本)|本网?站.{0,12}使用\s*[Cc]ookies?""",
+    |您的浏览器(?:不支持|版本)|你的浏览器(?:不支持|版本)|本网?站.{0,12}使用\s*[Cc]ookies?
+    |a(?i:ll\s+rights\s+reserved)|A(?i:ll\s+rights\s+reserved)|c(?i:opyright\s*(?:©|\(c\)|\d{4}))|C(?i:opyright\s*(?:©|\(c\)|\d{4}))""",
     re.VERBOSE,
 )
 # What stands at the beginning of a line in small letters, and the characters that it can begin with.
@@ -26,12 +27,12 @@ _AT_START = re.compile(
     |(?:请)?(?:启用|开启)\s*javascript|(?:powered|designed|hosted)\s+by\b|©""",
     re.VERBOSE,
 )
-_STARTS = frozenset("本转轉责責编校译選选题審审排文原永法v【[（(更相分收设加返回联关网免隐用请启开pdh©")
-_LATIN = re.compile(r"all\s+rights\s+reserved|copyright\s*(?:©|\(c\)|\d{4})")
+_STARTS = frozenset("本转轉责責编校译選选题審审排文原永法v【[（(更相分收设加返回联关网免隐用请启开pdhPDHV©")
 _LINK = re.compile(r"^[^一-鿿]*(?:https?://|www\.)\S+[^一-鿿]*$")
 _SEPARATOR = re.compile(r"\s*[|｜»›>→·•/]\s*|\s+")
-_SEPARATORS = frozenset("|｜»›>→·•/ ")
-_TRAIL = frozenset("|｜»›>→")
+# Sets to search for: Python's own would make a string of every character.
+_SEPARATORS = re.compile("[|｜»›>→·•/ ]")
+_TRAIL = re.compile("[|｜»›>→]")
 # Some of the menu words below: only what has one is split at its spaces.
 _MENU = re.compile(
     "首页|首頁|上一|下一|末页|尾页|上页|下页|登录|登入|注册|註冊|登出|退出|搜索|搜尋|目录|返回|顶部|评论|留言|赞|收藏|分享|打印|关闭|菜单|导航|更多|展开|收起"
@@ -62,11 +63,14 @@ def clean(text: str, most_repeats: int) -> Lines:
         text: its lines are stripped and none is empty.
         most_repeats: copies of a line that stay; the further ones are dropped as `repeated`.
     """
+    lines = text.split("\n")
+    reasons = [judge(line) if len(line) <= _MAX_CHARACTERS else None for line in lines]
+    if not any(reasons) and (len(lines) <= most_repeats or len(set(lines)) == len(lines)):
+        return Lines(lines, {})  # as most texts are
     kept: list[str] = []
     dropped: dict[str, tuple[int, int]] = {}
     copies: dict[str, int] = {}
-    for line in text.split("\n"):
-        reason = judge(line)
+    for line, reason in zip(lines, reasons, strict=True):
         if reason is None:
             copies[line] = number = copies.get(line, 0) + 1
             # Lines without Han are left for the Han share: without the repeats, JSON and XML would pass as prose.
@@ -105,24 +109,21 @@ def navigation(line: str) -> str | None:
         return None
     if _is_menu_word(line):
         return "navigation"
-    if _SEPARATORS.isdisjoint(line) or (_TRAIL.isdisjoint(line) and not line.isascii() and not _MENU.search(line)):
+    if not _SEPARATORS.search(line) or not (_TRAIL.search(line) or line.isascii() or _MENU.search(line)):
         return None
     items = [item for item in _SEPARATOR.split(line) if item]
     if len(items) < 3 or max(map(len, items)) > 12:
         return None
     menu = sum(map(_is_menu_word, items))
-    trail = sum(map(line.count, _TRAIL)) >= len(items) - 1
+    trail = len(_TRAIL.findall(line)) >= len(items) - 1
     return "navigation" if trail or menu * 2 >= len(items) else None
 
 
 def boilerplate(line: str) -> str | None:
     """A short line of what sites print around every page: copyright, licences, credits, sharing, reposting, cookies."""
-    if _ANYWHERE.search(line):
+    if _ANYWHERE.search(line) or (line[:1] in _STARTS and _AT_START.match(line.lower())):
         return "boilerplate"
-    small = line.lower()
-    if small[:1] in _STARTS and _AT_START.match(small):
-        return "boilerplate"
-    return "boilerplate" if ("copyright" in small or "reserved" in small) and _LATIN.search(small) else None
+    return None
 
 
 def _is_menu_word(item: str) -> bool:
