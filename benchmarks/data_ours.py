@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, settings
+from mobilebert.pipelines import memory
 
 SEED = 1
 LENGTH = 128
@@ -195,6 +196,7 @@ OURS = {made.__name__: made for made in (stages, tokenizer, minhash, masking, fi
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.disable(logging.WARNING)
+    memory.keep_freed()  # as pipelines and datasets do
     print(json.dumps(OURS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])))
     sys.stdout.flush()
     os._exit(0)  # as the scripts do: an input pipeline of TensorFlow may still run

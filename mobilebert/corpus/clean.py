@@ -87,11 +87,11 @@ def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects
     gathered = _Gathered()
     for piece in element.pieces:
         mine = counts.setdefault(piece.source, funnel.new())
-        for found, text in _judged(piece, mine, rejects, work):
+        for found, text, size in _judged(piece, mine, rejects, work):
             gathered.texts.append(text)
             gathered.names.append(found.name)
             gathered.sources.append(piece.source)
-            gathered.raw.append(_size(found))
+            gathered.raw.append(size)
             gathered.size += 3 * len(text)
             if gathered.size >= work.block_bytes or len(gathered.texts) == store.MAX_DOCUMENTS:
                 blocks.append(_write(element.number, len(blocks), gathered, work))
@@ -116,8 +116,8 @@ def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterato
         counts["unreadable"].append({"file": piece.reference, "why": str(error)})
 
 
-def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work: Work) -> Iterator[tuple[Found, str]]:
-    """The documents of a piece that stay, with their cleaned texts; what is dropped is counted and, by sample, kept."""
+def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work: Work) -> Iterator[tuple[Found, str, int]]:
+    """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is counted and, by sample, kept."""
     settings = work.settings
     for batch in _batches(_readable(piece, counts, settings)):
         documents = document.Documents(["" if found.reason else _cleaned(found.text, counts, settings) for found in batch])
@@ -128,9 +128,10 @@ def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work:
                 tests = decontamination.test_texts(work.folder)
                 detail = tests.match(documents.wording_of(place), settings.max_contamination)
                 reason = "contaminated" if detail else None
-            funnel.count(counts, _size(found), reason)
+            size = _size(found)
+            funnel.count(counts, size, reason)
             if reason is None:
-                yield found, text
+                yield found, text, size
             else:
                 rejects.add(funnel.Reject(found.name, piece.source, reason, found.text, detail or ""))
 
