@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -118,13 +118,17 @@ def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean
 
 
 def _then(done: beam.PCollection, name: str, following: Callable[[list[Any]], Iterable[int]]) -> beam.PCollection:
-    """The numbers that follow from all of a collection, once all of it is there, spread over the workers."""
+    """The numbers that follow from all of a collection, once all of it is there, spread over the workers.
+
+    Spread as keys: a `Reshuffle` is five more steps, which every worker sets up.
+    """
     together = done | f"All before {name}" >> beam.WithKeys(0) | f"Wait for {name}" >> beam.GroupByKey()
-    return together | name >> beam.FlatMapTuple(partial(_follow, following=following)) | f"Spread {name}" >> beam.Reshuffle()
+    follow = beam.FlatMapTuple(partial(_follow, following=following))
+    return together | name >> follow | f"Spread {name}" >> beam.GroupByKey() | f"Each of {name}" >> beam.Keys()
 
 
-def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterable[int]:
-    return following(list(done))
+def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterator[tuple[int, None]]:
+    yield from ((number, None) for number in following(list(done)))
 
 
 def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
