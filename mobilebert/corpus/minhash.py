@@ -73,7 +73,7 @@ def jaccard(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _shingles(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) uint64 hash of each 5-gram of letters, digits and Han in lower case; (D + 1,) int64: those of text d lie between bounds d and d + 1.
+    """(M,) uint64 hash of each 5-gram of letters, digits and Han in lower case; (D + 1,) int64, where those of each text begin.
 
     Punctuation and spaces are left out: texts that differ in them alone are the same.
     """
