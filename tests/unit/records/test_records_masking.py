@@ -178,3 +178,27 @@ def test_the_share_is_rounded_as_pythons_round_does() -> None:
         ids = np.r_[CLS, np.arange(200, 200 + tokens), SEP].astype(np.int32)[None]
         batch = mask(ids, np.ones(ids.shape, bool), streams.keys(1, 1), SPECIAL, VOCABULARY, Masking(strategy="token", share=0.25))
         assert batch["masked_weights"].sum() == min(20, max(1, round(tokens * 0.25)))
+
+
+@pytest.mark.parametrize(("strategy", "share"), [("wwm", 0.15), ("wwm", 0.6), ("token", 0.3)])
+def test_words_are_taken_in_random_order_as_long_as_they_fit(strategy: str, share: float) -> None:
+    ids, starts = sequences(80)
+    keys = streams.keys(5, np.arange(80))
+    options = Masking(strategy=strategy, share=share, max_predictions=30)
+    found = chosen_places(ids, mask(ids, starts, keys, SPECIAL, VOCABULARY, options))
+    for row in range(80):
+        words: list[list[int]] = []
+        for place, id in enumerate(ids[row].tolist()):
+            free = id not in SPECIAL
+            if id in (0, CLS, SEP) or starts[row, place] or (strategy == "token" and free):
+                words.append([])
+            words[-1] += [place] if free else []
+        words = [word for word in words if word]
+        halves = streams.bits(keys[row], np.arange(-(-len(words) // 2))).view("<u4")[: len(words)].tolist()
+        left = min(30, max(1, round(share * sum(map(len, words)))))
+        expected = np.zeros(ids.shape[1], bool)
+        for _, number in sorted((half, number) for number, half in enumerate(halves)):
+            if len(words[number]) <= left:
+                expected[words[number]] = True
+                left -= len(words[number])
+        assert np.array_equal(found[row], expected)

@@ -11,7 +11,7 @@ import pytest
 
 from mobilebert.settings import Corpus
 from mobilebert.text import characters, document, filters, lines
-from mobilebert.text.ngrams import ngrams
+from mobilebert.text.ngrams import SEPARATOR, ngrams, of_texts
 from mobilebert.text.normalise import normalise
 
 PROSE = (
@@ -74,6 +74,19 @@ def test_thresholds_come_from_the_settings(changes, text, reason):
 def test_traditional_text_is_as_common_as_simplified():
     text = "頭髮、麵條、裡面、乾燥、鬆開、鐘錶、關係、聯繫、臺灣、後來、曆史、發現、龍鳳呈祥，憂鬱的烏龜慢慢爬過這座橋。"
     assert characters.count(text).rare == 0
+
+
+@pytest.mark.parametrize("n", [1, 5, 13])
+def test_ngrams_of_several_texts_are_those_of_each(n: int) -> None:
+    texts = ["", "短", PROSE, "", PROSE[:n], PROSE[: n - 1], "a，b。c" * 7, ""]
+    forms = characters.letters().copy()
+    forms[0] = SEPARATOR
+    hashes, bounds = of_texts(characters.codes("".join(f"{text}\0" for text in texts)), forms, n)
+    assert len(bounds) == len(texts) + 1
+    for number, text in enumerate(texts):
+        letters = forms[characters.codes(text)]
+        assert np.array_equal(hashes[bounds[number] : bounds[number + 1]], ngrams(letters[letters != 0], n))
+    assert bounds[-1] == len(hashes)
 
 
 def test_ngram_hashes_tell_equal_ngrams_from_different_ones():

@@ -35,6 +35,7 @@ def test_words_of_a_sentence_are_found_by_their_offsets():
         "\ufeff零\u200b宽",
         "，。！？——……",
         "\r\n\t",
+        "一个" + "a" * 300 + "长词",
     ],
 )
 def test_every_character_belongs_to_exactly_one_word(text):
