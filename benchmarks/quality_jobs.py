@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MASKS_SEED = 20  # of the held-out masks: the same for every model
 DIGITS = 12
 HOW = ["--checkpoint-seconds", "120", "--on-nonfinite", "skip"]  # how trainings run; shapes nothing in one that meets only numbers
+GAVE_UP = "steps before it: lower the learning rate"  # what `training.guard` says at the end, and of no step that is merely left out
 # Script -> number of what it computes, 1 where nothing stands. Raise it with a change after which equal settings give other models, data
 # or scores: what was kept of that script, and what follows from it, is made anew then.
 PROGRAM: Mapping[str, int] = {}
@@ -119,7 +120,7 @@ class Kept:
         start = time.monotonic()
         done = subprocess.run(self.command(job), cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            kind = Diverged if job.trains and "is not a finite number" in done.stderr[-3000:] else RuntimeError
+            kind = Diverged if job.trains and GAVE_UP in done.stderr[-3000:] else RuntimeError
             raise kind(f"{self.place(job).name} failed:\n{done.stderr[-3000:]}")
         print(f"  {time.monotonic() - start:5.0f} s  {self.place(job).name}", flush=True)
 

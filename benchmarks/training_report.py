@@ -94,8 +94,9 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
     yield "time to the first step of a stage, the slowest", f"{max(stages):.1f} s", "at most 10 s", max(stages) <= 10
     joint = max(arms["ours"]["first_seconds"] for arms in (single, half))
     yield "the same of the joint step", f"{joint:.1f} s", "at most 10 s", joint <= 10
-    overhead = max(arms["ours"].get("host_overhead", 0.0) for arms in (single, half))
-    yield "host overhead, each step told against ten in a call", f"{overhead:.1%}", "at most 3 %", overhead <= 0.03
+    if "host_overhead" in single["ours"]:
+        overhead = single["ours"]["host_overhead"]
+        yield "host overhead, each step told against ten in a call", f"{overhead:.1%}", "at most 3 %", overhead <= 0.03
     fastest = min(stage[name]["seconds"] for stage in progressive["stages"].values() for name in stage)
     room = found["pipeline"]["batches_per_second"] * fastest
     yield "batches from the records against the need of the fastest stage", f"{room:.0f} times", "at least 10", room >= 10

@@ -85,6 +85,8 @@ def attention_transfer(
             target, found = (_hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (target, found))
         # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
         target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
+        # From the largest on, which changes no share: beside such a number, all that a row has, the others' digits would be lost.
+        found -= tf.stop_gradient(tf.reduce_max(found, axis=-1, keepdims=True))
     return _mean(_cross_entropy(tf.nn.softmax(target), found), queries) * (factor / layers)
 
 

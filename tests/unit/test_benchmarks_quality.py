@@ -17,6 +17,7 @@ from benchmarks import quality, quality_job, quality_jobs
 from benchmarks.quality_jobs import Job, Kept, run_all
 from benchmarks.quality_plan import ARMS, Plan, read_design
 from mobilebert import artifacts, settings
+from mobilebert.errors import UserError
 
 # CPU seconds a step by the arm in a job's name: what the equal-cost step counts must follow.
 RATES = {"scratch": 0.1, "tables": 0.1, "soft": 0.2, "joint": 0.4, "progressive": 0.05, "auxiliary": 0.5}
@@ -249,11 +250,20 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
     assert not any(name.startswith("plain-progressive-0.1-seed1-layer03") for name in ran)
 
 
-def test_only_numbers_that_are_not_finite_make_a_failure_a_divergence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_training_that_gave_up_has_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mobilebert.training.guard import Guard
+
+    guard, row = Guard("x", True, None), np.full((1, 1), np.nan)
+    guard.check(0, ["loss"], row)
+    (left_out,) = caplog.messages
+    with pytest.raises(UserError) as gave_up:
+        guard.check(1, ["loss"], np.repeat(row, 10, 0))
     job = Job("pretrain_student", "x", {}, {}, trains=True)
-    for said, kind in (("the loss or a gradient is not a finite number at step 3", quality_jobs.Diverged), ("No space left", RuntimeError)):
+    for said, kind in ((str(gave_up.value), quality_jobs.Diverged), (f"{left_out}\nNo space left", RuntimeError), (left_out, RuntimeError)):
         code = f"import sys; sys.exit({said!r})"
         monkeypatch.setattr(Kept, "command", lambda kept, job, code=code: [sys.executable, "-c", code])
-        with pytest.raises(RuntimeError, match=said) as caught:
+        with pytest.raises(RuntimeError, match="is not a finite number at step") as caught:
             Kept(tmp_path).run(job)
         assert type(caught.value) is kind

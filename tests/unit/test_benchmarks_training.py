@@ -122,6 +122,9 @@ def test_products_by_arithmetic() -> None:
     assert training_bounds.products("layer12") == training_bounds.products("untrimmed")
     assert training_bounds.products("layer07") - training_bounds.products("layer06") == pytest.approx(3 * own + teacher)
     assert training_bounds.products("frozen07") - training_bounds.products("frozen06") == pytest.approx(own + teacher)
+    unread = 2 * 8 * 128 * 3 * 768 * 144 / 1e9  # the layer's input, taken by both bottlenecks and the values, gets no gradient
+    assert training_bounds.products("frozen01") == training_bounds.products("layer01")
+    assert training_bounds.products("frozen06") == pytest.approx(training_bounds._parts("base-f4")[0] + 8 * own + 6 * teacher - unread)
     weighed = 4 * 768**2 + 2 * 768 * 3072  # of a layer of BERT-base
     assert teacher == pytest.approx(2 * 8 * 128 * (weighed + 2 * 128 * 768) / 1e9)
 
@@ -162,3 +165,6 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     ]
     page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 2
+    assert any("host overhead" in name for name in told)
+    del found["float32"]["ours"]["host_overhead"]
+    assert not any("host overhead" in name for name, *_ in training_report.targets(found)), "what was not measured is not told"

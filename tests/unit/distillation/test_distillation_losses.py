@@ -150,6 +150,16 @@ def test_hidden_keys_may_be_infinitely_low_without_a_mask(numbers, mask):
     same_with_gradient(losses.attention_transfer, (teacher, student), given, None, ~hidden)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("masked", [True, False])
+def test_a_query_without_any_key_counts_as_evenly_spread(numbers, mask, masked, kind):
+    teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)).astype(kind) for _ in range(2))
+    given = [scores.copy() for scores in (teacher, student)]
+    for scores, value in ((teacher, 0), (student, 0), (given[0], -np.inf), (given[1], -np.inf)):
+        scores[0, 1, 2] = value
+    same_with_gradient(losses.attention_transfer, (teacher, student), given, mask if masked else None, True)
+
+
 def same_with_gradient(loss, clean, given, mask, real):
     """The loss and the student's gradient are those of the clean tensors; where nothing is `real` the gradient is 0."""
     found = []
