@@ -23,7 +23,7 @@ from mobilebert.artifacts import sync_folder
 from mobilebert.errors import PassingError
 
 LOG = logging.getLogger(__name__)
-FORMAT = 2  # part of every fingerprint: raise it when a checkpoint means something else
+FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
 KEPT = 2
 PATTERN = "step-*.safetensors"
 
