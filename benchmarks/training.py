@@ -30,7 +30,6 @@ STAGES = (1, 3, 6, 9, 12)
 JOINT: dict[str, dict[str, tuple[str, str]]] = {
     "float32": {
         "ours": (OURS, "joint"),
-        "ours, looped": (OURS, "joint-looped"),
         "PyTorch eager": (THEIRS, "joint"),
         "PyTorch eager, logits gathered": (THEIRS, "joint-gathered"),
         "torch.compile": (THEIRS, "joint-compiled"),
@@ -65,6 +64,7 @@ class Worker:
         )
         self.facts = self._heard()
         self.seconds: list[float] = []
+        self.host: list[float] = []
         print(f"  {self.name}: {json.dumps(self.facts)}", flush=True)
 
     def _heard(self) -> dict[str, Any]:
@@ -75,25 +75,29 @@ class Worker:
             raise RuntimeError(f"{self.name} ended:\n{self._errors.read()[-3000:]}")
         return dict(json.loads(line))
 
-    def _asked(self, calls: int, steps: int) -> dict[str, Any]:
+    def _asked(self, steps: int) -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{calls} {steps}\n")
+        self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         return self._heard()
 
-    def turn(self, calls: int = 2, steps: int = 1) -> list[float]:
-        """Seconds a step of each of so many calls of so many steps."""
-        return list(self._asked(calls, steps)["seconds"])
+    def turn(self, steps: int = 3) -> tuple[list[float], list[float]]:
+        """Seconds of each of so many steps but the first, and CPU seconds of the thread that told them; the first finds the processor's
+        caches as another arm left them.
+        """
+        told = self._asked(steps)
+        return told["seconds"][1:], told["host"][1:]
 
     def close(self) -> None:
         """End it, and note the most memory that it held."""
-        self.facts |= self._asked(0, 0)
+        self.facts |= self._asked(0)
         self._process.wait()
         self._errors.close()
 
     def result(self) -> dict[str, Any]:
-        """Median seconds a step and what it said of itself."""
-        return {"seconds": statistics.median(self.seconds), "least": min(self.seconds), **self.facts}
+        """Median seconds a step, the host's share of them, and what it said of itself."""
+        seconds = statistics.median(self.seconds)
+        return {"seconds": seconds, "least": min(self.seconds), "host_share": statistics.median(self.host) / seconds, **self.facts}
 
 
 @contextmanager
@@ -108,12 +112,13 @@ def workers(folder: Path, arms: Mapping[str, tuple[str, str, str]], cores: Seque
 
 
 def in_turns(living: Mapping[str, Worker], rounds: int) -> None:
-    """A B C A B C ..., two steps a turn after one round that does not count."""
+    """A B C A B C ..., two steps a turn that count, after one round that does not."""
     for number in range(rounds + 1):
         for worker in living.values():
-            seconds = worker.turn()
+            seconds, host = worker.turn()
             if number:
                 worker.seconds += seconds
+                worker.host += host
 
 
 def main() -> None:
@@ -142,12 +147,8 @@ def measure(folder: Path, cores: Sequence[int], rounds: int, skip: set[str]) -> 
         arms = {name: (*arm, precision) for name, arm in group.items() if arm[1] not in skip}
         with workers(folder, arms, cores) as living:
             in_turns(living, rounds)
-            looped = living.get("ours, looped")
-            pairs = [(living["ours"].turn(10), looped.turn(1, 10)) for _ in range(3)] if looped else []
         found[precision] = {name: worker.result() for name, worker in living.items()}
         check_same_work(found[precision], 1e-3 if precision == "float32" else 2e-2)
-        if pairs:
-            found[precision]["ours"]["host_overhead"] = statistics.median(statistics.mean(one) / ten[0] - 1 for one, ten in pairs)
     found["progressive"] = progressive(folder, cores, rounds, found)
     pipeline = Worker(folder, OURS, "pipeline", "float32", cores)
     found["pipeline"] = pipeline.facts

@@ -1,7 +1,6 @@
 """One arm of `make bench-training`: our own training step, as the loop runs it.
 
-python -m benchmarks.training_ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN, or frozenNN, with "-looped" where the
-steps of a call are a loop on the device, as on a TPU.
+python -m benchmarks.training_ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN, or frozenNN.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +29,14 @@ def main() -> None:
     from mobilebert.training import accelerators
 
     accelerator = accelerators.find("cpu", threads)
-    if kind.endswith("-looped"):
-        kind, accelerator = kind.removesuffix("-looped"), replace(accelerator, kind="CPU, looped")
     student, teacher = (weights.load(folder / name, compute_dtype=precision) for name in (work.STUDENT, work.TEACHER))
     steps = make_steps(student, teacher, kind, accelerator, work.read_batch(folder))
     taken = 0
 
-    def call(count: int) -> float:
+    def call() -> float:
         nonlocal taken
-        rows = steps.run(taken, count)
-        taken += count
+        rows = steps.run(taken, 1)
+        taken += 1
         return float(rows[0, steps.names.index("loss")])
 
     work.serve(call, time.monotonic())

@@ -17,13 +17,14 @@ EAGER, COMPILED, TEXTBREWER = "PyTorch eager", "torch.compile", "TextBrewer"
 HEAD = """# Training steps beside PyTorch's
 
 Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cores} cores and as many threads for every arm; arms take turns
-(A B C A B C ..., two steps a turn, {rounds} turns), medians. transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
+(A B C A B C ..., two steps a turn after one that does not count, {rounds} turns), medians.
+transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
 
 The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions} masked; feature map and
 attention transfer in all 12 layers, masked language modelling, global clipping, AdamW without bias correction (PyTorch's counts from step
 1,000,000). All arms start from the same weights and give the same loss (to 1e-3 in float32, checked in every run; gradients and updated
 weights in `tests/unit/test_benchmarks_training.py`). Libraries compute logits at all positions, we at the masked ones alone; "logits
-gathered" is PyTorch given the same saving by hand. On one CPU our loop tells the device each step; "looped" has ten in one call.
+gathered" is PyTorch given the same saving by hand.
 """
 
 
@@ -94,9 +95,14 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
     yield "time to the first step of a stage, the slowest", f"{max(stages):.1f} s", "at most 10 s", max(stages) <= 10
     joint = max(arms["ours"]["first_seconds"] for arms in (single, half))
     yield "the same of the joint step", f"{joint:.1f} s", "at most 10 s", joint <= 10
-    if "host_overhead" in single["ours"]:
-        overhead = single["ours"]["host_overhead"]
-        yield "host overhead, each step told against ten in a call", f"{overhead:.1%}", "at most 3 %", overhead <= 0.03
+    ours = [single["ours"], half["ours"], *(arm for stage in progressive["stages"].values() for arm in stage.values())]
+    overhead = max(arm["host_share"] for arm in ours)
+    yield (
+        "host overhead: CPU time of the thread that tells the steps",
+        f"{overhead:.1%}",
+        "at most 3 %",
+        overhead <= 0.03,
+    )
     fastest = min(stage[name]["seconds"] for stage in progressive["stages"].values() for name in stage)
     room = found["pipeline"]["batches_per_second"] * fastest
     yield "batches from the records against the need of the fastest stage", f"{room:.0f} times", "at least 10", room >= 10

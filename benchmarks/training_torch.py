@@ -61,8 +61,8 @@ def make_optimizer(student: Any) -> torch.optim.Optimizer:
 
 def step_of(
     student: Any, teacher: Any, batch: Tensors, optimizer: torch.optim.Optimizer, kind: set[str], precision: str
-) -> Callable[[int], float]:
-    """A function that takes so many steps and gives the first one's loss."""
+) -> Callable[[], float]:
+    """A function that takes a step and gives its loss."""
     gate = torch.zeros(work.LAYERS)
     gate[-1] = 1.0
 
@@ -71,18 +71,14 @@ def step_of(
 
     compute = torch.compile(forward) if "compiled" in kind else forward
 
-    def call(count: int) -> float:
-        first = 0.0
-        for number in range(count):
-            with _cast(precision):
-                loss = compute()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(student.parameters(), work.CLIP)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            value = loss.item()
-            first = value if number == 0 else first
-        return first
+    def call() -> float:
+        with _cast(precision):
+            loss = compute()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(student.parameters(), work.CLIP)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return float(loss.item())
 
     return call
 

@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,32 +49,32 @@ def say(body: dict[str, Any]) -> None:
     print(json.dumps(body), flush=True)
 
 
-def turns() -> Any:
-    """What the orchestrator asks for, one after the other: how many calls, of how many steps each."""
+def turns() -> Iterator[int]:
+    """What the orchestrator asks for, one after the other: how many steps."""
     for line in sys.stdin:
-        calls, steps = (int(number) for number in line.split())
-        if calls == 0:
+        if int(line) == 0:
             break
-        yield calls, steps
+        yield int(line)
 
 
-def serve(call: Callable[[int], float], began: float, **facts: Any) -> None:
+def serve(call: Callable[[], float], began: float, **facts: Any) -> None:
     """Take the first step, say so, then take turns until there are none.
 
     Args:
-        call: takes so many steps and gives the last one's loss before it, for the record.
+        call: takes a step and gives the loss before it.
         began: `time.monotonic()` when model and batch were there and nothing was traced or compiled.
         facts: said with the first line.
     """
-    loss = call(1)
+    loss = call()
     say({"loss": loss, "first_seconds": time.monotonic() - began, **facts})
-    for calls, steps in turns():
-        seconds = []
-        for _ in range(calls):
-            start = time.monotonic()
-            call(steps)
-            seconds.append((time.monotonic() - start) / steps)
-        say({"seconds": seconds})
+    for steps in turns():
+        seconds, host = [], []
+        for _ in range(steps):
+            start, own = time.monotonic(), time.thread_time()
+            call()
+            seconds.append(time.monotonic() - start)
+            host.append(time.thread_time() - own)
+        say({"seconds": seconds, "host": host})
     goodbye()
 
 

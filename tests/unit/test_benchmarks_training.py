@@ -105,7 +105,9 @@ def test_peers_take_our_steps(folder: Path) -> None:
     training_ours.make_steps(student, teacher, "joint", here, work.read_batch(folder)).run(0, 3)
     other, target = training_torch.load(folder)
     batch = {name: torch.from_numpy(values).long() for name, values in work.read_batch(folder).items()}
-    training_torch.step_of(other, target, batch, training_torch.make_optimizer(other), {"joint"}, "float32")(3)
+    step = training_torch.step_of(other, target, batch, training_torch.make_optimizer(other), {"joint"}, "float32")
+    for _ in range(3):
+        step()
     moved = {name: value.detach().numpy() for name, value in other.named_parameters()}
     compared = [name for name in before if name in moved and not name.endswith("key.bias")]  # which shifts all scores of a query alike
     assert len(compared) > 0.9 * len(before)
@@ -145,7 +147,7 @@ def test_arms_that_begin_with_other_losses_are_not_compared() -> None:
 
 
 def arm(seconds: float) -> dict[str, Any]:
-    return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_overhead": 0.01}
+    return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_share": 0.01}
 
 
 def test_targets_are_told_met_or_missed_by_the_figures() -> None:
@@ -165,6 +167,3 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     ]
     page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 2
-    assert any("host overhead" in name for name in told)
-    del found["float32"]["ours"]["host_overhead"]
-    assert not any("host overhead" in name for name, *_ in training_report.targets(found)), "what was not measured is not told"
