@@ -10,6 +10,7 @@ import xxhash
 
 SHOWN_CHARACTERS = 10_000  # of a rejected document in a sample
 _HELD_CHARACTERS = 2_000_000  # where all are kept, until they are handed on
+_EACH = 100  # characters that a reject counts for beside its text: a folder may hold millions of empty ones
 
 
 class Reject(NamedTuple):
@@ -43,7 +44,7 @@ class Rejects:
         key = xxhash.xxh3_64_intdigest(f"{reject.id}\0{text[:SHOWN_CHARACTERS]}".encode())
         if isinstance(self.most, str):
             kept.append((-key, reject._replace(text=text)))
-            self._held += len(text)
+            self._held += len(text) + _EACH
             if self._held > _HELD_CHARACTERS:
                 self.flush()
         elif self.most:

@@ -77,9 +77,11 @@ def _by_content(path: str, suffix: str, text_field: str) -> Recognised:
 
 
 def _is_json_lines(path: str, text_field: str) -> bool:
-    """Whether the first line that is not empty is an object with the field."""
+    """Whether the first line that is not empty is an object with the field, or begins like one and is too long to be read."""
     with opening.open_bytes(path) as stream:
         line = next((line for _, line in opening.byte_lines(stream) if line.strip()), b"")
+    if isinstance(line, opening.Oversized):
+        return line.lstrip().startswith(b"{")
     try:
         row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
     except orjson.JSONDecodeError:

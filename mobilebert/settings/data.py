@@ -91,7 +91,7 @@ class Corpus(Section):
         "Jaccard similarity of character 5-grams from which two documents count as one", 0.7, gt=0, le=1
     )
     max_paragraph_documents: Annotated[Annotated[Count, Field(ge=1)] | None, BeforeValidator(absent)] = says(
-        "Documents that may share a paragraph (a line of ten letters and more); it is dropped from all if more do. null: any number",
+        "Documents that may share a paragraph (a line of ten Han, thirty letters or more); if more do, it goes from all. null: any number",
         None,
         unit="documents",
         source="CCNet, Wenzek et al. 2020",

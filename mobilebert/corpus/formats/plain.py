@@ -65,7 +65,7 @@ def lines(piece: Piece) -> Iterator[Found]:
         first = size = 0
         owned = piece.start == 0
         for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start, piece.end)):
-            if data.strip():
+            if data.strip() or isinstance(data, opening.Oversized):
                 if owned:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
@@ -193,7 +193,11 @@ def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, by
 
 
 def _decode_batch(batch: list[bytes]) -> list[str | None]:
-    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the batch as a whole."""
+    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the batch as a whole.
+
+    A line that is too long, cut amid a character perhaps, has no say in it.
+    """
+    batch = [b"" if isinstance(line, opening.Oversized) else line for line in batch]
     texts = [_utf8(line) for line in batch]
     broken = texts.count(None)
     if not broken or 2 * broken < sum(not line.isascii() for line in batch):

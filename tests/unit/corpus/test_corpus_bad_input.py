@@ -107,6 +107,22 @@ def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, f
     assert funnel["in"]["bytes"] == sum(len(text.encode()) for text in (prose(3), prose(5), f"{prose(4)}\n{long}\n")) + 2
 
 
+def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeypatch):
+    """Wherever its beginning, which is kept, is cut off, its neighbours' encoding is found; a file that it begins is known for what it is;
+    and it is no empty line if blanks begin it."""
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    long = "".join(prose(number) for number in range(300))
+    for number, texts in enumerate(([prose(1), long, prose(2)], [prose(3), f" {long}", prose(4)], [long, prose(5)], [long, prose(6)])):
+        name = ("0.jsonl", "1.jsonl", "2.json", "3")[number]
+        (folder / name).write_text("".join(f'{{"text": "{text}"}}\n' for text in texts), encoding="gbk")
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "b.txt").write_text(f"{prose(0)}\n\n{' ' * 20_000}{long}\n\n{prose(1)}\n", encoding="utf-8")
+    for place, more, read, lost in ((folder, {}, range(7), 4), (tmp_path / "lines", {"format": "lines"}, range(2), 1)):
+        funnel, documents = cleaned(tmp_path, place, source=more)
+        assert funnel["reasons"] == {"oversized": lost}
+        assert {document["text"] for document in documents} == {prose(number) for number in read}
+
+
 def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     page = "<page><title>页</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
     wiki = [f"{prose(60 + number)}{nest}" for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])]

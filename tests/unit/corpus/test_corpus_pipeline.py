@@ -139,6 +139,16 @@ def test_all_rejects_are_written_some_at_a_time(tmp_path, monkeypatch):
     assert pq.ParquetFile(file).num_row_groups > 10
 
 
+def test_rejects_without_text_are_not_gathered_without_end():
+    written: list[int] = []
+    rejects = funnel.Rejects("all", lambda rows: written.append(len(rows)))
+    for number in range(50_000):
+        rejects.add(funnel.Reject(str(number), "x", "empty", ""))
+    rejects.flush()
+    assert max(written) <= 20_001
+    assert sum(written) == rejects.written == 50_000
+
+
 def test_near_duplicates_may_stay(tmp_path, tree):
     funnel = run(tmp_path, ("tree", tree), near_duplicates=False)
     assert "near_duplicate" not in funnel["total"]["reasons"]
