@@ -80,10 +80,11 @@ def _is_json_lines(path: str, text_field: str) -> bool:
     """Whether the first line that is not empty is an object with the field, or begins like one and is too long to be read."""
     with opening.open_bytes(path) as stream:
         line = next((line for _, line in opening.byte_lines(stream) if line.strip()), b"")
+    head = line.removeprefix(b"\xef\xbb\xbf")
     if isinstance(line, opening.Oversized):
-        return line.lstrip().startswith(b"{")
+        return head.lstrip().startswith(b"{")
     try:
-        row = orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+        row = orjson.loads(head)
     except orjson.JSONDecodeError:
         return False
     return isinstance(row, dict) and text_field in row

@@ -45,12 +45,16 @@ def _cut(piece: Piece) -> Iterator[Found]:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
         for offset, data, decoded in _decoded(opening.byte_lines(stream)):
+            long = data if isinstance(data, opening.Oversized) else None
+            if gathered and (long or size >= CUT_BYTES // _GATHERED):
+                yield _joined(piece, first, gathered)
+                gathered, size = [], 0
+            if long:
+                yield _oversized(f"{piece.ordinal:06d}-{offset}", long)
+                continue
             first = first if gathered else offset
             gathered.append((data, decoded))
             size += len(data)
-            if size >= CUT_BYTES // _GATHERED:
-                yield _joined(piece, first, gathered)
-                gathered, size = [], 0
         if gathered:
             yield _joined(piece, first, gathered)
 
@@ -118,7 +122,7 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
             except UnicodeDecodeError:
                 # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
                 for (place, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
-                    if data.strip():
+                    if data.strip() or isinstance(data, opening.Oversized):
                         yield _object(piece, f"{piece.ordinal:06d}-{place}", data, decoded)
                 return
             yield _object(piece, name, line, line.decode())

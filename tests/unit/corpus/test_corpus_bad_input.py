@@ -123,6 +123,25 @@ def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeyp
         assert {document["text"] for document in documents} == {prose(number) for number in read}
 
 
+def test_a_line_that_is_too_long_is_counted_alone(tmp_path, folder, monkeypatch):
+    """Not with the lines around it in a file of text that is cut anyway; and also if blanks begin it amid lines of another encoding; a file
+    that it begins is known after a byte order mark, too."""
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    monkeypatch.setattr(plain, "CUT_BYTES", 60_000)
+    long = "".join(prose(number) for number in range(300))
+    (folder / "0.txt").write_text(f"{prose(1)}\n{long}\n{prose(2)}\n", encoding="utf-8")
+    gbk = [f'{{"text": "{text}"}}\n'.encode("gbk") for text in (prose(3), long, prose(4))]
+    gbk[1] = b" " * 20_000 + gbk[1]
+    (folder / "1.jsonl").write_bytes(b"".join(gbk))
+    (folder / "2").write_text(f"{row(long)}{row(prose(5))}", encoding="utf-8-sig")
+    funnel, documents = cleaned(tmp_path, folder)
+    assert funnel["reasons"] == {"oversized": 3}
+    assert {document["text"] for document in documents} == {prose(number) for number in range(6)}
+    lost = [f"{long}\n".encode(), gbk[1], row(long).encode("utf-8-sig")]
+    read = sum(len(prose(number).encode()) for number in range(6)) + 2
+    assert funnel["in"]["bytes"] == sum(map(len, lost)) + read
+
+
 def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     page = "<page><title>页</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
     wiki = [f"{prose(60 + number)}{nest}" for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])]
