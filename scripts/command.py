@@ -76,7 +76,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         code = left.code if isinstance(left.code, int) else 1
     except Exception as error:
         if any(words in str(error) for words in NO_ROOM):
-            logging.error("%s; make room there and run again: what is whole stays", error)
+            logging.error("%s; make room there and run again: what is whole stays", " ".join(str(error).split()))
         else:
             logging.exception("this is a mistake in the program, please report it")
         code = 1
@@ -87,6 +87,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
 
 
 def _log_to(path: Path | None) -> None:
+    logging.raiseExceptions = False  # a log on a full disk ends there, without a traceback for each line; the terminal has them
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

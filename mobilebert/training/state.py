@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -31,6 +32,7 @@ from mobilebert.training import checkpoints
 if TYPE_CHECKING:
     from mobilebert.training.copies import Copies
 
+LOG = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"
 WORK = "work.json"
 OF_THIS_MACHINE = {LOCK, WORK, "owner"}  # files of a state folder that no checkpoint takes along
@@ -160,6 +162,8 @@ def open(
     if not folder.exists():
         with suppress(FileNotFoundError):
             _leaving(folder).rename(folder)
+    if not folder.exists():
+        _tell_others(folder.parent, name)
     with locked(folder):
         artifacts.write_atomically(folder / WORK, (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
         if not bucket:
@@ -173,6 +177,17 @@ def open(
             yield State(folder, fingerprint, copies)
         finally:
             copies.close()
+
+
+def _tell_others(root: Path, name: str) -> None:
+    """Say which folders hold checkpoints of this work that are not gone on from, lest days of it are missed and nobody knows why."""
+    for other in sorted(root.glob(f"{name}-" + "[0-9a-f]" * FINGERPRINT_DIGITS)):
+        if any(other.glob(checkpoints.PATTERN)):
+            LOG.info(
+                "%s: not gone on from, since its settings, inputs, device, TensorFlow or format of checkpoints are others; this starts "
+                "from the beginning (python -m scripts.list_state tells what differs)",
+                other,
+            )
 
 
 def _leaving(folder: Path) -> Path:

@@ -56,6 +56,17 @@ def test_a_full_disk_is_said_and_is_no_mistake_of_the_program(root: Path, tmp_pa
     assert line in (tmp_path / "log").read_text()
 
 
+def test_a_log_on_the_full_disk_gives_no_traceback_for_each_line(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "fails.py"
+    work = 'def main(options):\n    raise RuntimeError("events\\n\\tNo space left on device")\n'
+    program.write_text(f'from scripts.command import parser, run\n\n{work}\nrun(main, parser("Its libraries met a full disk."))\n')
+    command = [sys.executable, str(program), "--out", str(tmp_path / "out"), "--log", "/dev/full"]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("ERROR events No space left on device; make room there and run again: what is whole stays")
+
+
 def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = tmp_path / "logs" / "rule.log"
     monkeypatch.delenv(attempts.RUN, raising=False)

@@ -146,6 +146,19 @@ def test_another_fingerprint_has_another_folder(tmp_path: Path) -> None:
     assert restored_step(tmp_path) == 5
 
 
+def test_checkpoints_that_are_not_gone_on_from_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        first = saved(tmp_path, [5])
+        for name, fingerprint in (("job", PRINT), ("job-2", "34" * 32), ("jo", "34" * 32)):
+            with state.open(tmp_path, name, fingerprint):
+                pass
+        assert not caplog.records, "it is gone on from, or is other work"
+        assert restored_step(tmp_path, "34" * 32) == 0
+        assert restored_step(tmp_path, "34" * 32) == 0
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line.startswith(f"{first}: not gone on from")
+
+
 def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(tmp_path: Path) -> None:
     for name, text in (("one", "1"), ("two", "2"), ("same", "1")):
         with artifacts.writing(tmp_path / name, "corpus") as writer:
