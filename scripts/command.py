@@ -76,7 +76,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         code = left.code if isinstance(left.code, int) else 1
     except Exception as error:
         if any(words in str(error) for words in NO_ROOM):
-            logging.error("%s; make room there and run again: what is whole stays", " ".join(str(error).split()))
+            logging.error("%s, while %s was made; make room and run again: what is whole stays", " ".join(str(error).split()), options.out)
         else:
             logging.exception("this is a mistake in the program, please report it")
         code = 1

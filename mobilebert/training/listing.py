@@ -107,7 +107,7 @@ def verdict(found: Found, wanted: Sequence[Wanted]) -> tuple[str, str]:
         return UNREACHABLE, "its work was finished"
     if found.run not in {Path(one.state).name for one in wanted}:
         return UNKNOWN, f"the settings of run {found.run} were not given"
-    if found.work is None or "options" not in found.work:
+    if found.work is None or not {"format", "command", "options", "inputs"} <= found.work.keys():
         return UNKNOWN, f"it holds no {WORK}"
     if found.work["format"] != checkpoints.FORMAT:
         return UNREACHABLE, "its checkpoints have another format"

@@ -15,7 +15,7 @@ import pytest
 
 from mobilebert import artifacts
 from mobilebert.locks import locked
-from mobilebert.training import listing, state
+from mobilebert.training import checkpoints, listing, state
 from tests.loopback_gcs import LoopbackGcs
 from tests.workflow.conftest import clone
 from workflow.planned import trainings
@@ -133,6 +133,18 @@ def test_an_input_in_another_place_is_compared_by_its_digest_and_what_was_being_
     ]
     told = {**dict(one.work or {}), "options": moved[0].options}
     assert listing.verdict(replace(one, work=told), moved[1:]) == ("reachable", ""), "where a given student lies shapes nothing"
+
+
+def test_another_format_of_checkpoints_is_unreachable_and_somebody_elses_work_is_unknown() -> None:
+    wanted = [listing.Wanted("pretrain_teacher", {}, "state/demo")]
+    work = {"format": checkpoints.FORMAT, "command": "pretrain_teacher", "options": {}, "inputs": {}}
+    found = listing.Found("state/demo/teacher-12", "demo", "teacher-12", 5, 1, 1.0, "", work)
+    assert listing.verdict(found, wanted) == (listing.REACHABLE, "")
+    older = replace(found, work=work | {"format": checkpoints.FORMAT - 1})
+    assert listing.verdict(older, wanted) == (listing.UNREACHABLE, "its checkpoints have another format")
+    for missing in work:
+        other = replace(found, work={name: value for name, value in work.items() if name != missing})
+        assert listing.verdict(other, wanted) == (listing.UNKNOWN, "it holds no work.json"), missing
 
 
 def test_only_what_is_unreachable_and_free_is_removed(tree: Path) -> None:
