@@ -97,8 +97,8 @@ class Steps:
     def run(self, first: int, count: int) -> np.ndarray:
         """Take `count` steps; returns `(count, len(names))` float32: loss, its parts, gradient norm, learning rate.
 
-        A step whose row is not finite throughout changed nothing, neither weights nor moments. The rows may end with such a step where
-        batches of another shape would follow.
+        A step whose row is not finite throughout changed nothing, neither weights nor moments. Without `skips` the rows may end with such
+        a step: no later one is taken.
 
         Raises:
             UserError: a file of records is damaged.
@@ -122,6 +122,8 @@ class Steps:
         for step in range(first, first + count):
             row, sound = self._call(self._batches, tf.constant(step, tf.int32), sound)
             rows.append(row.numpy())
+            if not sound:
+                break  # no later one would be taken
         return np.stack(rows)
 
     def _loop(self, batches: Any, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

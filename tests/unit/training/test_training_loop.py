@@ -61,6 +61,15 @@ def test_the_program_is_traced_once_and_steps_told_one_by_one_are_those_of_a_loo
     np.testing.assert_array_equal(*found)
 
 
+def test_steps_that_are_told_one_by_one_end_with_one_that_is_not_finite_unless_it_is_skipped() -> None:
+    for skips, taken in ((False, 4), (True, 9)):
+        made = toy.Regression()
+        steps = Steps(made, AdamW(made.variables, {}, Optimization()), Optimization(), 1, HERE, skips=skips)
+        steps.feed(toy.poisoned(3), 0)
+        sound = np.isfinite(steps.run(0, 9)).all(axis=1)
+        assert sound.tolist() == [step != 3 for step in range(taken)]
+
+
 def test_every_step_has_its_own_random_numbers_and_the_same_ones_when_run_again(tmp_path: Path) -> None:
     noise = [[line["noise"] for line in run(tmp_path / name, toy.job(toy.Regression(), steps=6, per_call=1))] for name in ("a", "b")]
     assert len(set(noise[0])) == 6
