@@ -23,8 +23,8 @@ from mobilebert.text import decode
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
-# One line: 12 MB of text if it is JSON with escapes. Reading one takes a process to 370 MB at most (docs/corpus.md).
-MAX_LINE_BYTES = 24 * 1000 * 1000
+# One line: 11 MB of text if it is JSON with escapes. Reading one takes a process to 395 MB at most (docs/corpus.md).
+MAX_LINE_BYTES = 22 * 1000 * 1000
 _SHOWN_BYTES = 10_000
 # Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
 MAX_EXPANSION = 250
