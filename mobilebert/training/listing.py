@@ -175,7 +175,7 @@ def _of_folder(folder: Path) -> Found:
     for path in (folder, *folder.rglob("*")):
         with suppress(OSError):  # a training that is at work removes old checkpoints
             stats.append(path.stat())
-    steps = [int(path.name[5:15]) for path in folder.glob(checkpoints.PATTERN)]
+    steps = [int(path.stem[5:]) for path in folder.glob(checkpoints.PATTERN) if re.fullmatch(r"step-\d{10}", path.stem)]
     try:
         work = _work((folder / WORK).read_bytes())
     except OSError:

@@ -78,6 +78,7 @@ def listed(folder: Path, *arguments: str) -> tuple[dict[str, list[str]], list[st
 
 
 def test_states_are_told_apart(tree: Path) -> None:
+    (tree / "state" / "demo" / "teacher-121212121212" / "step-of-somebody.safetensors").touch()
     with locked(tree / "state" / "demo" / "layer02-121212121212"):
         found, removed = listed(tree)
     assert removed == []
