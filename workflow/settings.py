@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from snakemake.exceptions import WorkflowError
 
+from mobilebert.distillation import recipes
 from mobilebert.settings import Settings, to_json
 from workflow import combinations
 
@@ -28,7 +29,7 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
     """
     wrong = [line for file in files for line in repeated_keys(file)]
     try:
-        settings = Settings.model_validate(config)
+        settings = recipes.scheduled(Settings.model_validate(config))
     except ValidationError as error:
         wrong += _lines(error)
     else:

@@ -10,6 +10,7 @@ from mobilebert.settings.fields import Count, MaybePlace, Name, Number, Section,
 
 BY_RECIPE = "; null: as the recipe has it"
 Recipe = Literal["ours", "chinese", "google"]
+Schedule = Literal["progressive", "joint", "auxiliary", "none"]
 TeacherShape = Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"]
 
 
@@ -139,8 +140,8 @@ class Match(Section):
 class Transfer(Section):
     """Knowledge transfer, layer by layer, all layers at once, or beside the pretraining."""
 
-    schedule: Literal["progressive", "joint", "auxiliary", "none"] = says(
-        "A job a layer, one job for all layers, additional terms of the pretraining's loss, or none", "progressive"
+    schedule: Annotated[Schedule | None, BeforeValidator(absent)] = says(
+        f"A job a layer, one job for all layers, additional terms of the pretraining's loss, or none{BY_RECIPE}", None
     )
     losses: Literal["corrected", "published", "google_tf2"] = says(
         "Per-layer statistics without padding; or as the TF1 code, or Google's TF2 port, computes them", "corrected"

@@ -53,7 +53,10 @@ def test_the_first_stage_starts_afresh_with_the_teachers_tables(chain, command, 
 
 
 def test_a_later_stage_goes_on_from_the_one_before_and_changes_its_layer_alone(chain, command, tmp_path):
-    command(transfer_layer, *arguments(chain, tmp_path, "layer03", chain.student, chain.student / "manifest.json"))
+    command(
+        transfer_layer,
+        *arguments(chain, tmp_path, "layer03", chain.student, chain.student / "manifest.json", transfer={"earlier_layers": 0}),
+    )
     before, after = models.weights.load(chain.student), models.weights.load(tmp_path / "layer03")
     differs = changed(values(before), values(after))
     assert differs

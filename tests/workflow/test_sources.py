@@ -88,8 +88,8 @@ MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "f
     [
         ({"schedule": "joint"}, ["joint"]),
         ({"schedule": "auxiliary"}, []),
-        ({"layer_map": "uniform"}, ["layer01", "layer02", "layer03", "layer04"]),
-        ({"matches": [MATCH, MATCH | {"student_layer": 4}]}, ["layer02", "layer04"]),
+        ({"schedule": "progressive", "layer_map": "uniform"}, ["layer01", "layer02", "layer03", "layer04"]),
+        ({"schedule": "progressive", "matches": [MATCH, MATCH | {"student_layer": 4}]}, ["layer02", "layer04"]),
     ],
 )
 def test_schedule_and_matches_decide_on_the_stages(transfer: dict[str, object], stages: list[str]) -> None:
@@ -99,6 +99,16 @@ def test_schedule_and_matches_decide_on_the_stages(transfer: dict[str, object], 
     assert ("transfer" in told["mini"]) == (transfer.get("schedule") == "auxiliary")
     assert "transfer" not in told["mini-tables"]
     assert told["mini"]["recipe"] == "ours"
+
+
+@pytest.mark.parametrize("absent", [{}, {"schedule": None}, {"schedule": "null"}])
+@pytest.mark.parametrize(("recipe", "schedule"), [("ours", "joint"), ("chinese", "progressive"), ("google", "progressive")])
+def test_a_schedule_that_is_not_told_is_the_recipes(recipe: str, schedule: str, absent: dict[str, object]) -> None:
+    loaded = load({"recipe": recipe, "transfer": absent | {"mean_factor": 7}}, [])
+    assert (loaded.transfer.schedule, loaded.transfer.mean_factor) == (schedule, 7)
+    assert load({"recipe": recipe, "transfer": {"schedule": "none"}}, []).transfer.schedule == "none"
+    told = json.loads(Chain(loaded).transfer_settings(SimpleNamespace(student="mini")))
+    assert told["transfer"]["schedule"] == schedule, "another schedule makes other jobs, with other settings"
 
 
 @pytest.mark.parametrize(

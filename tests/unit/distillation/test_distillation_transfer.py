@@ -126,7 +126,7 @@ def test_what_stands_in_padding_does_not_matter_to_the_corrected_form(student, t
 
 def test_a_frozen_stage_learns_and_changes_its_layer_alone(student, teacher, train):
     before, teacher_before = weights_of(student), weights_of(teacher)
-    history = train(TransferObjective(student, teacher, Transfer(), "layer02"))
+    history = train(TransferObjective(student, teacher, Transfer(earlier_layers=0), "layer02"))
     assert history[-1] < 0.8 * history[0]
     own = set(student.layer_variables(2))
     # Scales of query and key have gradients too small to show in float32 so early.
