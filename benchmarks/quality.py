@@ -171,7 +171,9 @@ def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) 
     for name, arm in itertools.product(named, options.only):
         lengths = plan.lengths(name, arm, told["factor"])
         transfers = told["transfer"] if lengths.stages else told["transfer"][:1]
-        grid = [{"transfer": one, "pretraining": other} for one, other in itertools.product(transfers, told["pretraining"])]
+        # Where the terms of the transfer stand in the pretraining's loss, its rate is the transfer's.
+        pretrainings = told["transfer"] if ARMS[arm].get("schedule") == "auxiliary" else told["pretraining"]
+        grid = [{"transfer": one, "pretraining": other} for one, other in itertools.product(transfers, pretrainings)]
         for rates in grid:
             chain = plan.chain(name, arm, told["seed"], lengths, rates)
             found[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}

@@ -215,13 +215,14 @@ def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: l
 def test_tuning_gives_every_arm_the_same_grid(
     tmp_path: Path, ran: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arms = ["tables", "joint", "progressive, 0.1"]
+    arms = ["tables", "joint", "progressive, 0.1", "auxiliary"]
     rows = command(tmp_path, "--tune", "--settings", "plain", "--only", *arms)
     told = read_design()["tuning"]
     for arm in arms:
         tried = [(row["rates"]["transfer"], row["rates"]["pretraining"]) for row in rows if row["arm"] == arm]
-        transfers = told["transfer"][:1] if arm == "tables" else told["transfer"]
-        assert sorted(tried) == sorted((one, other) for one in transfers for other in told["pretraining"])
+        transfers = told["transfer"] if arm in arms[1:3] else told["transfer"][:1]
+        pretrainings = told["transfer" if arm == "auxiliary" else "pretraining"]  # whose loss has the transfer's terms
+        assert sorted(tried) == sorted((one, other) for one in transfers for other in pretrainings)
     assert {row["seed"] for row in rows} == {told["seed"]}
     assert told["seed"] not in read_design()["seeds"]
     assert sum("-joint-" in name and name.split("-")[3] == "joint" for name in ran) == len(told["transfer"]), "a transfer serves all rates"
