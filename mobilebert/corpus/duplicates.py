@@ -20,6 +20,7 @@ import numpy as np
 from mobilebert.corpus import minhash, store
 from mobilebert.corpus.clean import Work
 from mobilebert.pipelines import places
+from mobilebert.splitmix import mixed
 
 ALL_PAIRS = 8
 # Two documents, the first the one that stays if they are alike, and its rank.
@@ -70,7 +71,7 @@ def candidates(partition: int, work: Work) -> int:
     copies = keys["document"][copy & (keys["key"] >= store.OF_TEXT)]
     places.write(_file(work, "copies", partition), blocks.counted(copies).tobytes())
     pairs = _pairs(keys[~copy])
-    group = minhash.mixed(minhash.mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
+    group = mixed(mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
     store.write_ranges(pairs_file, pairs, group, blocks.partitions)
     return partition
 

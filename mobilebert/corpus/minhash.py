@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from mobilebert.splitmix import mixed
 from mobilebert.text import characters
 from mobilebert.text.ngrams import SEPARATOR, of_texts
 
@@ -107,13 +108,3 @@ def _forms() -> np.ndarray:
     table = characters.letters().copy()
     table[0] = SEPARATOR
     return table
-
-
-def mixed(values: np.ndarray) -> np.ndarray:
-    """The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
-    made = values ^ (values >> np.uint64(30))
-    made *= np.uint64(0xBF58476D1CE4E5B9)
-    made ^= made >> np.uint64(27)
-    made *= np.uint64(0x94D049BB133111EB)
-    made ^= made >> np.uint64(31)
-    return made

@@ -1,39 +1,31 @@
 """Random numbers and permutations by computation: no state, the same for any batch size, order or machine.
 
 SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): number n of the stream with key k is
-mix(k + (n + 1) * GAMMA).
+mixed(k + (n + 1) * GAMMA).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from mobilebert.splitmix import mixed
+
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
 ROUNDS = 6  # of the Feistel network; four already make a strong permutation of a good round function (Luby, Rackoff 1988)
 SPAN, NEIGHBOURS = 2048, 128  # of `shuffled`
 
 
-def mix(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finalizer, uint64 in and out, any shape."""
-    made = values ^ (values >> np.uint64(30))
-    made *= np.uint64(0xBF58476D1CE4E5B9)
-    made ^= made >> np.uint64(27)
-    made *= np.uint64(0x94D049BB133111EB)
-    made ^= made >> np.uint64(31)
-    return made
-
-
 def keys(seed: int, *parts: np.ndarray | int) -> np.ndarray:
     """Keys, at least (1,) uint64, from a seed and any numbers that name the thing: epoch, record, ..."""
-    made = mix(np.atleast_1d(np.asarray(seed, np.uint64)) + GAMMA)
+    made = mixed(np.atleast_1d(np.asarray(seed, np.uint64)) + GAMMA)
     for part in parts:
-        made = mix(made + GAMMA * (np.atleast_1d(part).astype(np.uint64) + np.uint64(1)))
+        made = mixed(made + GAMMA * (np.atleast_1d(part).astype(np.uint64) + np.uint64(1)))
     return made
 
 
 def bits(key: np.ndarray, number: np.ndarray | int) -> np.ndarray:
     """Number `number` of the stream of each key, uint64; shapes broadcast."""
-    return mix(key + GAMMA * (np.atleast_1d(number).astype(np.uint64) + np.uint64(1)))
+    return mixed(key + GAMMA * (np.atleast_1d(number).astype(np.uint64) + np.uint64(1)))
 
 
 def uniform(key: np.ndarray, number: np.ndarray | int) -> np.ndarray:

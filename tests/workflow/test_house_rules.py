@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "locks", "artifacts", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "records",
-          "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
+LAYERS = ["settings", "locks", "splitmix", "artifacts", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization",
+          "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
 WITHOUT_TENSORFLOW = {"storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
