@@ -90,8 +90,9 @@ class Worker:
 
     def close(self) -> None:
         """End it, and note the most memory that it held."""
-        self.facts |= self._asked(0)
-        self._process.wait()
+        if self._process.poll() is None:  # otherwise it failed, and its error is on its way up
+            self.facts |= self._asked(0)
+            self._process.wait()
         self._errors.close()
 
     def result(self) -> dict[str, Any]:

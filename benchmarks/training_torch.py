@@ -199,13 +199,14 @@ class _waiting:
         start = time.monotonic()
         yield self._batch
         work.say({"loss": self._losses[0], "first_seconds": time.monotonic() - start})
-        for calls, steps in work.turns():
-            seconds = []
-            for _ in range(calls * steps):
-                start = time.monotonic()
+        for steps in work.turns():
+            seconds, host = [], []
+            for _ in range(steps):
+                start, own = time.monotonic(), time.thread_time()
                 yield self._batch
                 seconds.append(time.monotonic() - start)
-            work.say({"seconds": seconds})
+                host.append(time.thread_time() - own)
+            work.say({"seconds": seconds, "host": host})
         raise _Done
 
 
