@@ -1,5 +1,16 @@
 """The one exception for what a person can mend: a setting, a file, a machine."""
 
+ROOM = "make room and run again: what is whole stays"
+LEAVE = "allow it there, or name another place, and run again"
+# strerror(3), whichever library passes it on.
+ADVICE = {
+    "No space left on device": ROOM,
+    "Disk quota exceeded": ROOM,
+    "File too large": ROOM,
+    "Permission denied": LEAVE,
+    "Read-only file system": LEAVE,
+}
+
 
 class UserError(Exception):
     """Says which file, line or setting, what was found, what was expected and what to do.
@@ -14,3 +25,8 @@ class PassingError(UserError):
 
 class CorruptedError(PassingError):
     """Bytes that came do not match their checksum: on the way, or where they lie."""
+
+
+def refused(error: Exception) -> str | None:
+    """What to do where a disk refuses, which is nobody's mistake in the program; None for any other error."""
+    return next((advice for words, advice in ADVICE.items() if words in str(error)), None)

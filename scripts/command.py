@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from mobilebert import attempts, settings
-from mobilebert.errors import PassingError, UserError
+from mobilebert.errors import PassingError, UserError, refused
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
-NO_ROOM = ("No space left on device", "Disk quota exceeded")  # strerror(3), whichever library passes it on
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its start-up notices drown ours
 
@@ -75,8 +74,8 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1
     except Exception as error:
-        if any(words in str(error) for words in NO_ROOM):
-            logging.error("%s, while %s was made; make room and run again: what is whole stays", " ".join(str(error).split()), options.out)
+        if advice := refused(error):
+            logging.error("%s, while %s was made; %s", " ".join(str(error).split()), options.out, advice)
         else:
             logging.exception("this is a mistake in the program, please report it")
         code = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,6 +12,13 @@ BY_RECIPE = "; null: as the recipe has it"
 Recipe = Literal["ours", "chinese", "google"]
 Schedule = Literal["progressive", "joint", "auxiliary", "none"]
 TeacherShape = Literal["mini-teacher", "rbt3", "rbtl3", "bert-base", "bert-large"]
+
+
+def _schedule(value: Any) -> Any:
+    # YAML reads None as this text, and `absent` would take it for null, which asks for a transfer.
+    if value == "None":
+        raise ValueError("write none for no transfer, or null for what the recipe has")
+    return absent(value)
 
 
 class Phase(Section):
@@ -140,7 +147,7 @@ class Match(Section):
 class Transfer(Section):
     """Knowledge transfer, layer by layer, all layers at once, or beside the pretraining."""
 
-    schedule: Annotated[Schedule | None, BeforeValidator(absent)] = says(
+    schedule: Annotated[Schedule | None, BeforeValidator(_schedule)] = says(
         f"A job a layer, one job for all layers, additional terms of the pretraining's loss, or none{BY_RECIPE}", None
     )
     losses: Literal["corrected", "published", "google_tf2"] = says(

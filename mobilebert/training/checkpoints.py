@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from mobilebert.errors import PassingError
 LOG = logging.getLogger(__name__)
 FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
 KEPT = 2
-PATTERN = "step-*.safetensors"
+NAME = re.compile(r"step-(\d{10})\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
             raise
         temporary.replace(path)
         sync_folder(folder)
-    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
-        old.unlink()
+    for old in steps(folder)[:-KEPT]:
+        path_of(folder, old).unlink()
     return path
 
 
@@ -88,27 +89,43 @@ def path_of(folder: Path, step: int) -> Path:
     return folder / f"step-{step:010d}.safetensors"
 
 
+def steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, sorted; none where there is no folder."""
+    return sorted(int(found[1]) for path in folder.glob("step-*") if (found := NAME.fullmatch(path.name)))
+
+
 def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, or None. Damaged ones are removed with a warning, half-written files without."""
+    """The newest whole checkpoint, or None. Damaged ones are removed with a warning, half-written files without.
+
+    Raises:
+        PassingError: the system does not let one be read, which says nothing of what it holds.
+    """
     for partial in folder.glob(".*.partial"):
         partial.unlink()
-    for path in sorted(folder.glob(PATTERN), reverse=True):
+    for step in reversed(steps(folder)):
+        path = path_of(folder, step)
         try:
             return _read(path, fingerprint, metrics)
         except Damaged as damage:
             LOG.warning("%s is not used: %s", path, damage)
             path.unlink()
+        except OSError as error:
+            raise PassingError(
+                f"{path}: cannot be read now ({error}); nothing was removed: run again once it can, or remove this file to go on from "
+                "the checkpoint before it"
+            ) from None
     return None
 
 
 def _read(path: Path, fingerprint: str, metrics: Path) -> Checkpoint:
+    path.open("rb").close()  # safetensors calls whatever keeps it from opening a file "No such file"
     try:
         with safe_open(path, framework="np") as stored:
             metadata = stored.metadata() or {}
             arrays = {name: stored.get_tensor(name) for name in sorted(stored.keys())}
         facts = metadata["facts"]
         body = json.loads(facts)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise Damaged(f"it cannot be read ({error})") from None
     if metadata.get("sha256") != _digest(facts, arrays):
         raise Damaged("its digest differs from its content")

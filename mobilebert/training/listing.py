@@ -140,7 +140,7 @@ def remove(found: Found) -> str:
                 shutil.rmtree(leaving, ignore_errors=True)
                 folder.rename(leaving)
             shutil.rmtree(leaving)
-    except PassingError as error:
+    except (PassingError, OSError) as error:  # held; or a folder of another user's
         return str(error)
     return ""
 
@@ -175,7 +175,6 @@ def _of_folder(folder: Path) -> Found:
     for path in (folder, *folder.rglob("*")):
         with suppress(OSError):  # a training that is at work removes old checkpoints
             stats.append(path.stat())
-    steps = [int(path.stem[5:]) for path in folder.glob(checkpoints.PATTERN) if re.fullmatch(r"step-\d{10}", path.stem)]
     try:
         work = _work((folder / WORK).read_bytes())
     except OSError:
@@ -183,7 +182,7 @@ def _of_folder(folder: Path) -> Found:
     # What waits for being sent is a second name of its file.
     size = sum({stat.st_ino: stat.st_size for stat in stats if S_ISREG(stat.st_mode)}.values())
     age = time.time() - max((stat.st_mtime for stat in stats), default=time.time())
-    return Found(str(folder), folder.parent.name, folder.name, max(steps, default=-1), size, age, holder(folder), work)
+    return Found(str(folder), folder.parent.name, folder.name, max(checkpoints.steps(folder), default=-1), size, age, holder(folder), work)
 
 
 def _work(told: bytes) -> Mapping[str, Any] | None:

@@ -7,8 +7,9 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -54,12 +55,13 @@ class Progress:
         if not self._bar.disable:
             self._stack.enter_context(logging_redirect_tqdm())
         self._measured = ""
-        self._events = None
+        self._events: Any = None
         if log is not None:
             folder = log.with_name(log.name.removesuffix(".log") + ".tensorboard")
             if fresh:
                 shutil.rmtree(folder, ignore_errors=True)
-            self._events = tf.summary.create_file_writer(str(folder))
+            with self._for_people_alone():
+                self._events = tf.summary.create_file_writer(str(folder))
 
     def advance(self, step: int, values: Mapping[str, float]) -> None:
         """After `step` steps in all: show the latest means."""
@@ -86,10 +88,19 @@ class Progress:
 
     def _write(self, step: int, values: Mapping[str, float]) -> None:
         if self._events is not None:
-            with self._events.as_default():
+            with self._for_people_alone(), self._events.as_default():
                 for name, value in values.items():
                     if name != "step":
                         tf.summary.scalar(name, value, step=step)
+
+    @contextlib.contextmanager
+    def _for_people_alone(self) -> Iterator[None]:
+        """Go on without TensorBoard's curves where they cannot be written (a full disk): no result needs them."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            self._events = None
+            LOG.warning("%s: no more curves for TensorBoard (metrics.jsonl has them): %s", self._name, " ".join(error.message.split()))
 
     def _speed(self, step: int) -> tuple[float, float]:
         """Sequences a second, since the end of the first call once there was a second (the first one traces the program), and seconds
@@ -107,7 +118,8 @@ class Progress:
         """Close the bar and the event file."""
         self._stack.close()
         if self._events is not None:
-            self._events.close()
+            with self._for_people_alone():
+                self._events.close()
 
     def __enter__(self) -> Progress:
         return self

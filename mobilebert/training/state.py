@@ -182,7 +182,7 @@ def open(
 def _tell_others(root: Path, name: str) -> None:
     """Say which folders hold checkpoints of this work that are not gone on from, lest days of it are missed and nobody knows why."""
     for other in sorted(root.glob(f"{name}-" + "[0-9a-f]" * FINGERPRINT_DIGITS)):
-        if any(other.glob(checkpoints.PATTERN)):
+        if checkpoints.steps(other):
             LOG.info(
                 "%s: not gone on from, since its settings, inputs, device, TensorFlow or format of checkpoints are others; this starts "
                 "from the beginning (python -m scripts.list_state tells what differs)",

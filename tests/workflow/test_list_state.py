@@ -105,6 +105,15 @@ def test_a_folder_that_is_not_there_and_one_that_is_empty_are_said(root: Path, t
         assert line.startswith(told)
 
 
+def test_a_state_that_the_system_does_not_let_be_removed_is_kept_and_said(tmp_path: Path) -> None:
+    with state.open(tmp_path / "demo", "job", "12" * 32) as work:
+        work.save(5, {"weights": np.zeros(3, np.float32)})
+    (work.folder.with_name(f".{work.folder.name}.removed")).touch()
+    (found,) = (one for one in listing.in_folder(tmp_path) if one.step == 5)
+    assert "Not a directory" in listing.remove(found)
+    assert checkpoints.steps(work.folder) == [5]
+
+
 def test_an_absent_input_may_come_back_and_other_settings_reach_other_states(tree: Path) -> None:
     (tree / "results" / "demo" / "records").rename(tree / "results" / "demo" / "records.away")
     found, _ = listed(tree, "--", "--config", "teacher={training: {steps: 500}}")

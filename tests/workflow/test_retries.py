@@ -44,15 +44,34 @@ def test_a_mistake_of_the_user_is_not_worked_on_twice(root: Path, tmp_path: Path
         assert len(lines) >= said
 
 
-def test_a_full_disk_is_said_and_is_no_mistake_of_the_program(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("meets", "said", "advice"),
+    [
+        ('open("/dev/full", "w")', "No space left on device", "make room and run again: what is whole stays"),
+        # As on a disk that takes no file of over 4 GB.
+        (
+            "(resource.setrlimit(resource.RLIMIT_FSIZE, (9999, 9999)), options.out.open('w'))[1]",
+            "File too large",
+            "make room and run again: what is whole stays",
+        ),
+        (
+            '(_ for _ in ()).throw(PermissionError(13, "Permission denied", "x"))',  # root is denied nothing
+            "Permission denied: 'x'",
+            "allow it there, or name another place, and run again",
+        ),
+    ],
+)
+def test_a_disk_that_refuses_is_said_and_is_no_mistake_of_the_program(
+    root: Path, tmp_path: Path, meets: str, said: str, advice: str
+) -> None:
     program = tmp_path / "fills.py"
-    work = 'def main(options):\n    with open("/dev/full", "w") as stream:\n        stream.write("x")\n'
-    program.write_text(f'from scripts.command import parser, run\n\n{work}\nrun(main, parser("It fills the disk."))\n')
+    work = f'def main(options):\n    with {meets} as stream:\n        stream.write("x" * 10_000)\n'
+    program.write_text(f'import resource\nfrom scripts.command import parser, run\n\n{work}\nrun(main, parser("It fills the disk."))\n')
     command = [sys.executable, str(program), "--out", str(tmp_path / "out"), "--log", str(tmp_path / "log")]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.endswith(f"No space left on device, while {tmp_path / 'out'} was made; make room and run again: what is whole stays")
+    assert line.endswith(f"{said}, while {tmp_path / 'out'} was made; {advice}")
     assert line in (tmp_path / "log").read_text()
 
 

@@ -38,6 +38,10 @@ def refusal(config: dict[str, Any], *files: Path) -> list[str]:
         ({"students": ["base-f3"]}, None),
         ({"masking": {"share": 1.5}}, "masking.share: found 1.5: input should be less than 1"),
         ({"sources": [{"name": "a"}]}, "sources[0].from: missing"),
+        (
+            {"transfer": {"schedule": "None"}},
+            "transfer.schedule: found 'None': write none for no transfer, or null for what the recipe has",
+        ),
     ],
 )  # fmt: skip
 def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: str | None) -> None:

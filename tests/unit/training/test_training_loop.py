@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import resource
 import signal
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,22 @@ def test_the_log_says_what_runs_and_at_most_a_line_a_minute(tmp_path: Path, capl
     assert len(progress) == 1
     assert progress[0].startswith("toy: step 23 of 23")
     assert list((tmp_path / "logs/toy.tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_training_goes_on_without_curves_where_they_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk, while it trains; and a folder that cannot be made."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
+    try:
+        lines = run(tmp_path / "full", toy.job(toy.Regression(), steps=60, per_call=1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+    assert len(lines) == 60
+    (tmp_path / "none/logs").mkdir(parents=True)
+    (tmp_path / "none/logs/toy.tensorboard").touch()
+    run(tmp_path / "none", toy.job(toy.Regression()))
+    warned = [message for message in caplog.messages if message.startswith("toy: no more curves for TensorBoard")]
+    assert len(warned) == 2
 
 
 class Exploding(toy.Regression):

@@ -85,6 +85,25 @@ def test_with_all_damaged_the_work_starts_anew(tmp_path: Path) -> None:
     assert (folder / "metrics.jsonl").read_bytes() == b""
 
 
+def test_a_checkpoint_that_cannot_be_read_for_a_moment_is_not_removed(tmp_path: Path) -> None:
+    newest = max(saved(tmp_path, [5, 10]).glob("*.safetensors"))
+    away = newest.rename(tmp_path / "away")
+    newest.symlink_to(newest)  # the system's error, and for root too: a circle of links
+    with pytest.raises(PassingError, match=rf"{newest.name}: cannot be read now .*symbolic links.*; nothing was removed: run again"):
+        restored_step(tmp_path)
+    away.replace(newest)
+    assert restored_step(tmp_path) == 10
+
+
+def test_a_file_of_somebody_else_is_no_checkpoint(tmp_path: Path) -> None:
+    folder = saved(tmp_path, [5, 10])
+    (folder / "step-of-somebody.safetensors").touch()
+    assert restored_step(tmp_path) == 10
+    with state.open(tmp_path, "job", PRINT) as work:
+        work.save(15, TENSORS)
+    assert sorted(path.name[:15] for path in folder.glob("step-*")) == ["step-0000000010", "step-0000000015", "step-of-somebod"]
+
+
 def test_a_half_written_checkpoint_is_not_used_and_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = saved(tmp_path, [5])
 
