@@ -43,6 +43,7 @@ STAGES = ("first", "last", "pretraining", "classification", "reading")
 COLUMNS = ("preset", "step", "topology", "devices", "sequences", "at once", "compile s", "TFLOP",
            "arguments GiB", "temporaries GiB", "of GiB", "all-reduces", "fits")  # fmt: skip
 LOCATION = re.compile(r" loc\(.*\)$|^#loc.*$", re.M)  # names Python's files and lines
+SYMBOL = re.compile(r"@[\w.$-]+")
 Made = tuple[Any, Optimization, dict[str, tf.TensorSpec]]
 
 
@@ -104,7 +105,7 @@ def _one(preset: str, settings: Settings, stage: str, topology: str, options: ar
 def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu_compiler.Compiled:
     """Compile, or take what was compiled before of the same program: a run that was cut goes on, and a changed step is compiled anew."""
     versions = [f"{name}=={metadata.version(name)}" for name in ("jaxlib", "libtpu")]
-    mark = hashlib.sha256("\n".join([topology, *versions, LOCATION.sub("", program)]).encode()).hexdigest()
+    mark = hashlib.sha256("\n".join([topology, *versions, unnamed(program)]).encode()).hexdigest()
     path = cache / f"{mark}.json"
     if path.exists():
         return tpu_compiler.Compiled(**json.loads(path.read_text(encoding="utf-8")))
@@ -112,6 +113,14 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
     cache.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(found.told()).encode())
     return found
+
+
+def unnamed(program: str) -> str:
+    """A program without what differs from run to run: places in Python's files, and names of functions, which hold TensorFlow's count of
+    all functions made before.
+    """
+    numbers: dict[str, str] = {}
+    return SYMBOL.sub(lambda found: numbers.setdefault(found[0], f"@{len(numbers)}"), LOCATION.sub("", program))
 
 
 def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devices: int) -> Made:

@@ -24,13 +24,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Without these libtpu asks the metadata server of a cloud machine, again and again.
+# Without the first ones libtpu asks the metadata server of a cloud machine, again and again; without the last a second process beside this
+# one ends at libtpu's lock file, though neither opens a TPU.
 ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_ID": "0",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "JAX_PLATFORMS": "cpu",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
 }
 # Bytes of high bandwidth memory of a device (Google's TPU documentation, system architecture pages): a chip; on v4 half of one,
 # since a topology lists both its cores.

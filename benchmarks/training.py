@@ -175,25 +175,33 @@ def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[
     print(f"progressive transfer, {precision}; the fastest peer is {fastest}, {theirs}", flush=True)
     always = {"untrimmed": (OURS, "untrimmed", precision), "peer": (THEIRS, kind, theirs)}
     stages: dict[int, dict[str, Any]] = {}
+    beside: dict[int, dict[str, float]] = {}
     with workers(folder, always, cores) as all_layers:
         for stage in STAGES:
             arms = {name: (OURS, f"{name}{stage:02d}", precision) for name in ("layer", "frozen")}
+            before = {name: len(worker.seconds) for name, worker in all_layers.items()}
             with workers(folder, arms, cores) as trimmed:
                 in_turns({**all_layers, **trimmed}, max(3, rounds // 2))
             stages[stage] = {name: worker.result() for name, worker in trimmed.items()}
+            beside[stage] = {name: statistics.median(worker.seconds[before[name] :]) for name, worker in all_layers.items()}
     body: dict[str, Any] = {name: worker.result() for name, worker in all_layers.items()}
     check_same_work({"ours": body["untrimmed"], fastest: body["peer"], "the last stage": stages[work.LAYERS]["layer"]}, 2e-2)
-    return body | {"stages": stages, "precision": precision, "fastest": f"{fastest}, {theirs}", "means": means(stages)}
+    return body | {"stages": stages, "precision": precision, "fastest": f"{fastest}, {theirs}", **over_stages(stages, beside)}
 
 
-def means(stages: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds a step over stages 1 to 12, those not measured interpolated linearly between their neighbours."""
-    every = np.arange(1, work.LAYERS + 1)
-    measured = sorted(stages)
-    return {
-        name: float(np.interp(every, measured, [stages[stage][name]["seconds"] for stage in measured]).mean())
-        for name in ("layer", "frozen")
+def over_stages(stages: Mapping[int, Mapping[str, Any]], beside: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+    """Means over all stages of a step's seconds, and of its share of what `beside` took in the same turns, by stage."""
+    seconds = {name: {stage: both[name]["seconds"] for stage, both in stages.items()} for name in ("layer", "frozen")}
+    shares = {
+        name: {other: mean({stage: one / beside[stage][other] for stage, one in each.items()}) for other in ("untrimmed", "peer")}
+        for name, each in seconds.items()
     }
+    return {"means": {name: mean(each) for name, each in seconds.items()}, "shares": shares, "beside": beside}
+
+
+def mean(stages: Mapping[int, float]) -> float:
+    """Over stages 1 to 12, those not measured interpolated linearly between their neighbours."""
+    return float(np.interp(np.arange(1, work.LAYERS + 1), sorted(stages), [stages[stage] for stage in sorted(stages)]).mean())
 
 
 if __name__ == "__main__":

@@ -146,20 +146,38 @@ def test_arms_that_begin_with_other_losses_are_not_compared() -> None:
             training.check_same_work({"ours": {"loss": 10.0}, "peer": {"loss": wrong}}, 1e-3)
 
 
+@pytest.mark.usefixtures("layers")
+def test_textbrewer_waits_for_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmarks import training_torch
+
+    said: list[dict[str, Any]] = []
+    monkeypatch.setattr(work, "say", said.append)
+    monkeypatch.setattr("sys.stdin", ["2\n", "3\n", "0\n"])
+    rows = iter(training_torch._waiting({"input_ids": 1}, [7.0]))
+    for _ in range(1 + 2 + 3):  # the first step is none of a turn's
+        next(rows)
+    with pytest.raises(training_torch._Done):
+        next(rows)
+    assert said[0]["loss"] == 7.0
+    assert [(len(turn["seconds"]), len(turn["host"])) for turn in said[1:]] == [(2, 2), (3, 3)]
+
+
 def arm(seconds: float) -> dict[str, Any]:
     return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_share": 0.01}
 
 
 def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     stages = {stage: {"layer": arm(0.05 * stage), "frozen": arm(0.02 * stage)} for stage in training.STAGES}
-    progressive = {"untrimmed": arm(1.0), "peer": arm(0.5), "stages": stages, "fastest": "torch.compile", "means": training.means(stages)}
+    beside = {stage: {"untrimmed": 1.0, "peer": 0.5} for stage in training.STAGES}
+    progressive = {"untrimmed": arm(1.0), "peer": arm(0.5), "stages": stages, "fastest": "torch.compile"}
+    progressive |= training.over_stages(stages, beside)
     found = {
         "float32": {"ours": arm(1.0), "PyTorch eager": arm(1.2), "TextBrewer": arm(1.3)},
         "bfloat16": {"ours": arm(1.0), "PyTorch eager": arm(1.06)},
         "progressive": progressive | {"precision": "float32"},
         "pipeline": {"batches_per_second": 1000.0},
     }
-    assert training.means(stages)["layer"] == pytest.approx(0.05 * 6.5)  # linear in the layer, so the interpolation is exact
+    assert progressive["means"]["layer"] == pytest.approx(0.05 * 6.5)  # linear in the layer, so the interpolation is exact
     told = {name: met for name, _, _, met in training_report.targets(found)}
     assert [name for name, met in told.items() if not met] == [
         "joint step, float32, speed against PyTorch eager",
@@ -167,3 +185,13 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     ]
     page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 2
+
+
+def test_a_stage_is_compared_with_what_ran_in_its_turns() -> None:
+    stages = {stage: {"layer": arm(0.5), "frozen": arm(0.25)} for stage in training.STAGES}
+    beside = {stage: {"untrimmed": 1.0, "peer": 2.0} for stage in training.STAGES}
+    slow = max(training.STAGES)  # the machine takes twice as long for everything
+    stages[slow] = {"layer": arm(1.0), "frozen": arm(0.5)}
+    beside[slow] = {"untrimmed": 2.0, "peer": 4.0}
+    shares = training.over_stages(stages, beside)["shares"]
+    assert shares == {"layer": {"untrimmed": 0.5, "peer": 0.25}, "frozen": {"untrimmed": 0.25, "peer": 0.125}}

@@ -41,6 +41,15 @@ def test_a_step_that_asks_the_host_or_changes_its_shape_is_refused_with_the_oper
     assert tpu_compiler.checked(TEXT) == TEXT
 
 
+def test_a_program_is_known_again_whatever_was_traced_before_it():
+    calls = (
+        'module @a_inference_one_{0}__.9 {{\n  func.func @while_{0}(%0: f32 loc("X")) loc(#loc{0})\n'
+        '  call @while_{0}() @{1} \n#loc{0} = "a.py":{0}'
+    )
+    assert tpu_check.unnamed(calls.format(12, "other_3")) == tpu_check.unnamed(calls.format(7, "other_5"))
+    assert tpu_check.unnamed(calls.format(12, "other_3")) != tpu_check.unnamed(calls.format(12, "while_12"))
+
+
 def test_all_reduces_are_counted_in_the_one_optimised_program(tmp_path):
     (tmp_path / "module_1.before_optimizations.txt").write_text("%a = all-reduce(%b)\n")
     with pytest.raises(tpu_compiler.Refused, match="0 optimised programs"):
