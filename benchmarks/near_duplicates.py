@@ -79,7 +79,7 @@ class Mix:
     def read(cls, folder: Path) -> Mix:
         """Of the folder that holds dedup_mix.jsonl.gz and dedup_mix.gold.jsonl.gz."""
         texts = [normalise(entry["text"]) for entry in _lines(folder / TEXTS)]
-        return cls(_lines(folder / GOLD), texts, [minhash.shingle_set(text) for text in texts])
+        return cls(_lines(folder / GOLD), texts, minhash.shingle_sets(texts))
 
     def judge(self, gone_for: dict[int, int]) -> Judgement:
         """Judge a deduplication: each text that goes, with the one that it goes for."""

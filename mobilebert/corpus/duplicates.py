@@ -13,7 +13,6 @@ from __future__ import annotations
 import heapq
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
 
 import numpy as np
 
@@ -27,7 +26,7 @@ ALL_PAIRS = 8
 PAIR = np.dtype([("rank", "<u8"), ("first", "<u8"), ("second", "<u8")])
 # What becomes of a document.
 STAYS, EXACT, NEAR = range(3)
-_CACHED = 100_000  # characters of the longest text whose 5-grams are kept for its next comparison
+_COMPARED = 200_000  # characters of the longer texts of pairs that are compared together
 _READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
 
@@ -90,11 +89,9 @@ def confirm(group: int, work: Work) -> int:
     pairs = store.read_ranges(files, group, blocks.partitions, PAIR)
     pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
     pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
-    documents = store.Documents(work.folder)
-    shingles = _Shingles(documents)
-    least = work.settings.near_duplicate_similarity
-    ends = zip(pairs["first"].tolist(), pairs["second"].tolist(), strict=True)
-    found = pairs[np.array([minhash.jaccard(shingles.of(first), shingles.of(second)) >= least for first, second in ends], bool)]
+    # A pair's rank is that of its longer text.
+    together = np.cumsum(store.lengths(pairs["rank"])) // _COMPARED
+    found = pairs[_similarities(pairs, together, store.Documents(work.folder)) >= work.settings.near_duplicate_similarity]
     found["first"], found["second"] = blocks.counted(found["first"]), blocks.counted(found["second"])
     places.write(out, found.tobytes())
     return group
@@ -166,20 +163,18 @@ def _pairs(keys: np.ndarray) -> np.ndarray:
     return pairs
 
 
-class _Shingles:
-    """The 5-grams of documents; those of short ones are kept for a while."""
-
-    def __init__(self, documents: store.Documents) -> None:
-        self._documents = documents
-        self._short = lru_cache(256)(self._read)
-        self._long = lru_cache(2)(self._read)  # those of the pair at hand
-
-    def of(self, number: int) -> np.ndarray:
-        """As `minhash.shingle_set`."""
-        return (self._short if self._documents.entry(number)["size"] <= 3 * _CACHED else self._long)(number)
-
-    def _read(self, number: int) -> np.ndarray:
-        return minhash.shingle_set(self._documents.text(number))
+def _similarities(pairs: np.ndarray, together: np.ndarray, documents: store.Documents) -> np.ndarray:
+    """(N,) the Jaccard similarities of the 5-grams of (N,) PAIR; those with one number of (N,) `together`, ascending, at once."""
+    found: list[float] = []
+    sets: dict[int, np.ndarray] = {}
+    for batch in np.split(pairs, np.flatnonzero(np.diff(together)) + 1):
+        wanted = np.union1d(batch["first"], batch["second"]).tolist()  # in the order of the files
+        sets = {number: sets[number] for number in wanted if number in sets}
+        missing = [number for number in wanted if number not in sets]
+        sets |= zip(missing, minhash.shingle_sets([documents.text(number) for number in missing]), strict=True)
+        ends = zip(batch["first"].tolist(), batch["second"].tolist(), strict=True)
+        found += [minhash.jaccard(sets[first], sets[second]) for first, second in ends]
+    return np.array(found)
 
 
 def _file(work: Work, name: str, number: int) -> str:

@@ -7,6 +7,7 @@ recall; 14 bands of 8 find pairs of Jaccard similarity 0.7 and more (`reference/
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -61,13 +62,17 @@ def signatures(texts: Sequence[str]) -> np.ndarray:
     return _densified(flat.reshape(len(texts), BINS))
 
 
-def shingle_set(text: str) -> np.ndarray:
-    """(K,) uint64, sorted and unique: the hashed 5-grams of a text, for its exact Jaccard similarity."""
-    return np.unique(_shingles([text])[0])
+def shingle_sets(texts: Sequence[str]) -> list[np.ndarray]:
+    """Of each text (K,) uint64, sorted and unique: its hashed 5-grams, for exact Jaccard similarities."""
+    found: list[np.ndarray] = []
+    for batch in _batches(texts):
+        hashes, bounds = _shingles(batch)
+        found += (np.unique(hashes[start:end]) for start, end in itertools.pairwise(bounds.tolist()))
+    return found
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> float:
-    """Jaccard similarity of two `shingle_set`s; 0 if both are empty."""
+    """Jaccard similarity of two `shingle_sets`; 0 if both are empty."""
     common = len(np.intersect1d(first, second, assume_unique=True))
     total = len(first) + len(second) - common
     return common / total if total else 0.0

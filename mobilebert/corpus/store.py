@@ -114,6 +114,11 @@ def ranks(lengths: np.ndarray, digests: np.ndarray) -> np.ndarray:
     return (shorter << np.uint64(_DIGEST_BITS)) | (digests >> np.uint64(64 - _DIGEST_BITS))
 
 
+def lengths(ranks: np.ndarray) -> np.ndarray:
+    """(D,) int64: the characters of the texts of these (D,) ranks; of longer ones the most that a rank tells."""
+    return ((1 << _LENGTH_BITS) - 1) - (ranks >> np.uint64(_DIGEST_BITS)).astype(np.int64)
+
+
 def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
     """Write the (M,) KEY entries of a block."""
     places.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
