@@ -119,13 +119,15 @@ def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Token
     count = len(windows.first)
     rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)
     which = np.arange(count)
-    row = np.repeat(which, windows.length)
-    column = np.arange(len(row)) - np.repeat(np.cumsum(windows.length) - windows.length, windows.length)
-    second = column >= split[row]
-    rows[row, 1 + column + second] = tokens.values[windows.first[row] + column]
+    last = 1 + windows.length + (split < windows.length)  # column of the last [SEP]
+    column = np.arange(form.sequence_length, dtype=np.int16)
+    inside = (column > 0) & (column < last.astype(np.int16)[:, None])
+    inside[which, 1 + split] = False
+    before = np.cumsum(windows.length) - windows.length
+    rows[inside] = tokens.values[np.arange(windows.length.sum()) + np.repeat(windows.first - before, windows.length)]
     rows[:, 0] = tokenizer.cls
     rows[which, 1 + split] = tokenizer.sep
-    rows[which, 1 + windows.length + (split < windows.length)] = tokenizer.sep
+    rows[which, last] = tokenizer.sep
     # A word that a window cuts goes on as a word of its own.
     flag = form.dtype.type(form.word_start)
     rows[:, 1] |= flag
