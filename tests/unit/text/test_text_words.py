@@ -57,6 +57,17 @@ def test_offsets_cover_real_paragraphs(shared_data):
         assert 1.2 < len(text) / len(words.boundaries(text)) < 3
 
 
+def test_long_texts_are_cut_in_pieces_as_they_would_be_whole() -> None:
+    lines = ["我来到北京清华大学。", "", "  abc\r", "半\ud83d角", "长" * 7000, "小明硕士毕业于中国科学院计算所", "a" * 300, "工信处女干事"]
+    text = "\n".join(lines * 20) + "\n"
+    whole = words.rjieba.cut(text.replace("\ud83d", "\ufffd"))
+    calls = []
+    starts = words.boundaries(text, lambda piece: calls.append(piece) or words.rjieba.cut(piece))
+    assert starts.tolist() == [0, *itertools.accumulate(map(len, whole))][:-1]
+    assert "".join(each for each in calls if not any("\ud800" <= c <= "\udfff" for c in each)).count("\n") == text.count("\n")
+    assert len(calls) > 20
+
+
 def test_a_users_words_stay_in_one_piece(tmp_path: Path) -> None:
     text = "我们用飞桨蒸馏器训练云计小模型"
     path = tmp_path / "words.txt"
