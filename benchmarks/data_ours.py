@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, settings
-from mobilebert.pipelines import memory
+from mobilebert.pipelines import importing, memory
 
 SEED = 1
 LENGTH = 128
@@ -33,10 +33,10 @@ def seconds() -> float:
 
 def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]:
     """Clean, deduplicate and write records: sources, tokenizer -> corpus-*, records-* in the folder; `how` is beam or bare."""
-    from mobilebert.corpus import pipeline
-    from mobilebert.pipelines import running
-    from mobilebert.records import writer
-
+    with importing.quickly():  # as the scripts do
+        from mobilebert.corpus import pipeline
+        from mobilebert.pipelines import running
+        from mobilebert.records import writer
     imported = seconds()
     if how == "bare":
         running.run = bare  # both stages start their pipeline there

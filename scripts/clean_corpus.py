@@ -1,19 +1,17 @@
 """Read, clean and deduplicate the sources into documents."""
 
 import argparse
-import logging
 from pathlib import Path
 
 from mobilebert import settings
+from mobilebert.pipelines import importing
 from scripts.command import beam_parser, run
 
 
 def main(options: argparse.Namespace) -> None:
     """Write the corpus artefact."""
-    logging.disable(logging.WARNING)  # Beam's import tells of cloud libraries that nothing here needs
-    from mobilebert.corpus import pipeline  # takes two seconds: --help need not wait
-
-    logging.disable(logging.NOTSET)
+    with importing.quickly():  # takes two seconds: --help need not wait
+        from mobilebert.corpus import pipeline
     corpus = settings.from_json(options.settings)["corpus"]
     pipeline.clean_corpus(options.sources, options.out, corpus, options.threads, options.beam, next(iter(options.test_world), None))
 

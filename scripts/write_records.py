@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
 from mobilebert import settings
+from mobilebert.pipelines import importing
 from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
     """Write the records artefact."""
-    logging.disable(logging.WARNING)  # Beam tells on import what it lacks for services that are not used here
-    from mobilebert.records import writer
-
-    logging.disable(logging.NOTSET)
+    with importing.quickly():
+        from mobilebert.records import writer
     given = settings.from_json(options.settings)
     records = given.get("records", settings.Records())
     seed = settings.derive_seed(given.get("seed", 0), "write_records")

@@ -9,7 +9,6 @@ together, whichever of them fails first; Beam alone would wait for ever for the 
 from __future__ import annotations
 
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -25,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mobilebert.pipelines import memory
+from mobilebert.pipelines import importing, memory
 
 _DONE = b"done"
 _WARM = "warm"  # a function that a module may have: it computes what all workers would compute
@@ -105,12 +104,10 @@ class _Worker(socketserver.StreamRequestHandler):
 def serve(number: int, parent: int, folder: str, modules: Sequence[str]) -> None:
     """The server's process: fork a worker for every connection to the listening socket of this number."""
     memory.keep_freed()
-    gc.disable()  # imports leave nothing to collect, and looking for it takes a fifth of their time
-    for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
-        with suppress(ImportError):  # the worker that needs it says so
-            getattr(importlib.import_module(name), _WARM, int)()
-    gc.enable()
-    gc.freeze()  # or a collection in a child would write to, and so copy, every page
+    with importing.quickly():
+        for name in ("apache_beam.runners.worker.sdk_worker_main", *modules):
+            with suppress(ImportError):  # the worker that needs it says so
+                getattr(importlib.import_module(name), _WARM, int)()
     _Server(socket.socket(fileno=number), parent, folder).serve_forever()
 
 
