@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import tensorflow as tf
@@ -84,3 +86,39 @@ def test_a_step_in_rounds_is_lowered_with_layers_that_are_traced_once():
     step = tf.function(tpu_check.flat(objective, Optimization(), specs, 2), jit_compile=True, autograph=False)
     lowered = step.experimental_get_compiler_ir(*specs.values(), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32))
     assert "while(" in lowered(stage="hlo", platform_name="CPU")
+
+
+def test_a_compiler_that_is_killed_refuses_its_step_and_the_others_are_told(monkeypatch, tmp_path, caplog):
+    class Pool:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, _, preset, settings, stage, topology, options):
+            found = Future()
+            if topology.startswith("v4"):
+                found.set_exception(BrokenProcessPool("killed"))
+            else:
+                compiled = tpu_compiler.Compiled(1.0, 2e12, 2**30, 2**30, 0)
+                found.set_result(
+                    {"preset": preset, "stage": stage, "topology": topology, "devices": 1, "share": 8, "at_once": 8}
+                    | {"refused": "", "compiled": compiled}
+                )
+            return found
+
+    monkeypatch.setattr(tpu_check, "ProcessPoolExecutor", Pool)
+    page = tmp_path / "page.md"
+    monkeypatch.setattr("sys.argv", ["tpu_check", "--stages", "first", "last", "--presets", "base-f2", "--jobs", "3", "--out", str(page)])
+    with pytest.raises(SystemExit) as ended:
+        tpu_check.main()
+    assert ended.value.code == 1
+    rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| base-f2")]
+    assert [(row[1], row[2]) for row in rows] == [(stage, topology) for stage in ("first", "last") for topology in tpu_check.TOPOLOGIES]
+    assert [row[-1] for row in rows if not row[2].startswith("v4")] == ["yes |"] * 6
+    assert all("was killed" in row[-1] for row in rows if row[2].startswith("v4"))
+    assert caplog.text.count("was killed") == 2
