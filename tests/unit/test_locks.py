@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -20,6 +21,19 @@ def test_the_holder_is_named_and_a_second_one_refused(tmp_path: Path) -> None:
         with pytest.raises(PassingError, match=f"process {os.getpid()} is at this work already"), locks.locked(tmp_path):
             pass
     assert locks.holder(tmp_path) == ""
+
+
+def test_a_folder_on_a_disk_that_cannot_be_written_is_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = os.open
+
+    def read_only(path: Path, flags: int) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, flags)
+
+    with locks.locked(tmp_path), monkeypatch.context() as patched:
+        patched.setattr(os, "open", read_only)
+        assert locks.holder(tmp_path) == f"process {os.getpid()}"
 
 
 def test_who_asks_is_taken_for_no_holder_and_work_waits_for_its_answer(tmp_path: Path) -> None:
