@@ -24,9 +24,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from mobilebert.pipelines import importing, memory
+from mobilebert.pipelines import asking, importing, memory
 
-_DONE = b"done"
 _WARM = "warm"  # a function that a module may have: it computes what all workers would compute
 _LONGEST = 80  # bytes of a folder for a socket, whose own path may have 103 (macOS) or 107
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -46,10 +45,11 @@ def forked(modules: Sequence[str]) -> Iterator[str]:
             listening.bind(place)
             listening.listen(128)
             number = listening.fileno()
-            server = subprocess.Popen([*_this(), "serve", str(number), str(os.getpid()), folder, *modules], pass_fds=[number])
+            command = [sys.executable, "-m", __name__, str(number), str(os.getpid()), folder, *modules]
+            server = subprocess.Popen(command, pass_fds=[number])
         # From here on only the server listens: if it dies, the commands fail.
         try:
-            yield shlex.join([*_this("-S"), "ask", place])  # -S: nothing of it is outside the standard library
+            yield shlex.join([sys.executable, "-S", "-m", asking.__name__, place])  # -S: nothing of it is outside the standard library
         finally:
             server.terminate()
             server.wait()
@@ -98,7 +98,7 @@ class _Worker(socketserver.StreamRequestHandler):
         _die_with(self.server.pid)  # type: ignore[attr-defined]
         os.environ.update(json.loads(self.rfile.readline()))
         sdk_worker_main.main([])
-        self.wfile.write(_DONE)
+        self.wfile.write(asking.DONE)
 
 
 def serve(number: int, parent: int, folder: str, modules: Sequence[str]) -> None:
@@ -111,14 +111,6 @@ def serve(number: int, parent: int, folder: str, modules: Sequence[str]) -> None
     _Server(socket.socket(fileno=number), parent, folder).serve_forever()
 
 
-def ask(place: str) -> bool:
-    """The command's process: hand over the environment, and wait for the worker's end; whether it ended well."""
-    with socket.socket(socket.AF_UNIX) as asking:
-        asking.connect(place)
-        asking.sendall(json.dumps(dict(os.environ)).encode() + b"\n")
-        return asking.recv(len(_DONE), socket.MSG_WAITALL) == _DONE
-
-
 def _die_with(parent: int) -> None:
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -126,12 +118,5 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _this(*options: str) -> list[str]:
-    return [sys.executable, *options, "-m", "mobilebert.pipelines.forking"]
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
-    else:
-        sys.exit(0 if ask(sys.argv[2]) else 1)
+    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])
