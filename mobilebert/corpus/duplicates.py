@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -26,6 +26,9 @@ ALL_PAIRS = 8
 PAIR = np.dtype([("rank", "<u8"), ("first", "<u8"), ("second", "<u8")])
 # What becomes of a document.
 STAYS, EXACT, NEAR = range(3)
+_AT_ONCE = 100_000  # entries of KEY that are paired, about 350 bytes each; more of PAIR are looked through for equal ones
+_ROOM = 18  # entries for each of `store.TOGETHER` documents that a partition may have: 15 is what it has, but for chance
+_SAMPLED = 61  # one of so many entries says where to cut; a prime, since a document's keys follow each other
 _COMPARED = 200_000  # characters of the longer texts of pairs that are compared together
 _READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
@@ -64,14 +67,20 @@ def candidates(partition: int, work: Work) -> int:
     if places.exists(pairs_file):
         return partition
     blocks = store.Blocks(work.folder)
-    files = (_file(work, "keys", batch) for batch in range(blocks.batches))
-    keys = _shared(store.read_ranges(files, partition, blocks.partitions, store.KEY))
-    copy = _copies(keys)
-    copies = keys["document"][copy & (keys["key"] >= store.OF_TEXT)]
-    places.write(_file(work, "copies", partition), blocks.counted(copies).tobytes())
-    pairs = _pairs(keys[~copy])
-    group = mixed(mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
-    store.write_ranges(pairs_file, pairs, group, blocks.partitions)
+    found = [np.zeros(0, np.uint64)]
+    held = np.zeros(0, store.KEY)
+    with places.writing(pairs_file) as stream:
+        for keys in _shared(partition, blocks, work):
+            keys = np.concatenate([held, keys])
+            copy = _copies(keys)
+            found.append(blocks.counted(keys["document"][copy & (keys["key"] >= store.OF_TEXT)]))
+            keys = keys[~copy]
+            pairs = _pairs(keys)
+            group = mixed(mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
+            store.add_ranges(stream, pairs, group, blocks.partitions)
+            last = keys[keys["key"] == keys["key"][-1]]  # if it goes on, the first and the one before are known, and that there are many
+            held = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last[:0]
+        places.write(_file(work, "copies", partition), np.concatenate(found).tobytes())
     return partition
 
 
@@ -85,10 +94,9 @@ def confirm(group: int, work: Work) -> int:
     if places.exists(out):
         return group
     blocks = store.Blocks(work.folder)
-    files = (_file(work, "pairs", partition) for partition in range(blocks.partitions))
-    pairs = store.read_ranges(files, group, blocks.partitions, PAIR)
-    pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
-    pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
+    pairs = _distinct(
+        store.read_ranges([_file(work, "pairs", partition)], group, blocks.partitions, PAIR) for partition in range(blocks.partitions)
+    )
     # A pair's rank is that of its longer text.
     together = np.cumsum(store.lengths(pairs["rank"])) // _COMPARED
     found = pairs[_similarities(pairs, together, store.Documents(work.folder)) >= work.settings.near_duplicate_similarity]
@@ -137,17 +145,78 @@ def _copies(keys: np.ndarray) -> np.ndarray:
     return copy
 
 
-def _shared(keys: np.ndarray) -> np.ndarray:
-    """The KEY entries whose key another has too, by key, rank and document."""
+def _shared(partition: int, blocks: store.Blocks, work: Work) -> Iterator[np.ndarray]:
+    """The KEY entries of a partition whose key another has too, by key, rank and document, some at a time.
+
+    Those of one key come together, unless they are more than `_AT_ONCE`. Some may come that share their key with none.
+    """
+    for keys in map(_sharing, _slices(partition, blocks, work)):
+        start = 0
+        while start < len(keys):
+            end = start + _AT_ONCE
+            if end < len(keys):
+                first = int(np.searchsorted(keys["key"], keys["key"][end]))
+                end = first if first > start else end
+            yield keys[start:end]
+            start = end
+
+
+def _sharing(keys: np.ndarray) -> np.ndarray:
+    """The KEY entries whose key another has too, and those of the first key, which may have more elsewhere; by key, rank and document."""
     order = np.argsort(keys["key"])
     value = keys["key"][order]
     same = value[1:] == value[:-1]
-    keys = keys[order[np.append(same, False)[: len(order)] | np.append(False, same)[: len(order)]]]
+    keys = keys[order[np.append(same, False)[: len(order)] | np.append(True, same)[: len(order)]]]
     return keys[np.lexsort((keys["document"], keys["rank"], keys["key"]))]
 
 
+def _slices(partition: int, blocks: store.Blocks, work: Work) -> Iterator[np.ndarray]:
+    """The KEY entries of a partition: all of them, if they are about as many as its share of the documents has.
+
+    They are more where millions of texts have one key. Then they come by key and, of such a key, by rank, cut where a sample of them says.
+    """
+    files = [_file(work, "keys", batch) for batch in range(blocks.batches)]
+    most = _ROOM * store.TOGETHER
+    if store.count_ranges(files, partition, blocks.partitions, store.KEY) <= most:
+        yield store.read_ranges(files, partition, blocks.partitions, store.KEY)
+        return
+    parts = (store.read_ranges([file], partition, blocks.partitions, store.KEY) for file in files)
+    sample = np.concatenate([part[::_SAMPLED] for part in parts])
+    step = max(1, most // 2 // _SAMPLED)
+    cuts = sample[np.lexsort((sample["rank"], sample["key"]))][step::step]
+    cuts["rank"][np.append(True, cuts["key"][1:] != cuts["key"][:-1])] = 0  # only what has more than one cut is cut itself
+    sliced = [_file(work, f"slices-{partition:06d}", batch) for batch in range(blocks.batches)]
+    for file, out in zip(files, sliced, strict=True):
+        part = store.read_ranges([file], partition, blocks.partitions, store.KEY)
+        number = np.zeros(len(part), np.int64)
+        for cut in cuts:
+            number += (part["key"] > cut["key"]) | (part["key"] == cut["key"]) & (part["rank"] >= cut["rank"])
+        store.write_ranges(out, part, number, len(cuts) + 1)
+    for number in range(len(cuts) + 1):
+        yield store.read_ranges(sliced, number, len(cuts) + 1, store.KEY)
+
+
+def _distinct(parts: Iterable[np.ndarray]) -> np.ndarray:
+    """(N,) PAIR: those of all parts, ascending, each once: all bands of two texts may have found them."""
+    held: list[np.ndarray] = []
+    size = known = 0
+    for part in parts:
+        held.append(part)
+        size += len(part)
+        if size > 2 * known + _AT_ONCE:
+            held = [_ascending(held)]
+            size = known = len(held[0])
+    return _ascending(held)
+
+
+def _ascending(parts: list[np.ndarray]) -> np.ndarray:
+    pairs = np.concatenate(parts)
+    pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
+    return pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
+
+
 def _pairs(keys: np.ndarray) -> np.ndarray:
-    """(N,) PAIR: pairs of documents with equal keys, of (M,) KEY entries as `_shared` sorts them."""
+    """(N,) PAIR: pairs of documents with equal keys, of (M,) KEY entries as `_shared` gives them."""
     value = keys["key"]
     starts = np.flatnonzero(np.append(True, value[1:] != value[:-1])[: len(keys)])
     sizes = np.diff(np.append(starts, len(keys)))

@@ -8,9 +8,10 @@ read without the rest, and by few openings: batches times partitions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import BinaryIO
 
 import numpy as np
 
@@ -126,24 +127,47 @@ def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
 
 def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
-    owner = owner.astype(np.uint16 if owners <= 1 << 16 else np.int64)  # small numbers are sorted in a seventh of the time
-    bounds = np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND)
     with places.writing(place) as stream:
-        stream.write(bounds.tobytes())
-        stream.write(entries[np.argsort(owner, kind="stable")].tobytes())
+        add_ranges(stream, entries, owner, owners)
+
+
+def add_ranges(stream: BinaryIO, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
+    """The same, into a file that may have some already."""
+    owner = owner.astype(np.uint16 if owners <= 1 << 16 else np.int64)  # small numbers are sorted in a seventh of the time
+    stream.write(np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND).tobytes())
+    stream.write(entries[np.argsort(owner, kind="stable")].tobytes())
 
 
 def read_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> np.ndarray:
-    """(M,) what `write_ranges` wrote into these files for one owner."""
+    """(M,) what `write_ranges` and `add_ranges` wrote into these files for one owner."""
     data = bytearray()
+    for stream, size in _ranges(files, owner, owners, entry):
+        data += stream.read(size * entry.itemsize)
+    return np.frombuffer(data, entry)
+
+
+def count_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> int:
+    """How many entries `read_ranges` would read."""
+    return sum(size for _, size in _ranges(files, owner, owners, entry))
+
+
+def _ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> Iterator[tuple[BinaryIO, int]]:
+    """Streams that stand before entries of an owner, and how many these are."""
     for place in files:
         with places.opened(place) as stream:
-            stream.seek(owner * _BOUND.itemsize)
-            start, stop = np.frombuffer(stream.read(2 * _BOUND.itemsize), _BOUND).tolist()
-            if start < stop:
-                stream.seek((owners + 1) * _BOUND.itemsize + start * entry.itemsize)
-                data += stream.read((stop - start) * entry.itemsize)
-    return np.frombuffer(data, entry)
+            begin = 0
+            while bounds := _bounds(stream, begin + owner * _BOUND.itemsize, 2):
+                (start, stop), (end,) = bounds, _bounds(stream, begin + owners * _BOUND.itemsize, 1)
+                begin += (owners + 1) * _BOUND.itemsize
+                if start < stop:
+                    stream.seek(begin + start * entry.itemsize)
+                    yield stream, stop - start
+                begin += end * entry.itemsize
+
+
+def _bounds(stream: BinaryIO, place: int, number: int) -> list[int]:
+    stream.seek(place)
+    return np.frombuffer(stream.read(number * _BOUND.itemsize), _BOUND).tolist()
 
 
 class Blocks:

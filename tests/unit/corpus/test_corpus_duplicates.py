@@ -153,6 +153,73 @@ def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
     assert sum(held) == 10 * (1 + minhash.BANDS)
 
 
+def variants(folder: Path, documents: int) -> Work:
+    """Keys of documents without texts: of each three that it shares with none, one with two others, and one with all, in partition 0."""
+    work = Work(Corpus(), str(folder), 1 << 20)
+    store.write_blocks(work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes)
+    blocks = store.Blocks(work.folder)
+    random_ = np.random.default_rng(15)
+    for batch in range(blocks.batches):
+        number = np.concatenate([np.arange(1000, dtype=np.uint64) + np.uint64(block) for block in blocks.batch(batch)[0]])
+        keys = np.zeros((5, len(number)), store.KEY)
+        keys["document"] = number
+        keys["rank"] = random_.integers(0, 1 << 40, len(number))
+        keys["key"] = [*random_.integers(0, 1 << 62, (3, len(number))), number // np.uint64(3), [0] * len(number)]
+        keys = keys.T.reshape(-1)
+        store.write_ranges(
+            str(folder / f"keys-{batch:06d}"), keys, np.where(keys["key"], keys["key"] % np.uint64(blocks.partitions), 0), blocks.partitions
+        )
+    return work
+
+
+def pairs_of(work: Work, partition: int) -> np.ndarray:
+    """What `candidates` finds in a partition, each pair once."""
+    duplicates.candidates(partition, work)
+    groups = store.Blocks(work.folder).partitions
+    found = [store.read_ranges([f"{work.folder}/pairs-{partition:06d}"], group, groups, duplicates.PAIR) for group in range(groups)]
+    return np.unique(np.concatenate(found))
+
+
+def test_of_a_key_that_all_share_the_same_pairs_are_found_however_few_are_worked_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TOGETHER", 1000)
+    found = []
+    for at_once, room, sliced in ((100_000, 1000, 0), (500, 1000, 0), (100_000, 6, 1), (500, 1, 10)):
+        monkeypatch.setattr(duplicates, "_AT_ONCE", at_once)
+        monkeypatch.setattr(duplicates, "_ROOM", room)
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        found.append([pairs_of(variants(folder, 10_000), partition) for partition in range(10)])
+        assert len({path.name[:13] for path in folder.glob("slices-*")}) == sliced
+    assert len(found[0][0]) > 15_000
+    for others in found[1:]:
+        assert all((mine == other).all() for mine, other in zip(found[0], others, strict=True))
+
+
+def test_a_key_that_all_share_takes_no_more_memory_the_more_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TOGETHER", 1000)
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 1000)
+    peaks = []
+    for documents in (20_000, 100_000):
+        work = variants(Path(tempfile.mkdtemp(dir=tmp_path)), documents)
+        tracemalloc.start()
+        duplicates.candidates(0, work)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0] < 3e6
+
+
+def test_pairs_that_all_bands_find_are_held_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 1000)
+    pairs = np.zeros(1000, duplicates.PAIR)
+    pairs["rank"] = np.random.default_rng(16).integers(0, 1 << 40, 1000)
+    peaks = []
+    for times in (4, 40):
+        tracemalloc.start()
+        assert (duplicates._distinct(pairs[::-1].copy() for _ in range(times)) == np.sort(pairs)).all()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.5 * peaks[0]
+
+
 def test_in_a_chain_nothing_goes_that_is_like_nothing_that_stays(tmp_path):
     random_ = random.Random(8)
     long = text(random_, 1400)
