@@ -181,7 +181,7 @@ def _slices(partition: int, blocks: store.Blocks, work: Work) -> Iterator[np.nda
         yield store.read_ranges(files, partition, blocks.partitions, store.KEY)
         return
     parts = (store.read_ranges([file], partition, blocks.partitions, store.KEY) for file in files)
-    sample = np.concatenate([part[::_SAMPLED] for part in parts])
+    sample = np.concatenate([part[::_SAMPLED].copy() for part in parts])
     step = max(1, most // 2 // _SAMPLED)
     cuts = sample[np.lexsort((sample["rank"], sample["key"]))][step::step]
     cuts["rank"][np.append(True, cuts["key"][1:] != cuts["key"][:-1])] = 0  # only what has more than one cut is cut itself
