@@ -10,7 +10,7 @@ import lzma
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -34,8 +34,10 @@ _MAGIC = {
     # The first block's mark, or that of the end where nothing is in it.
     **{b"BZh%d%s" % (level, mark): ".bz2" for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")},
 }
-# Input given to zstandard at once: 4 bytes of it can stand for a block of 128 KB, and the library gives all output of a call together.
-_ZSTANDARD_STEP = 1 << 10
+# Input given to zstandard and liblzma at once: 4 bytes of it can stand for a block of 128 KB, and they give all output of a call together.
+_FRAME_STEP = 1 << 10
+# Bytes of the text before that they may keep: `zstd --ultra -22`, `xz -9`.
+_ZSTANDARD_WINDOW, _XZ_MEMORY = 1 << 27, (1 << 26) + (1 << 20)
 _FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -177,7 +179,7 @@ def _opened(path: str) -> Any:
     if not kind:
         return stream
     expansion = Expansion(stream)
-    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _Zstandard}
+    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": _xz, ".zst": _zstandard}
     return io.BufferedReader(_Unpacked(opener[kind](stream), expansion, stream), 1 << 18)
 
 
@@ -265,27 +267,39 @@ class _Unpacked(_Filling):
         super().close()
 
 
-class _Zstandard(_Filling):
-    """All frames of a .zst file; unlike the library's own reader it does not take a cut file for a whole one."""
+class _Frames(_Filling):
+    """All frames of a .zst or .xz file; unlike the libraries' own readers it bounds their memory, and takes no cut file for a whole one."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, begin: Callable[[], Any]) -> None:
         self._file = file
+        self._begin = begin
         self._frame: Any = None
         self._input = b""
 
     def _next(self) -> bytes:
         while True:
             if not self._input:
-                self._input = self._file.read(_ZSTANDARD_STEP)
+                self._input = self._file.read(_FRAME_STEP)
             if not self._input:
                 if self._frame is not None:
-                    raise EOFError("the file ends inside a zstandard frame")
+                    raise EOFError("the file ends inside a compressed frame")
                 return b""
             if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+                self._input = self._input.lstrip(b"\0")  # padding
+                if not self._input:
+                    continue
+                self._frame = self._begin()
             data = self._frame.decompress(self._input)
             self._input = b""
             if self._frame.eof:
                 self._input, self._frame = self._frame.unused_data, None
             if data:
                 return data
+
+
+def _zstandard(file: BinaryIO) -> _Frames:
+    return _Frames(file, lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW).decompressobj())
+
+
+def _xz(file: BinaryIO) -> _Frames:
+    return _Frames(file, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY))

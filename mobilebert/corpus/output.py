@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import duplicates, funnel, paragraphs, store
 from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
-from mobilebert.pipelines import places
+from mobilebert.pipelines import places, rowgroups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
@@ -23,7 +23,6 @@ Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
 Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
 _SHARED = 3  # beside the fates that `duplicates` knows
 _REASONS = {duplicates.EXACT: "exact_duplicate", duplicates.NEAR: "near_duplicate", _SHARED: "shared_paragraphs"}
-_ROWS = 64  # of rejects read at once
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
@@ -139,7 +138,8 @@ def _without(
 def _add(place: str, rejects: funnel.Rejects) -> None:
     """Add the rejects of a file."""
     with places.opened(place) as stream:
-        for batch in pq.ParquetFile(stream).iter_batches(_ROWS):
+        file = pq.ParquetFile(stream)
+        for batch in rowgroups.batches(file, range(file.num_row_groups)):
             for row in batch.to_pylist():
                 rejects.add(funnel.Reject(**row))
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
+from mobilebert.pipelines import places, rowgroups
 from mobilebert.records import arranging, packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
@@ -23,7 +23,6 @@ TEXT = "text"
 BLOCK_BYTES = 2_000_000
 # From 8 GB on blocks are larger: every bucket of the shuffle opens the spills of all blocks.
 MOST_BLOCKS = 4096
-ROWS_AT_ONCE = 64
 CHARACTERS_AT_ONCE = 100_000  # words and arrays of a call of `packing.pack` take about 400 bytes a character
 SPILL_BYTES = 8_000_000
 
@@ -205,7 +204,7 @@ def texts(block: Block) -> Iterator[list[str]]:
     held: list[str] = []
     size = 0
     with places.opened(block.path) as stream:
-        for batch in pq.ParquetFile(stream).iter_batches(ROWS_AT_ONCE, row_groups=range(block.first, block.last), columns=[TEXT]):
+        for batch in rowgroups.batches(pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]):
             for text in filter(None, batch.column(0).to_pylist()):
                 if held and size + len(text) > CHARACTERS_AT_ONCE:
                     yield held

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
-# Parsers of markup keep a tree of 10 to 30 times the text; no page or article of prose comes near (Wikipedia's limit is 2 MB).
-MAX_MARKUP_CHARACTERS = 8_000_000
+# Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark (docs/corpus.md); no page or article of prose comes
+# near (Wikipedia's limit is 2 MB).
+MAX_MARKUP_CHARACTERS = 3_000_000
+MAX_MARKS = 50_000
 # A longer text becomes several documents: what measures one takes about 60 bytes a character, and a process may take 400 MB.
 MOST_CHARACTERS = 500_000
 
@@ -25,6 +27,17 @@ class Found(NamedTuple):
     size: int | None = None  # bytes, where they are not those of `text`
 
 
+class Oversized(Exception):
+    """A text of more marks than `MAX_MARKS`."""
+
+
+def bounded(text: str, marks: str) -> str:
+    """The text, if it has few enough of these characters for a parser. Raises: Oversized."""
+    if sum(map(text.count, marks)) > MAX_MARKS:
+        raise Oversized
+    return text
+
+
 def shown(data: bytes, most: int = 10_000) -> str:
     """Undecodable bytes as a person can look at them: what is valid UTF-8 as text, the rest as \\xNN."""
     return data[:most].decode("utf-8", "backslashreplace")
@@ -38,6 +51,8 @@ def extracted(found: Found, extract: Callable[[str], str]) -> Found:
         return found._replace(reason=OVERSIZED)
     try:
         text = extract(found.text)
+    except Oversized:
+        return found._replace(reason=OVERSIZED)
     except Exception as error:  # whatever a parser makes of what it was never written for, RecursionError first
         logging.debug("%s: %s: %s", found.name, type(error).__name__, error)
         return found._replace(reason=BROKEN_MARKUP)

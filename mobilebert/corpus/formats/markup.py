@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from mobilebert.corpus import opening
-from mobilebert.corpus.formats.document import Found, extracted, shown
+from mobilebert.corpus.formats.document import Found, bounded, extracted, shown
 from mobilebert.corpus.formats.restructured import rst_prose
 from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
@@ -42,7 +42,7 @@ def main_text(page: str) -> str:
     import trafilatura
 
     # A page that arrives as text has its encoding behind it: lxml refuses a declaration of another one.
-    page = _XML_DECLARATION.sub("", page.replace("\0", ""))
+    page = _XML_DECLARATION.sub("", bounded(page, "<").replace("\0", ""))
     return trafilatura.extract(page, include_comments=False, include_tables=False, include_formatting=False) or ""
 
 
@@ -50,7 +50,7 @@ def prose(source: str) -> str:
     """The prose of a Markdown text: no front matter, code blocks, images, addresses, tags; link texts, headings and table cells stay."""
     source = _FRONT_MATTER.sub("", source.replace("\0", ""), count=1)
     out: list[str] = []
-    for token in _parser().parse(source):
+    for token in _parser().parse(bounded(source, "\n[*_`<&|")):
         if token.type == "inline":
             out.extend(map(_inline, token.children or []))
         elif token.type in _BLOCK_ENDS:

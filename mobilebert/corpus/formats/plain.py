@@ -111,12 +111,13 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
         if isinstance(line, opening.Oversized):
             yield _oversized(name, line)
             continue
-        line = line.removeprefix(_BOM).strip()
-        if not line:
+        line = line.removeprefix(_BOM)
+        if not line or line.isspace():
             continue
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError:
+            line = line.strip()  # not before: a copy of a line may be one of 22 MB
             try:
                 line.decode()
             except UnicodeDecodeError:
@@ -145,6 +146,7 @@ def _object(piece: Piece, name: str, data: bytes, decoded: str | None) -> Found:
 def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
     value = row.get(piece.text_field) if isinstance(row, dict) else None
     if not isinstance(value, str):
+        data = data.strip()
         return Found(name, shown(data), "no_text_field", len(data))
     return Found(own_name(row.get("id"), name), value)
 

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any
 
+from mobilebert.corpus.formats.document import bounded
+
 # A role of Sphinx, which docutils does not know: :ref:`text <target>` is read as its text.
 _ROLE = re.compile(r"(?<![A-Za-z0-9:`]):[A-Za-z][\w.+-]{0,40}(?::[A-Za-z][\w.+-]{0,40}){0,2}:`([^`<]{0,1000}?)\s*(?:<[^`<>]{0,1000}>)?`")
 # Roles without prose: their text is a formula.
@@ -43,7 +45,7 @@ def rst_prose(source: str) -> str:
     source = _LONG_WORD.sub(lambda word: _without(_JOINT, " ", word[0]), source)
     document = utils.new_document("", _settings().copy())
     # Parsed, not published: transforms would put today's date and tables of contents into the text.
-    Parser().parse(source, document)
+    Parser().parse(bounded(source, "\n"), document)
     dropped = tuple(getattr(nodes, name) for name in _DROPPED)
     for node in [*document.findall(lambda node: isinstance(node, dropped))]:
         node.parent.remove(node)

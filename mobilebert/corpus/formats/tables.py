@@ -13,8 +13,7 @@ from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.formats.markup import decoded
 from mobilebert.corpus.formats.plain import own_name
 from mobilebert.corpus.plan import Piece
-
-_ROWS = 256  # read at once
+from mobilebert.pipelines import rowgroups
 
 
 def parquet(piece: Piece) -> Iterator[Found]:
@@ -39,7 +38,7 @@ def _rows(piece: Piece, file: Any) -> Iterator[Found]:
         described = file.metadata.row_group(group)
         if piece.start <= _offset(described) and (piece.end is None or _offset(described) < piece.end):
             row = first
-            for batch in file.iter_batches(_ROWS, row_groups=[group], columns=columns):
+            for batch in rowgroups.batches(file, [group], columns):
                 yield from _documents(piece, batch, row)
                 row += batch.num_rows
         first += described.num_rows

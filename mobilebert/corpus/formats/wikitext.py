@@ -9,6 +9,8 @@ from typing import Any
 import mwparserfromhell
 from mwparserfromhell import nodes
 
+from mobilebert.corpus.formats.document import bounded
+
 _REDIRECT = re.compile(r"^\s*#\s*(?:redirect|重定向|重新導向)", re.IGNORECASE)
 _DISAMBIGUATION = re.compile(
     r"\{\{\s*(?:disambig\w*|dab|hndis|geodis|letter-?number\s*combination\s*disambiguation|\w*disambiguation|(?:[^{}|]*)消歧[义義](?:页|頁)?|"
@@ -68,7 +70,7 @@ def is_disambiguation(title: str, raw: str) -> bool:
 def plain(raw: str) -> str:
     """The prose of a page, a paragraph or list item a line; "" if there is none."""
     raw = _without_link_lists(_variants(_NOWIKI.sub("", _COMMENT.sub("", raw))))
-    text = "".join(_text(mwparserfromhell.parse(_balanced(raw)).nodes))
+    text = "".join(_text(mwparserfromhell.parse(bounded(_balanced(raw), "[{<|&'=")).nodes))
     return _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)).strip()
 
 

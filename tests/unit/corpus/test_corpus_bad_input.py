@@ -164,6 +164,24 @@ def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     assert funnel["unreadable"] == []
 
 
+def test_a_window_that_would_fill_the_memory_is_refused(tmp_path, folder):
+    """A file says how much text its reader is to keep: `xz -9` 64 MB, `zstd --ultra -22` 128."""
+    one, other = ((prose(number) + "\n").encode() for number in (1, 2))
+    for name, dictionary, window in (("small", 1 << 26, 27), ("large", 1 << 27, 28)):
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": dictionary}]
+        streams = [lzma.compress(text, filters=filters) for text in (one, other)]
+        (folder / f"{name}.txt.xz").write_bytes((b"\0" * 4).join(streams))
+        asked = zstandard.ZstdCompressionParameters.from_level(1, window_log=window, write_content_size=False)
+        packer = zstandard.ZstdCompressor(compression_params=asked).compressobj()
+        (folder / f"{name}.txt.zst").write_bytes(packer.compress(one) + packer.flush())
+    funnel, documents = cleaned(tmp_path, folder)
+    assert {document["text"] for document in documents} == {prose(0), prose(1), f"{prose(1)}\n{prose(2)}"}
+    assert {Path(each["file"]).name for each in funnel["unreadable"] if "memory" in each["why"].lower()} == {
+        "large.txt.xz",
+        "large.txt.zst",
+    }
+
+
 PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
 
 

@@ -10,11 +10,15 @@ import os
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from mobilebert.corpus import opening, plan
 from mobilebert.corpus.formats import document, documents, markup, wikitext
+from mobilebert.corpus.formats.document import Found
+from mobilebert.pipelines import rowgroups
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好。"
 PACKERS = {
@@ -212,8 +216,29 @@ def test_wikitext_gives_its_prose():
 )
 def test_hostile_wikitext_takes_seconds_not_hours(raw):
     start = time.process_time()
-    wikitext.plain(raw)
+    document.extracted(Found("hostile", raw), wikitext.plain)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("extract", "unit"),
+    [(wikitext.plain, "[[山]]"), (markup.main_text, "<b>山</b>"), (markup.prose, "- 山\n"), (markup.rst_prose, "- 山\n")],
+)
+def test_a_text_with_too_many_marks_for_a_parser_is_oversized(monkeypatch, extract, unit):
+    monkeypatch.setattr(document, "MAX_MARKS", 400)
+    prose = "从前有一座山，山里有一座庙。" * 100
+    assert document.extracted(Found("few", prose + unit * 50), extract).reason != document.OVERSIZED
+    found = Found("many", prose + unit * 500)
+    assert document.extracted(found, extract) == found._replace(reason=document.OVERSIZED)
+
+
+@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 20, 256), (3, 3_000_000, 1)])
+def test_of_large_rows_of_parquet_few_are_read_at_once(tmp_path, rows, size, most):
+    texts = [f"{number}".zfill(size) for number in range(rows)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "x", use_dictionary=False)
+    read = [batch.column(0).to_pylist() for batch in rowgroups.batches(pq.ParquetFile(tmp_path / "x"), [0])]
+    assert max(map(len, read)) in (most - 1, most)  # heads of pages count, too
+    assert [text for some in read for text in some] == texts
 
 
 PAGE = (
