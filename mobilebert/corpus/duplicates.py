@@ -188,10 +188,10 @@ def _slices(partition: int, blocks: store.Blocks, work: Work) -> Iterator[np.nda
     sliced = [_file(work, f"slices-{partition:06d}", batch) for batch in range(blocks.batches)]
     for file, out in zip(files, sliced, strict=True):
         part = store.read_ranges([file], partition, blocks.partitions, store.KEY)
-        number = np.zeros(len(part), np.int64)
+        owner = np.zeros(len(part), np.int64)
         for cut in cuts:
-            number += (part["key"] > cut["key"]) | (part["key"] == cut["key"]) & (part["rank"] >= cut["rank"])
-        store.write_ranges(out, part, number, len(cuts) + 1)
+            owner += (part["key"] > cut["key"]) | (part["key"] == cut["key"]) & (part["rank"] >= cut["rank"])
+        store.write_ranges(out, part, owner, len(cuts) + 1)
     for number in range(len(cuts) + 1):
         yield store.read_ranges(sliced, number, len(cuts) + 1, store.KEY)
 
