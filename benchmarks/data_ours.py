@@ -42,9 +42,10 @@ def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]
         running.run = bare  # both stages start their pipeline there
     running.BYTES_WORTH_A_WORKER = 1  # as many as asked for, however small the corpus
     corpus, records = (folder / f"{stage}-{Path(sources).name}-{how}-{threads}" for stage in ("corpus", "records"))
-    pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
-    cleaned = seconds()
-    writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
+    with running.ready(pipeline.__name__, settings.Beam(), threads):  # each stage alone would do so; both are one process here
+        pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
+        cleaned = seconds()
+        writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
     counts = artifacts.read(records, verify=False).counts
     text = counts["train_bytes"] + counts["heldout_bytes"]
     return {

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from mobilebert import attempts, settings
 from mobilebert.errors import PassingError, UserError, refused
+from mobilebert.pipelines import forking
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -107,7 +108,7 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     watched = os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")
     if watched.isdigit():
-        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
+        threading.Thread(target=_die_after, args=(int(watched),), name=forking.IDLE, daemon=True).start()
 
 
 def _die_after(process: int) -> None:

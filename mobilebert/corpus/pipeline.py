@@ -58,7 +58,8 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     workers = running.workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"}) | {"decontaminate": decontamination.digests(tests)}
-    with work.folder(out, where, work.fingerprint(shaping, {"sources": sources}, _VERSIONS)) as folder:
+    mark = work.fingerprint(shaping, {"sources": sources}, _VERSIONS)
+    with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:

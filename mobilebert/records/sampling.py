@@ -38,10 +38,10 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
     """
     parts = pipeline.blocks(corpus)
     mark = work.fingerprint({"megabytes": megabytes, "seed": seed}, {"corpus": corpus} if artifacts.exists(corpus) else {}, ("xxhash",))
-    with work.folder(out, where, mark) as folder:
+    workers = running.workers(threads, sum(part.size for part in parts) // CHEAPER)
+    with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
         if not places.is_local(folder):  # workers elsewhere see only what lies there
             parts = pipeline.sent(parts, places.join(folder, "corpus"))
-        workers = running.workers(threads, sum(part.size for part in parts) // CHEAPER)
         running.run("sample-corpus", partial(_build, parts=parts, folder=folder, wanted=megabytes * 1e6, seed=seed), where, workers)
         return [text for part in parts for text in json.loads(places.read(_place(folder, part)))]
 

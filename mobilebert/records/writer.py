@@ -65,7 +65,8 @@ def write(
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
     parts = pipeline.blocks(corpus)
     workers = running.workers(threads, sum(part.size for part in parts))
-    with work.folder(out, where, work.fingerprint(shaping, inputs, VERSIONS)) as folder:
+    mark = work.fingerprint(shaping, inputs, VERSIONS)
+    with running.ready(pipeline.__name__, where, workers), work.folder(out, where, mark) as folder:
         there = str(tokenizer_folder)
         if not places.is_local(folder):  # workers elsewhere see only what lies there
             there = places.send_folder(tokenizer_folder, places.join(folder, "tokenizer"))
