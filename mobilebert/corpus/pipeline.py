@@ -107,29 +107,38 @@ def warm() -> None:
 def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean.Work) -> None:
     """Put the stages on a pipeline (any runner whose workers see the work folder and the sources)."""
     step = partial(partial, work=work)
-    cleaned = pipeline | "Elements" >> beam.Create(elements) | "Clean" >> beam.Map(step(_clean))
-    gathered = _then(cleaned, "Batches", step(_batches)) | "Gather" >> beam.Map(step(duplicates.gather))
-    paired = _then(gathered, "Partitions", step(_partitions)) | "Candidates" >> beam.Map(step(duplicates.candidates))
-    compared = _then(paired, "Groups", step(_partitions)) | "Confirm" >> beam.Map(step(duplicates.confirm))
+    numbered = pipeline | "Elements" >> beam.Create(enumerate(elements), reshuffle=False)
+    cleaned = _each(numbered, "Clean", step(_clean))
+    gathered = _each(_then(cleaned, "Batches", step(_batches)), "Gather", step(duplicates.gather))
+    paired = _each(_then(gathered, "Partitions", step(_partitions)), "Candidates", step(duplicates.candidates))
+    compared = _each(_then(paired, "Groups", step(_partitions)), "Confirm", step(duplicates.confirm))
     if work.settings.max_paragraph_documents is not None:
-        counted = _then(compared, "Texts", step(_texts)) | "Count paragraphs" >> beam.Map(step(paragraphs.count))
-        compared = _then(counted, "Paragraphs", step(_paragraphs)) | "Share paragraphs" >> beam.Map(step(paragraphs.share))
+        counted = _each(_then(compared, "Texts", step(_texts)), "Count paragraphs", step(paragraphs.count))
+        compared = _each(_then(counted, "Paragraphs", step(_paragraphs)), "Share paragraphs", step(paragraphs.share))
     parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
-    _ = parts | "Write" >> beam.Map(step(partial(output.write_part, elements=len(elements))))
+    _each(parts, "Write", step(partial(output.write_part, elements=len(elements))))
+
+
+def _each(numbered: beam.PCollection, name: str, do: Callable[[Any], Any]) -> beam.PCollection:
+    """What `do` makes of each numbered thing, spread over the workers by the numbers; under the one key 0, for `_then`.
+
+    A `Reshuffle` is four more steps, and every worker takes 5 ms to set up a step (measured).
+    """
+    return numbered | f"Spread for {name}" >> beam.GroupByKey() | name >> beam.MapTuple(partial(_alone, do=do))
+
+
+def _alone(_: int, things: Iterable[Any], do: Callable[[Any], Any]) -> tuple[int, Any]:
+    (thing,) = things
+    return 0, do(thing)
 
 
 def _then(done: beam.PCollection, name: str, following: Callable[[list[Any]], Iterable[int]]) -> beam.PCollection:
-    """The numbers that follow from all of a collection, once all of it is there, spread over the workers.
-
-    Spread as keys: a `Reshuffle` is five more steps, which every worker sets up.
-    """
-    together = done | f"All before {name}" >> beam.WithKeys(0) | f"Wait for {name}" >> beam.GroupByKey()
-    follow = beam.FlatMapTuple(partial(_follow, following=following))
-    return together | name >> follow | f"Spread {name}" >> beam.GroupByKey() | f"Each of {name}" >> beam.Keys()
+    """The numbers that follow from all of a collection, once all of it is there."""
+    return done | f"Wait for {name}" >> beam.GroupByKey() | name >> beam.FlatMapTuple(partial(_follow, following=following))
 
 
-def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterator[tuple[int, None]]:
-    yield from ((number, None) for number in following(list(done)))
+def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterator[tuple[int, int]]:
+    yield from ((number, number) for number in following(list(done)))
 
 
 def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:

@@ -77,7 +77,7 @@ def _serving(start: Callable[[socket.socket, str], AbstractContextManager[None]]
             listening.listen(128)
             stack.enter_context(start(listening, folder))
         # From here on only the server listens: if it dies, the commands fail.
-        yield shlex.join([sys.executable, "-S", "-m", asking.__name__, place])  # -S: nothing of it is outside the standard library
+        yield shlex.join([sys.executable, "-I", "-S", asking.__file__, place])  # it needs the standard library alone
 
 
 @contextmanager

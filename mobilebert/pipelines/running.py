@@ -22,9 +22,9 @@ from mobilebert.errors import PassingError
 from mobilebert.pipelines import forking, memory, watching
 from mobilebert.settings import Beam
 
-# Worker processes are ready after about 3 s, once one server has imported Beam and us (1.8 CPU s) and forked them (0.4 CPU s each), and
-# threads are slower than one thread; one core does 7 to 9 MB/s of a stage. So a second process saves time from about 60 MB of text on, four
-# from about 120. Four cost 6 to 8 CPU s over both stages (measured on 113 MB).
+# Worker processes are ready after about 1 s where their server is forked from here, else after 3 s, once it has imported Beam and us
+# (1.7 CPU s); each takes 0.2 CPU s to start and end. Threads are slower than one thread; one core does 7 to 9 MB/s of a stage. So a second
+# process surely saves time from about 60 MB of text on, four from about 120. Four cost 3 CPU s over both stages, or 6 (measured).
 BYTES_WORTH_A_WORKER = 30_000_000
 # FnApiRunner is named because Beam's default direct runner tries to download a program first.
 _RUNNERS = {

@@ -122,16 +122,9 @@ def sent(blocks: list[Block], folder: str) -> list[Block]:
 def build(pipeline: beam.Pipeline, job: Job, corpus: list[Block]) -> None:
     """Put the stages on a pipeline: encode all blocks, then write all shards."""
     shards = [Shard(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
-    encoded = (
-        pipeline | "Blocks" >> beam.Create(corpus) | "SpreadBlocks" >> beam.Reshuffle() | "EncodeBlock" >> beam.ParDo(EncodeBlock(job))
-    )
+    encoded = pipeline | "Blocks" >> beam.Create(corpus) | "EncodeBlock" >> beam.ParDo(EncodeBlock(job))
     # The shards wait for all blocks, whose numbers of spills are their side input.
-    _ = (
-        pipeline
-        | "Shards" >> beam.Create(shards)
-        | "SpreadShards" >> beam.Reshuffle()
-        | "WriteShard" >> beam.ParDo(WriteShard(job), beam.pvalue.AsList(encoded))
-    )
+    _ = pipeline | "Shards" >> beam.Create(shards) | "WriteShard" >> beam.ParDo(WriteShard(job), beam.pvalue.AsList(encoded))
 
 
 class EncodeBlock(beam.DoFn):

@@ -47,7 +47,7 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
 
 
 def _build(stages: beam.Pipeline, parts: list[Block], folder: str, wanted: float, seed: int) -> None:
-    blocks = stages | "Blocks" >> beam.Create(parts) | "SpreadBlocks" >> beam.Reshuffle()
+    blocks = stages | "Blocks" >> beam.Create(parts)
     total = blocks | "CountBytes" >> beam.Map(_bytes) | "AllBytes" >> beam.CombineGlobally(sum)
     _ = blocks | "SampleBlock" >> beam.Map(_sample, beam.pvalue.AsSingleton(total), folder, wanted, seed)
 
