@@ -90,11 +90,12 @@ def _log_to(path: Path | None) -> None:
     logging.raiseExceptions = False  # a log on a full disk ends there, without a traceback for each line; the terminal has them
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
-    )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
+        except OSError as error:
+            sys.exit(f"{path}: no log can be written there ({error.strerror}); name another place in --log")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%T", handlers=handlers, force=True)
 
 
 def _die_with_parent() -> None:
@@ -106,8 +107,7 @@ def _die_with_parent() -> None:
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    watched = os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")
-    if watched.isdigit():
+    if (watched := os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")).isdigit():
         threading.Thread(target=_die_after, args=(int(watched),), name=forking.IDLE, daemon=True).start()
 
 

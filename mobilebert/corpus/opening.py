@@ -23,9 +23,9 @@ from mobilebert.text import decode
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
-# One line: 11 MB of text if it is JSON with escapes. Reading one takes a process to 395 MB at most (docs/corpus.md).
+# One line, or page of a dump: 11 MB of text if it is JSON with escapes. Reading one takes a process to 395 MB at most (docs/corpus.md).
 MAX_LINE_BYTES = 22 * 1000 * 1000
-_SHOWN_BYTES = 10_000
+SHOWN_BYTES = 10_000  # of a line or page that is too long
 # Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
 MAX_EXPANSION = 250
 FREE_BYTES = 32 * 1000 * 1000  # that any file may unpack to
@@ -67,9 +67,16 @@ class Expansion:
 
 
 class Oversized(bytes):
-    """The beginning of a line of over `MAX_LINE_BYTES`, which is `size` bytes long."""
+    """The beginning of a line or page that is too long: `size` bytes."""
 
     size: int
+
+    @classmethod
+    def of(cls, shown: bytes, size: int) -> Oversized:
+        """`shown` of so many bytes."""
+        made = cls(shown)
+        made.size = size
+        return made
 
 
 def packing(path: str) -> str:
@@ -155,8 +162,7 @@ def _line(stream: BinaryIO) -> bytes:
     line = stream.readline(MAX_LINE_BYTES + 1)
     if len(line) <= MAX_LINE_BYTES:
         return line
-    oversized = Oversized(line[:_SHOWN_BYTES])
-    oversized.size = len(line)
+    oversized = Oversized.of(line[:SHOWN_BYTES], len(line))
     if not line.endswith(b"\n"):
         del line
         oversized.size += _skipped(stream)

@@ -34,3 +34,12 @@ def test_a_source_that_is_not_there_ends_with_a_line_for_people(root, tmp_path):
     assert ended.returncode == 1
     assert "nothing to read for notes at nowhere/at/all" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_log_that_cannot_be_written_ends_with_a_line_for_people(root, tmp_path):
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "scripts.list_sources", "--out", str(tmp_path / "out"), "--log", str(tmp_path / "file" / "log")]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "no log can be written there (" in ended.stderr

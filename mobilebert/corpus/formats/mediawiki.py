@@ -12,7 +12,7 @@ from html import unescape
 
 from mobilebert.corpus import members, opening
 from mobilebert.corpus.formats import wikitext
-from mobilebert.corpus.formats.document import Found, extracted, shown
+from mobilebert.corpus.formats.document import OVERSIZED, Found, extracted, shown
 from mobilebert.corpus.plan import Piece
 
 _OPEN, _CLOSE = b"<page>", b"</page>"
@@ -30,6 +30,9 @@ def mediawiki(piece: Piece) -> Iterator[Found]:
 
 
 def _found(piece: Piece, page: bytes) -> Found:
+    if isinstance(page, opening.Oversized):
+        number = _ID.search(shown(page))
+        return Found(number[1] if number else f"{piece.ordinal:06d}", shown(page), OVERSIZED, page.size)
     try:
         source = page.decode()
     except UnicodeDecodeError:
@@ -67,19 +70,18 @@ def _not_an_article(page: str, title: str, raw: str) -> str | None:
 
 
 def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
-    """Whole pages from chunks of bytes; after the last owned chunk only the page that is open is finished.
+    """Whole pages from chunks of bytes, of one that is too large its beginning; after the last owned chunk only the open page is finished.
 
     Raises:
-        Unreadable: the bytes end inside a page, or a page is too large; the whole pages before were given.
+        Unreadable: the bytes end inside a page; the whole pages before were given.
     """
     buffer = b""
+    gone = 0  # bytes of the open page that were too many
     for chunk, owned in chunks:
         if not owned and not _is_open(buffer):
             return
         known = len(buffer)
         buffer += chunk
-        if len(buffer) > opening.MAX_DOCUMENT_BYTES:
-            raise opening.Unreadable("a page without an end")
         while True:
             start = buffer.find(_OPEN)
             if not owned and (start < 0 or start >= known):
@@ -90,8 +92,13 @@ def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
             end = buffer.find(_CLOSE, start)
             if end < 0:
                 buffer = buffer[start:]
+                if len(buffer) > opening.MAX_LINE_BYTES:
+                    held = buffer[: opening.SHOWN_BYTES] + buffer[-(len(_CLOSE) - 1) :]
+                    gone, buffer = gone + len(buffer) - len(held), held
                 break
-            yield buffer[start : end + len(_CLOSE)]
+            page = buffer[start : end + len(_CLOSE)]
+            size, gone = len(page) + gone, 0
+            yield opening.Oversized.of(page[: opening.SHOWN_BYTES], size) if size > opening.MAX_LINE_BYTES else page
             buffer = buffer[end + len(_CLOSE) :]
             known -= end + len(_CLOSE)
     if _OPEN in buffer:

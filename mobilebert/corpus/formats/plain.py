@@ -15,6 +15,7 @@ from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
+_MOST_LINES = 100_000  # held at once, however short they are: a line takes 200 bytes and more
 # A longer file of text (a whole corpus) is read as a stream of lines.
 CUT_BYTES = 8_000_000
 # Lines without an empty one between them are documents of a fraction of that: short lines take ten times their size.
@@ -46,7 +47,7 @@ def _cut(piece: Piece) -> Iterator[Found]:
         first = size = 0
         for offset, data, decoded in _decoded(opening.byte_lines(stream)):
             long = data if isinstance(data, opening.Oversized) else None
-            if gathered and (long or size >= CUT_BYTES // _GATHERED):
+            if gathered and (long or size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES):
                 yield _joined(piece, first, gathered)
                 gathered, size = [], 0
             if long:
@@ -74,7 +75,7 @@ def lines(piece: Piece) -> Iterator[Found]:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
                     size += len(data)
-                    if size >= CUT_BYTES // _GATHERED:
+                    if size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES:
                         yield _joined(piece, first, gathered)
                         gathered, size = [], 0
                 continue
@@ -188,7 +189,7 @@ def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, by
         for offset, line in source:
             batch.append((offset, line))
             size += len(line)
-            if size >= _BATCH_BYTES:
+            if size >= _BATCH_BYTES or len(batch) == _MOST_LINES:
                 yield batch
                 batch, size = [], 0
     except Exception as error:

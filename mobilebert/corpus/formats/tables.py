@@ -20,19 +20,25 @@ def parquet(piece: Piece) -> Iterator[Found]:
     """The rows of the row groups that begin in the piece; read in batches from a buffered stream, so that no row group fills the memory."""
     with opening.raw_bytes(piece.path) as stream:
         try:
-            yield from _rows(piece, pq.ParquetFile(stream, buffer_size=1 << 20))
+            file = pq.ParquetFile(stream, buffer_size=1 << 20)
+            yield from _rows(piece, file, _columns(piece, file.schema_arrow))
         except pa.ArrowException as error:
             raise opening.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _rows(piece: Piece, file: Any) -> Iterator[Found]:
-    names = file.schema_arrow.names
-    if piece.text_field not in names:
-        raise opening.Unreadable(f"it has no column {piece.text_field} (but {', '.join(names[:20])}); set text_field")
-    kind = file.schema_arrow.field(piece.text_field).type
-    if not _is_text(kind.value_type if pa.types.is_dictionary(kind) else kind):
+def _columns(piece: Piece, schema: Any) -> list[str]:
+    """The column of text, and that of ids if there is one."""
+    if piece.text_field not in schema.names:
+        raise opening.Unreadable(f"it has no column {piece.text_field} (but {', '.join(schema.names[:20])}); set text_field")
+    if schema.names.count(piece.text_field) > 1:
+        raise opening.Unreadable(f"it has several columns {piece.text_field}; set text_field")
+    kind = _plain(schema.field(piece.text_field).type)
+    if not _is_text(kind):
         raise opening.Unreadable(f"its column {piece.text_field} holds {kind}, not text; set text_field")
-    columns = [piece.text_field, *(["id"] if "id" in names and piece.text_field != "id" else [])]
+    return [piece.text_field, *(["id"] if schema.names.count("id") == 1 and piece.text_field != "id" else [])]
+
+
+def _rows(piece: Piece, file: Any, columns: list[str]) -> Iterator[Found]:
     first = 0
     for group in range(file.num_row_groups):
         described = file.metadata.row_group(group)
@@ -45,16 +51,31 @@ def _rows(piece: Piece, file: Any) -> Iterator[Found]:
 
 
 def _documents(piece: Piece, batch: Any, row: int) -> Iterator[Found]:
-    column = batch.column(piece.text_field)
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    # As bytes: a column of text may hold what is no UTF-8.
-    texts = column.cast(pa.large_binary())
-    ids = batch.column("id").to_pylist() if "id" in batch.schema.names and piece.text_field != "id" else [None] * batch.num_rows
+    texts = _bytes(batch.column(piece.text_field))
+    ids = _ids(batch.column("id")) if "id" in batch.schema.names and piece.text_field != "id" else [None] * batch.num_rows
     for place, (value, own) in enumerate(zip(texts, ids, strict=True)):
         name = own_name(own, f"{piece.ordinal:06d}-{row + place}")
         data = value.as_py()
         yield Found(name, "", "no_text_field", 0) if data is None else decoded(name, data)
+
+
+def _ids(column: Any) -> list[Any]:
+    """What may name the rows: text and whole numbers; not every value of another kind, a date say, is one in Python."""
+    kind = _plain(column.type)
+    if pa.types.is_integer(kind):
+        return column.to_pylist()
+    if not _is_text(kind):
+        return [None] * len(column)
+    return [None if data is None else data.decode(errors="backslashreplace") for data in _bytes(column).to_pylist()]
+
+
+def _bytes(column: Any) -> Any:
+    """A column of text as bytes: it may hold what is no UTF-8."""
+    return (column.dictionary_decode() if pa.types.is_dictionary(column.type) else column).cast(pa.large_binary())
+
+
+def _plain(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _is_text(kind: Any) -> bool:

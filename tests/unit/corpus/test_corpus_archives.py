@@ -203,6 +203,35 @@ def test_a_table_without_the_column_says_what_it_has(tmp_path, columns, message)
         read(tmp_path / "x.parquet", "parquet")
 
 
+def test_a_table_with_two_columns_of_text_says_so(tmp_path):
+    pq.write_table(pa.Table.from_arrays([pa.array([PROSE]), pa.array([PROSE])], ["text", "text"]), tmp_path / "x.parquet")
+    with pytest.raises(opening.Unreadable, match="several columns text"):
+        read(tmp_path / "x.parquet", "parquet")
+
+
+@pytest.mark.parametrize(
+    ("ids", "name"),
+    [
+        (pa.array([2**31 - 1], pa.date32()), "000000-0"),  # no date of Python's
+        (pa.array([1], pa.timestamp("us", "Nowhere/At all")), "000000-0"),
+        (pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "000000-0"),
+        (pa.Array.from_buffers(pa.string(), 1, pa.array([b"a\xff"]).buffers()), "a\\xff"),  # no UTF-8
+        (pa.array(["a"]).dictionary_encode(), "a"),
+        (pa.array([7], pa.uint8()), "7"),
+    ],
+)
+def test_ids_of_a_table_name_its_texts_where_they_can(tmp_path, ids, name):
+    pq.write_table(pa.table({"text": [PROSE], "id": ids}), tmp_path / "x.parquet")
+    assert [(each.name, each.text) for each in read(tmp_path / "x.parquet", "parquet")] == [(name, PROSE)]
+
+
+def test_of_two_columns_of_ids_neither_names_a_text(tmp_path):
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([PROSE]), pa.array(["a"]), pa.array(["b"])], ["text", "id", "id"]), tmp_path / "x.parquet"
+    )
+    assert [each.name for each in read(tmp_path / "x.parquet", "parquet")] == ["000000-0"]
+
+
 @pytest.mark.parametrize("cut", [10, 500, -10])
 def test_a_damaged_table_is_unreadable(tmp_path, cut):
     path = table(tmp_path / "x.parquet", 100)

@@ -12,6 +12,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
@@ -24,6 +25,7 @@ from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
+from mobilebert.text import filters
 from tests.unit.corpus.test_corpus_pipeline import prose
 
 NESTED = 100_000
@@ -251,6 +253,23 @@ def test_a_whole_corpus_in_one_text_file_is_cut_not_lost(tmp_path, folder, monke
         joined = "\n".join(document["text"] for document in documents)
         assert len(documents) > 5
         assert all(prose(number) in joined for number in range(100))
+
+
+def test_of_empty_documents_and_lines_few_are_held_at_once(tmp_path, folder, monkeypatch):
+    """A document without a text takes 2.4 kB while it is measured, a line of a byte 200; a few kB of Parquet hold millions of them."""
+    held: list[int] = []
+    judge, joined = filters.judge, plain._joined
+    monkeypatch.setattr(filters, "judge", lambda documents, settings: held.append(len(documents.texts)) or judge(documents, settings))
+    monkeypatch.setattr(plain, "_joined", lambda piece, first, lines: held.append(len(lines)) or joined(piece, first, lines))
+    monkeypatch.setattr(plain, "CUT_BYTES", 100_000)
+    monkeypatch.setattr(plain, "_MOST_LINES", 5000)
+    (folder / "a.jsonl").write_text(row("") * 12_000, encoding="utf-8")
+    (folder / "b.txt").write_text(prose(1) + "\n" * 100_000, encoding="utf-8")
+    pq.write_table(pa.table({"text": pa.nulls(12_000, pa.string())}), folder / "c.parquet")
+    funnel, documents = cleaned(tmp_path, folder)
+    assert len(documents) == 2
+    assert funnel["reasons"] == {"empty": 12_000 + 19, "no_text_field": 12_000}
+    assert 4000 < max(held) <= 5000
 
 
 ODD = ["a b.txt", 'it\'s "x".txt', "{x}.txt", "[x]*?.txt", "line\nend.txt", "文 件.txt", "-rf.txt", "$HOME;`ls`.txt"]

@@ -16,7 +16,7 @@ import pytest
 import zstandard
 
 from mobilebert.corpus import opening, plan
-from mobilebert.corpus.formats import document, documents, markup, wikitext
+from mobilebert.corpus.formats import document, documents, markup, mediawiki, wikitext
 from mobilebert.corpus.formats.document import Found
 from mobilebert.pipelines import rowgroups
 
@@ -298,6 +298,23 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
     assert len(failures) == 1
     assert "inside a page" in failures[0]
     assert names == [str(n) for n in range(9)]
+
+
+@pytest.mark.parametrize("suffix", ["", ".bz2", ".gz"])
+@pytest.mark.parametrize("block_bytes", [50_000, 1 << 30])
+def test_a_page_that_is_too_large_is_counted_and_those_after_it_are_read(tmp_path, monkeypatch, suffix, block_bytes):
+    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 100_000)
+    monkeypatch.setattr(mediawiki, "_READ", 7_000)
+    pages = dump(30)
+    for number, text in ((4, "山" * 33_000), (9, "山" * 500_000)):
+        pages[number] = PAGE.format(id=number, title="城", ns=0, redirect="", text=text)
+    path = tmp_path / f"dump.xml{suffix}"
+    path.write_bytes({"": bytes, ".bz2": bz2.compress, ".gz": PACKERS[".gz"]}[suffix]("".join(pages).encode()))
+    found = read(path, "mediawiki", block_bytes)
+    assert [each.name for each in found] == [str(n) for n in range(30)]
+    assert [number for number, each in enumerate(found) if each.reason == document.OVERSIZED] == [9]
+    assert found[9].size == len(pages[9].encode()) - 1
+    assert len(found[4].text) == 33_000
 
 
 @pytest.mark.parametrize("tag", ["<title>", "<text>", "<text x=", "<model>", "<ns>", "<id>1", "<page"])
