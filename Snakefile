@@ -26,15 +26,7 @@ STATE = state(SETTINGS.run)
 
 name_run()
 shell.executable("bash")
-shell.prefix(
-    shell_prefix(
-        workflow.basedir,
-        SETTINGS.checkpoint_seconds,
-        state_bucket(SETTINGS.state_bucket, SETTINGS.run),
-        SETTINGS.on_nonfinite,
-        SETTINGS.beam.model_dump_json(),
-    )
-)
+shell.prefix(shell_prefix(workflow.basedir, SETTINGS, state_bucket(SETTINGS.state_bucket, SETTINGS.run)))
 
 
 pathvars:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import training_report
+from benchmarks import training_bounds, training_report
 from benchmarks import training_work as work
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,7 +178,7 @@ def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[
     beside: dict[int, dict[str, float]] = {}
     with workers(folder, always, cores) as all_layers:
         for stage in STAGES:
-            arms = {name: (OURS, f"{name}{stage:02d}", precision) for name in ("layer", "frozen")}
+            arms = {name: (OURS, f"{name}{stage:02d}", precision) for name in training_bounds.ARMS}
             before = {name: len(worker.seconds) for name, worker in all_layers.items()}
             with workers(folder, arms, cores) as trimmed:
                 in_turns({**all_layers, **trimmed}, max(3, rounds // 2))
@@ -191,7 +191,7 @@ def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[
 
 def over_stages(stages: Mapping[int, Mapping[str, Any]], beside: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
     """Means over all stages of a step's seconds, and of its share of what `beside` took in the same turns, by stage."""
-    seconds = {name: {stage: both[name]["seconds"] for stage, both in stages.items()} for name in ("layer", "frozen")}
+    seconds = {name: {stage: arms[name]["seconds"] for stage, arms in stages.items()} for name in next(iter(stages.values()))}
     shares = {
         name: {other: mean({stage: one / beside[stage][other] for stage, one in each.items()}) for other in ("untrimmed", "peer")}
         for name, each in seconds.items()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts, models
-from mobilebert.distillation import fit, matching, recipes
+from mobilebert.distillation import fit, matching, recipes, teacher_states
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import JOINT, TransferObjective
 from mobilebert.distillation.unbroken import Stage
-from mobilebert.distillation.work import Plan, Work, carry_out
+from mobilebert.distillation.work import Extend, Plan, Work, carry_out
 from mobilebert.errors import UserError
 from mobilebert.models import checkpoints, shapes, weights
 from mobilebert.settings import Transfer
+from mobilebert.training import state
 from mobilebert.training.loop import Span
 
 log = logging.getLogger(__name__)
@@ -54,11 +57,18 @@ def transfer_layer(options: Namespace) -> None:
     def span(objective: Any) -> Span:
         return stage.continued(objective, start.inputs.get("previous"))
 
+    seed = work.seed("transfer_layer", options.student)  # of all stages: batches go on from one to the next, or are the same
+
+    def extending(objective: Any, taken: Span, lengths: Mapping[int, int]) -> AbstractContextManager[Extend | None]:
+        return _kept_states(work, settings, objective, stage.optimization.batch_size, seed, taken, lengths)
+
     arguments = {"student": options.student, "stage": options.stage, **start.arguments}
     name = f"transfer_layer-{options.student}-{options.stage}"
-    seed = work.seed("transfer_layer", options.student)  # of all stages: batches go on from one to the next
     shape, inputs = start.shape.to_config(), start.inputs
     plan = Plan("transfer_layer", name, stage.optimization, seed, make, arguments, shape, inputs, False, span, goes_on=True)
+    # Elsewhere reading would cost more than computing: docs/recipes.md.
+    if settings.same_batches and options.stage != JOINT and work.accelerator.kind == "CPU" and work.accelerator.devices == 1:
+        plan = dataclasses.replace(plan, extending=extending)
     carry_out(work, plan)
 
 
@@ -167,6 +177,37 @@ class Start:
             copied = weights.copy_tables(teacher, student) if self._tables and teacher else []
             log.info("student '%s' starts afresh, with %d tables of the teacher", self._name, len(copied))
         return student, (teacher if self._teaches else None)
+
+
+@contextmanager
+def _kept_states(
+    work: Work, settings: Transfer, objective: TransferObjective, batch_size: int, seed: int, taken: Span, lengths: Mapping[int, int]
+) -> Iterator[Extend | None]:
+    """What adds the teacher's outputs to a stage's batches, from a folder that lasts until no later stage needs it."""
+    options, accelerator, teacher = work.options, work.accelerator, objective.teacher
+    part = teacher_states.part(settings, objective.depth, teacher.shape.num_hidden_layers, objective.layers[-1])
+    if part is None:
+        log.info("%s compares all layers of the teacher at once, so they are computed in each step and none is kept", options.stage)
+        yield None
+        return
+    told = {
+        "masking": work.told["masking"],
+        "precision": work.sections["training"].precision,
+        "batch_size": batch_size,
+        "seed": seed,
+        "places": [taken.origin + taken.start, taken.origin + taken.stop],
+        "lengths": {str(taken.origin + step): length for step, length in lengths.items()},
+        "threads": accelerator.threads,
+    }
+    inputs = {"records": options.records, "teacher": folder_of(options.teacher) or ""}
+    mark = state.fingerprint("teacher_states", told, inputs, accelerator.environment)
+    about = state.describe("transfer_layer", options, inputs)
+    with state.open(options.state, f"teacher_states-{options.student}", mark, work=about) as held:
+        states = teacher_states.TeacherStates(held.folder, teacher, part, range(*told["places"]), options.teacher_states_gb * 1e9)
+        log.info("%s: %s", options.stage, states.told())
+        yield states.extended
+        if not part.kept:
+            held.finish()
 
 
 def folder_of(arguments: Sequence[Path] | None) -> Path | None:

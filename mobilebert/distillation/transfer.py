@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses, matching, recipes
+from mobilebert.distillation import losses, matching, recipes, teacher_states
 from mobilebert.errors import UserError
 from mobilebert.models.model import Once, initial
 from mobilebert.models.tensors import Kind, Tensor
@@ -62,9 +62,9 @@ class TransferObjective:
         Raises:
             UserError: if the student has no such stage.
         """
-        self._student, self._teacher = student, teacher
+        self._student, self.teacher = student, teacher
         self._form = losses.form(settings.losses)
-        depth = student.shape.num_hidden_layers
+        self.depth = depth = student.shape.num_hidden_layers
         matched = matching.matched_layers(settings, depth)
         self.layers = stage_layers(stage, depth, matched if settings.matches else None)
         listed = matching.matches(settings, depth, teacher.shape.num_hidden_layers)
@@ -92,7 +92,8 @@ class TransferObjective:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
 
         Args:
-            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S).
+            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S); if it brings what is compared of the teacher
+                (`teacher_states`), nothing of that is computed.
             seed: not used, neither model drops anything out (as in the published code).
             totals: as `training.objective.Objective.loss` says.
         """
@@ -100,12 +101,18 @@ class TransferObjective:
         inputs = batch["input_ids"], batch["segment_ids"], batch[MASK]
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
-        teacher = self._teacher.encode(*inputs, layers=teacher_layers)
+        teacher = teacher_states.given(batch) or self.teacher.encode(*inputs, layers=teacher_layers)
         parts = self.parts(teacher, student, batch[MASK], totals)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
     def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The weighted parts by name, from what both models computed (`models.Encoded`), the mask (B, S), and `totals` as `loss` has."""
+        """The weighted parts by name, from what both models computed (`models.Encoded`; the teacher's may be `teacher_states.Given`).
+
+        Args:
+            teacher, student: that.
+            input_mask: (B, S).
+            totals: as `loss` has.
+        """
         mask = input_mask if self._form.ignores_padding else None
         # The share of the global batch's tokens: 1 if these are all, and where padding counts.
         share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask, totals[MASK] if totals else None)
@@ -125,7 +132,7 @@ class TransferObjective:
             return match.weight * self._attention(teacher.scores[there - 1], student.scores[here - 1], mask)
         if match.feature == "value_relation":
             values = self._student.values(here, student.hidden[here - 1])  # (B, A, S, D)
-            target = _with_heads(self._teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
+            target = _with_heads(self.teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
             return losses.value_relation_transfer(target, values, **weight)
         target = tf.stack(teacher.hidden) if there == matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
         found = student.hidden[here]

@@ -35,7 +35,7 @@ def span(recipe: Recipe, optimization: Optimization, place: int, stages: int) ->
     ours: steps 0 to S - 1 of a schedule of its own. chinese: steps place * S + 1 to (place + 1) * S of one schedule over all stages
     (run_pretraining.py's gate is place * S < step <= (place + 1) * S; step 0 belongs to no stage). google: steps 1 to S - 1 of the
     stage, since at its step 0 the rate is nothing and all moments are set to nothing (lamb_optimizer.py).
-    Batches go on through the stages in every recipe.
+    Batches go on through the stages in every recipe (`Stage` has them begin anew where `transfer.same_batches` says so).
 
     Args:
         recipe: its name.
@@ -133,7 +133,10 @@ class Stage:
         self._place = 0
         if name != JOINT:
             self._place = matched.index(self._layers[-1])
+            steps = self.optimization.steps
             self.optimization, self._span = span(recipe, self.optimization, self._place, len(matched))
+            if settings.same_batches:
+                self._span = dataclasses.replace(self._span, origin=self._span.origin - self._place * steps)
 
     def wait(self, student: Any, objective: Any) -> None:
         """Let the weights decay that this stage does not train yet, and at the very start all, since no stage has step 0.

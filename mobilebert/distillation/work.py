@@ -7,6 +7,7 @@ import logging
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mobilebert.training import accelerators, hosts, loop, schedules, state
 from mobilebert.training.steps import Batches, at_once_of
 
 log = logging.getLogger(__name__)
+Extend = Callable[[Any, int], Any]  # a dataset of batches and the place of its first -> one with more in each batch
 
 
 class Work:
@@ -123,6 +125,8 @@ class Plan:
         span: the objective -> the steps that are taken; None: all of `optimization`.
         finish: called with the objective once it is trained, before the model is written.
         goes_on: whether another job may go on from here: the optimizer's state is written too.
+        extending: the objective, the steps that are taken and their sequences' lengths -> what adds to batches (`Extend`), for as long as
+            the training lasts; None: they are as the records give them.
     """
 
     command: str
@@ -137,6 +141,7 @@ class Plan:
     span: Callable[[Any], loop.Span] | None = None
     finish: Callable[[Any], None] | None = None
     goes_on: bool = False
+    extending: Callable[[Any, loop.Span, Mapping[int, int]], AbstractContextManager[Extend | None]] | None = None
 
 
 def carry_out(work: Work, plan: Plan) -> None:
@@ -151,25 +156,11 @@ def carry_out(work: Work, plan: Plan) -> None:
     lengths = schedules.lengths(plan.optimization, taken.start, taken.stop, work.records.sequence_length)
     for length in set(lengths.values()) - {work.records.sequence_length}:
         work.records.check_length(length)  # now, and not when its phase comes
-    size = plan.optimization.batch_size
-    at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
-    heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
-    job = loop.Job(
-        plan.name,
-        objective,
-        _batches(work, plan, lengths, taken.origin),
-        plan.optimization,
-        training,
-        plan.seed,
-        span,
-        lengths,
-        measure=evaluation.measure(*heldout, work.accelerator),
-        records=lambda step: told_places(work.records.train_places(size, plan.seed, step)),
-        skips=options.on_nonfinite == "skip",
-    )
+    extending = plan.extending(objective, taken, lengths) if plan.extending else nullcontext()
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
     about = state.describe(plan.command, options, inputs)
-    with hosts.opened(work.accelerator, options, plan.name, mark, about) as held:
+    with extending as extend, hosts.opened(work.accelerator, options, plan.name, mark, about) as held:
+        job, at_once = _job(work, plan, objective, span, lengths, _batches(work, plan, lengths, taken.origin, extend))
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
         if plan.finish:
@@ -184,9 +175,32 @@ def carry_out(work: Work, plan: Plan) -> None:
             if found is not None:
                 write_evaluation(writer, found)
             if span is not None and plan.goes_on and training.keep == "last" and training.early_stop is None:
-                unbroken.save(writer.path(unbroken.FILE), trained.tensors, span, size)
+                unbroken.save(writer.path(unbroken.FILE), trained.tensors, span, plan.optimization.batch_size)
             writer.counts = trained.counts()
         held.finish()
+
+
+def _job(
+    work: Work, plan: Plan, objective: Any, span: loop.Span | None, lengths: Mapping[int, int], batches: Batches
+) -> tuple[loop.Job, int]:
+    """The training, and how many sequences all devices compute at once."""
+    training, size = work.sections["training"], plan.optimization.batch_size
+    at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
+    heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
+    job = loop.Job(
+        plan.name,
+        objective,
+        batches,
+        plan.optimization,
+        training,
+        plan.seed,
+        span,
+        lengths,
+        measure=evaluation.measure(*heldout, work.accelerator),
+        records=lambda step: told_places(work.records.train_places(size, plan.seed, step)),
+        skips=work.options.on_nonfinite == "skip",
+    )
+    return job, at_once
 
 
 def told_places(places: Sequence[tuple[str, int]]) -> str:
@@ -210,13 +224,14 @@ def _tokenizer_digest(folder: Path) -> str:
         return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
 
 
-def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int) -> Batches:
+def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int, extend: Extend | None) -> Batches:
     """Batches from a place in the order of records on, cut as the phase of the step says that stands there."""
     masking, size = work.sections["masking"], plan.optimization.batch_size
 
     def batches(place: int, share: tuple[int, int] = (0, 1)) -> Any:
         length = lengths[max(first for first in lengths if first <= place - origin)]
         piece = None if length == work.records.sequence_length else length
-        return reader.train_batches(work.records, masking, size, plan.seed, place, piece, share)
+        made = reader.train_batches(work.records, masking, size, plan.seed, place, piece, share)
+        return extend(made, place) if extend else made
 
     return batches

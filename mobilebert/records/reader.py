@@ -6,7 +6,7 @@ import atexit
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -18,7 +18,7 @@ from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
-__all__ = ["RecordSet", "heldout_batches", "said", "train_batches"]
+__all__ = ["Leaving", "RecordSet", "heldout_batches", "said", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
@@ -87,9 +87,13 @@ def _batches(
     if records.next_sentence:
         shapes, types = [*shapes, ()], [*types, tf.int32]
     names = NAMES[: len(types)]
-    maker = _Maker(make, names)
     memory.keep_freed()
-    atexit.register(maker.close)
+
+    def made_now(step: np.ndarray) -> list[np.ndarray]:
+        batch = make(step)
+        return [batch[name] for name in names]
+
+    maker = Leaving(made_now)
 
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(maker, [step], types, stateful=False)
@@ -119,29 +123,31 @@ def said() -> Iterator[None]:
         raise UserError(found[1]) from None
 
 
-class _Maker:
-    """Calls `make`, and lets the interpreter end only when TensorFlow's threads ask for nothing more.
+class Leaving:
+    """A Python function that datasets call; lets the interpreter end only when TensorFlow's threads ask for nothing more.
 
     Batches are made ahead of need. A thread of TensorFlow that asks for Python's lock while the interpreter ends never returns, and the
     iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
     """
 
-    def __init__(self, make: Callable[[np.ndarray], Batch], names: Sequence[str]) -> None:
-        self._make, self._names = make, names
+    def __init__(self, make: Callable[..., list[np.ndarray]]) -> None:
+        """Take the function; from now on the interpreter's end waits for it."""
+        self._make = make
         self._lock = threading.Lock()
         self._inside = 0
         self._last_use = 0.0
         self._ending: list[np.ndarray] | None = None
         self._made: list[np.ndarray] | None = None
+        atexit.register(self.close)
 
-    def __call__(self, step: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, *given: np.ndarray) -> list[np.ndarray]:
+        """What the function gives; once the interpreter ends, what it gave last."""
         with self._lock:
             self._inside += 1
         try:
             if self._ending is not None:
                 return self._ending
-            batch = self._make(step)
-            self._made = [batch[name] for name in self._names]
+            self._made = self._make(*given)
             return self._made
         finally:
             with self._lock:

@@ -36,7 +36,8 @@ LOG = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"
 WORK = "work.json"
 OF_THIS_MACHINE = {LOCK, WORK, "owner"}  # files of a state folder that no checkpoint takes along
-WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds", "on_nonfinite"}  # options that shape nothing
+# Options that shape nothing.
+WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds", "teacher_states_gb", "on_nonfinite"}
 FINGERPRINT_DIGITS = 12
 
 

@@ -182,6 +182,15 @@ def test_spans_of_the_recipes():
     assert unbroken.span("chinese", optimization, 1, 3)[0].steps == 30
 
 
+@pytest.mark.parametrize(("recipe", "seen"), [("ours", range(10)), ("chinese", range(1, 11)), ("google", range(1, 10))])
+def test_every_recipe_sees_the_batches_of_the_first_stage_again_where_the_settings_say_so(student, teacher, recipe, seen):
+    settings = Transfer(same_batches=True, training=Optimization(steps=10))
+    for name in ("layer01", "layer02"):
+        objective = TransferObjective(student, teacher, settings, name, recipe)
+        span = Stage(name, recipe, settings, LAYERS).continued(objective, None)
+        assert range(span.origin + span.start, span.origin + span.stop) == seen
+
+
 def test_googles_rate_within_a_stage():
     steps = np.arange(0, 1000)
     x = steps / 1000
