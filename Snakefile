@@ -26,7 +26,11 @@ STATE = state(SETTINGS.run)
 
 name_run()
 shell.executable("bash")
-shell.prefix(shell_prefix(workflow.basedir, SETTINGS, state_bucket(SETTINGS.state_bucket, SETTINGS.run)))
+shell.prefix(
+    shell_prefix(
+        workflow.basedir, SETTINGS, state_bucket(SETTINGS.state_bucket, SETTINGS.run)
+    )
+)
 
 
 pathvars:
