@@ -131,7 +131,11 @@ class TeacherStates:
             with tf.control_dependencies([done]):
                 return {name: tf.identity(tensor) for name, tensor in batch.items()}
 
-        return batches.enumerate(place).map(fetch).map(extend).map(keep)
+        options = tf.data.Options()
+        # One step after the other: a layer takes all threads by itself, and each step that is made ahead holds its scores in memory.
+        options.experimental_optimization.map_parallelization = False
+        options.experimental_optimization.inject_prefetch = False
+        return batches.enumerate(place).map(fetch).map(extend).map(keep).with_options(options)
 
     def _computed(self, batch: dict[str, tf.Tensor], found: tf.Tensor, shape: tf.TensorShape) -> tuple[Any, list[Any], list[Any]]:
         """The output of the last layer that is compared, outputs and scores that are; `found` holds the bytes that were kept, if any."""
