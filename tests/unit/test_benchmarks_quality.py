@@ -124,11 +124,15 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
     assert names["progressive, frozen"] == names["progressive, 1.0"] == [*stages, "pretrained"]
     factors = [chains[f"progressive, {name}"].trainings[0].settings["transfer"]["earlier_layers"] for name in ("frozen", "0.1", "1.0")]
     assert factors == [0.0, 0.1, 1.0]
+    same = [
+        chain.trainings[0].settings["transfer"].get("same_batches") for arm, chain in chains.items() if arm.startswith("progressive, 0.1")
+    ]
+    assert same == [None, True]
     last = {arm: chain.trainings[-1] for arm, chain in chains.items()}
     assert "teacher" not in last["scratch"].arguments
     assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
     assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * (len(ARMS) - 2)]
-    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == 8 + 1 + 3 * len(stages)
+    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 4 * len(stages)
     for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
         assert other.arguments["previous"] is one
 
@@ -240,7 +244,7 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
     stand_in = Kept.run
 
     def run(kept: Kept, job: Job) -> None:
-        if job.name.startswith("plain-progressive-0.1") and job.name.endswith("layer02"):
+        if job.name.startswith("plain-progressive-0.1-seed") and job.name.endswith("layer02"):
             raise quality_jobs.Diverged(job.name)
         stand_in(kept, job)
 
