@@ -114,11 +114,14 @@ def _split_off(modules: Sequence[str], listening: socket.socket, folder: str) ->
 
 def _is_alone() -> bool:
     """Whether no other thread can hold a lock, which would stay locked in a fork for ever: those of gRPC, BLAS, Arrow, our callers ..."""
-    if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return False
     idle = {thread.native_id for thread in threading.enumerate() if thread.name == IDLE}
-    tasks = [task for task in Path("/proc/self/task").iterdir() if int(task.name) not in {os.getpid(), *idle}]
-    return all(task.joinpath("comm").read_text().strip() == _MENDED for task in tasks)
+    try:
+        tasks = [task for task in Path("/proc/self/task").iterdir() if int(task.name) not in {os.getpid(), *idle}]
+        return all(task.joinpath("comm").read_text().strip() == _MENDED for task in tasks)
+    except OSError:  # not Linux, or a thread has just ended
+        return False
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
