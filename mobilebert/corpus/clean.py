@@ -94,7 +94,7 @@ def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects
             gathered.sources.append(piece.source)
             gathered.raw.append(size)
             gathered.size += 3 * len(text)
-            if gathered.size >= work.block_bytes or len(gathered.texts) == store.MAX_DOCUMENTS:
+            if gathered.size >= work.block_bytes or len(gathered.texts) == store.TOGETHER:
                 blocks.append(_write(element.number, len(blocks), gathered, work))
                 gathered = _Gathered()
     if gathered.texts:

@@ -78,8 +78,8 @@ def candidates(partition: int, work: Work) -> int:
             pairs = _pairs(keys)
             group = mixed(mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
             store.add_ranges(stream, pairs, group, blocks.partitions)
-            last = keys[keys["key"] == keys["key"][-1]]  # if it goes on, the first and the one before are known, and that there are many
-            held = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last[:0]
+            last = keys[keys["key"] == keys["key"][-1]]  # if it goes on, the first and the one before are known, and whether there are many
+            held = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last
         places.write(_file(work, "copies", partition), np.concatenate(found).tobytes())
     return partition
 

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from mobilebert import artifacts
-from mobilebert.corpus import opening
+from mobilebert.corpus import opening, store
 from mobilebert.corpus.formats import plain
 from mobilebert.corpus.formats.document import MOST_CHARACTERS
 from mobilebert.corpus.pipeline import clean_corpus
@@ -270,6 +270,18 @@ def test_of_empty_documents_and_lines_few_are_held_at_once(tmp_path, folder, mon
     assert len(documents) == 2
     assert funnel["reasons"] == {"empty": 12_000 + 19, "no_text_field": 12_000}
     assert 4000 < max(held) <= 5000
+
+
+def test_a_block_has_no_more_documents_than_are_looked_at_together(tmp_path, folder, monkeypatch):
+    """Of texts of two characters a block of 2 MB had 333,000, whose keys took 650 MB."""
+    held: list[int] = []
+    monkeypatch.setattr(store, "TOGETHER", 100)
+    monkeypatch.setattr(store, "write_keys", lambda *told, write=store.write_keys: held.append(len(told[3])) or write(*told))
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress("".join(row(prose(number)) for number in range(450)).encode()))
+    _, documents = cleaned(tmp_path, folder)
+    assert len(documents) == 450
+    assert sum(held) == 451
+    assert max(held) == 100
 
 
 ODD = ["a b.txt", 'it\'s "x".txt', "{x}.txt", "[x]*?.txt", "line\nend.txt", "文 件.txt", "-rf.txt", "$HOME;`ls`.txt"]

@@ -207,6 +207,16 @@ def test_a_key_that_all_share_takes_no_more_memory_the_more_there_are(tmp_path, 
     assert peaks[1] < 1.5 * peaks[0] < 3e6
 
 
+def test_copies_of_a_text_do_not_hide_it_from_those_alike(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "TOGETHER", 2)
+    monkeypatch.setattr(duplicates, "_AT_ONCE", 10)
+    monkeypatch.setattr(duplicates, "_ROOM", 1000)
+    random_ = random.Random(17)
+    base = text(random_, 300)
+    longest = base + text(random_, 20)
+    assert len(dropped(tmp_path, [[longest]] * 30 + [[base], [base + "好"]])) == 31
+
+
 def test_pairs_that_all_bands_find_are_held_once(tmp_path, monkeypatch):
     monkeypatch.setattr(duplicates, "_AT_ONCE", 1000)
     pairs = np.zeros(1000, duplicates.PAIR)
