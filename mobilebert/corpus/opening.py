@@ -34,8 +34,9 @@ _MAGIC = {
     # The first block's mark, or that of the end where nothing is in it.
     **{b"BZh%d%s" % (level, mark): ".bz2" for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")},
 }
-# Input given to zstandard and liblzma at once: 4 bytes of it can stand for a block of 128 KB, and they give all output of a call together.
+# Input given to decompressors at once: 4 bytes of it can stand for a block of 128 KB, and zstandard gives all output of a call together.
 _FRAME_STEP = 1 << 10
+_READ = 1 << 18
 # Bytes of the text before that they may keep: `zstd --ultra -22`, `xz -9`.
 _ZSTANDARD_WINDOW, _XZ_MEMORY = 1 << 27, (1 << 26) + (1 << 20)
 _FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
@@ -185,8 +186,8 @@ def _opened(path: str) -> Any:
     if not kind:
         return stream
     expansion = Expansion(stream)
-    opener: Any = {".gz": gzip.open, ".bz2": bz2.open, ".xz": _xz, ".zst": _zstandard}
-    return io.BufferedReader(_Unpacked(opener[kind](stream), expansion, stream), 1 << 18)
+    opener: Any = {".gz": gzip.open, ".bz2": _bzip2, ".xz": _xz, ".zst": _zstandard}
+    return io.BufferedReader(_Unpacked(opener[kind](stream), expansion, stream), _READ)
 
 
 def _prefixed(head: bytes, stream: BinaryIO) -> BinaryIO:
@@ -263,7 +264,7 @@ class _Unpacked(_Filling):
 
     def _next(self) -> bytes:
         # What comes before a damaged place is given before the damage is met.
-        data = getattr(self._stream, "read1", self._stream.read)(1 << 18)
+        data = getattr(self._stream, "read1", self._stream.read)(_READ)
         self._expansion.add(len(data))
         return data
 
@@ -274,28 +275,31 @@ class _Unpacked(_Filling):
 
 
 class _Frames(_Filling):
-    """All frames of a .zst or .xz file; unlike the libraries' own readers it bounds their memory, and takes no cut file for a whole one."""
+    """All frames of a .zst, .xz or .bz2 file; unlike the libraries' own readers it bounds their memory, and takes no cut or damaged file
+    for a whole one.
+    """
 
-    def __init__(self, file: BinaryIO, begin: Callable[[], Any]) -> None:
+    def __init__(self, file: BinaryIO, begin: Callable[[], Any], *most: int) -> None:
         self._file = file
         self._begin = begin
+        self._most = most  # bytes that a call gives, where the library can be told
         self._frame: Any = None
         self._input = b""
 
     def _next(self) -> bytes:
         while True:
-            if not self._input:
+            if not self._input and getattr(self._frame, "needs_input", True):
                 self._input = self._file.read(_FRAME_STEP)
-            if not self._input:
-                if self._frame is not None:
-                    raise EOFError("the file ends inside a compressed frame")
-                return b""
+                if not self._input:
+                    if self._frame is not None:
+                        raise EOFError("the file ends inside a compressed frame")
+                    return b""
             if self._frame is None:
                 self._input = self._input.lstrip(b"\0")  # padding
                 if not self._input:
                     continue
                 self._frame = self._begin()
-            data = self._frame.decompress(self._input)
+            data = self._frame.decompress(self._input, *self._most)
             self._input = b""
             if self._frame.eof:
                 self._input, self._frame = self._frame.unused_data, None
@@ -308,4 +312,8 @@ def _zstandard(file: BinaryIO) -> _Frames:
 
 
 def _xz(file: BinaryIO) -> _Frames:
-    return _Frames(file, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY))
+    return _Frames(file, lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY), _READ)
+
+
+def _bzip2(file: BinaryIO) -> _Frames:
+    return _Frames(file, bz2.BZ2Decompressor, _READ)

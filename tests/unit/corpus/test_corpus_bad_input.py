@@ -203,11 +203,12 @@ def test_truncated_and_multi_member_archives(tmp_path, folder):
     assert funnel["reasons"]["exact_duplicate"] >= 3 * 400
 
 
-def test_a_damaged_end_of_a_good_archive_keeps_what_came_before(tmp_path, folder):
-    (folder / "a.jsonl.gz").write_bytes(gzip.compress(row(prose(1)).encode()) + b"trailing garbage")
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_a_damaged_end_of_a_good_archive_keeps_what_came_before(tmp_path, folder, suffix):
+    (folder / f"a.jsonl{suffix}").write_bytes(PACK[suffix](row(prose(1)).encode()) + b"\1trailing garbage")
     funnel, documents = cleaned(tmp_path, folder)
     assert len(documents) == 2
-    assert [os.path.basename(entry["file"]) for entry in funnel["unreadable"]] == ["a.jsonl.gz"]
+    assert [os.path.basename(entry["file"]) for entry in funnel["unreadable"]] == [f"a.jsonl{suffix}"]
 
 
 @pytest.mark.parametrize("suffix", PACK)
