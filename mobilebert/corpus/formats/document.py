@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
@@ -31,8 +31,8 @@ class Oversized(Exception):
     """A text of more marks than `MAX_MARKS`."""
 
 
-def bounded(text: str, marks: str) -> str:
-    """The text, if it has few enough of these characters for a parser. Raises: Oversized."""
+def bounded(text: str, marks: Iterable[str]) -> str:
+    """The text, if it has few enough of these marks for a parser. Raises: Oversized."""
     if sum(map(text.count, marks)) > MAX_MARKS:
         raise Oversized
     return text

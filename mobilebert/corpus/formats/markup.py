@@ -48,9 +48,9 @@ def main_text(page: str) -> str:
 
 def prose(source: str) -> str:
     """The prose of a Markdown text: no front matter, code blocks, images, addresses, tags; link texts, headings and table cells stay."""
-    source = _FRONT_MATTER.sub("", source.replace("\0", ""), count=1)
+    source = _FRONT_MATTER.sub("", source.replace("\0", "").replace("\r\n", "\n"), count=1)
     out: list[str] = []
-    for token in _parser().parse(bounded(source, "\n[*_`<&|")):
+    for token in _parser().parse(bounded(source, "\n\r\\[*_`<&|")):
         if token.type == "inline":
             out.extend(map(_inline, token.children or []))
         elif token.type in _BLOCK_ENDS:

@@ -18,7 +18,11 @@ _INLINE = ((re.compile(r"``([^`\n]+)``"), r"\1"), (re.compile(r"\*\*([^*\n]+)\*\
 _MARK = re.compile(r"[*`]|\|(?=\S)|_(?=\W)|(?<=\W):")
 _LONG_WORD = re.compile(r"\S{1000,}")
 _JOINT = re.compile(r"[-._+:]")
+# It calls itself for each address of a block.
+_ADDRESS = re.compile(r"(?<=[A-Za-z0-9]):(?=[^\s:])|@")
 _MOST_MARKS = 100
+# What it makes nodes of; it ends lines where `str.splitlines` does.
+_NODES = ("\n", "\r", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "|", "`", "_", "*", "@", "://")
 _BLOCK = re.compile(r"\n[ \t]*\n")
 _LINE_END = re.compile(r"[ \t]*\n[ \t]*")
 _DROPPED = (
@@ -38,14 +42,14 @@ def rst_prose(source: str) -> str:
     from docutils import nodes, utils
     from docutils.parsers.rst import Parser
 
-    source = _ROLE.sub(r"\1", _FORMULA.sub("", source.replace("\0", "").expandtabs(8)))
+    source = _ROLE.sub(r"\1", _FORMULA.sub("", source.replace("\0", "").replace("\r\n", "\n").expandtabs(8)))
     for pattern, kept in _INLINE:
         source = pattern.sub(kept, source)
-    source = "\n\n".join(_without(_MARK, "", block) for block in _BLOCK.split(source))
+    source = "\n\n".join(_without(_ADDRESS, r"\\\g<0>", _without(_MARK, "", block)) for block in _BLOCK.split(source))
     source = _LONG_WORD.sub(lambda word: _without(_JOINT, " ", word[0]), source)
     document = utils.new_document("", _settings().copy())
     # Parsed, not published: transforms would put today's date and tables of contents into the text.
-    Parser().parse(bounded(source, "\n"), document)
+    Parser().parse(bounded(source, _NODES), document)
     dropped = tuple(getattr(nodes, name) for name in _DROPPED)
     for node in [*document.findall(lambda node: isinstance(node, dropped))]:
         node.parent.remove(node)

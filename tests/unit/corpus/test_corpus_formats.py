@@ -222,7 +222,12 @@ def test_hostile_wikitext_takes_seconds_not_hours(raw):
 
 @pytest.mark.parametrize(
     ("extract", "unit"),
-    [(wikitext.plain, "[[山]]"), (markup.main_text, "<b>山</b>"), (markup.prose, "- 山\n"), (markup.rst_prose, "- 山\n")],
+    [
+        (wikitext.plain, "[[山]]"),
+        (markup.main_text, "<b>山</b>"),
+        *((markup.prose, unit) for unit in ("- 山\n", "- 山\r", "\\!")),
+        *((markup.rst_prose, unit) for unit in ("- 山\n", "- 山\r", "- 山\u2028", "|山|\n\n", "http://a.example\n\n")),
+    ],
 )
 def test_a_text_with_too_many_marks_for_a_parser_is_oversized(monkeypatch, extract, unit):
     monkeypatch.setattr(document, "MAX_MARKS", 400)
@@ -230,6 +235,11 @@ def test_a_text_with_too_many_marks_for_a_parser_is_oversized(monkeypatch, extra
     assert document.extracted(Found("few", prose + unit * 50), extract).reason != document.OVERSIZED
     found = Found("many", prose + unit * 500)
     assert document.extracted(found, extract) == found._replace(reason=document.OVERSIZED)
+
+
+def test_a_block_of_many_addresses_is_read():
+    addresses = "见 http://a.example/b?c=1 和 a@b.example 。" * 2000
+    assert markup.rst_prose(f"{PROSE}\n\n{addresses}\n") == f"{PROSE}\n{addresses}"
 
 
 @pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 20, 256), (3, 3_000_000, 1)])
