@@ -37,6 +37,7 @@ _UNCLOSED_TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*(?:<|\Z))")
 _REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>(?:(?!<ref\b).)*?</ref\s*>|<ref(?:\s[^<>]*)?/>", re.DOTALL | re.IGNORECASE)
 _DEEPEST = 30  # articles nest a handful of brackets
 _LOOK_BACK = 5
+_NODES = (*"[{<|&'=", "\n----", "://", "mailto:")  # what the parser makes nodes of
 _LIST_MARKS = "*#:;"
 
 _DROPPED_LINK = re.compile(
@@ -70,7 +71,7 @@ def is_disambiguation(title: str, raw: str) -> bool:
 def plain(raw: str) -> str:
     """The prose of a page, a paragraph or list item a line; "" if there is none."""
     raw = _without_link_lists(_variants(_NOWIKI.sub("", _COMMENT.sub("", raw))))
-    text = "".join(_text(mwparserfromhell.parse(bounded(_balanced(raw), "[{<|&'=")).nodes))
+    text = "".join(_text(mwparserfromhell.parse(bounded(_balanced(raw), _NODES)).nodes))
     return _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)).strip()
 
 

@@ -223,7 +223,7 @@ def test_hostile_wikitext_takes_seconds_not_hours(raw):
 @pytest.mark.parametrize(
     ("extract", "unit"),
     [
-        (wikitext.plain, "[[山]]"),
+        *((wikitext.plain, unit) for unit in ("[[山]]", "http://a.example 山", "山\n----")),
         (markup.main_text, "<b>山</b>"),
         *((markup.prose, unit) for unit in ("- 山\n", "- 山\r", "\\!")),
         *((markup.rst_prose, unit) for unit in ("- 山\n", "- 山\r", "- 山\u2028", "|山|\n\n", "http://a.example\n\n")),
