@@ -242,12 +242,21 @@ def test_a_block_of_many_addresses_is_read():
     assert markup.rst_prose(f"{PROSE}\n\n{addresses}\n") == f"{PROSE}\n{addresses}"
 
 
-@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 20, 256), (3, 3_000_000, 1)])
+@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 20, 16), (3, 3_000_000, 1)])
 def test_of_large_rows_of_parquet_few_are_read_at_once(tmp_path, rows, size, most):
     texts = [f"{number}".zfill(size) for number in range(rows)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "x", use_dictionary=False)
     read = [batch.column(0).to_pylist() for batch in rowgroups.batches(pq.ParquetFile(tmp_path / "x"), [0])]
     assert max(map(len, read)) in (most - 1, most)  # heads of pages count, too
+    assert [text for some in read for text in some] == texts
+
+
+def test_few_rows_are_read_at_once_of_a_text_that_a_dictionary_holds_once(tmp_path):
+    texts = ["字" * 100_000] * 100
+    pq.write_table(pa.table({"text": texts}), tmp_path / "x")
+    assert (tmp_path / "x").stat().st_size < 400_000
+    read = [batch.column(0).to_pylist() for batch in rowgroups.batches(pq.ParquetFile(tmp_path / "x"), [0])]
+    assert max(map(len, read)) <= 16
     assert [text for some in read for text in some] == texts
 
 
