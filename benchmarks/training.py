@@ -42,6 +42,8 @@ JOINT: dict[str, dict[str, tuple[str, str]]] = {
         "torch.compile, logits gathered": (THEIRS, "joint-compiled-gathered"),
     },
 }
+PROGRESSIVE = "progressive"
+PARTS = [*JOINT, PROGRESSIVE]
 
 
 class Worker:
@@ -130,30 +132,42 @@ def main() -> None:
     parser.add_argument(
         "--skip", nargs="*", default=[], help="arms that are left out, by their kind: joint-compiled, joint-textbrewer, ..."
     )
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to measure; the page keeps the others")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
+    before = {} if set(options.only) == set(PARTS) else training_report.read(options.out)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
         folder = Path(scratch)
         subprocess.run([sys.executable, "-m", "benchmarks.training_models", str(folder)], check=True, cwd=ROOT)
-        found = measure(folder, cores, options.rounds, set(options.skip))
+        found = measure(folder, cores, options.rounds, set(options.skip), set(options.only), before)
     training_report.write(found, options.out, cores=len(cores), rounds=options.rounds)
 
 
-def measure(folder: Path, cores: Sequence[int], rounds: int, skip: set[str]) -> dict[str, Any]:
-    """All groups, one after the other."""
-    found: dict[str, Any] = {}
+def measure(folder: Path, cores: Sequence[int], rounds: int, skip: set[str], parts: set[str], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The groups of these parts, one after the other; the others as an earlier run found them."""
+    found = dict(before)
     for precision, group in JOINT.items():
+        if precision not in parts:
+            continue
         print(f"joint step, {precision}", flush=True)
         arms = {name: (*arm, precision) for name, arm in group.items() if arm[1] not in skip}
         with workers(folder, arms, cores) as living:
             in_turns(living, rounds)
-        found[precision] = {name: worker.result() for name, worker in living.items()}
+        ours = living["ours"].seconds
+        found[precision] = {name: worker.result() | {"of_ours": paired(worker.seconds, ours)} for name, worker in living.items()}
         check_same_work(found[precision], 1e-3 if precision == "float32" else 2e-2)
-    found["progressive"] = progressive(folder, cores, rounds, found)
+    if PROGRESSIVE not in parts:
+        return found
+    found[PROGRESSIVE] = progressive(folder, cores, rounds, found)
     pipeline = Worker(folder, OURS, "pipeline", "float32", cores)
     found["pipeline"] = pipeline.facts
     return found
+
+
+def paired(seconds: Sequence[float], ours: Sequence[float]) -> float:
+    """The median of an arm's steps as shares of ours in the same turns: a machine's speed changes from turn to turn."""
+    return statistics.median(one / other for one, other in zip(seconds, ours, strict=True))
 
 
 def check_same_work(arms: Mapping[str, Mapping[str, Any]], tolerance: float) -> None:

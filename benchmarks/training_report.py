@@ -17,7 +17,8 @@ EAGER, COMPILED, TEXTBREWER = "PyTorch eager", "torch.compile", "TextBrewer"
 HEAD = """# Training steps beside PyTorch's
 
 Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cores} cores and as many threads for every arm; arms take turns
-(A B C A B C ..., two steps a turn after one that does not count, {rounds} turns), medians.
+(A B C A B C ..., two steps a turn after one that does not count, {rounds} turns), medians; ratios of the joint step are medians of the
+ratios within each turn, since a machine's speed changes.
 transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
 
 The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions} masked; feature map and
@@ -58,6 +59,22 @@ def write(found: Found, folder: Path, *, cores: int, rounds: int) -> None:
     print(text)
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """What an earlier run wrote to training.json.
+
+    Raises:
+        SystemExit: nothing lies there.
+    """
+    path = folder / "training.json"
+    if not path.is_file():
+        raise SystemExit(f"{path}: not there, so the page would lack the parts that are not measured; run without --only first")
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    del found["about"]
+    for name in ("stages", "beside"):  # JSON's keys are text
+        found["progressive"][name] = {int(stage): arms for stage, arms in found["progressive"][name].items()}
+    return found
+
+
 def document(found: Found, about: Mapping[str, Any]) -> str:
     """The page."""
     blocks = [HEAD.format(**about)]
@@ -84,7 +101,7 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
         (half, COMPILED, "joint step, bfloat16, against torch.compile", 1.0),
     ):
         if other in arms:
-            yield ratio(name, arms[other]["seconds"], arms["ours"]["seconds"], target)
+            yield ratio(name, arms[other]["of_ours"], 1, target)
     shares, fastest = progressive["shares"], progressive["fastest"]
     phase = "progressive phase, the teacher's outputs kept, mean over stages, against our untrimmed step"
     yield ratio(phase, 1, shares["kept-layer"]["untrimmed"], 2.0)
@@ -117,7 +134,7 @@ def _arms(arms: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list
             name,
             f"{arm['seconds']:.3f}",
             f"{arm['least']:.3f}",
-            f"{arm['seconds'] / ours:.2f}",
+            f"{arm.get('of_ours', arm['seconds'] / ours):.2f}",
             f"{arm['first_seconds']:.1f}",
             f"{arm['peak_mb']:,.0f}",
             f"{arm['loss']:.4f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,8 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     progressive = {"untrimmed": arm(1.0), "peer": arm(0.5), "stages": stages, "fastest": "torch.compile"}
     progressive |= training.over_stages(stages, beside)
     found = {
-        "float32": {"ours": arm(1.0), "PyTorch eager": arm(1.2), "TextBrewer": arm(1.3)},
-        "bfloat16": {"ours": arm(1.0), "PyTorch eager": arm(1.06)},
+        "float32": {"ours": arm(1.0), "PyTorch eager": arm(1.2) | {"of_ours": 1.2}, "TextBrewer": arm(1.3) | {"of_ours": 1.3}},
+        "bfloat16": {"ours": arm(1.0), "PyTorch eager": arm(1.06) | {"of_ours": 1.06}},
         "progressive": progressive | {"precision": "float32"},
         "pipeline": {"batches_per_second": 1000.0},
     }
@@ -202,6 +203,22 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     ]
     page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 2
+
+
+def test_steps_are_compared_turn_by_turn() -> None:
+    ours, theirs = [1.0, 1.0, 2.0, 2.0, 1.0], [1.5, 1.5, 3.0, 3.0, 9.0]  # slow turns, and one in which the machine did something else
+    assert training.paired(theirs, ours) == 1.5
+
+
+def test_parts_that_are_not_measured_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="run without --only first"):
+        training_report.read(tmp_path)
+    stored = {"about": {}, "float32": {"ours": arm(1.0)}, "progressive": {"stages": {3: {}}, "beside": {3: {}}}}
+    (tmp_path / "training.json").write_text(json.dumps(stored))
+    before = training_report.read(tmp_path)
+    assert before["progressive"] == {"stages": {3: {}}, "beside": {3: {}}}
+    monkeypatch.setattr(training, "workers", None)
+    assert training.measure(tmp_path, [0], 1, set(), set(), before) == before
 
 
 def test_a_stage_is_compared_with_what_ran_in_its_turns() -> None:
