@@ -60,7 +60,7 @@ def command(tmp_path: Path, *more: str) -> Any:
 def test_equal_cost_gives_every_arm_what_joint_spends(tmp_path: Path, ran: list[str]) -> None:
     found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--cores", "4")
     runs = {(run["comparison"], run["arm"]): run for run in found["runs"]}
-    assert {arm for _, arm in runs} == set(ARMS)
+    assert {arm for _, arm in runs} == set(ARMS) - set(quality.ON_REQUEST)
     steps = read_design()["settings"]["plain"]["steps"]
     assert all(sum(run["steps"].values()) == steps for (comparison, _), run in runs.items() if comparison == "steps")
     budget = runs["steps", "joint"]["cpu_seconds"]
@@ -250,7 +250,7 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
 
     monkeypatch.setattr(Kept, "run", run)
     found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--comparisons", "steps")
-    assert {run["arm"] for run in found["runs"]} == set(ARMS) - {"progressive, 0.1"}
+    assert {run["arm"] for run in found["runs"]} == set(ARMS) - {"progressive, 0.1", *quality.ON_REQUEST}
     assert "diverged: plain-progressive-0.1-seed1-layer02" in capsys.readouterr().out
     assert not any(name.startswith("plain-progressive-0.1-seed1-layer03") for name in ran)
 
