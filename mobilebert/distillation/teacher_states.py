@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,6 +94,13 @@ class TeacherStates:
         """
         self._folder, self._teacher, self._part, self._places, self._limit = folder, teacher, part, places, limit
         self._refused = False
+        self._remove_stale()
+
+    def _remove_stale(self) -> None:
+        """Remove what no stage will read: files of steps that a stage, stopped early, never came to."""
+        used = {self._path(layer, 0).parent for layer in (self._part.below, self._part.needs.top)}
+        for folder in set(self._folder.glob("layer*")) - used:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def told(self) -> str:
         """What this stage computes, for people."""
@@ -107,7 +115,8 @@ class TeacherStates:
         shape, dtype = self._teacher.shape, self._teacher.compute_dtype
         size = rows * length * shape.hidden_size * dtype.size
         read = Leaving(lambda place: [self._read(int(place), size)])
-        write = Leaving(lambda place, state: [self._write(int(place), state)])
+        # Once the interpreter ends, batches and what was read are no longer those of their places (`Leaving`): nothing is written then.
+        write = Leaving(lambda place, state: [self._write(int(place), state)], last=[np.array(True)])
 
         def fetch(place: tf.Tensor, batch: dict[str, tf.Tensor]) -> Any:
             found = tf.numpy_function(read, [place], [tf.uint8], stateful=False)[0]
@@ -190,5 +199,9 @@ class TeacherStates:
         """Write a file with its checksum, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}")
-        unfinished.write_bytes(told + zlib.crc32(told).to_bytes(CHECKSUM, "little"))
-        os.replace(unfinished, path)
+        try:
+            unfinished.write_bytes(told + zlib.crc32(told).to_bytes(CHECKSUM, "little"))
+            os.replace(unfinished, path)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise

@@ -15,6 +15,7 @@ from mobilebert.distillation import matching, teacher_states
 from mobilebert.distillation.teacher_states import Part, TeacherStates
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.models.shapes import BertShape
+from mobilebert.records.reader import Leaving
 from mobilebert.settings import Match, Transfer
 
 STEPS, LAYERS = 3, 4
@@ -205,3 +206,41 @@ def test_a_stage_that_compares_what_the_one_before_kept_leaves_it_there(deep, tm
     for batch, (hidden, _) in zip(same.extended(batches(), PLACES.start).take(STEPS), expected(deep, 2), strict=True):
         np.testing.assert_array_equal(batch["teacher_hidden_02"], hidden)
     assert files(tmp_path) == [f"layer02/{place:010d}" for place in PLACES]
+
+
+def test_what_a_stage_that_stopped_early_left_is_removed(deep, tmp_path):
+    stage(tmp_path, deep, 1)
+    part = teacher_states.part(Transfer(), LAYERS, LAYERS, 2)
+    assert part is not None
+    list(TeacherStates(tmp_path, deep, part, PLACES, math.inf).extended(batches(), PLACES.start).take(1))
+    assert files(tmp_path) == ["layer01/0000000006", "layer01/0000000007", "layer02/0000000005"]
+    check(stage(tmp_path, deep, 3), expected(deep, 3), 3)
+    assert files(tmp_path) == [f"layer03/{place:010d}" for place in PLACES]
+
+
+def test_nothing_is_written_once_the_interpreter_ends(deep, tmp_path, monkeypatch):
+    """Its threads get the last batch and the last file again then, whatever the step, and must not keep what comes of them."""
+    made: list[Any] = []
+
+    class Noted(Leaving):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            made.append(self)
+
+    monkeypatch.setattr(teacher_states, "Leaving", Noted)
+    part = teacher_states.part(Transfer(), LAYERS, LAYERS, 1)
+    assert part is not None
+    extended = TeacherStates(tmp_path, deep, part, PLACES, math.inf).extended(batches(), PLACES.start)
+    for leaving in reversed(made):  # as atexit does, here before the first batch is made
+        leaving.close()
+    list(extended.take(STEPS))
+    assert files(tmp_path) == []
+
+
+def test_a_file_that_finds_no_room_leaves_nothing_half_written(deep, tmp_path, monkeypatch):
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(teacher_states.os, "replace", refuse)
+    check(stage(tmp_path, deep, 1), expected(deep, 1), 1)
+    assert files(tmp_path) == []
