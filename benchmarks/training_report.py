@@ -101,7 +101,7 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
         (half, COMPILED, "joint step, bfloat16, against torch.compile", 1.0),
     ):
         if other in arms:
-            yield ratio(name, arms[other]["of_ours"], 1, target)
+            yield ratio(name, _of_ours(arms, other), 1, target)
     shares, fastest = progressive["shares"], progressive["fastest"]
     phase = "progressive phase, the teacher's outputs kept, mean over stages, against our untrimmed step"
     yield ratio(phase, 1, shares["kept-layer"]["untrimmed"], 2.0)
@@ -128,13 +128,12 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def _arms(arms: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
-    ours = arms["ours"]["seconds"]
     rows = [
         [
             name,
             f"{arm['seconds']:.3f}",
             f"{arm['least']:.3f}",
-            f"{arm.get('of_ours', arm['seconds'] / ours):.2f}",
+            f"{_of_ours(arms, name):.2f}",
             f"{arm['first_seconds']:.1f}",
             f"{arm['peak_mb']:,.0f}",
             f"{arm['loss']:.4f}",
@@ -142,6 +141,11 @@ def _arms(arms: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list
         for name, arm in arms.items()
     ]
     return ["arm", "s a step", "least", "of ours", "first step, s", "peak MB", "first loss"], rows
+
+
+def _of_ours(arms: Mapping[str, Mapping[str, float]], name: str) -> float:
+    """An arm's share of our step: turn by turn, else by the medians (stages have their own ratios, in `shares`)."""
+    return arms[name].get("of_ours", arms[name]["seconds"] / arms["ours"]["seconds"])
 
 
 def _progressive(found: Found) -> str:
