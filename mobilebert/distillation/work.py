@@ -224,7 +224,7 @@ def _tokenizer_digest(folder: Path) -> str:
         return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
 
 
-def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int, extend: Extend | None) -> Batches:
+def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int, extend: Extend | None = None) -> Batches:
     """Batches from a place in the order of records on, cut as the phase of the step says that stands there."""
     masking, size = work.sections["masking"], plan.optimization.batch_size
 
