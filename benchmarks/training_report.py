@@ -18,7 +18,7 @@ HEAD = """# Training steps beside PyTorch's
 
 Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cores} cores and as many threads for every arm; arms take turns
 (A B C A B C ..., two steps a turn after one that does not count, {rounds} turns), medians; ratios of the joint step are medians of the
-ratios within each turn, since a machine's speed changes.
+ratios within each turn, since a machine's speed changes. Parts that were measured again (`--only`) are of another run than the others.
 transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
 
 The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions} masked; feature map and
