@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,10 +64,10 @@ def transfer_layer(options: Namespace) -> None:
     arguments = {"student": options.student, "stage": options.stage, **start.arguments}
     name = f"transfer_layer-{options.student}-{options.stage}"
     shape, inputs = start.shape.to_config(), start.inputs
-    plan = Plan("transfer_layer", name, stage.optimization, seed, make, arguments, shape, inputs, False, span, goes_on=True)
     # Elsewhere reading would cost more than computing: docs/recipes.md.
-    if settings.same_batches and options.stage != JOINT and work.accelerator.kind == "CPU" and work.accelerator.devices == 1:
-        plan = dataclasses.replace(plan, extending=extending)
+    keeps = settings.same_batches and options.stage != JOINT and work.accelerator.kind == "CPU" and work.accelerator.devices == 1
+    more = extending if keeps else None
+    plan = Plan("transfer_layer", name, stage.optimization, seed, make, arguments, shape, inputs, False, span, goes_on=True, extending=more)
     carry_out(work, plan)
 
 

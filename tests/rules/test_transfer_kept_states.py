@@ -64,7 +64,7 @@ def test_a_stage_gives_the_same_bits_with_what_was_kept_and_without(chain, comma
     assert second(chain, command, first, tmp_path / "no room", state=False) == ([], found)
 
 
-def test_states_of_other_records_masks_or_batches_are_not_read(chain, command, first, tmp_path):
+def test_states_of_other_batches_are_not_read(chain, command, first, tmp_path):
     kept, _ = second(chain, command, first, tmp_path, transfer={"training": {**SAME["training"], "batch_size": 2}})
     assert sorted(kept) == [f"layer{layer:02d}/{step:010d}" for layer in (1, 2) for step in range(4)]
     assert len({path.name for path in (tmp_path / "state").glob("teacher_states-*")}) == 2
