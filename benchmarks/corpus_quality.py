@@ -21,7 +21,7 @@ from mobilebert.corpus.sources import list_sources
 from mobilebert.settings import Corpus, Source
 from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.decode import decode
-from mobilebert.text.normalise import normalise
+from mobilebert.text.normalise import normalise, normalise_all
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 RESULTS = Path(__file__).with_name("results") / "corpus.md"
@@ -196,14 +196,14 @@ def contamination(shared: Path) -> str:
 
 def costs(shared: Path) -> str:
     """CPU time of each rule a megabyte of clean text."""
-    texts = [normalise(row["text"]) for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")]
-    kept = ["\n".join(lines.clean(text, 3).kept) for text in texts]
-    batches = [kept[at : at + 150] for at in range(0, len(kept), 150)]
+    texts = normalise_all([row["text"] for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")])
+    kept = [found.text for found in lines.clean(texts, 3)]
+    raw, batches = ([those[at : at + 150] for at in range(0, len(those), 150)] for those in (texts, kept))
     measured = [document.Documents(batch) for batch in batches]
     settings = Corpus()
     timed: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
-        ("normalise", normalise, texts),
-        ("line rules", lambda text: lines.clean(text, 3), texts),
+        ("normalise", normalise_all, raw),
+        ("line rules", lambda batch: lines.clean(batch, 3), raw),
         ("mask_sensitive", sensitive.mask, kept),
         ("measures of all document rules", document.Documents, batches),
         *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]

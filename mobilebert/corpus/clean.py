@@ -21,7 +21,7 @@ from mobilebert.errors import UserError
 from mobilebert.pipelines import places
 from mobilebert.settings import Corpus
 from mobilebert.text import document, filters, lines, sensitive
-from mobilebert.text.normalise import normalise
+from mobilebert.text.normalise import normalise_all
 
 _BATCH_CHARACTERS = 50_000  # few enough for their measures to stay in the processor's cache
 _EACH = 10  # characters that a document counts for beside its text: its measures take 2.4 kB, and a file may hold millions of empty ones
@@ -121,7 +121,7 @@ def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work:
     """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is counted and, by sample, kept."""
     settings = work.settings
     for batch in _batches(_readable(piece, counts, settings)):
-        documents = document.Documents(["" if found.reason else _cleaned(found.text, counts, settings) for found in batch])
+        documents = document.Documents(_cleaned(["" if found.reason else found.text for found in batch], counts, settings))
         reasons = filters.judge(documents, settings)
         for place, (found, text) in enumerate(zip(batch, documents.texts, strict=True)):
             reason, detail = found.reason or reasons[place], None
@@ -151,14 +151,15 @@ def _batches(documents: Iterator[Found]) -> Iterator[list[Found]]:
         yield batch
 
 
-def _cleaned(text: str, counts: dict[str, Any], settings: Corpus) -> str:
-    kept, dropped = lines.clean(normalise(text), settings.max_line_repeats)
-    funnel.count_lines(counts, dropped)
-    text = "\n".join(kept)
-    if settings.mask_sensitive:
-        text, masked = sensitive.mask(text)
-        funnel.count_masked(counts, masked)
-    return _simplified(text) if settings.simplify else text
+def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list[str]:
+    cleaned: list[str] = []
+    for text, dropped in lines.clean(normalise_all(texts), settings.max_line_repeats):
+        funnel.count_lines(counts, dropped)
+        if settings.mask_sensitive:
+            text, masked = sensitive.mask(text)
+            funnel.count_masked(counts, masked)
+        cleaned.append(_simplified(text) if settings.simplify else text)
+    return cleaned
 
 
 def _write(element: int, block: int, gathered: _Gathered, work: Work) -> int:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
+from mobilebert.text import characters
+
+_MOST_AT_ONCE = 200_000  # characters of texts that are looked at together, whose measures take 30 bytes each
 # Only short lines can be boilerplate: a long one that mentions copyright is text about copyright.
 _MAX_CHARACTERS = 60
 
@@ -30,8 +37,9 @@ _AT_START = re.compile(
 _STARTS = frozenset("本转轉责責编校译選选题審审排文原永法v【[（(更相分收设加返回联关网免隐用请启开pdhPDHV©")
 _LINK = re.compile(r"^[^一-鿿]*(?:https?://|www\.)\S+[^一-鿿]*$")
 _SEPARATOR = re.compile(r"\s*[|｜»›>→·•/]\s*|\s+")
+_SEPARATOR_MARKS = "|｜»›>→·•/ "
 # Sets to search for: Python's own would make a string of every character.
-_SEPARATORS = re.compile("[|｜»›>→·•/ ]")
+_SEPARATORS = re.compile(f"[{_SEPARATOR_MARKS}]")
 _TRAIL = re.compile("[|｜»›>→]")
 # Some of the menu words below: only what has one is split at its spaces.
 _MENU = re.compile(
@@ -47,26 +55,111 @@ _SENTENCE_ENDS = tuple("。！？…；”’」』）》!?.;)\"'")
 _MENU_STARTS = frozenset("首上下末尾登注註退搜目返顶评留赞收分打关菜导更展hnplsmtbHNPLSMTB")
 _HAN = re.compile("[\u3400-\u9fff]")
 _SYMBOLS_ONLY = re.compile(r"^[\W_]+$")
+# Two characters that a line with an address or with what `_ANYWHERE` finds has.
+_PAIRS = re.findall(
+    "..",
+    "htww版权版權保留增值网络转载转请转注轉載IC公网未经点击點擊扫一扫码扫描长按关注荣誉您的你的本网本站alaLAlALcocOCoCO",
+)
+# What `_kinds` tells of a character.
+_NO_LETTER, _STARTS_BOILERPLATE, _STARTS_MENU, _ENDS_PROSE, _SEPARATES, _PAIR_FIRST = (1 << bit for bit in range(6))
+_PAIR_SECOND = _PAIR_FIRST << 1
+_LINE_END = 10
 
 
 class Lines(NamedTuple):
-    """The lines that stay, and the dropped ones by reason: (lines, UTF-8 bytes)."""
+    """A text of the lines that stay, and the dropped ones by reason: (lines, UTF-8 bytes)."""
 
-    kept: list[str]
+    text: str
     dropped: dict[str, tuple[int, int]]
 
 
-def clean(text: str, most_repeats: int) -> Lines:
-    """Apply all line rules to a normalised text.
+def clean(texts: Sequence[str], most_repeats: int) -> list[Lines]:
+    """Apply all line rules to normalised texts; what becomes of a text depends on it alone.
 
     Args:
-        text: its lines are stripped and none is empty.
+        texts: their lines are stripped and none is empty; best some 50,000 characters together.
         most_repeats: copies of a line that stay; the further ones are dropped as `repeated`.
     """
-    lines = text.split("\n")
-    reasons = [judge(line) if len(line) <= _MAX_CHARACTERS else None for line in lines]
-    if not any(reasons) and (len(lines) <= most_repeats or len(set(lines)) == len(lines)):
-        return Lines(lines, {})  # as most texts are
+    joined = "\n".join([*texts, ""])
+    if len(joined) > _MOST_AT_ONCE:
+        return [_without(lines, list(map(judge, lines)), most_repeats) for lines in (text.split("\n") for text in texts)]
+    codes = characters.codes(joined)
+    kinds = _kinds().take(codes)
+    ends = np.flatnonzero(codes == _LINE_END)
+    starts = np.append(0, ends + 1)[:-1]
+    after = np.searchsorted(ends, np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1))  # (D,) lines up to each text's last
+    reasons: dict[int, str] = {}
+    for rule, suspects in _suspects(kinds, starts, ends):
+        for line, start, end in zip(suspects.tolist(), starts[suspects].tolist(), ends[suspects].tolist(), strict=True):
+            if line not in reasons and (reason := rule(joined[start:end])):
+                reasons[line] = reason
+    owners = np.repeat(np.arange(len(texts)), np.diff(after, prepend=0))
+    changed = {*owners[list(reasons)].tolist(), *repeating(codes, starts, ends, owners, most_repeats).tolist()}
+    found = [Lines(text, {}) for text in texts]
+    for place in changed:
+        lines = texts[place].split("\n")
+        found[place] = _without(lines, list(map(reasons.get, range(after[place] - len(lines), after[place]))), most_repeats)
+    return found
+
+
+def repeating(codes: np.ndarray, starts: np.ndarray, ends: np.ndarray, owners: np.ndarray, most: int) -> np.ndarray:
+    """The texts that may have more than `most` copies of a line: all that have, and hardly any other.
+
+    Args:
+        codes: (N,) code points of all texts.
+        starts: (L,) where their lines begin.
+        ends: (L,) where they end, a place that `codes` has.
+        owners: (L,) ascending, below 2**24: the text of each line.
+        most: copies, at least one.
+    """
+    # Equal lines of a text have equal lengths, first, middle and last characters.
+    keys = (ends - starts).astype(np.uint64)
+    for at in (starts, (starts + ends) >> 1, ends - 1):
+        keys = (keys + codes[at]) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    keys = (keys >> np.uint64(24)) | (owners.astype(np.uint64) << np.uint64(40))
+    keys.sort()
+    return np.unique(keys[most:][keys[most:] == keys[:-most]] >> np.uint64(40)).astype(np.int64)
+
+
+def _suspects(kinds: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> Iterator[tuple[Callable[[str], str | None], np.ndarray]]:
+    """Each rule with the numbers of the lines that it may drop: the others have nothing that it begins with."""
+    short = ends - starts <= _MAX_CHARACTERS
+    first, last = kinds[starts], kinds[ends - 1]
+
+    def having(characters: np.ndarray) -> np.ndarray:
+        found = np.zeros(len(ends), bool)
+        found[np.searchsorted(ends, np.flatnonzero(characters != 0))] = True
+        return found
+
+    paired = having((kinds[:-1] << 1) & kinds[1:] & _PAIR_SECOND)
+    menu = (last & _ENDS_PROSE == 0) & ((first & _STARTS_MENU != 0) | having(kinds & _SEPARATES))
+    yield symbols, np.flatnonzero(short & (first & _NO_LETTER != 0))
+    yield link, np.flatnonzero(short & paired)
+    yield navigation, np.flatnonzero(short & menu)
+    yield boilerplate, np.flatnonzero(short & (paired | (first & _STARTS_BOILERPLATE != 0)))
+
+
+@cache
+def _kinds() -> np.ndarray:
+    """(0x110000,) uint8: what a code point may be in a line that goes."""
+    table = np.zeros(characters.CODE_POINTS, np.uint8)
+    table[characters.letters() == 0] = _NO_LETTER
+    heads, seconds = ("".join(pair[place] for pair in _PAIRS) for place in (0, 1))
+    for those, kind in (
+        (_STARTS, _STARTS_BOILERPLATE),
+        (_MENU_STARTS, _STARTS_MENU),
+        (_ENDS, _ENDS_PROSE),
+        (_SEPARATOR_MARKS, _SEPARATES),
+        (heads, _PAIR_FIRST),
+        (seconds, _PAIR_SECOND),
+    ):
+        table[sorted({ord(character) for character in those})] |= kind
+    return table
+
+
+def _without(lines: list[str], reasons: list[str | None], most_repeats: int) -> Lines:
+    """The lines without those that have a reason to go, or are copied too often."""
     kept: list[str] = []
     dropped: dict[str, tuple[int, int]] = {}
     copies: dict[str, int] = {}
@@ -80,7 +173,7 @@ def clean(text: str, most_repeats: int) -> Lines:
         else:
             count, size = dropped.get(reason, (0, 0))
             dropped[reason] = count + 1, size + len(line.encode())
-    return Lines(kept, dropped)
+    return Lines("\n".join(kept), dropped)
 
 
 def judge(line: str) -> str | None:

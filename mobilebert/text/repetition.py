@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mobilebert.settings import Corpus
+from mobilebert.text import lines
 from mobilebert.text.document import Documents
 from mobilebert.text.ngrams import ngrams
 
@@ -19,12 +20,12 @@ def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1: 0.20).
     """
     dropped = np.zeros(len(documents), bool)
-    for place in np.flatnonzero(documents.lines > 1).tolist():
-        lines = [line for line in documents.texts[place].split("\n") if line]
-        unique = set(lines)
-        if repeats := len(lines) - len(unique):
-            characters = sum(map(len, lines)) - sum(map(len, unique))
-            many = repeats > settings.max_duplicate_line_share * len(lines)
+    for place in lines.repeating(documents.codes, documents.line_starts, documents.line_ends, documents.line_owners, 1).tolist():
+        each = [line for line in documents.texts[place].split("\n") if line]
+        unique = set(each)
+        if repeats := len(each) - len(unique):
+            characters = sum(map(len, each)) - sum(map(len, unique))
+            many = repeats > settings.max_duplicate_line_share * len(each)
             dropped[place] = many or characters > settings.max_duplicate_line_characters * documents.sizes[place]
     return dropped
 

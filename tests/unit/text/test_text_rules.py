@@ -127,8 +127,8 @@ def test_wording_ignores_punctuation_case_and_script():
 
 
 def test_copies_of_a_line_stay_up_to_the_most_and_lines_without_han_are_left():
-    found = lines.clean("\n".join(["本章完结于此处", '"outputs": 1'] * 5), 3)
-    assert Counter(found.kept) == {"本章完结于此处": 3, '"outputs": 1': 5}
+    found = lines.clean(["\n".join(["本章完结于此处", '"outputs": 1'] * 5)], 3)[0]
+    assert Counter(found.text.split("\n")) == {"本章完结于此处": 3, '"outputs": 1': 5}
     assert found.dropped == {"repeated": (2, 2 * len("本章完结于此处".encode()))}
 
 
@@ -147,7 +147,7 @@ def test_real_clean_text_is_unharmed(shared_data):
     ):
         with gzip.open(shared_data / "corpus" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
             texts = [normalise(json.loads(line)["text"]) for line in stream]
-        kept = ["\n".join(lines.clean(text, 3).kept) for text in texts]
+        kept = [found.text for found in lines.clean(texts, 3)]
         reasons = filters.judge(document.Documents(kept), Corpus())
         dropped = [text for text, reason in zip(kept, reasons, strict=True) if reason]
         assert sum(map(len, dropped)) <= most * sum(map(len, texts)), name
