@@ -58,7 +58,7 @@ _SYMBOLS_ONLY = re.compile(r"^[\W_]+$")
 # Two characters that a line with an address or with what `_ANYWHERE` finds has.
 _PAIRS = re.findall(
     "..",
-    "htww版权版權保留增值网络转载转请转注轉載IC公网未经点击點擊扫一扫码扫描长按关注荣誉您的你的本网本站alaLAlALcocOCoCO",
+    "htww版权版權保留增值网络转载轉載IC公网未经点击點擊扫一扫码扫描长按关注荣誉您的你的alaLAlALcocOCoCO",
 )
 # What `_kinds` tells of a character.
 _NO_LETTER, _STARTS_BOILERPLATE, _STARTS_MENU, _ENDS_PROSE, _SEPARATES, _PAIR_FIRST = (1 << bit for bit in range(6))
