@@ -186,7 +186,7 @@ def _opened(path: str) -> Any:
     if not kind:
         return stream
     expansion = Expansion(stream)
-    opener: Any = {".gz": gzip.open, ".bz2": _bzip2, ".xz": _xz, ".zst": _zstandard}
+    opener: Any = {".gz": gzip.open, ".bz2": _bzip2, ".xz": _xz, ".zst": zstandard_frames}
     return io.BufferedReader(_Unpacked(opener[kind](stream), expansion, stream), _READ)
 
 
@@ -206,7 +206,7 @@ def _plain(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-class _Filling(io.RawIOBase):
+class Filling(io.RawIOBase):
     """A raw stream made from a function that gives the next bytes, b"" at the end."""
 
     _rest = b""
@@ -226,7 +226,7 @@ class _Filling(io.RawIOBase):
         return size
 
 
-class _Chained(_Filling):
+class _Chained(Filling):
     def __init__(self, head: bytes, stream: BinaryIO) -> None:
         self._rest = head
         self._stream = stream
@@ -235,7 +235,7 @@ class _Chained(_Filling):
         return self._stream.read(1 << 16)
 
 
-class _Recoded(_Filling):
+class _Recoded(Filling):
     """UTF-16 or UTF-32 as UTF-8; what is broken becomes bytes that are no UTF-8, so that its line is refused and no other."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
@@ -254,7 +254,7 @@ class _Recoded(_Filling):
         return b"\xff" if cut else b""
 
 
-class _Unpacked(_Filling):
+class _Unpacked(Filling):
     """What a decompressor gives, up to the limit."""
 
     def __init__(self, stream: Any, expansion: Expansion, file: BinaryIO) -> None:
@@ -274,7 +274,7 @@ class _Unpacked(_Filling):
         super().close()
 
 
-class _Frames(_Filling):
+class _Frames(Filling):
     """All frames of a .zst, .xz or .bz2 file; unlike the libraries' own readers it bounds their memory, and takes no cut or damaged file
     for a whole one.
     """
@@ -307,7 +307,8 @@ class _Frames(_Filling):
                 return data
 
 
-def _zstandard(file: BinaryIO) -> _Frames:
+def zstandard_frames(file: BinaryIO) -> Filling:
+    """What Zstandard's frames hold, with a window of at most 128 MB."""
     return _Frames(file, lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW).decompressobj())
 
 

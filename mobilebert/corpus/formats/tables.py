@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mobilebert.corpus import opening
-from mobilebert.corpus.formats.document import Found
+from mobilebert.corpus.formats import pages, parts
+from mobilebert.corpus.formats.document import OVERSIZED, Found, shown
 from mobilebert.corpus.formats.markup import decoded
 from mobilebert.corpus.formats.plain import own_name
 from mobilebert.corpus.plan import Piece
-from mobilebert.pipelines import rowgroups
+
+_MOST_BYTES = 100_000_000  # of a page that has to be unpacked as a whole
 
 
 def parquet(piece: Piece) -> Iterator[Found]:
@@ -21,13 +24,13 @@ def parquet(piece: Piece) -> Iterator[Found]:
     with opening.raw_bytes(piece.path) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=1 << 20)
-            yield from _rows(piece, file, _columns(piece, file.schema_arrow))
+            yield from _rows(piece, stream, file, _columns(piece, file.schema_arrow))
         except pa.ArrowException as error:
             raise opening.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
 
 
 def _columns(piece: Piece, schema: Any) -> list[str]:
-    """The column of text, and that of ids if there is one."""
+    """The column of text, and that of ids if there is one that can name the rows."""
     if piece.text_field not in schema.names:
         raise opening.Unreadable(f"it has no column {piece.text_field} (but {', '.join(schema.names[:20])}); set text_field")
     if schema.names.count(piece.text_field) > 1:
@@ -35,47 +38,72 @@ def _columns(piece: Piece, schema: Any) -> list[str]:
     kind = _plain(schema.field(piece.text_field).type)
     if not _is_text(kind):
         raise opening.Unreadable(f"its column {piece.text_field} holds {kind}, not text; set text_field")
-    return [piece.text_field, *(["id"] if schema.names.count("id") == 1 and piece.text_field != "id" else [])]
+    return [
+        piece.text_field,
+        *(["id"] if piece.text_field != "id" and schema.names.count("id") == 1 and _names(schema.field("id").type) else []),
+    ]
 
 
-def _rows(piece: Piece, file: Any, columns: list[str]) -> Iterator[Found]:
+def _rows(piece: Piece, stream: BinaryIO, file: Any, columns: list[str]) -> Iterator[Found]:
     first = 0
+    expansion = opening.Expansion(stream)
     for group in range(file.num_row_groups):
         described = file.metadata.row_group(group)
         if piece.start <= _offset(described) and (piece.end is None or _offset(described) < piece.end):
-            row = first
-            for batch in rowgroups.batches(file, [group], columns):
-                yield from _documents(piece, batch, row)
-                row += batch.num_rows
+            read = [_column(stream, file, group, name) for name in columns]
+            expansion.add(read[0].unpacked)
+            texts, *ids = (_values(stream, file, group, column) for column in read)
+            for row, (data, own) in enumerate(zip(texts, *ids or [itertools.repeat(None, read[0].rows)], strict=True)):
+                own = own.decode(errors="backslashreplace") if isinstance(own, bytes) else own
+                yield _document(own_name(own, f"{piece.ordinal:06d}-{first + row}"), data)
         first += described.num_rows
 
 
-def _documents(piece: Piece, batch: Any, row: int) -> Iterator[Found]:
-    texts = _bytes(batch.column(piece.text_field))
-    ids = _ids(batch.column("id")) if "id" in batch.schema.names and piece.text_field != "id" else [None] * batch.num_rows
-    for place, (value, own) in enumerate(zip(texts, ids, strict=True)):
-        name = own_name(own, f"{piece.ordinal:06d}-{row + place}")
-        data = value.as_py()
-        yield Found(name, "", "no_text_field", 0) if data is None else decoded(name, data)
+def _column(stream: BinaryIO, file: Any, group: int, name: str) -> pages.Column:
+    """A column that can be read, with all of its rows."""
+    column = pages.column(stream, file, group, name)
+    told = file.metadata.row_group(group).num_rows
+    if not column.rows == column.chunk.num_values == told:
+        raise opening.Unreadable(f"no readable Parquet: {column.rows} rows in the pages of its column {name}, where its footer says {told}")
+    if column.largest > _MOST_BYTES and not column.in_parts:
+        ways = ", ".join((column.chunk.compression, *column.chunk.encodings))
+        raise opening.Unreadable(
+            f"its column {name} has a page of {column.largest // 1_000_000} MB, packed and unpacked, which has to be unpacked as a whole "
+            f"({ways}); write it with pages of at most {_MOST_BYTES // 1_000_000} MB"
+        )
+    return column
 
 
-def _ids(column: Any) -> list[Any]:
-    """What may name the rows: text and whole numbers; not every value of another kind, a date say, is one in Python."""
-    kind = _plain(column.type)
-    if pa.types.is_integer(kind):
-        return column.to_pylist()
-    if not _is_text(kind):
-        return [None] * len(column)
-    return [None if data is None else data.decode(errors="backslashreplace") for data in _bytes(column).to_pylist()]
+def _values(stream: BinaryIO, file: Any, group: int, column: pages.Column) -> Iterator[Any]:
+    """A column's values, texts as bytes: they may hold what is no UTF-8."""
+    if column.is_large and column.in_parts:
+        yield from parts.texts(stream, column)
+        return
+    for batch in file.iter_batches(column.at_once, row_groups=[group], columns=[column.name], use_threads=False):
+        for value in _flat(batch.column(0)):
+            yield value.as_py()
 
 
-def _bytes(column: Any) -> Any:
-    """A column of text as bytes: it may hold what is no UTF-8."""
-    return (column.dictionary_decode() if pa.types.is_dictionary(column.type) else column).cast(pa.large_binary())
+def _document(name: str, data: bytes | None) -> Found:
+    if data is None:
+        return Found(name, "", "no_text_field", 0)
+    if isinstance(data, opening.Oversized):
+        return Found(name, shown(data), OVERSIZED, data.size)
+    return decoded(name, data)
+
+
+def _flat(column: Any) -> Any:
+    column = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+    return column.cast(pa.large_binary()) if _is_text(column.type) else column
 
 
 def _plain(kind: Any) -> Any:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _names(kind: Any) -> bool:
+    """Whether such values may name the rows: not every value of another kind, a date say, is one in Python."""
+    return pa.types.is_integer(_plain(kind)) or _is_text(_plain(kind))
 
 
 def _is_text(kind: Any) -> bool:
