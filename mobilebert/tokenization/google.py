@@ -51,6 +51,9 @@ def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
         unk: id of a word that the vocabulary cannot spell.
         lowercase: lower-case and strip accents.
     """
+    if text.isascii() and text.isalnum():  # as nearly all are: nothing to drop, to strip or to split
+        found = _pieces(text.lower() if lowercase else text, vocabulary, unk)
+        return [id for id, _, _ in found], [first for _, first, _ in found], [end for _, _, end in found]
     characters: Characters = [(c, offset) for offset, c in enumerate(text) if not is_dropped(c)]
     if lowercase:
         characters = [(c.lower(), offset) for c, offset in characters] if text.isascii() else _without_accents(_lowered(characters))
@@ -58,10 +61,10 @@ def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
     starts: list[int] = []
     ends: list[int] = []
     for word in _split_on_punctuation(characters):
-        for id, first, last in _pieces(word, vocabulary, unk):
+        for id, first, end in _pieces("".join(c for c, _ in word), vocabulary, unk):
             ids.append(id)
             starts.append(word[first][1])
-            ends.append(word[last][1] + 1)
+            ends.append(word[end - 1][1] + 1)
     return ids, starts, ends
 
 
@@ -99,22 +102,21 @@ def _split_on_punctuation(characters: Characters) -> list[Characters]:
     return words
 
 
-def _pieces(word: Characters, vocabulary: Mapping[str, int], unk: int) -> list[tuple[int, int, int]]:
-    """Greedy longest match first: (id, first character, last character) of each piece, or one unknown for the whole word."""
-    text = "".join(c for c, _ in word)
-    unknown = [(unk, 0, len(text) - 1)]
-    if len(text) > MAX_WORD_CHARACTERS:
+def _pieces(word: str, vocabulary: Mapping[str, int], unk: int) -> list[tuple[int, int, int]]:
+    """Greedy longest match first: (id, first character, end) of each piece, or one unknown for the whole word."""
+    unknown = [(unk, 0, len(word))]
+    if len(word) > MAX_WORD_CHARACTERS:
         return unknown
     found = []
     start = 0
-    while start < len(text):
+    while start < len(word):
         prefix = "##" if start else ""
-        for end in range(len(text), start, -1):
-            id = vocabulary.get(prefix + text[start:end])
+        for end in range(len(word), start, -1):
+            id = vocabulary.get(prefix + word[start:end])
             if id is not None:
                 break
         else:
             return unknown
-        found.append((id, start, end - 1))
+        found.append((id, start, end))
         start = end
     return found

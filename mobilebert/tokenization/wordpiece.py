@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,11 +44,11 @@ class _Runs(dict[str, int]):
         self[text] = number = len(self.first) - 1
         return number
 
-    def tokens(self, texts: Iterable[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Ids, starts and ends of all the runs' tokens, and how many each has; `offsets` (R,) says where each run begins."""
+    def tokens(self, texts: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, starts and ends of all the runs' tokens; `offsets` (R,) says where each run begins."""
         numbers = np.fromiter(map(self.__getitem__, texts), np.int64, len(offsets))
         if not numbers.size:
-            return (np.zeros(0, np.int32),) * 4
+            return (np.zeros(0, np.int32),) * 3
         first, count, ids, starts, ends = (
             np.frombuffer(part, np.int32) for part in (self.first, self.count, self.ids, self.starts, self.ends)
         )
@@ -56,7 +56,7 @@ class _Runs(dict[str, int]):
         before = np.cumsum(counts) - counts
         where = np.arange(counts.sum()) + np.repeat(first[numbers] - before, counts)
         shift = np.repeat(offsets, counts)
-        return ids[where], starts[where] + shift, ends[where] + shift, counts
+        return ids[where], starts[where] + shift, ends[where] + shift
 
 
 class WordPieceTokenizer(Tokenizer):
@@ -74,22 +74,18 @@ class WordPieceTokenizer(Tokenizer):
 
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
         """Tokens of each text; a line end between texts keeps them apart, since no token reaches over white space."""
-        whole, cuts, offsets = self._encode_joined(texts)
+        ids, starts, ends = self._encode("\n".join(texts))
+        offsets = _offsets(texts)
+        cuts = np.searchsorted(starts, offsets)
         return [
-            Encoding(whole.ids[a:b], (whole.starts[a:b] - first).astype(np.int32), (whole.ends[a:b] - first).astype(np.int32))
+            Encoding(ids[a:b], (starts[a:b] - first).astype(np.int32), (ends[a:b] - first).astype(np.int32))
             for a, b, first in zip(cuts[:-1], cuts[1:], offsets, strict=False)
         ]
 
     def encode_joined(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As the base has it, without a detour over single texts."""
-        whole, cuts, _ = self._encode_joined(texts)
-        return whole.ids, whole.starts, cuts
-
-    def _encode_joined(self, texts: Sequence[str]) -> tuple[Encoding, np.ndarray, np.ndarray]:
-        """The tokens, and for each text and the end its first token and its offset."""
-        whole = self._encode("\n".join(texts))
-        offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])
-        return whole, np.searchsorted(whole.starts, offsets), offsets
+        ids, starts, _ = self._encode("\n".join(texts))
+        return ids, starts, np.searchsorted(starts, _offsets(texts))
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Tokens joined: "##" glued to what stands before, a space only between two words in letters or digits."""
@@ -101,29 +97,30 @@ class WordPieceTokenizer(Tokenizer):
                 text += " " + token if text and _spelt(text[-1]) and _spelt(token[0]) else token
         return text
 
-    def _encode(self, text: str) -> Encoding:
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+    def _encode(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids, starts and ends of the tokens, as in `Encoding` but for the type of the offsets."""
+        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.intp)
         kinds = self._kinds.take(points)
         if CAPITAL_SIGMA in text:
             kinds[kinds == PUNCTUATION] = WORD
-        single = np.flatnonzero(kinds >= PUNCTUATION)
-        inside = np.zeros(len(points) + 2, np.int8)
+        inside = np.zeros(len(points) + 2, bool)
         inside[1:-1] = kinds <= DROPPED
-        edges = np.flatnonzero(np.diff(inside))
+        edges = np.flatnonzero(inside[1:] != inside[:-1])
         firsts, lasts = edges[::2], edges[1::2]
         if len(self._runs.ids) > CACHED_TOKENS:
             self._runs = _Runs(self._tokenize)
-        run_ids, run_starts, run_ends, counts = self._runs.tokens(
-            map(text.__getitem__, map(slice, firsts.tolist(), lasts.tolist())), firsts
-        )
-        # Before a token of a run stand the characters that are tokens by themselves, and the tokens of runs before it.
-        of_runs = np.repeat(np.searchsorted(single, firsts), counts) + np.arange(len(run_ids))
-        alone = np.ones(len(single) + len(run_ids), bool)
-        alone[of_runs] = False
-        ids, starts, ends = (np.empty(len(alone), np.int32) for _ in range(3))
-        ids[alone], starts[alone], ends[alone] = self._ids.take(points[single]), single, single + 1
-        ids[of_runs], starts[of_runs], ends[of_runs] = run_ids, run_starts, run_ends
-        return Encoding(ids, starts, ends)
+        texts = [text[first:last] for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+        run_ids, run_starts, run_ends = self._runs.tokens(texts, firsts)
+        alone = kinds >= PUNCTUATION
+        begins = alone.copy()
+        begins[run_starts] = True
+        starts = np.flatnonzero(begins)
+        if len(starts) < np.count_nonzero(alone) + len(run_starts):  # a character became several tokens
+            starts = np.sort(np.concatenate([np.flatnonzero(alone), run_starts]))
+        of_runs = kinds.take(starts) <= DROPPED
+        ids, ends = self._ids.take(points.take(starts)), starts + 1
+        ids[of_runs], ends[of_runs] = run_ids, run_ends
+        return ids, starts, ends
 
     def _tokenize(self, text: str) -> tuple[list[int], list[int], list[int]]:
         return google.tokenize(text, self._vocabulary, self.unk, self.lowercase)
@@ -142,6 +139,11 @@ class WordPieceTokenizer(Tokenizer):
             else:
                 kinds[point] = WORD
         return kinds, ids
+
+
+def _offsets(texts: Sequence[str]) -> np.ndarray:
+    """(len(texts) + 1,) where each text begins, joined by a line end, and where one more would."""
+    return np.cumsum([0, *(len(text) + 1 for text in texts)])
 
 
 def _spelt(character: str) -> bool:
