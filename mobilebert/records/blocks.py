@@ -47,19 +47,19 @@ class Sink:
             return
         rows = np.concatenate([self._held, rows])
         whole = len(rows) // BLOCK * BLOCK
-        for at in range(0, whole, BLOCK):
-            self._member(rows[at : at + BLOCK])
+        self._members(rows[:whole])
         self._held = rows[whole:]
 
     def end(self) -> None:
         """Write what fills no block."""
-        if len(self._held):
-            self._member(self._held)
+        self._members(self._held)
 
-    def _member(self, rows: np.ndarray) -> None:
-        member = isal_zlib.compress(self._form.pack(rows), LEVEL, GZIP)
-        self._stream.write(member)
-        self.sizes.append(len(member))
+    def _members(self, rows: np.ndarray) -> None:
+        packed, step = memoryview(self._form.pack(rows)), BLOCK * self._form.record.itemsize
+        for at in range(0, len(packed), step):
+            member = isal_zlib.compress(packed[at : at + step], LEVEL, GZIP)
+            self._stream.write(member)
+            self.sizes.append(len(member))
 
 
 @contextmanager

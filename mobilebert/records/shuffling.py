@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import repeat
 
 import numpy as np
 import xxhash
@@ -18,7 +19,7 @@ import xxhash
 from mobilebert.pipelines import places
 from mobilebert.records import blocks
 from mobilebert.records.arranging import GROUP, Arrangement
-from mobilebert.records.form import Form
+from mobilebert.records.form import Form, each
 
 BUCKET_BYTES = 16_000_000
 CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records
@@ -32,8 +33,7 @@ def spilled(form: Form) -> np.dtype:
 
 def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed: int, shards: int) -> None:
     """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
-    data, step = rows.tobytes(), form.sequence_length * form.dtype.itemsize
-    keys = np.array([xxhash.xxh3_64_intdigest(data[at : at + step], seed) for at in range(0, len(data), step)], np.uint64)
+    keys = np.fromiter(map(xxhash.xxh3_64_intdigest, each(rows), repeat(seed)), np.uint64, len(rows))
     order = np.argsort(keys, kind="stable")
     made = np.empty(len(rows), spilled(form))
     made["key"], made["document"], made["ids"] = keys[order], documents[order], rows[order]
@@ -77,7 +77,7 @@ def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Itera
     for first, last in _buckets((before - before[0]) * spilled(form).itemsize):
         rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
         order = np.lexsort((rows["document"], rows["key"]))  # equal rows of two documents must not stand as the spills do
-        yield from (rows[order[start : start + GROUP]] for start in range(0, len(order), GROUP))
+        yield from (rows.take(order[start : start + GROUP]) for start in range(0, len(order), GROUP))
 
 
 def _cut(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
