@@ -101,14 +101,14 @@ def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
     """Ids, offsets and word starts of the texts, in blocks of the pipeline's size; the words are cut before."""
     from mobilebert import tokenization
     from mobilebert.records import form, packing
-    from mobilebert.records.pipeline import CHARACTERS_AT_ONCE
+    from mobilebert.records.pipeline import BYTES_AT_ONCE
     from mobilebert.text import words
 
     made = tokenization.load(folder / "tokenizer")
     stored = form.Form(LENGTH, made.size)
     texts = _texts(Path(slice_))
     made.encode_many(texts[:10])
-    blocks = list(_blocks(texts, 3 * CHARACTERS_AT_ONCE))
+    blocks = list(_blocks(texts, BYTES_AT_ONCE))
     cut = words.cutter("")
     cuts = [iter([cut(piece) for piece in words.pieces("\n".join(block))]) for block in blocks]
 

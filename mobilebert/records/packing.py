@@ -49,14 +49,14 @@ class _Windows:
     length: np.ndarray
 
 
-def pack(texts: Sequence[str], tokenizer: Tokenizer, form: Form, settings: Records, cut: words.Cut | None = None) -> Packed:
+def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: Form, settings: Records, cut: words.Cut | None = None) -> Packed:
     """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
 
-    What becomes of a document depends on its text alone; `cut` is what cuts it into words.
+    What becomes of a document depends on its text alone, here in UTF-8; `cut` is what cuts it into words.
     """
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    hashes = np.array([xxhash.xxh3_64_intdigest(data) for data in encoded], np.uint64)
-    sizes = np.array([len(data) for data in encoded])
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, documents), np.uint64, len(documents))
+    sizes = np.fromiter(map(len, documents), np.int64, len(documents))
+    texts = [document.decode() for document in documents]
     heldout = hashes < np.uint64(settings.heldout_share * 2**64)
     tokens = tokenize(texts, tokenizer, form, cut or words.cutter(""))
     lengths = np.diff(tokens.firsts)

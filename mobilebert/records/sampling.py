@@ -53,17 +53,17 @@ def _build(stages: beam.Pipeline, parts: list[Block], folder: str, wanted: float
 
 
 def _bytes(block: Block) -> int:
-    return sum(len(text.encode()) for texts in pipeline.texts(block) for text in texts)
+    return sum(len(text) for texts in pipeline.texts(block) for text in texts)
 
 
 def _sample(block: Block, total: int, folder: str, wanted: float, seed: int) -> None:
     """Write the chosen documents of a block."""
     share = wanted / max(total, 1)
     chosen = [
-        text
+        text.decode()
         for texts in pipeline.texts(block)
         for text in texts
-        if share >= 1 or xxhash.xxh3_64_intdigest(text.encode(), seed) < share * 2**64
+        if share >= 1 or xxhash.xxh3_64_intdigest(text, seed) < share * 2**64
     ]
     places.write(_place(folder, block), json.dumps(chosen).encode())
 

@@ -242,7 +242,7 @@ def test_a_block_of_many_addresses_is_read():
     assert markup.rst_prose(f"{PROSE}\n\n{addresses}\n") == f"{PROSE}\n{addresses}"
 
 
-@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 20, 16), (3, 3_000_000, 1)])
+@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 5000, 16), (3, 3_000_000, 1), (1000, 20, 1000)])
 def test_of_large_rows_of_parquet_few_are_read_at_once(tmp_path, rows, size, most):
     texts = [f"{number}".zfill(size) for number in range(rows)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "x", use_dictionary=False)

@@ -27,7 +27,7 @@ def documents(count: int) -> list[str]:
 def arranged(texts: list[str], group: int = arranging.GROUP, **changed: object) -> tuple[np.ndarray, np.ndarray]:
     """What is written, and the rows before, both in the order of their keys."""
     settings = Records(sequence_length=32, **changed)
-    packed = packing.pack(texts, TOKENIZER, FORM, settings)
+    packed = packing.pack([text.encode() for text in texts], TOKENIZER, FORM, settings)
     rows = np.empty(len(packed.rows), shuffling.spilled(FORM))
     rows["key"], rows["document"], rows["ids"] = np.random.default_rng(2).permutation(len(rows)), packed.documents, packed.rows
     rows.sort(order="key")

@@ -21,7 +21,7 @@ PAD, UNK, CLS, SEP, MASK = TOKENIZER.special_ids
 
 def packed(texts: list[str], length: int = 32, **changed: object) -> tuple[packing.Packed, Form]:
     form = Form(length, TOKENIZER.size)
-    return packing.pack(texts, TOKENIZER, form, Records(sequence_length=length, **changed)), form
+    return packing.pack([text.encode() for text in texts], TOKENIZER, form, Records(sequence_length=length, **changed)), form
 
 
 def plain(row: np.ndarray, form: Form) -> list[int]:
@@ -120,7 +120,7 @@ def test_bytes_are_those_of_the_documents_used() -> None:
 def test_large_vocabularies_take_four_bytes() -> None:
     large = WordPieceTokenizer([*SPECIAL, *(f"[unused{n}]" for n in range(40000)), *"茶叶"], True)
     form = Form(32, large.size)
-    rows = packing.pack(["茶叶" * 15], large, form, Records(sequence_length=32)).rows
+    rows = packing.pack([("茶叶" * 15).encode()], large, form, Records(sequence_length=32)).rows
     assert rows.dtype == np.dtype("<u4")
     assert (rows[0, 1:31] & (form.word_start - 1)).tolist() == [40005, 40006] * 15
     assert rows[0, 1] == 40005 + 2**31

@@ -62,7 +62,7 @@ def stored(records: RecordSet, split: str) -> np.ndarray:
 
 def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Path) -> None:
     records, loaded = RecordSet(written), tokenization.load(tokenizer)
-    packed = packing.pack(documents(300), loaded, Form(32, loaded.size), SETTINGS)
+    packed = packing.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
     for split, rows in (("train", packed.rows[~packed.heldout]), ("heldout", packed.rows[packed.heldout])):
         assert Counter(map(bytes, stored(records, split))) == Counter(map(bytes, rows))
     counts = artifacts.read(written).counts
@@ -90,7 +90,7 @@ def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) 
 
 def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     loaded = tokenization.load(tokenizer)
-    packed = packing.pack(documents(300), loaded, Form(32, loaded.size), SETTINGS)
+    packed = packing.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
     place = {bytes(row): n for n, row in enumerate(packed.rows)}
     order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
     assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2
@@ -113,7 +113,7 @@ def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
     tmp_path: Path, tokenizer: Path, written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr(pipeline, "CHARACTERS_AT_ONCE", 300)
+    monkeypatch.setattr(pipeline, "BYTES_AT_ONCE", 900)
     monkeypatch.setattr(pipeline, "SPILL_BYTES", 500)
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 1000)
     cut = corpus(tmp_path / "corpus", documents(300), files_=4, group=7)
@@ -140,7 +140,7 @@ def test_other_forms_do_not_show_the_cut_of_the_corpus_either(
     monkeypatch.setattr(shuffling, "GROUP", 64)
     writer.write(corpus(tmp_path / "whole", documents(300)), tokenizer, tmp_path / "one", settings, 20, 1)
     monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
-    monkeypatch.setattr(pipeline, "CHARACTERS_AT_ONCE", 300)
+    monkeypatch.setattr(pipeline, "BYTES_AT_ONCE", 900)
     monkeypatch.setattr(pipeline, "SPILL_BYTES", 500)
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 1000)
     writer.write(corpus(tmp_path / "cut", documents(300), files_=4, group=7), tokenizer, tmp_path / "two", settings, 20, 1)
