@@ -17,9 +17,9 @@ PLAIN, _BY_NUMBER, _RLE = 0, (2, 8), 3  # encodings
 _LONGEST_FIELD = 1 << 24  # bytes of a field of a header (Arrow's limit of a header)
 _PACKINGS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD")  # that `parts` undoes
 
-LARGE = 32_000_000  # bytes of a page, packed and unpacked
+LARGE = 16_000_000  # bytes of a page, packed and unpacked
 _TOGETHER, _MOST = 1_000_000, 16  # bytes and rows that are read together (`rowgroups`)
-_MOST_TOGETHER = 32_000_000  # bytes of rows that are one text
+_MOST_TOGETHER = 16_000_000  # bytes of rows that are one text
 
 
 class Page(NamedTuple):

@@ -16,7 +16,7 @@ from mobilebert.corpus.formats.markup import decoded
 from mobilebert.corpus.formats.plain import own_name
 from mobilebert.corpus.plan import Piece
 
-_MOST_BYTES = 100_000_000  # of a page that has to be unpacked as a whole
+_MOST_BYTES = 24_000_000  # of a page that has to be unpacked as a whole
 
 
 def parquet(piece: Piece) -> Iterator[Found]:
@@ -53,9 +53,16 @@ def _rows(piece: Piece, stream: BinaryIO, file: Any, columns: list[str]) -> Iter
             read = [_column(stream, file, group, name) for name in columns]
             expansion.add(read[0].unpacked)
             texts, *ids = (_values(stream, file, group, column) for column in read)
-            for row, (data, own) in enumerate(zip(texts, *ids or [itertools.repeat(None, read[0].rows)], strict=True)):
+            owns = ids[0] if ids else itertools.repeat(None)
+            row = first
+            for data in texts:  # nothing here holds one, which may be long, while the next one is read
+                own = next(owns)
                 own = own.decode(errors="backslashreplace") if isinstance(own, bytes) else own
-                yield _document(own_name(own, f"{piece.ordinal:06d}-{first + row}"), data)
+                found = _document(own_name(own, f"{piece.ordinal:06d}-{row}"), data)
+                del data
+                yield found
+                del found
+                row += 1
         first += described.num_rows
 
 
@@ -80,8 +87,11 @@ def _values(stream: BinaryIO, file: Any, group: int, column: pages.Column) -> It
         yield from parts.texts(stream, column)
         return
     for batch in file.iter_batches(column.at_once, row_groups=[group], columns=[column.name], use_threads=False):
-        for value in _flat(batch.column(0)):
-            yield value.as_py()
+        values = _flat(batch.column(0))
+        del batch
+        for place in range(len(values)):
+            yield values[place].as_py()
+        del values
 
 
 def _document(name: str, data: bytes | None) -> Found:

@@ -85,7 +85,7 @@ def test_of_a_long_text_in_a_dictionary_few_rows_are_read_at_once(tmp_path):
     pq.write_table(pa.table({"text": ["字" * 2_000_000] * 9}), tmp_path / "x", compression="none")
     with (tmp_path / "x").open("rb") as stream:
         column = pages.column(stream, pq.ParquetFile(stream), 0, "text")
-        assert (column.is_large, column.at_once) == (False, 5)
+        assert (column.is_large, column.at_once) == (False, 2)
     assert [len(found.text) for found in read(tmp_path / "x")] == [2_000_000] * 9
 
 
