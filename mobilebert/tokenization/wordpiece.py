@@ -120,6 +120,7 @@ class WordPieceTokenizer(Tokenizer):
         of_runs = kinds.take(starts) <= DROPPED
         ids, ends = self._ids.take(points.take(starts)), starts + 1
         ids[of_runs], ends[of_runs] = run_ids, run_ends
+        starts[of_runs] = run_starts  # not ascending where marks change places
         return ids, starts, ends
 
     def _tokenize(self, text: str) -> tuple[list[int], list[int], list[int]]:

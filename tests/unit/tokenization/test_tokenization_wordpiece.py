@@ -102,6 +102,13 @@ def test_a_character_that_becomes_several_tokens_lends_them_all_its_offsets(smal
     assert encoding.ends.tolist() == [1, 2, 2, 2]
 
 
+def test_marks_that_change_places_keep_their_own_offsets() -> None:
+    tokenizer = WordPieceTokenizer([*SPECIAL, "a", "##\u302e", "##\u1b44"], lowercase=True)
+    encoding = tokenizer.encode("。a\u302e\u1b44")
+    assert [tokenizer.token(id) for id in encoding.ids] == ["[UNK]", "a", "##\u1b44", "##\u302e"]
+    assert (encoding.starts.tolist(), encoding.ends.tolist()) == ([0, 1, 3, 2], [1, 2, 4, 3])
+
+
 def test_many_texts_at_once_give_what_one_by_one_gives(small: WordPieceTokenizer) -> None:
     texts = ["中国", "", "un affable", "\n", "CAFÉ。", ""]
     for text, many in zip(texts, small.encode_many(texts), strict=True):
