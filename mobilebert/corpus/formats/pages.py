@@ -15,6 +15,7 @@ from mobilebert.corpus import opening
 DATA, _DICTIONARY, DATA_2 = 0, 2, 3  # types of pages
 PLAIN, _BY_NUMBER, _RLE = 0, (2, 8), 3  # encodings
 _LONGEST_FIELD = 1 << 24  # bytes of a field of a header (Arrow's limit of a header)
+MOST_NUMBER = 1 << 31  # of values, bytes, or rows in a run: the format's numbers have 32 bits
 _PACKINGS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD")  # that `parts` undoes
 
 LARGE = 16_000_000  # bytes of a page, packed and unpacked
@@ -44,10 +45,13 @@ class Page(NamedTuple):
 
     @property
     def encoding(self) -> int | None:
-        """How it holds its texts, if it does so in a way of today."""
-        if self.kind == DATA_2:
-            return self.header.get(4)
-        return self.header.get(2) if self.header.get(3, _RLE) == _RLE else None
+        """How it holds its texts."""
+        return self.header.get(4 if self.kind == DATA_2 else 2)
+
+    @property
+    def tells_nulls(self) -> bool:
+        """Whether it says what is null in a way of today; where nothing may be, it says it in none (parquet-mr names the old one)."""
+        return self.kind == DATA_2 or self.header.get(3, _RLE) == _RLE
 
 
 class Column(NamedTuple):
@@ -80,10 +84,13 @@ def column(stream: BinaryIO, file: Any, group: int, name: str) -> Column:
     Raises:
         Unreadable: there is no page where one should be.
     """
-    place = next((place for place in range(len(file.schema)) if file.schema.column(place).path == name), None)
+    leaves = [file.schema.column(place) for place in range(len(file.schema))]
+    # A name may have a dot, as the path of what is nested has.
+    place = next((place for place, leaf in enumerate(leaves) if leaf.path == leaf.name == name), None)
     if place is None:
         raise damaged(f"its column {name} is not in its schema")
     chunk = file.metadata.row_group(group).column(place)
+    nullable = leaves[place].max_definition_level > 0
     rows = unpacked = largest = 0
     at_once = _MOST
     in_parts = chunk.compression in _PACKINGS and chunk.physical_type == "BYTE_ARRAY"
@@ -95,13 +102,14 @@ def column(stream: BinaryIO, file: Any, group: int, name: str) -> Column:
             at_once = min(at_once, _MOST_TOGETHER // max(1, page.unpacked))
         elif page.rows:  # by their mean size, page by page
             at_once = min(at_once, _TOGETHER * page.rows // max(1, page.unpacked))
-            in_parts = in_parts and page.encoding in (PLAIN, *_BY_NUMBER)
-    nullable = file.schema.column(place).max_definition_level > 0
+            in_parts = in_parts and page.encoding in (PLAIN, *_BY_NUMBER) and (page.tells_nulls or not nullable)
     return Column(name, chunk, nullable, rows, unpacked, largest, max(1, at_once), in_parts)
 
 
 def pages(stream: BinaryIO, chunk: Any) -> Iterator[Page]:
     """The pages of a `pyarrow.parquet.ColumnChunkMetaData`."""
+    if not chunk.data_page_offset:  # as pyarrow writes a row group without rows
+        return
     dictionary = chunk.dictionary_page_offset
     offset = dictionary if dictionary and dictionary < chunk.data_page_offset else chunk.data_page_offset
     end = offset + chunk.total_compressed_size
@@ -119,8 +127,10 @@ def pages(stream: BinaryIO, chunk: Any) -> Iterator[Page]:
 
 
 def _counts(fields: Any) -> dict[int, int]:
-    """The numbers of a structure that are none below 0."""
-    return {number: field for number, field in fields.items() if isinstance(field, int) and field >= 0} if isinstance(fields, dict) else {}
+    """The numbers of a structure, as far as they can count something."""
+    if not isinstance(fields, dict):
+        return {}
+    return {number: field for number, field in fields.items() if isinstance(field, int) and 0 <= field < MOST_NUMBER}
 
 
 def _struct(stream: BinaryIO, depth: int = 0) -> dict[int, Any]:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from mobilebert.corpus import opening
 from mobilebert.corpus.formats import snappy
-from mobilebert.corpus.formats.pages import DATA, DATA_2, PLAIN, Column, Page, damaged, exactly, pages, varint
+from mobilebert.corpus.formats.pages import DATA, DATA_2, MOST_NUMBER, PLAIN, Column, Page, damaged, exactly, pages, varint
 
 _MOST_WORDS = 4_000_000  # texts of a dictionary, whose places in a file are held
 _READ = 1 << 18
@@ -58,10 +58,10 @@ def _rows(stream: BinaryIO, column: Column, page: Page, words: BinaryIO, places:
 
 
 def _unpacked(stream: BinaryIO, column: Column, page: Page, levels: int = 0) -> BinaryIO:
-    """The bytes of a page after its levels, where these are not packed."""
+    """The bytes of a page after its levels, where these are not packed; never more than it says that it has."""
     packed = _section(stream, page.offset + levels, page.packed - levels)
     is_packed = page.header.get(7, True) if page.kind == DATA_2 else True
-    return io.BufferedReader(_UNPACKED[column.chunk.compression](packed), _READ) if is_packed else packed
+    return _buffered(_First(_UNPACKED[column.chunk.compression](packed), page.unpacked - levels)) if is_packed else packed
 
 
 def _levels(body: BinaryIO) -> int:
@@ -112,6 +112,8 @@ def _numbers(stream: BinaryIO, width: int) -> Iterator[int]:
     """Numbers of so many bits: runs of one number, and groups of eight."""
     while True:
         head = varint(stream)
+        if head >> 1 >= MOST_NUMBER:
+            raise damaged("a run has too many rows")
         if head & 1:
             for _ in range(head >> 1):
                 group = int.from_bytes(stream.read(width), "little")
@@ -121,20 +123,35 @@ def _numbers(stream: BinaryIO, width: int) -> Iterator[int]:
 
 
 def _section(stream: BinaryIO, offset: int, size: int) -> BinaryIO:
-    return io.BufferedReader(_Section(stream, offset, size), _READ)  # type: ignore[return-value]
+    return _buffered(_Section(stream, offset, size))
 
 
-class _Section(opening.Filling):
-    """Some bytes of a file that others read, too."""
+def _buffered(stream: io.RawIOBase) -> BinaryIO:
+    return io.BufferedReader(stream, _READ)  # type: ignore[return-value]
 
-    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+
+class _First(opening.Filling):
+    """The first bytes of a stream."""
+
+    def __init__(self, stream: Any, size: int) -> None:
         self._stream = stream
-        self._offset = offset
         self._left = max(0, size)
 
     def _next(self) -> bytes:
-        self._stream.seek(self._offset)
-        data = self._stream.read(min(self._left, _READ))
-        self._offset += len(data)
+        data: bytes = self._stream.read(min(self._left, _READ))
         self._left -= len(data)
+        return data
+
+
+class _Section(_First):
+    """Some bytes of a file that others read, too."""
+
+    def __init__(self, stream: BinaryIO, offset: int, size: int) -> None:
+        super().__init__(stream, size)
+        self._offset = offset
+
+    def _next(self) -> bytes:
+        self._stream.seek(self._offset)
+        data = super()._next()
+        self._offset += len(data)
         return data

@@ -56,13 +56,15 @@ def _rows(piece: Piece, stream: BinaryIO, file: Any, columns: list[str]) -> Iter
             owns = ids[0] if ids else itertools.repeat(None)
             row = first
             for data in texts:  # nothing here holds one, which may be long, while the next one is read
-                own = next(owns)
+                own = next(owns, None)
                 own = own.decode(errors="backslashreplace") if isinstance(own, bytes) else own
                 found = _document(own_name(own, f"{piece.ordinal:06d}-{row}"), data)
                 del data
                 yield found
                 del found
                 row += 1
+            if row < first + described.num_rows:
+                raise pages.damaged(f"{row - first} rows where {described.num_rows} are named")
         first += described.num_rows
 
 
@@ -87,7 +89,7 @@ def _values(stream: BinaryIO, file: Any, group: int, column: pages.Column) -> It
         yield from parts.texts(stream, column)
         return
     for batch in file.iter_batches(column.at_once, row_groups=[group], columns=[column.name], use_threads=False):
-        values = _flat(batch.column(0))
+        values = _flat(batch.column(column.name))
         del batch
         for place in range(len(values)):
             yield values[place].as_py()

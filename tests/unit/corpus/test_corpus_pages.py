@@ -175,3 +175,45 @@ def test_damaged_snappy_is_an_error(damage):
     packed = damage(pa.compress(PROSE.encode() * 9, "snappy", asbytes=True))
     with pytest.raises((opening.Unreadable, OSError)):
         snappy.Unpacked(io.BytesIO(packed)).read()
+
+
+def test_row_groups_without_rows_are_no_damage(tmp_path):
+    """As pyarrow writes an empty table: pages of data begin nowhere."""
+    rows = texts(9)
+    table = pa.table({"text": rows})
+    with pq.ParquetWriter(tmp_path / "x", table.schema) as writer:
+        for part in (table.slice(0, 0), table.slice(0, 4), table.slice(0, 0), table.slice(4)):
+            writer.write_table(part)
+    assert pq.ParquetFile(tmp_path / "x").num_row_groups == 4
+    assert [found.text for found in read(tmp_path / "x")] == rows
+
+
+@pytest.mark.parametrize("large", [1, 16_000_000])
+def test_a_name_with_a_dot_is_not_the_path_of_what_is_nested(tmp_path, monkeypatch, large):
+    monkeypatch.setattr(pages, "LARGE", large)
+    pq.write_table(pa.table({"a": [{"b": "nested"}] * 2, "a.b": [PROSE, "字"]}), tmp_path / "x")
+    piece = plan.Piece("s", 0, str(tmp_path / "x"), "parquet", "a.b", 1)
+    assert [found.text for found in tables.parquet(piece)] == [PROSE, "字"]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_a_page_does_not_unpack_to_more_than_it_says(tmp_path, monkeypatch, compression):
+    """The size of an unpacked page, 3,000,021 (zigzag), becomes 100,021: what is after it is not read."""
+    monkeypatch.setattr(pages, "LARGE", 1)
+    pq.write_table(pa.table({"text": ["a" * 1_000_000] * 3}), tmp_path / "x", compression=compression, use_dictionary=False)
+    with (tmp_path / "x").open("rb") as stream:
+        told = pages.column(stream, pq.ParquetFile(stream), 0, "text").unpacked
+
+    def size(number: int) -> bytes:
+        return b"\x15\x00\x15" + bytes([2 * number & 127 | 128, number >> 6 & 127 | 128, number >> 13 & 127 | 128, number >> 20])
+
+    data = (tmp_path / "x").read_bytes()
+    assert data.count(size(told)) == 1
+    (tmp_path / "x").write_bytes(data.replace(size(told), size(told - 900_000)))
+    with pytest.raises(opening.Unreadable, match="a page ends before its last row"):
+        read(tmp_path / "x")
+
+
+def test_a_run_of_more_rows_than_there_can_be_is_damage():
+    with pytest.raises(opening.Unreadable, match="a run has too many rows"):
+        next(parts._numbers(io.BytesIO(b"\xfe" + b"\xff" * 8 + b"\x7f" + b"\0"), 1))
