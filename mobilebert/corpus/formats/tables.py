@@ -25,7 +25,7 @@ def parquet(piece: Piece) -> Iterator[Found]:
         try:
             file = pq.ParquetFile(stream, buffer_size=1 << 20)
             yield from _rows(piece, stream, file, _columns(piece, file.schema_arrow))
-        except pa.ArrowException as error:
+        except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter by names of columns
             raise opening.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
 
 

@@ -217,3 +217,24 @@ def test_a_page_does_not_unpack_to_more_than_it_says(tmp_path, monkeypatch, comp
 def test_a_run_of_more_rows_than_there_can_be_is_damage():
     with pytest.raises(opening.Unreadable, match="a run has too many rows"):
         next(parts._numbers(io.BytesIO(b"\xfe" + b"\xff" * 8 + b"\x7f" + b"\0"), 1))
+
+
+def test_a_column_whose_name_is_damaged_is_a_reason(tmp_path):
+    pq.write_table(pa.table({"text": [PROSE]}), tmp_path / "x", store_schema=False)
+    (tmp_path / "x").write_bytes((tmp_path / "x").read_bytes().replace(b"\x04text", b"\x04te\x80t"))
+    with pytest.raises(opening.Unreadable, match="no readable Parquet: 'utf-8' codec"):
+        read(tmp_path / "x")
+
+
+def test_large_pages_in_which_nothing_may_be_null_are_read_however_they_say_it(tmp_path):
+    """As parquet-mr's: levels, of which there are none, in an encoding of old."""
+    rows = texts(50)
+    schema = pa.schema([pa.field("text", pa.string(), nullable=False)])
+    pq.write_table(pa.table({"text": rows}, schema), tmp_path / "x", use_dictionary=False)
+    data = (tmp_path / "x").read_bytes()
+    assert data.count(b"\x15\x00\x15\x06\x15\x06") == 1
+    (tmp_path / "x").write_bytes(data.replace(b"\x15\x00\x15\x06\x15\x06", b"\x15\x00\x15\x08\x15\x08"))
+    with (tmp_path / "x").open("rb") as stream:
+        column = pages.column(stream, pq.ParquetFile(stream), 0, "text")
+        assert column.in_parts
+        assert [text.decode() for text in parts.texts(stream, column)] == rows == pq.read_table(tmp_path / "x")["text"].to_pylist()
