@@ -144,7 +144,9 @@ os._exit(0)
     with _program(program) as process:
         assert process.stdout is not None
         (server,) = map(int, process.stdout.readline().split())
-        spawned = forking.__name__ in psutil.Process(server).cmdline()
+        while not (command := psutil.Process(server).cmdline()):  # for a moment a program that begins has none
+            time.sleep(0.01)
+        spawned = forking.__name__ in command
         process.communicate(timeout=60)
     assert spawned == (thread != "idle")
     assert _gone([server])
