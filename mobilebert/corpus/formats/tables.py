@@ -52,7 +52,8 @@ def _rows(piece: Piece, stream: BinaryIO, file: Any, columns: list[str]) -> Iter
         if piece.start <= _offset(described) and (piece.end is None or _offset(described) < piece.end):
             read = [_column(stream, file, group, name) for name in columns]
             expansion.add(read[0].unpacked)
-            texts, *ids = (_values(stream, file, group, column) for column in read)
+            at_once = min(column.at_once for column in read)  # pyarrow's last call decides for all that read the file
+            texts, *ids = (_values(stream, file, group, column, at_once) for column in read)
             owns = ids[0] if ids else itertools.repeat(None)
             row = first
             for data in texts:  # nothing here holds one, which may be long, while the next one is read
@@ -83,12 +84,12 @@ def _column(stream: BinaryIO, file: Any, group: int, name: str) -> pages.Column:
     return column
 
 
-def _values(stream: BinaryIO, file: Any, group: int, column: pages.Column) -> Iterator[Any]:
+def _values(stream: BinaryIO, file: Any, group: int, column: pages.Column, at_once: int) -> Iterator[Any]:
     """A column's values, texts as bytes: they may hold what is no UTF-8."""
     if column.is_large and column.in_parts:
         yield from parts.texts(stream, column)
         return
-    for batch in file.iter_batches(column.at_once, row_groups=[group], columns=[column.name], use_threads=False):
+    for batch in file.iter_batches(at_once, row_groups=[group], columns=[column.name], use_threads=False):
         values = _flat(batch.column(column.name))
         del batch
         for place in range(len(values)):

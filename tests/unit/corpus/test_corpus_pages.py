@@ -238,3 +238,13 @@ def test_large_pages_in_which_nothing_may_be_null_are_read_however_they_say_it(t
         column = pages.column(stream, pq.ParquetFile(stream), 0, "text")
         assert column.in_parts
         assert [text.decode() for text in parts.texts(stream, column)] == rows == pq.read_table(tmp_path / "x")["text"].to_pylist()
+
+
+def test_a_column_of_ids_makes_no_more_long_texts_be_read_at_once(tmp_path):
+    """Both columns are read by turns through one file, whose batches have one size."""
+    pq.write_table(pa.table({"text": ["字" * 1_300_000] * 30, "id": range(30)}), tmp_path / "x", compression="none")
+    before, most = pa.total_allocated_bytes(), 0
+    for found in tables.parquet(plan.Piece("s", 0, str(tmp_path / "x"), "parquet", "text", 1)):
+        most = max(most, pa.total_allocated_bytes() - before)
+        assert len(found.text) == 1_300_000
+    assert most < 40_000_000
