@@ -70,9 +70,9 @@ def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Itera
     """The spilled rows of a shard in the order of their keys, a bucket at a time."""
     cells = _cells(shards) // shards
     # (spills, cells + 1): where the cells of this shard begin in each spill
-    bounds = np.array(
-        [np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, 4 * (cells + 1)), "<u4") for spill in spills], np.uint32
-    ).reshape(len(spills), cells + 1)
+    bounds = np.empty((len(spills), cells + 1), np.uint32)  # filled row by row: of 4,096 spills in one shard they are 67 MB
+    for row, spill in zip(bounds, spills, strict=True):
+        row[:] = np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, row.nbytes), "<u4")
     before = bounds.sum(axis=0, dtype=np.int64)
     for first, last in _buckets((before - before[0]) * spilled(form).itemsize):
         rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
