@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-_BYTES = 1_000_000
-_MOST = 16  # a dictionary holds a text once however many rows have it
+BYTES = 1_000_000  # that are read together
+MOST = 16  # rows: a dictionary holds a text once however many rows have it
 _WHOLE = 4_000_000  # bytes of a row group that is read at once, in half the time, if it has no dictionary: as those of our corpus
 _ROW = 100  # bytes that a row takes beside its values, about
 _PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}  # RLE: of what is null and what is not
@@ -18,7 +18,7 @@ def batches(file: Any, groups: Iterable[int], columns: list[str] | None = None) 
     """
     for group in groups:
         described = file.metadata.row_group(group)
-        rows = min(_BYTES * described.num_rows // max(1, described.total_byte_size), _MOST)
+        rows = min(BYTES * described.num_rows // max(1, described.total_byte_size), MOST)
         if described.total_byte_size + _ROW * described.num_rows <= _WHOLE and _is_plain(described):
             rows = described.num_rows
         yield from file.iter_batches(max(1, rows), row_groups=[group], columns=columns)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from mobilebert.corpus import opening
+from mobilebert.pipelines import rowgroups
 
 DATA, _DICTIONARY, DATA_2 = 0, 2, 3  # types of pages
 PLAIN, _BY_NUMBER, _RLE = 0, (2, 8), 3  # encodings
@@ -19,7 +20,6 @@ MOST_NUMBER = 1 << 31  # of values, bytes, or rows in a run: the format's number
 _PACKINGS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD")  # that `parts` undoes
 
 LARGE = 16_000_000  # bytes of a page, packed and unpacked
-_TOGETHER, _MOST = 1_000_000, 16  # bytes and rows that are read together (`rowgroups`)
 _MOST_TOGETHER = 16_000_000  # bytes of rows that are one text
 
 
@@ -92,7 +92,7 @@ def column(stream: BinaryIO, file: Any, group: int, name: str) -> Column:
     chunk = file.metadata.row_group(group).column(place)
     nullable = leaves[place].max_definition_level > 0
     rows = unpacked = largest = 0
-    at_once = _MOST
+    at_once = rowgroups.MOST
     in_parts = chunk.compression in _PACKINGS and chunk.physical_type == "BYTE_ARRAY"
     for page in pages(stream, chunk):
         rows += page.rows
@@ -101,7 +101,7 @@ def column(stream: BinaryIO, file: Any, group: int, name: str) -> Column:
         if page.is_dictionary:  # it may be one text that all rows have
             at_once = min(at_once, _MOST_TOGETHER // max(1, page.unpacked))
         elif page.rows:  # by their mean size, page by page
-            at_once = min(at_once, _TOGETHER * page.rows // max(1, page.unpacked))
+            at_once = min(at_once, rowgroups.BYTES * page.rows // max(1, page.unpacked))
             in_parts = in_parts and page.encoding in (PLAIN, *_BY_NUMBER) and (page.tells_nulls or not nullable)
     return Column(name, chunk, nullable, rows, unpacked, largest, max(1, at_once), in_parts)
 

@@ -11,6 +11,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from mobilebert.corpus import opening
+from mobilebert.corpus.formats.pages import varint
 
 _READ = 1 << 16  # packed bytes at a time; they stand for 21 times as many at most
 _KEPT = 1 << 16  # bytes of the text before
@@ -32,7 +33,7 @@ class Unpacked(opening.Filling):
 
     def _next(self) -> bytes:
         if self._left is None:
-            self._left = _number(self._packed)
+            self._left = varint(self._packed)
         while data := self._packed.read(_READ):
             self._elements += data
             end, size = _whole(self._elements)
@@ -78,13 +79,3 @@ def _varint(number: int) -> bytes:
         data += bytes([number & 127 | 128])
         number >>= 7
     return data + bytes([number])
-
-
-def _number(packed: BinaryIO) -> int:
-    number = shift = 0
-    while byte := packed.read(1):
-        number |= (byte[0] & 127) << shift
-        shift += 7
-        if byte < b"\x80":
-            break
-    return number
