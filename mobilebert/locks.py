@@ -1,4 +1,7 @@
-"""A folder that one process at a time works in."""
+"""A folder that one process at a time works in.
+
+The library filelock has no shared lock, by which `holder` asks without being in anybody's way, and does not tell who holds one.
+"""
 
 from __future__ import annotations
 
