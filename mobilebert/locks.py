@@ -1,7 +1,4 @@
-"""A folder that one process at a time works in.
-
-The library filelock has no shared lock, by which `holder` asks without being in anybody's way, and does not tell who holds one.
-"""
+"""A folder that one process at a time works in."""
 
 from __future__ import annotations
 
