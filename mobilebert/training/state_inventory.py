@@ -43,14 +43,8 @@ class StoredState:
 
     def row(self) -> tuple[str, ...]:
         """The cells under `COLUMNS`."""
-        step = str(self.step) if self.step >= 0 else "none"
-        return (
-            *self.name.split("/"),
-            step,
-            f"{self.size / 1e6:.1f}",
-            format_duration(self.age),
-            self.user or "-",
-        )
+        step, megabytes = str(self.step) if self.step >= 0 else "none", f"{self.size / 1e6:.1f}"
+        return (*self.name.split("/"), step, megabytes, format_duration(self.age), self.user or "-")
 
 
 def list_states(root: str) -> list[StoredState]:
