@@ -33,10 +33,10 @@ def main() -> None:
     tensors = {"weights": np.random.default_rng(1).random(options.megabytes * 250_000, np.float32)}
     pauses: dict[str, list[tuple[float, float]]] = {"local": [], "bucket": []}
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"local": None, "bucket": "gs://states/run"}
+        places = {"local": "", "bucket": "gs://states/run"}
         for step in range(1, options.checkpoints + 1):
             for kind, bucket in places.items():
-                with state.open(Path(scratch), kind, "12" * 32, bucket=bucket, work={}) as work:
+                with state.open_state(Path(scratch), kind, "12" * 32, bucket=bucket) as work:
                     # The one before is on its way while this one is written.
                     for part in (2 * step, 2 * step + 1):
                         wall, cpu = time.perf_counter(), time.thread_time()

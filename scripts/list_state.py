@@ -1,49 +1,42 @@
-"""List unfinished trainings: step, size, age, and whether the given settings would still go on with them."""
+"""List unfinished trainings: newest step, size, age, and who works in them; remove some."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from pathlib import Path
 
 from mobilebert.errors import UserError
-from mobilebert.training import listing
+from mobilebert.training import state_inventory as inventory
+from mobilebert.training.durations import parse_duration
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = argparse.ArgumentParser(
-        description=__doc__, epilog="What stands after -- goes to Snakemake as settings: -- --configfile presets/base-f4.yaml"
-    )
-    made.add_argument("--state", default="state", help="folder, or gs://bucket/prefix as in the setting state_bucket")
-    made.add_argument("--remove-unreachable", action="store_true", help="remove what these settings would never go on with; nothing locked")
-    made.add_argument("--target", default="all", help="what the settings are asked for: all, a named target, or a path")
-    made.add_argument("snakemake", nargs="*", help="settings, as for snakemake; none: config.yaml")
+    made = argparse.ArgumentParser(description=f"{__doc__} What is in use is never removed.")
+    made.add_argument("--state", default="state", help="folder, or gs://bucket/prefix (state_bucket)")
+    made.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these (WORK or RUN/WORK)")
+    made.add_argument("--remove-older-than", metavar="AGE", help="remove what is older than 90m, 12h, 7d, ...")
     return made
 
 
 def main(options: argparse.Namespace) -> None:
     """Print a line a state, then what was removed."""
-    from workflow.planned import trainings
-
-    bucket = options.state.startswith("gs://")
-    found = listing.in_bucket(options.state) if bucket else listing.in_folder(Path(options.state))
-    if not found:
-        print(f"{options.state}: no unfinished work lies there")
-        return
-    wanted = trainings(options.snakemake, options.target)
-    judged = [(one, *listing.verdict(one, wanted)) for one in found]
-    rows = [("RUN/WORK-FINGERPRINT", "STEP", "MB", "AGE", "LOCKED BY", "")]
-    for one, verdict, why in judged:
-        numbers = (str(one.step) if one.step >= 0 else "none", f"{one.size / 1e6:.1f}", listing.spoken(one.age))
-        rows.append((f"{one.run}/{one.name}", *numbers, one.holder or "-", f"{verdict} ({why})" if why else verdict))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    for one, verdict, _ in judged if options.remove_unreachable else []:
-        if verdict == listing.UNREACHABLE:
-            kept = "somebody works in it" if one.holder else listing.remove(one)
-            print(f"kept {one.place}: {kept}" if kept else f"removed {one.place}")
+    oldest = parse_duration(options.remove_older_than) if options.remove_older_than else math.inf
+    states = inventory.list_states(options.state)
+    if not states:
+        print(f"{options.state}: no unfinished training lies there")
+    else:
+        rows = [inventory.COLUMNS, *(state.row() for state in states)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for state in inventory.select_states(states, options.remove, oldest):
+        try:
+            inventory.remove_state(state)
+            print(f"removed {state.name}")
+        except UserError as error:
+            print(f"kept {error}")
 
 
 if __name__ == "__main__":

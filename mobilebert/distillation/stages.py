@@ -200,8 +200,7 @@ def _kept_states(
     }
     inputs = {"records": options.records, "teacher": folder_of(options.teacher) or ""}
     mark = state.fingerprint("teacher_states", told, inputs, accelerator.environment)
-    about = state.describe("transfer_layer", options, inputs)
-    with state.open(options.state, f"teacher_states-{options.student}", mark, work=about) as held:
+    with state.open_state(options.state, f"teacher_states-{options.student}", mark) as held:
         states = teacher_states.TeacherStates(held.folder, teacher, part, range(*told["places"]), options.teacher_states_gb * 1e9)
         log.info("%s: %s", options.stage, states.told())
         yield states.extended

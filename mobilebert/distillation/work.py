@@ -20,6 +20,7 @@ from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, hosts, loop, schedules, state
+from mobilebert.training.options import RunOptions
 from mobilebert.training.steps import Batches, at_once_of
 
 log = logging.getLogger(__name__)
@@ -158,8 +159,8 @@ def carry_out(work: Work, plan: Plan) -> None:
         work.records.check_length(length)  # now, and not when its phase comes
     extending = plan.extending(objective, taken, lengths) if plan.extending else nullcontext()
     mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
-    about = state.describe(plan.command, options, inputs)
-    with extending as extend, hosts.opened(work.accelerator, options, plan.name, mark, about) as held:
+    run = RunOptions(options.out, options.state, state_bucket=options.state_bucket)
+    with extending as extend, hosts.opened(work.accelerator, run, plan.name, mark) as held:
         job, at_once = _job(work, plan, objective, span, lengths, _batches(work, plan, lengths, taken.origin, extend))
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)

@@ -18,6 +18,7 @@ from mobilebert.models import heads, weights
 from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
 from mobilebert.training import accelerators, hosts, loop, state
 from mobilebert.training.heldout import Measure
+from mobilebert.training.options import RunOptions
 
 log = logging.getLogger(__name__)
 DECIDES = {"classification": "accuracy", "reading": "f1"}  # the metric that says which weights are best
@@ -87,8 +88,8 @@ def finetune(options: Namespace) -> None:
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
     mark = state.fingerprint("finetune_task", shaping, inputs, accelerator.environment)
-    about = state.describe("finetune_task", options, inputs)
-    with hosts.opened(accelerator, options, job.name, mark, about) as held:
+    run = RunOptions(options.out, options.state, state_bucket=options.state_bucket)
+    with hosts.opened(accelerator, run, job.name, mark) as held:
         metrics = held.folder / "finished-metrics.jsonl"
         trained = loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
         if not accelerator.chief:

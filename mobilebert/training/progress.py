@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from mobilebert.training import schedules
+from mobilebert.training.durations import format_duration
 
 LOG = logging.getLogger(__name__)
 LOG_SECONDS = 60.0
@@ -67,14 +68,14 @@ class Progress:
         """After `step` steps in all: show the latest means."""
         speed, left = self._speed(step)
         if self._calls == 2 and step < self._steps:  # the first call to be measured, since the one before traced the program
-            LOG.info("%s: about %s for the %d steps that are left", self._name, duration(left), self._steps - step)
+            LOG.info("%s: about %s for the %d steps that are left", self._name, format_duration(left), self._steps - step)
         shown = _text(values)
         self._bar.set_postfix_str(f"{shown}, {speed:.1f} sequences/s", refresh=False)
         self._bar.update(step - self._bar.n)
         self._write(step, {**values, "sequences_per_second": speed})
         if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, duration(left))
+            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, format_duration(left))
             LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", *told)
             self._measured = ""
 
@@ -130,10 +131,3 @@ class Progress:
 
 def _text(values: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in values.items() if name not in ("step", *QUIET))
-
-
-def duration(seconds: float) -> str:
-    """For people: "45 s", "12 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

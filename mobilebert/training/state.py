@@ -1,8 +1,8 @@
-"""Unfinished work: a locked folder named by the fingerprint of everything that shaped it (`design.md` section 3).
+"""Unfinished work: a locked folder named by the fingerprint of everything that shaped it (docs/resume.md).
 
-    with state.open(root, "transfer_layer-mini-layer01", state.fingerprint(...)) as work:
+    with state.open_state(root, "transfer_layer-mini-layer01", state.fingerprint(...)) as work:
         loop.train(job, accelerator, work, ...)
-        ...write the artefact...
+        ...write the artifact...
         work.finish()
 
 Same fingerprint: go on from the last whole checkpoint. Anything changed: another folder.
@@ -16,7 +16,6 @@ import logging
 import os
 import re
 import shutil
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,50 +25,42 @@ import numpy as np
 from pydantic import BaseModel
 
 from mobilebert import artifacts
-from mobilebert.locks import LOCK, locked
+from mobilebert.locks import locked
 from mobilebert.training import checkpoints
 
 if TYPE_CHECKING:
-    from mobilebert.training.copies import Copies
+    from mobilebert.training.remote_checkpoints import RemoteCheckpoints
 
 LOG = logging.getLogger(__name__)
-METRICS = "metrics.jsonl"
-WORK = "work.json"
-OF_THIS_MACHINE = {LOCK, WORK, "owner"}  # files of a state folder that no checkpoint takes along
-# Options that shape nothing.
-WHERE = {"out", "log", "threads", "state", "state_bucket", "checkpoint_seconds", "teacher_states_gb", "on_nonfinite"}
 FINGERPRINT_DIGITS = 12
 
 
 class State:
     """A locked state folder: checkpoints and the metrics file of one piece of work."""
 
-    def __init__(self, folder: Path, fingerprint: str, copies: Copies | None = None) -> None:
+    def __init__(self, folder: Path, fingerprint: str, remote: RemoteCheckpoints | None = None) -> None:
         self.folder = folder
         self.fingerprint = fingerprint
-        self.metrics = folder / METRICS
-        self._copies = copies
+        self.metrics = folder / checkpoints.METRICS
+        self.finished = False
+        self._remote = remote
 
     def restore(self) -> checkpoints.Checkpoint | None:
         """The newest whole checkpoint, here or in the bucket, or None for a fresh start; the metrics file is cut back to it."""
-        found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
-        fetched = None
-        while self._copies and (fetched := self._copies.fetch(newer_than=found.step if found else -1)) is not None:
-            found = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
-            if found and found.step == fetched:
-                break
-            self._copies.discard(fetched, "it was damaged before it was sent")
+        newest = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
+        if self._remote:
+            newest = self._remote.fetch(newer_than=newest.step if newest else -1) or newest
         with self.metrics.open("ab") as stream:
-            stream.truncate(found.metrics_size if found else 0)
+            stream.truncate(newest.metrics_size if newest else 0)
             os.fsync(stream.fileno())
-        if found and fetched is None:
-            self._copy(found.step)  # the process that wrote it may have died before it was sent
-        return found
+        if self._remote and newest and newest.step not in self._remote.steps():
+            self._send(newest.step)  # the process that wrote it may have died before it was sent
+        return newest
 
     def save(self, step: int, tensors: Mapping[str, np.ndarray], threads: int = 0) -> None:
         """Write the checkpoint after `step` steps, made with so many threads; what `add_metrics` wrote before belongs to it."""
         checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics, threads)
-        self._copy(step)
+        self._send(step)
 
     def add_metrics(self, line: Mapping[str, Any]) -> None:
         """Append one JSON line to the metrics. Raises PassingError as `save` does."""
@@ -77,39 +68,20 @@ class State:
             stream.write((json.dumps(line) + "\n").encode())
 
     def finish(self) -> None:
-        """Remove the folder and its copies: call it once the artefact is complete.
+        """Remove the folder, and at the end of the block its copies: call it once the artifact is complete.
 
-        It goes under another name first, so that a successor never meets half of it, and `open` takes it back if this was killed:
-        the caller never ended then, and what it made counts for nothing.
+        It goes under another name first, so that a successor never meets half of it, and `open_state` takes it back if this was
+        killed: the caller never ended then, and what it made counts for nothing.
         """
-        if self._copies is not None:
-            self._copies.remove()
         leaving = _leaving(self.folder)
         shutil.rmtree(leaving, ignore_errors=True)
         self.folder.rename(leaving)
         shutil.rmtree(leaving)
+        self.finished = True
 
-    def _copy(self, step: int) -> None:
-        """Let the files that belong to the checkpoint at `step` be sent: itself, the metrics, whatever else the training keeps here."""
-        if self._copies is None:
-            return
-        mine = checkpoints.path_of(self.folder, step).name
-        found = {path.name: path.stat().st_size for path in self.folder.iterdir() if path.is_file() and not path.name.startswith(".")}
-        kept = {
-            name: size for name, size in found.items() if name not in OF_THIS_MACHINE and (name == mine or not name.startswith("step-"))
-        }
-        self._copies.send(step, kept)
-
-
-def describe(command: str, options: Namespace, inputs: Mapping[str, Path | str]) -> dict[str, Any]:
-    """What work.json says, for `scripts.list_state`: the command line, but for what only says where and how fast, and the inputs."""
-    found = {role: {"folder": str(folder), "manifest": artifacts.digest(folder)} for role, folder in inputs.items()}
-    return {"format": checkpoints.FORMAT, "command": command, "options": described(options), "inputs": found}
-
-
-def described(options: Namespace) -> dict[str, Any]:
-    """The options of a command line that shape what comes out, as JSON values."""
-    return {name: _text(value) for name, value in vars(options).items() if name not in WHERE}
+    def _send(self, step: int) -> None:
+        if self._remote:
+            self._remote.send(checkpoints.path_of(self.folder, step), self.metrics.read_bytes())
 
 
 def without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,43 +113,38 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
 
 
 @contextmanager
-def open(
-    root: Path | str, name: str, fingerprint: str, *, bucket: str | None = None, work: Mapping[str, Any] | None = None
-) -> Iterator[State]:
+def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "") -> Iterator[State]:
     """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless `finish` was called.
 
     Args:
         root: the folder of all unfinished work.
-        name: of this piece of it.
+        name: of this training.
         fingerprint: of all that shapes it (`fingerprint`).
-        bucket: `gs://bucket/prefix` that holds copies of the checkpoints.
-        work: what `describe` says, for `scripts.list_state`.
+        bucket: `gs://bucket/prefix` that holds copies of the checkpoints, or "".
 
     Raises:
-        PassingError: when another process or machine uses it, naming that one.
+        PassingError: when another process uses it, naming that one.
     """
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise ValueError(f"'{name}' cannot name a state folder")
     folder = Path(root) / f"{name}-{fingerprint[:FINGERPRINT_DIGITS]}"
-    told = {"name": name, "fingerprint": fingerprint, **(work or {})}
     if not folder.exists():
         with suppress(FileNotFoundError):
             _leaving(folder).rename(folder)
     if not folder.exists():
         _tell_others(folder.parent, name)
     with locked(folder):
-        artifacts.write_atomically(folder / WORK, (json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode())
         if not bucket:
             yield State(folder, fingerprint)
             return
-        from mobilebert.training.copies import Copies  # the client takes a second to import
+        from mobilebert.training.remote_checkpoints import RemoteCheckpoints  # the client takes a second to import
 
-        copies = Copies(bucket, folder, fingerprint)
-        copies.open(told)
+        remote = RemoteCheckpoints(bucket, folder, fingerprint)
+        state = State(folder, fingerprint, remote)
         try:
-            yield State(folder, fingerprint, copies)
+            yield state
         finally:
-            copies.close()
+            remote.close(finished=state.finished)
 
 
 def _tell_others(root: Path, name: str) -> None:
@@ -186,17 +153,13 @@ def _tell_others(root: Path, name: str) -> None:
         if checkpoints.steps(other):
             LOG.info(
                 "%s: not gone on from, since its settings, inputs, device, TensorFlow or format of checkpoints are others; this starts "
-                "from the beginning (python -m scripts.list_state tells what differs)",
+                "from the beginning",
                 other,
             )
 
 
 def _leaving(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.removed")
-
-
-def _text(value: Any) -> Any:
-    return [_text(one) for one in value] if isinstance(value, list) else str(value) if isinstance(value, Path) else value
 
 
 def _plain(value: Any) -> Any:

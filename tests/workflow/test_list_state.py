@@ -1,192 +1,167 @@
-"""`python -m scripts.list_state`: what the settings would go on with, what not, what is locked; removal on demand only."""
+"""`python -m scripts.list_state`: what is unfinished, who works in it; removal by name or age, never of what is in use."""
 
 from __future__ import annotations
 
+import os
 import re
-import subprocess
-import sys
-from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
+from mobilebert.errors import UserError
 from mobilebert.locks import locked
-from mobilebert.training import checkpoints, listing, state
+from mobilebert.training import state
+from scripts import list_state
 from tests.loopback_gcs import LoopbackGcs
-from tests.workflow.conftest import clone
-from workflow.planned import trainings
 
-DAMAGED = ["somebody whose lease.json cannot be read", "unknown (it holds no work.json)"]
-INPUTS = {"transfer_layer": ("records", "tokenizer"), "pretrain_teacher": ("records", "tokenizer"), "finetune_task": ("model", "data")}
+PRINT = "12" * 32
+DAYS = 86_400
 
 
-@pytest.fixture(scope="module")
-def made(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, listing.Wanted]]:
-    """A clone and its first training; there stopped trainings of these settings, of others, one whose input changed, of another run."""
-    folder = clone(root, tmp_path_factory.mktemp("tree"))
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        wanted = trainings([])
-        assert {one.command for one in wanted} == {"pretrain_teacher", "transfer_layer", "pretrain_student", "finetune_task"}
-        for place in ("records", "tokenizer", "students/mini/pretrained", "tasks/chnsenticorp", "tasks/cmrc2018"):
-            write(folder / "results" / "demo" / place, "as it was")
-        teacher, layer = wanted[0], next(one for one in wanted if one.options.get("stage") == "layer02")
-        task = next(one for one in wanted if one.command == "finetune_task" and one.options["model"].endswith("pretrained"))
-        stop("teacher", teacher)
-        stop("other-teacher", teacher, settings=str(teacher.options["settings"]).replace('"steps": 400', '"steps": 500'))
-        stop("layer02", layer)
-        stop("task", task)
-        stop("of-another-run", teacher, root="state/other")
-        write(folder / task.options["data"], "changed")
-        (folder / "state" / "demo" / ".layer01-0123456789ab.removed").mkdir()
-        yield folder, teacher
+def stop(root: Path | str, name: str, bucket: str = "") -> Path:
+    """Leave what a training that is stopped at step 5 leaves."""
+    with state.open_state(root, name, PRINT, bucket=bucket) as work:
+        work.restore()
+        work.save(5, {"weights": np.zeros(1000, np.float32)})
+    return work.folder
+
+
+def age(folder: Path, seconds: float) -> None:
+    for path in (*folder.iterdir(), folder):
+        written = path.stat().st_mtime - seconds
+        os.utime(path, (written, written))
 
 
 @pytest.fixture
-def tree(made: tuple[Path, listing.Wanted]) -> Path:
-    return made[0]
+def tree(tmp_path: Path) -> Path:
+    """Three unfinished trainings of two runs, one of them old, and a folder of somebody else's."""
+    root = tmp_path / "state"
+    stop(root / "demo", "teacher")
+    age(stop(root / "demo", "layer01"), 8 * DAYS)
+    stop(root / "other", "teacher")
+    (root / "demo" / "notes").mkdir()
+    return root
 
 
-def write(folder: Path, text: str) -> None:
-    with artifacts.writing(folder, "made up") as writer:
-        writer.path("text").write_text(text)
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
+    with LoopbackGcs("states") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
+        yield server
 
 
-def stop(name: str, wanted: listing.Wanted, *, root: str = "state/demo", bucket: str | None = None, **changed: str) -> None:
-    """Leave what a training that is stopped at step 5 leaves."""
-    told = Namespace(**{**wanted.options, **changed, "log": None, "threads": 3})
-    inputs = {role: Path(told_path(vars(told)[role])) for role in INPUTS[wanted.command]}
-    with state.open(root, name, "12" * 32, bucket=bucket, work=state.describe(wanted.command, told, inputs)) as work:
-        work.save(5, {"weights": np.zeros(1000, np.float32)})
+def listed(capsys: pytest.CaptureFixture[str], root: Path | str, *arguments: str) -> tuple[dict[str, list[str]], list[str]]:
+    """Columns by RUN/TRAINING, and the lines after the table."""
+    list_state.main(list_state.parser().parse_args(["--state", str(root), *arguments]))
+    lines = capsys.readouterr().out.splitlines()
+    table = [re.split(r"\s{2,}", line) for line in lines if not line.startswith(("removed", "kept"))]
+    assert table[0] == ["RUN", "WORK", "STEP", "MB", "AGE", "IN USE BY"]
+    rows = {f"{run}/{work.removesuffix(f'-{PRINT[:12]}')}": rest for run, work, *rest in table[1:]}
+    return rows, [line for line in lines if line.startswith(("removed", "kept"))]
 
 
-def told_path(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else value[0]
+def left(root: Path) -> set[str]:
+    return {f"{path.parent.name}/{path.name.removesuffix(f'-{PRINT[:12]}')}" for path in root.glob("*/*")}
 
 
-def listed(folder: Path, *arguments: str) -> tuple[dict[str, list[str]], list[str]]:
-    """Columns by state, and the lines after the table."""
-    done = subprocess.run([sys.executable, "-m", "scripts.list_state", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    table = [re.split(r"\s{2,}", line) for line in lines if not line.startswith(("removed", "kept"))][1:]
-    return {row[0].rpartition("-")[0]: row[1:] for row in table}, [line for line in lines if line.startswith(("removed", "kept"))]
+def test_every_state_has_a_line(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows, after = listed(capsys, tree)
+
+    assert list(rows) == ["demo/layer01", "demo/teacher", "other/teacher"]
+    assert rows["demo/layer01"] == ["5", "0.0", "8.0 d", "-"]
+    assert after == []
 
 
-def test_states_are_told_apart(tree: Path) -> None:
-    (tree / "state" / "demo" / "teacher-121212121212" / "step-of-somebody.safetensors").touch()
-    with locked(tree / "state" / "demo" / "layer02-121212121212"):
-        found, removed = listed(tree)
-    assert removed == []
-    assert {name: row[-1] for name, row in found.items()} == {
-        "demo/teacher": "reachable",
-        "demo/other-teacher": "unreachable (no job has its settings)",
-        "demo/layer02": "reachable",
-        "demo/task": "unreachable (changed input: data)",
-        "demo/.layer01": "unreachable (its work was finished)",
-        "other/of-another-run": "unknown (the settings of run other were not given)",
-    }
-    assert found["demo/teacher"][0] == "5"
-    assert found["demo/teacher"][2].endswith((" s", " min"))
-    assert found["demo/layer02"][3].startswith("process ")
+def test_who_works_in_a_state_is_shown(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with locked(tree / "demo" / f"teacher-{PRINT[:12]}"):
+        rows, _ = listed(capsys, tree)
+
+    assert rows["demo/teacher"][-1] == f"process {os.getpid()}"
 
 
-def test_a_folder_that_is_not_there_and_one_that_is_empty_are_said(root: Path, tmp_path: Path) -> None:
-    for place, code, told in (("missing", 1, "missing: no such folder"), ("", 0, f"{tmp_path}/: no unfinished work lies there")):
-        where = place or f"{tmp_path}/"
-        command = [sys.executable, "-m", "scripts.list_state", "--state", where]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done.stderr
-        (line,) = (done.stdout + done.stderr).splitlines()
-        assert line.startswith(told)
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="missing: no such folder"):
+        listed(capsys, tmp_path / "missing")
 
 
-def test_a_state_that_the_system_does_not_let_be_removed_is_kept_and_said(tmp_path: Path) -> None:
-    with state.open(tmp_path / "demo", "job", "12" * 32) as work:
-        work.save(5, {"weights": np.zeros(3, np.float32)})
-    (work.folder.with_name(f".{work.folder.name}.removed")).touch()
-    (found,) = (one for one in listing.in_folder(tmp_path) if one.step == 5)
-    assert "Not a directory" in listing.remove(found)
-    assert checkpoints.steps(work.folder) == [5]
+def test_a_folder_without_states_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list_state.main(list_state.parser().parse_args(["--state", str(tmp_path)]))
+
+    assert capsys.readouterr().out == f"{tmp_path}: no unfinished training lies there\n"
 
 
-def test_an_absent_input_may_come_back_and_other_settings_reach_other_states(tree: Path) -> None:
-    (tree / "results" / "demo" / "records").rename(tree / "results" / "demo" / "records.away")
-    found, _ = listed(tree, "--", "--config", "teacher={training: {steps: 500}}")
-    (tree / "results" / "demo" / "records.away").rename(tree / "results" / "demo" / "records")
-    assert found["demo/teacher"][-1] == "unreachable (no job has its settings)"
-    assert found["demo/other-teacher"][-1] == "reachable (if it comes out the same: records)"
+def test_states_are_removed_by_name(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, after = listed(capsys, tree, "--remove", f"demo/teacher-{PRINT[:12]}")
+
+    assert after == [f"removed demo/teacher-{PRINT[:12]}"]
+    assert left(tree) == {"demo/layer01", "demo/notes", "other/teacher"}
 
 
-def test_an_input_in_another_place_is_compared_by_its_digest_and_what_was_being_removed_by_what_it_says(
-    made: tuple[Path, listing.Wanted], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tree, teacher = made
-    monkeypatch.chdir(tree)
-    one = next(one for one in listing.in_folder(Path("state")) if one.name.startswith("teacher-"))
+def test_a_name_without_its_run_means_the_states_of_all_runs(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed(capsys, tree, "--remove", f"teacher-{PRINT[:12]}")
 
-    def judged(found: listing.Found, records: str) -> tuple[str, str]:
-        return listing.verdict(found, [replace(teacher, options={**teacher.options, "records": records})])
-
-    assert judged(replace(one, name=f".{one.name}.removed"), "results/demo/records") == ("reachable", ""), "opening it takes it back"
-    assert judged(one, "elsewhere") == ("unknown", "a job has its settings, but reads elsewhere, where nothing lies: records")
-    write(tree / "elsewhere", "other")
-    assert judged(one, "elsewhere") == ("unreachable", "no job has its settings")
-    write(tree / "elsewhere", "as it was")
-    assert judged(one, "elsewhere") == ("reachable", "")
-    moved = [
-        replace(teacher, options={**teacher.options, "settings": f'{{"seed": 1, "student": {{"from": "{place}"}}}}'}) for place in "ab"
-    ]
-    told = {**dict(one.work or {}), "options": moved[0].options}
-    assert listing.verdict(replace(one, work=told), moved[1:]) == ("reachable", ""), "where a given student lies shapes nothing"
+    assert left(tree) == {"demo/layer01", "demo/notes"}
 
 
-def test_another_format_of_checkpoints_is_unreachable_and_somebody_elses_work_is_unknown() -> None:
-    wanted = [listing.Wanted("pretrain_teacher", {}, "state/demo")]
-    work = {"format": checkpoints.FORMAT, "command": "pretrain_teacher", "options": {}, "inputs": {}}
-    found = listing.Found("state/demo/teacher-12", "demo", "teacher-12", 5, 1, 1.0, "", work)
-    assert listing.verdict(found, wanted) == (listing.REACHABLE, "")
-    older = replace(found, work=work | {"format": checkpoints.FORMAT - 1})
-    assert listing.verdict(older, wanted) == (listing.UNREACHABLE, "its checkpoints have another format")
-    for missing in work:
-        other = replace(found, work={name: value for name, value in work.items() if name != missing})
-        assert listing.verdict(other, wanted) == (listing.UNKNOWN, "it holds no work.json"), missing
+def test_a_name_that_means_nothing_removes_nothing(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="no unfinished training is called notes; nothing was removed"):
+        listed(capsys, tree, "--remove", "notes", f"teacher-{PRINT[:12]}")
+
+    assert len(left(tree)) == 4
 
 
-def test_only_what_is_unreachable_and_free_is_removed(tree: Path) -> None:
-    with locked(tree / "state" / "demo" / "other-teacher-121212121212"):
-        _, removed = listed(tree, "--remove-unreachable")
-    assert len(removed) == 3
-    assert any(line.startswith("kept state/demo/other-teacher-121212121212: ") for line in removed)
-    left = {path.name.rpartition("-")[0] for path in (tree / "state" / "demo").iterdir()}
-    assert left == {"teacher", "other-teacher", "layer02"}
-    assert (tree / "state" / "other").is_dir()
+def test_states_are_removed_by_age(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed(capsys, tree, "--remove-older-than", "7d")
+
+    assert left(tree) == {"demo/teacher", "demo/notes", "other/teacher"}
 
 
-def test_copies_in_a_bucket_are_listed_and_removed(made: tuple[Path, listing.Wanted], monkeypatch: pytest.MonkeyPatch) -> None:
-    tree, teacher = made
-    monkeypatch.chdir(tree)
-    with LoopbackGcs("states") as gcs:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address)
-        for name, settings in (("teacher", str(teacher.options["settings"])), ("other", "{}")):
-            stop(name, teacher, root="elsewhere", bucket="gs://states/p/demo", settings=settings)
-        stop("locked", teacher, root="elsewhere", bucket="gs://states/p/demo", settings="{}")
-        gcs.commit(
-            "states", "p/demo/locked-121212121212/lease.json", b'{"owner": "x", "process": "y", "who": "process 7 on two"}', None, {}
-        )
-        for name in ("work.json", "lease.json"):
-            gcs.commit("states", f"p/demo/damaged-121212121212/{name}", b"{", None, {})
-        found, removed = listed(tree, "--state", "gs://states/p", "--remove-unreachable")
-        assert found["demo/damaged"] == ["none", "0.0", found["demo/damaged"][2], *DAMAGED]
-        assert found["demo/teacher"][0] == "5"
-        assert found["demo/teacher"][-1] == "reachable"
-        assert found["demo/locked"][3:] == ["process 7 on two", "unreachable (no job has its settings)"]
-        assert removed == [
-            "kept gs://states/p/demo/locked-121212121212: somebody works in it",
-            "removed gs://states/p/demo/other-121212121212",
-        ]
-        assert {name.split("/")[2].rpartition("-")[0] for name in gcs.buckets["states"]} == {"teacher", "locked", "damaged"}
+def test_what_is_in_use_is_kept(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tree / "demo" / f"layer01-{PRINT[:12]}"
+    with locked(folder):
+        age(folder, 8 * DAYS)
+        _, after = listed(capsys, tree, "--remove-older-than", "7d", "--remove", folder.name)
+
+    assert after == [f"kept demo/{folder.name}: in use by process {os.getpid()}"]
+    assert folder.is_dir()
+
+
+def test_what_a_killed_removal_left_is_listed_and_removed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = f".layer02-{PRINT[:12]}.removed"
+    (tree / "demo" / name).mkdir()
+
+    _, after = listed(capsys, tree, "--remove", name)
+
+    assert after == [f"removed demo/{name}"]
+
+
+def test_copies_in_a_bucket_are_listed_and_removed(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("teacher", "layer01"):
+        stop(tmp_path, name, "gs://states/p/demo")
+    gcs.commit("states", "p/demo/notes/text", b"somebody else's", None, {})
+
+    rows, after = listed(capsys, "gs://states/p", "--remove", f"demo/teacher-{PRINT[:12]}")
+
+    assert {name: [row[0], row[3]] for name, row in rows.items()} == {"demo/layer01": ["5", "-"], "demo/teacher": ["5", "-"]}
+    assert after == [f"removed demo/teacher-{PRINT[:12]}"]
+    assert {name.split("/")[2] for name in gcs.buckets["states"]} == {f"layer01-{PRINT[:12]}", "notes"}
+
+
+def test_copies_whose_owner_may_live_are_kept(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with state.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
+        rows, after = listed(capsys, "gs://states/p", "--remove", f"teacher-{PRINT[:12]}")
+
+    assert rows["demo/teacher"][-1].startswith(f"process {os.getpid()} on ")
+    assert after == [f"kept demo/teacher-{PRINT[:12]}: in use by {rows['demo/teacher'][-1]}"]
+
+
+def test_copies_whose_owner_was_silent_for_a_day_are_removed(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with state.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
+        for stored in gcs.buckets["states"].values():
+            stored.updated = "2020-01-01T00:00:00Z"
+        rows, _ = listed(capsys, "gs://states/p", "--remove-older-than", "12h")
+
+    assert rows["demo/teacher"][-1] == "-"
+    assert gcs.buckets["states"] == {}

@@ -79,7 +79,7 @@ def train(tmp_path: Path, batch: dict[str, np.ndarray]) -> Callable[..., list[fl
         optimization = Optimization(steps=steps, learning_rate=learning_rate, decay="constant", batch_size=BATCH)
         job = loop.Job("test", objective, lambda step: dataset, optimization, Training(steps_per_call=1), 3)
         accelerator = Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
-        with state.open(tmp_path, "test", "0" * 64) as held:
+        with state.open_state(tmp_path, "test", "0" * 64) as held:
             loop.train(job, accelerator, held, tmp_path / "metrics.jsonl", 1e9, None)
             lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
             held.finish()

@@ -114,7 +114,7 @@ def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: 
     span = stage.continued(objective, previous)
     made = loop.Job(name, objective, batches, stage.optimization, Training(steps_per_call=3), 1, span)
     folder.mkdir()
-    with state.open(folder / "state", name, "0" * 64) as held:
+    with state.open_state(folder / "state", name, "0" * 64) as held:
         tensors = loop.train(made, HERE, held, folder / "metrics.jsonl", 1e9, None).tensors
     unbroken.save(folder / unbroken.FILE, tensors, span, training.batch_size)
     return seen

@@ -71,7 +71,7 @@ def train(tmp_path: Path) -> Callable[..., Path]:
         metrics = tmp_path / "metrics.jsonl"
         optimization = Optimization(steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10)
         job = loop.Job("test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed)
-        with state.open(tmp_path / "state", "test", "f" * 64) as held:
+        with state.open_state(tmp_path / "state", "test", "f" * 64) as held:
             loop.train(job, accelerators.find("cpu"), held, metrics, 600, None)
         return metrics
 

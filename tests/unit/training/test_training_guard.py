@@ -27,7 +27,7 @@ def job_of(made: toy.Regression, *poisoned: int, skips: bool = True, steps: int 
 
 
 def run(folder: Path, job: loop.Job, *, kill_at: int = 0) -> loop.Trained:
-    with state.open(folder / "state", "toy", toy.FINGERPRINT) as work:
+    with state.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         save = work.save
 
         def dying(step: int, *more: object) -> None:

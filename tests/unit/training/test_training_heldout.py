@@ -43,7 +43,7 @@ class Valley:
 
 
 def run(folder: Path, job: loop.Job, meddle: Callable[[state.State], None] | None = None, log: Path | None = None) -> loop.Trained:
-    with state.open(folder / "state", "toy", toy.FINGERPRINT) as work:
+    with state.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
         return loop.train(job, HERE, work, folder / "metrics.jsonl", 0.0, log)
