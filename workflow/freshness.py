@@ -96,12 +96,12 @@ class Freshness:
                 times[path] = own  # lineage has no circle; a forged one ends here
                 inputs = [one for digest in self._manifests[path].inputs.values() for one in paths.get(digest, [])]
                 times[path] = max([own, *map(aligned, inputs)])
-                if times[path] > own:
-                    _set_time(path, times[path])
+                _raise_times(_declared(path), times[path])
             return times[path]
 
-        for path in self._manifests:
-            aligned(path)
+        newest = max(map(aligned, self._manifests), default=0)
+        # Snakemake compares the times of benchmarks as those of outputs, though they say nothing of them.
+        _raise_times(Path(self._results, "benchmarks").rglob("*.tsv"), newest)
 
 
 def read(path: str) -> Recorded | None:
@@ -131,13 +131,19 @@ def _changed_files(recorded: Recorded, source: str) -> str:
     return f"other files: {', '.join(changed)}" if changed else ""
 
 
-def _set_time(manifest: str, nanoseconds: int) -> None:
-    """For Snakemake the time of an artifact is that of its manifest and of the folder or file that it describes."""
+def _declared(manifest: str) -> list[Path]:
+    """What rules declare of an artifact: the folder and its descriptions in JSON, or the single file."""
     path = Path(manifest)
-    described = path.parent / STAMP if path.name == MANIFEST else path.with_name(path.name.removesuffix(f".{MANIFEST}"))
-    for one in (path, described, path.parent if path.name == MANIFEST else described):
-        if one.exists() and os.access(one, os.W_OK):
-            os.utime(one, ns=(nanoseconds, nanoseconds))
+    if path.name == MANIFEST:
+        return [path.parent, path.parent / STAMP, *path.parent.glob("*.json")]
+    return [path, path.with_name(path.name.removesuffix(f".{MANIFEST}"))]
+
+
+def _raise_times(files: Iterable[Path], nanoseconds: int) -> None:
+    """Let no file be older than this, as far as we may."""
+    for file in files:
+        if file.exists() and file.stat().st_mtime_ns < nanoseconds and os.access(file, os.W_OK):
+            os.utime(file, ns=(nanoseconds, nanoseconds))
 
 
 def _marker(artifact: str, reason: str) -> str:

@@ -84,7 +84,7 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
         curves=_curves(folders),
         scores=[row for path in given if path.name == "scores.tsv" for row in _scores(path)],
         exports=[_export(results, place) for place in folders if place.startswith("exports/")],
-        receipts=[_json(path) for path in given if path.suffix == ".json" and path.parent.name == "published"],
+        receipts=[_json(path) for path in given if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)],
     )
 
 
