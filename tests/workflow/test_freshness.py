@@ -15,8 +15,7 @@ from tests.workflow.test_reruns import AFTER_STUDENT, STUDENT, TEACHER, TRANSFER
 
 def move(finished: Path, target: Path, *, times: bool) -> Path:
     """Copy a finished run's results into another clone, as `cp -a` does, or with times in any order."""
-    for name in ("results", "published"):
-        shutil.copytree(finished / name, target / name, copy_function=shutil.copy2 if times else shutil.copy)
+    shutil.copytree(finished / "results", target / "results", copy_function=shutil.copy2 if times else shutil.copy)
     if not times:
         paths = sorted(path for path in (target / "results").rglob("*"))
         random.Random(5).shuffle(paths)
@@ -48,7 +47,7 @@ def test_results_without_snakemakes_own_folder_plan_nothing(finished: Path, othe
 @pytest.mark.parametrize("times", [True, False], ids=["with times", "without times"])
 def test_a_changed_setting_is_seen_on_another_machine(finished: Path, other: Path, tmp_path: Path, times: bool) -> None:
     folder = move(finished, other, times=times)
-    change(tmp_path / "changed.yaml", ["pretraining", "training", "steps"], 7)
+    change(tmp_path / "changed.yaml", ["pretraining", "training", "steps"], 700)
     assert set(planned(folder, "all", "--configfile", str(tmp_path / "changed.yaml"))) == STUDENT | AFTER_STUDENT
     assert planned(folder, "all") == {}
 
@@ -64,7 +63,7 @@ def test_what_was_made_from_an_older_input_is_due(finished: Path, other: Path) -
 
 def test_a_change_there_and_back_runs_twice_and_then_nothing(finished: Path, other: Path, tmp_path: Path) -> None:
     folder = move(finished, other, times=True)
-    change(tmp_path / "changed.yaml", ["teacher", "training", "steps"], 7)
+    change(tmp_path / "changed.yaml", ["teacher", "training", "steps"], 700)
     target = "results/demo/teachers/small/manifest.json"
     changed = (target, "--configfile", str(tmp_path / "changed.yaml"))
     assert set(planned(folder, *changed)) == TEACHER
