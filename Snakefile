@@ -3,16 +3,16 @@
 
 from snakemake.utils import min_version
 
-from workflow.chain import Chain
+from workflow.inputs import Inputs
 from workflow.jobs import (
+    attempt,
     closing_message,
     failure_message,
-    name_run,
     shell_prefix,
     uncommitted_warning,
 )
 from workflow.paths import results, state, state_bucket
-from workflow.settings import licences, load, section
+from workflow.settings import load, section
 
 min_version("9.27")
 
@@ -21,16 +21,15 @@ configfile: "config.yaml"
 
 
 SETTINGS = load(config, workflow.configfiles)
-CHAIN = Chain(SETTINGS)
+INPUTS = Inputs(SETTINGS)
+DUE = INPUTS.freshness.due
 STATE = state(SETTINGS.run)
+STATE_BUCKET = state_bucket(SETTINGS.state_bucket, SETTINGS.run)
+BEAM = section(SETTINGS, "beam")
+CHECKPOINT_SECONDS = f"{SETTINGS.checkpoint_seconds:g}"
 
-name_run()
 shell.executable("bash")
-shell.prefix(
-    shell_prefix(
-        workflow.basedir, SETTINGS, state_bucket(SETTINGS.state_bucket, SETTINGS.run)
-    )
-)
+shell.prefix(shell_prefix(workflow.basedir))
 
 
 pathvars:

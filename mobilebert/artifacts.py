@@ -102,6 +102,25 @@ def writing(
     write_atomically(folder / MANIFEST, manifest.to_bytes())
 
 
+def write_file(path: Path | str, data: bytes, kind: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]) -> None:
+    """Write an artifact that is a single file, its manifest beside it (`scores.tsv.manifest.json`), last.
+
+    Args:
+        path: the file.
+        data: its bytes.
+        kind: what it is.
+        settings: what the stage was asked for, JSON values only.
+        inputs: role -> artifact whose manifest digest is recorded.
+    """
+    path = Path(path)
+    beside = path.with_name(f"{path.name}.{MANIFEST}")
+    beside.unlink(missing_ok=True)
+    digests = {role: digest(source) for role, source in inputs.items()}
+    write_atomically(path, data)
+    files = {path.name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
+    write_atomically(beside, Manifest(kind, files, settings=dict(settings), inputs=digests).to_bytes())
+
+
 def remove(folder: Path | str) -> None:
     """Remove an artefact, its manifest first, so that no instant shows a manifest over missing files."""
     folder = Path(folder)
@@ -151,8 +170,13 @@ def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) ->
 
 
 def digest(folder: Path | str) -> str:
-    """SHA-256 of the artefact's manifest: it stands for the whole artefact in lineage and fingerprints."""
+    """SHA-256 of the manifest of a folder or a single file: it stands for the whole artifact in lineage and fingerprints."""
     return hashlib.sha256(_manifest_bytes(Path(folder))).hexdigest()
+
+
+def described_by(manifest: Path) -> Path:
+    """The folder or the single file that a manifest is of."""
+    return manifest.parent if manifest.name == MANIFEST else manifest.with_name(manifest.name.removesuffix(f".{MANIFEST}"))
 
 
 def exists(folder: Path | str) -> bool:
@@ -167,8 +191,9 @@ def sha256(path: Path | str) -> str:
 
 
 def _manifest_bytes(folder: Path) -> bytes:
+    beside = folder.with_name(f"{folder.name}.{MANIFEST}")
     try:
-        return (folder / MANIFEST).read_bytes()
+        return (beside if beside.is_file() else folder / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"{folder}: no {MANIFEST} there, so this artefact was never finished; run its stage again") from None
 

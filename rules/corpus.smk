@@ -2,6 +2,8 @@
 
 
 rule make_small_world:
+    input:
+        due=DUE("small_world", section(SETTINGS, "small_world", "seed")),
     output:
         files=directory("<results>/small_world"),
         manifest="<results>/small_world/manifest.json",
@@ -14,6 +16,7 @@ rule make_small_world:
     threads: 4
     resources:
         mem_mb=2000,
+        attempt=attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "small_world", "seed"),
@@ -21,10 +24,12 @@ rule make_small_world:
         "Writing the small world: documents, planted dirt and task sets"
     shell:
         "python -m scripts.make_small_world --settings {params.settings:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule fetch_source:
+    input:
+        due=DUE("downloads/{source}", INPUTS.sources.asked_of_download),
     output:
         files=directory("<results>/downloads/{source}"),
         manifest="<results>/downloads/{source}/manifest.json",
@@ -37,22 +42,29 @@ rule fetch_source:
     threads: 1
     resources:
         mem_mb=1000,
+        attempt=attempt,
         runtime="1d",
     params:
-        settings=CHAIN.one_source,
+        settings=INPUTS.sources.download_settings,
     message:
         "Fetching the source {wildcards.source}"
     shell:
         "python -m scripts.fetch_source --settings {params.settings:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule list_sources:
     input:
-        world=CHAIN.world,
-        downloads=CHAIN.downloads,
-        downloaded=CHAIN.downloaded,
-        files=CHAIN.source_files,
+        world=INPUTS.sources.world,
+        downloads=INPUTS.sources.downloads,
+        download_manifests=INPUTS.sources.download_manifests,
+        files=INPUTS.sources.files,
+        due=DUE(
+            "sources",
+            INPUTS.sources.asked,
+            INPUTS.sources.world,
+            INPUTS.sources.download_manifests,
+        ),
     output:
         files=directory("<results>/sources"),
         manifest="<results>/sources/manifest.json",
@@ -65,6 +77,7 @@ rule list_sources:
     threads: 1
     resources:
         mem_mb=1000,
+        attempt=attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "sources"),
@@ -73,21 +86,25 @@ rule list_sources:
     shell:
         "python -m scripts.list_sources --settings {params.settings:q}"
         " --world {input.world:q} --downloads {input.downloads:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule clean_corpus:
     input:
-        sources=CHAIN.sources,
-        world=CHAIN.world,
-        downloads=CHAIN.downloads,
-        downloaded=CHAIN.downloaded,
-        files=CHAIN.source_files,
-        test_world=CHAIN.test_world,
-        test_files=CHAIN.test_files,
+        sources=INPUTS.sources.list,
+        texts=INPUTS.sources.texts,
+        test_world=INPUTS.corpus.test_world,
+        test_files=INPUTS.corpus.test_files,
+        due=DUE(
+            "corpus",
+            INPUTS.corpus.asked,
+            INPUTS.sources.list,
+            INPUTS.corpus.test_world,
+        ),
     output:
         files=directory("<results>/corpus"),
         manifest="<results>/corpus/manifest.json",
+        funnel="<results>/corpus/funnel.json",
     log:
         "<results>/logs/clean_corpus.log",
     benchmark:
@@ -97,6 +114,8 @@ rule clean_corpus:
     threads: 4
     resources:
         mem_mb=4000,
+        beam=BEAM,
+        attempt=attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "corpus"),
@@ -105,4 +124,4 @@ rule clean_corpus:
     shell:
         "python -m scripts.clean_corpus --settings {params.settings:q} --sources {input.sources[0]:q}"
         " --test-world {input.test_world:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"

@@ -3,10 +3,19 @@
 
 rule transfer_layer:
     input:
-        records=CHAIN.records,
-        tokenizer=CHAIN.tokenizer,
-        teacher=CHAIN.teacher,
-        previous=CHAIN.previous_stage,
+        records=INPUTS.records.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        teacher=INPUTS.teacher.checked,
+        previous=INPUTS.students.previous_stage,
+        due=DUE(
+            "students/{student}/transfer/{stage}",
+            INPUTS.students.asked_of_transfer,
+            INPUTS.records.folder,
+            INPUTS.vocabulary.folder,
+            INPUTS.teacher.checked,
+            INPUTS.students.previous_stage,
+            source=INPUTS.students.original_path,
+        ),
     output:
         files=directory("<results>/students/{student}/transfer/{stage}"),
         manifest="<results>/students/{student}/transfer/{stage}/manifest.json",
@@ -15,14 +24,18 @@ rule transfer_layer:
     benchmark:
         "<results>/benchmarks/transfer_layer/{student}-{stage}.tsv"
     conda:
-        CHAIN.training_environment
+        INPUTS.training_environment
     threads: 8
     resources:
         tpu=1,
         mem_mb=16000,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        state_bucket=STATE_BUCKET,
+        on_nonfinite=SETTINGS.on_nonfinite,
+        attempt=attempt,
         runtime="7d",
     params:
-        settings=CHAIN.transfer_settings,
+        settings=INPUTS.students.transfer_settings,
         state=STATE,
     message:
         "Transferring {wildcards.stage} of the teacher into {wildcards.student}"
@@ -31,13 +44,15 @@ rule transfer_layer:
         " --student {wildcards.student:q} --stage {wildcards.stage:q}"
         " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q} --teacher {input.teacher[0]:q}"
         " --previous {input.previous:q}"
-        " --state {params.state:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --state {params.state:q} --state-bucket {resources.state_bucket:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --on-nonfinite {resources.on_nonfinite}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule import_student:
     input:
-        checkpoint=CHAIN.student_original,
+        checkpoint=INPUTS.students.original,
+        due=DUE("student_sources/{student}", "{}", source=INPUTS.students.original_path),
     output:
         files=directory("<results>/student_sources/{student}"),
         manifest="<results>/student_sources/{student}/manifest.json",
@@ -50,23 +65,34 @@ rule import_student:
     threads: 2
     resources:
         mem_mb=8000,
+        attempt=attempt,
         runtime="2h",
     params:
-        checkpoint=CHAIN.student_checkpoint,
+        checkpoint=INPUTS.students.checkpoint,
     message:
         "Importing the student {wildcards.student}"
     shell:
         "python -m scripts.import_student --checkpoint {params.checkpoint:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule pretrain_student:
     input:
-        records=CHAIN.records,
-        tokenizer=CHAIN.tokenizer,
-        teacher=CHAIN.teacher_of,
-        previous=CHAIN.last_stage,
-        start=CHAIN.given_student,
+        records=INPUTS.records.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        teacher=INPUTS.students.teacher_of,
+        previous=INPUTS.students.last_stage,
+        start=INPUTS.students.given_student,
+        due=DUE(
+            "students/{model}/pretrained",
+            INPUTS.students.asked_of_pretraining,
+            INPUTS.records.folder,
+            INPUTS.vocabulary.folder,
+            INPUTS.students.teacher_of,
+            INPUTS.students.last_stage,
+            INPUTS.students.given_student,
+            source=INPUTS.students.original_path,
+        ),
     output:
         files=directory("<results>/students/{model}/pretrained"),
         manifest="<results>/students/{model}/pretrained/manifest.json",
@@ -75,17 +101,21 @@ rule pretrain_student:
     benchmark:
         "<results>/benchmarks/pretrain_student/{model}.tsv"
     conda:
-        CHAIN.training_environment
+        INPUTS.training_environment
     threads: 8
     resources:
         tpu=1,
         mem_mb=16000,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        state_bucket=STATE_BUCKET,
+        on_nonfinite=SETTINGS.on_nonfinite,
+        attempt=attempt,
         runtime="7d",
     params:
-        settings=CHAIN.pretraining_settings,
-        student=CHAIN.student_of,
-        arm=CHAIN.arm_of,
-        extra=CHAIN.extra_steps,
+        settings=INPUTS.students.pretraining_settings,
+        student=INPUTS.students.student_of,
+        arm=INPUTS.students.arm_of,
+        extra=INPUTS.students.extra_steps,
         state=STATE,
     message:
         "Pretraining the student {wildcards.model}"
@@ -94,5 +124,6 @@ rule pretrain_student:
         " --student {params.student:q} --arm {params.arm:q} --extra-steps {params.extra}"
         " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
         " --teacher {input.teacher:q} --previous {input.previous:q}"
-        " --state {params.state:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --state {params.state:q} --state-bucket {resources.state_bucket:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --on-nonfinite {resources.on_nonfinite}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"

@@ -3,12 +3,19 @@
 
 rule publish_model:
     input:
-        exports=CHAIN.exports_of,
-        checks=CHAIN.checks_of,
-        manifests=CHAIN.published_manifests,
-        scores=CHAIN.scores_table,
+        exports=INPUTS.exports.exports_of,
+        checks=INPUTS.exports.checks_of,
+        manifests=INPUTS.exports.manifests_of,
+        scores=INPUTS.tasks.table,
+        due=DUE(
+            "uploads/{model}.json",
+            INPUTS.exports.publish_settings,
+            INPUTS.exports.manifests_of,
+            INPUTS.tasks.table,
+        ),
     output:
         record="<results>/uploads/{model}.json",
+        manifest="<results>/uploads/{model}.json.manifest.json",
     log:
         "<results>/logs/publish_model/{model}.log",
     benchmark:
@@ -18,24 +25,29 @@ rule publish_model:
     threads: 2
     resources:
         mem_mb=2000,
+        attempt=attempt,
         runtime="1d",
     params:
-        settings=section(SETTINGS, "publish"),
-        licences=licences(SETTINGS),
+        settings=INPUTS.exports.publish_settings,
     message:
         "Publishing {wildcards.model}"
     shell:
         "python -m scripts.publish_model --settings {params.settings:q} --name {wildcards.model:q}"
         " --exports {input.exports:q} --checks {input.checks:q} --scores {input.scores:q}"
-        " --licences {params.licences:q}"
-        " --out {output.record:q} --log {log:q}"
+        " --out {output.record:q} --log {log:q} --attempt {resources.attempt}"
 
 
 rule verify_published:
     input:
         record="<results>/uploads/{model}.json",
+        due=DUE(
+            "published/{model}.json",
+            section(SETTINGS, "publish"),
+            INPUTS.exports.upload,
+        ),
     output:
         receipt="<results>/published/{model}.json",
+        manifest="<results>/published/{model}.json.manifest.json",
     log:
         "<results>/logs/verify_published/{model}.log",
     benchmark:
@@ -45,6 +57,7 @@ rule verify_published:
     threads: 1
     resources:
         mem_mb=2000,
+        attempt=attempt,
         runtime="1d",
     params:
         settings=section(SETTINGS, "publish"),
@@ -52,4 +65,4 @@ rule verify_published:
         "Reading back what was published of {wildcards.model}"
     shell:
         "python -m scripts.verify_published --settings {params.settings:q} --name {wildcards.model:q}"
-        " --record {input.record:q} --out {output.receipt:q} --log {log:q}"
+        " --record {input.record:q} --out {output.receipt:q} --log {log:q} --attempt {resources.attempt}"

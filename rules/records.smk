@@ -3,12 +3,19 @@
 
 rule write_records:
     input:
-        corpus=CHAIN.corpus,
-        tokenizer=CHAIN.tokenizer,
-        dictionary=CHAIN.dictionary,
+        corpus=INPUTS.corpus.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        dictionary=INPUTS.records.dictionary,
+        due=DUE(
+            "records",
+            INPUTS.records.asked,
+            INPUTS.corpus.folder,
+            INPUTS.vocabulary.folder,
+        ),
     output:
         files=directory("<results>/records"),
         manifest="<results>/records/manifest.json",
+        description="<results>/records/records.json",
     log:
         "<results>/logs/write_records.log",
     benchmark:
@@ -18,25 +25,33 @@ rule write_records:
     threads: 4
     resources:
         mem_mb=4000,
+        beam=BEAM,
+        attempt=attempt,
         runtime="2d",
     params:
-        settings=CHAIN.records_settings,
-        dictionary=CHAIN.dictionary_path,
+        settings=INPUTS.records.shaping,
+        dictionary=INPUTS.records.dictionary_path,
     message:
         "Writing the token records"
     shell:
         "python -m scripts.write_records --settings {params.settings:q}"
         " --corpus {input.corpus[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q} --threads {threads}"
+        " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
 
 
 rule import_records:
     input:
-        source=CHAIN.classic_records,
-        tokenizer=CHAIN.tokenizer,
+        source=INPUTS.records.classic_files,
+        tokenizer=INPUTS.vocabulary.folder,
+        due=DUE(
+            "imported_records",
+            INPUTS.records.asked_of_import,
+            INPUTS.vocabulary.folder,
+        ),
     output:
         files=directory("<results>/imported_records"),
         manifest="<results>/imported_records/manifest.json",
+        description="<results>/imported_records/records.json",
     log:
         "<results>/logs/import_records.log",
     benchmark:
@@ -46,21 +61,27 @@ rule import_records:
     threads: 2
     resources:
         mem_mb=4000,
+        attempt=attempt,
         runtime="1d",
     params:
-        settings=CHAIN.records_settings,
-        source=CHAIN.given_records,
+        settings=INPUTS.records.shaping,
+        source=INPUTS.records.classic_path,
     message:
         "Importing classic BERT records"
     shell:
         "python -m scripts.import_records --settings {params.settings:q}"
         " --source {params.source:q} --tokenizer {input.tokenizer[0]:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule export_records:
     input:
-        records=CHAIN.records,
+        records=INPUTS.records.folder,
+        due=DUE(
+            "exported_records",
+            INPUTS.records.asked_of_export,
+            INPUTS.records.folder,
+        ),
     output:
         files=directory("<results>/exported_records"),
         manifest="<results>/exported_records/manifest.json",
@@ -73,6 +94,7 @@ rule export_records:
     threads: 1
     resources:
         mem_mb=4000,
+        attempt=attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "masking", "records.dupe_factor", "seed"),
@@ -80,4 +102,4 @@ rule export_records:
         "Writing the records for other programs"
     shell:
         "python -m scripts.export_records --settings {params.settings:q} --records {input.records[0]:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"

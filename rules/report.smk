@@ -3,9 +3,17 @@
 
 rule write_report:
     input:
-        CHAIN.reported,
+        artifacts=INPUTS.report.artifacts,
+        files=INPUTS.report.files,
+        due=DUE(
+            "report.html",
+            INPUTS.report.shown_settings,
+            INPUTS.report.artifacts,
+            INPUTS.report.files,
+        ),
     output:
         page="<results>/report.html",
+        manifest="<results>/report.html.manifest.json",
     log:
         "<results>/logs/write_report.log",
     benchmark:
@@ -15,12 +23,13 @@ rule write_report:
     threads: 1
     resources:
         mem_mb=2000,
+        attempt=attempt,
         runtime="1h",
     params:
-        settings=section(SETTINGS, *CHAIN.reported_settings),
-        results=CHAIN.folder_of_page,
+        settings=INPUTS.report.shown_settings,
+        results=INPUTS.report.folder,
     message:
         "Writing the report"
     shell:
-        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q} --made-from {input:q}"
-        " --out {output.page:q} --log {log:q}"
+        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q} --made-from {input.artifacts:q} {input.files:q}"
+        " --out {output.page:q} --log {log:q} --attempt {resources.attempt}"

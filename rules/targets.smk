@@ -2,48 +2,48 @@
 
 
 wildcard_constraints:
-    source="|".join(CHAIN.fetched) or "none",
+    source="|".join(INPUTS.sources.fetched) or "none",
     teacher="[^/]+",
     student="|".join(SETTINGS.students),
     stage="layer[0-9]+|joint",
     model="[^/]+",
-    task="|".join(CHAIN.known_tasks),
+    task="|".join(INPUTS.tasks.known),
     repeat="[0-9]+",
-    format="|".join(CHAIN.known_formats),
+    format="|".join(INPUTS.exports.known_formats),
 
 
 rule all:
     default_target: True
     input:
         "<results>/report.html",
-        CHAIN.receipts,
-        CHAIN.exported_records,
+        INPUTS.exports.receipts,
+        INPUTS.records.exported,
 
 
 rule corpus:
     input:
-        CHAIN.corpus()[1],
+        INPUTS.corpus.folder()[1],
 
 
 rule vocabulary:
     input:
-        CHAIN.tokenizer()[1],
+        INPUTS.vocabulary.folder()[1],
 
 
 rule records:
     input:
-        CHAIN.records()[1],
-        CHAIN.exported_records,
+        INPUTS.records.folder()[1],
+        INPUTS.records.exported,
 
 
 rule teacher:
     input:
-        CHAIN.teacher[1],
+        INPUTS.teacher.checked[1],
 
 
 rule student:
     input:
-        expand("{folder}/manifest.json", folder=CHAIN.students),
+        INPUTS.students.pretrained,
 
 
 rule scores:
@@ -53,12 +53,12 @@ rule scores:
 
 rule exports:
     input:
-        expand("{folder}/manifest.json", folder=CHAIN.exports("checks")),
+        INPUTS.exports.check_manifests,
 
 
 rule publish:
     input:
-        CHAIN.receipts,
+        INPUTS.exports.receipts,
 
 
 rule report:

@@ -3,8 +3,14 @@
 
 rule pretrain_teacher:
     input:
-        records=CHAIN.records,
-        tokenizer=CHAIN.tokenizer,
+        records=INPUTS.records.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        due=DUE(
+            "teacher_sources/pretrained/{teacher}",
+            INPUTS.teacher.pretraining_settings,
+            INPUTS.records.folder,
+            INPUTS.vocabulary.folder,
+        ),
     output:
         files=directory("<results>/teacher_sources/pretrained/{teacher}"),
         manifest="<results>/teacher_sources/pretrained/{teacher}/manifest.json",
@@ -13,27 +19,37 @@ rule pretrain_teacher:
     benchmark:
         "<results>/benchmarks/pretrain_teacher/{teacher}.tsv"
     conda:
-        CHAIN.training_environment
+        INPUTS.training_environment
     threads: 8
     resources:
         tpu=1,
         mem_mb=16000,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        state_bucket=STATE_BUCKET,
+        on_nonfinite=SETTINGS.on_nonfinite,
+        attempt=attempt,
         runtime="7d",
     params:
-        settings=CHAIN.teacher_settings,
+        settings=INPUTS.teacher.pretraining_settings,
         state=STATE,
     message:
         "Pretraining the teacher {wildcards.teacher}"
     shell:
         "python -m scripts.pretrain_teacher --settings {params.settings:q}"
         " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --state {params.state:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --state {params.state:q} --state-bucket {resources.state_bucket:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --on-nonfinite {resources.on_nonfinite}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule import_teacher:
     input:
-        source=CHAIN.teacher_original,
+        source=INPUTS.teacher.original,
+        due=DUE(
+            "teacher_sources/imported/{teacher}",
+            section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
+            source=INPUTS.teacher.original_path,
+        ),
     output:
         files=directory("<results>/teacher_sources/imported/{teacher}"),
         manifest="<results>/teacher_sources/imported/{teacher}/manifest.json",
@@ -46,22 +62,30 @@ rule import_teacher:
     threads: 2
     resources:
         mem_mb=8000,
+        attempt=attempt,
         runtime="2h",
     params:
         settings=section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
-        source=CHAIN.teacher_path,
+        source=INPUTS.teacher.path,
     message:
         "Importing the teacher {wildcards.teacher}"
     shell:
         "python -m scripts.import_teacher --settings {params.settings:q} --source {params.source:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule retrain_head:
     input:
-        source=CHAIN.imported_teacher,
-        records=CHAIN.records,
-        tokenizer=CHAIN.tokenizer,
+        source=INPUTS.teacher.imported,
+        records=INPUTS.records.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        due=DUE(
+            "teacher_sources/retrained/{teacher}",
+            section(SETTINGS, "teacher.head_training", "masking", "training", "seed"),
+            INPUTS.teacher.imported,
+            INPUTS.records.folder,
+            INPUTS.vocabulary.folder,
+        ),
     output:
         files=directory("<results>/teacher_sources/retrained/{teacher}"),
         manifest="<results>/teacher_sources/retrained/{teacher}/manifest.json",
@@ -70,33 +94,45 @@ rule retrain_head:
     benchmark:
         "<results>/benchmarks/retrain_head/{teacher}.tsv"
     conda:
-        CHAIN.training_environment
+        INPUTS.training_environment
     threads: 8
     resources:
         tpu=1,
         mem_mb=16000,
+        checkpoint_seconds=CHECKPOINT_SECONDS,
+        state_bucket=STATE_BUCKET,
+        on_nonfinite=SETTINGS.on_nonfinite,
+        attempt=attempt,
         runtime="7d",
     params:
         settings=section(
             SETTINGS, "teacher.head_training", "masking", "training", "seed"
         ),
-        needs=CHAIN.teacher_needs,
+        needs=INPUTS.teacher.needs,
         state=STATE,
     message:
         "Training the MLM head of the teacher {wildcards.teacher}"
     shell:
         "python -m scripts.retrain_head --settings {params.settings:q} --needs {params.needs:q}"
         " --source {input.source[0]:q} --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --state {params.state:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --state {params.state:q} --state-bucket {resources.state_bucket:q}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} --on-nonfinite {resources.on_nonfinite}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 
 rule export_teacher:
     input:
-        source=CHAIN.teacher_source,
-        original=CHAIN.teacher_original,
-        records=CHAIN.records,
-        tokenizer=CHAIN.tokenizer,
+        source=INPUTS.teacher.source,
+        original=INPUTS.teacher.original,
+        records=INPUTS.records.folder,
+        tokenizer=INPUTS.vocabulary.folder,
+        due=DUE(
+            "teachers/{teacher}",
+            INPUTS.teacher.asked,
+            INPUTS.teacher.source,
+            INPUTS.records.folder,
+            INPUTS.vocabulary.folder,
+        ),
     output:
         files=directory("<results>/teachers/{teacher}"),
         manifest="<results>/teachers/{teacher}/manifest.json",
@@ -105,22 +141,23 @@ rule export_teacher:
     benchmark:
         "<results>/benchmarks/export_teacher/{teacher}.tsv"
     conda:
-        CHAIN.training_environment
+        INPUTS.training_environment
     threads: 8
     resources:
         tpu=1,
         mem_mb=16000,
+        attempt=attempt,
         runtime="1d",
     params:
         settings=section(
             SETTINGS, "teacher.min_head_lift", "masking", "training", "seed"
         ),
-        needs=CHAIN.teacher_needs,
-        original=CHAIN.teacher_path,
+        needs=INPUTS.teacher.needs,
+        original=INPUTS.teacher.path,
     message:
         "Checking the teacher {wildcards.teacher} on held-out text"
     shell:
         "python -m scripts.export_teacher --settings {params.settings:q} --needs {params.needs:q}"
         " --source {input.source[0]:q} --original {params.original:q}"
         " --records {input.records[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --out {output.files:q} --log {log:q} --threads {threads}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"

@@ -5,7 +5,12 @@ if SETTINGS.vocabulary.kind == "learned":
 
     rule learn_vocabulary:
         input:
-            corpus=CHAIN.corpus,
+            corpus=INPUTS.corpus.folder,
+            due=DUE(
+                "tokenizer",
+                section(SETTINGS, "vocabulary", "seed"),
+                INPUTS.corpus.folder,
+            ),
         output:
             files=directory("<results>/tokenizer"),
             manifest="<results>/tokenizer/manifest.json",
@@ -18,6 +23,8 @@ if SETTINGS.vocabulary.kind == "learned":
         threads: 4
         resources:
             mem_mb=4000,
+            beam=BEAM,
+            attempt=attempt,
             runtime="1d",
         params:
             settings=section(SETTINGS, "vocabulary", "seed"),
@@ -25,13 +32,18 @@ if SETTINGS.vocabulary.kind == "learned":
             "Learning the vocabulary from the corpus"
         shell:
             "python -m scripts.learn_vocabulary --settings {params.settings:q} --corpus {input.corpus[0]:q}"
-            " --out {output.files:q} --log {log:q} --threads {threads}"
+            " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
 
 else:
 
     rule import_vocabulary:
         input:
-            source=CHAIN.vocabulary_source,
+            source=INPUTS.vocabulary.source,
+            due=DUE(
+                "tokenizer",
+                INPUTS.vocabulary.import_settings,
+                source=INPUTS.vocabulary.source_path,
+            ),
         output:
             files=directory("<results>/tokenizer"),
             manifest="<results>/tokenizer/manifest.json",
@@ -44,12 +56,13 @@ else:
         threads: 1
         resources:
             mem_mb=1000,
+            attempt=attempt,
             runtime="1h",
         params:
-            settings=CHAIN.vocabulary_settings,
-            source=CHAIN.vocabulary_path,
+            settings=INPUTS.vocabulary.import_settings,
+            source=INPUTS.vocabulary.source_path,
         message:
             "Importing the vocabulary"
         shell:
             "python -m scripts.import_vocabulary --settings {params.settings:q} --source {params.source:q}"
-            " --out {output.files:q} --log {log:q} --threads {threads}"
+            " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"

@@ -20,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(options: argparse.Namespace) -> None:
     """Write the table."""
-    artifacts.write_atomically(options.out, scores.collect(options.scores).encode())
+    inputs = {"/".join(folder.parts[-3:]): folder for folder in options.scores}
+    artifacts.write_file(options.out, scores.collect(options.scores).encode(), "scores_table", settings={}, inputs=inputs)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import logging
 import os
 import select
@@ -28,12 +29,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is impor
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the arguments that every command has: --settings, --out, --log, --threads."""
+    """A parser with the arguments that every command has: --settings, --out, --log, --threads, --attempt."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument("--settings", default="{}", help="the settings of this stage, as JSON")
     made.add_argument("--out", type=Path, required=True, help="what to write")
     made.add_argument("--log", type=Path, help="log file (the terminal is written to as well)")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to use")
+    made.add_argument("--attempt", type=int, default=0, help="number of the attempt, from 1 on, where a failed command is repeated")
     return made
 
 
@@ -41,20 +43,21 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     """`parser` with what a resumable training needs: --state, --checkpoint-seconds and --on-nonfinite."""
     made = parser(description)
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
-    seconds = os.environ.get("MOBILEBERT_CHECKPOINT_SECONDS", "600")  # set by workflow.jobs
-    made.add_argument("--checkpoint-seconds", type=float, default=float(seconds), help="time between checkpoints; 0: after every call")
-    made.add_argument("--state-bucket", default=os.environ.get("MOBILEBERT_STATE_BUCKET", ""), help="gs://bucket/prefix for copies of them")
-    wish = os.environ.get("MOBILEBERT_ON_NONFINITE", "stop")
-    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default=wish, help="at a loss or gradient that is not finite")
+    made.add_argument("--checkpoint-seconds", type=float, default=600.0, help="time between checkpoints; 0: after every call")
+    made.add_argument("--state-bucket", nargs="?", const="", default="", help="gs://bucket/prefix for copies of them")
+    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default="stop", help="at a loss or gradient that is not finite")
     return made
 
 
 def beam_parser(description: str | None) -> argparse.ArgumentParser:
     """`parser` with where Beam runs: --beam."""
     made = parser(description)
-    where = os.environ.get("MOBILEBERT_BEAM", "{}")  # set by workflow.jobs
-    made.add_argument("--beam", type=settings.Beam.model_validate_json, default=where, help="the settings `beam`, as JSON")
+    made.add_argument("--beam", type=_beam, default="{}", help="the settings `beam`, as JSON")
     return made
+
+
+def _beam(text: str) -> settings.Beam:
+    return settings.Beam.model_validate(json.loads(text).get("beam", {}))
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:
@@ -64,13 +67,13 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     _die_with_parent()
     code = 0
     try:
-        if refusal := attempts.refusal(options.log):
+        if refusal := attempts.refusal(options.log, options.attempt):
             raise PassingError(f"not tried again, since only a change can mend it: {refusal}")
         main(options)
     except UserError as error:
         logging.error("%s", error)
         if not isinstance(error, PassingError):
-            attempts.note_refusal(options.log, str(error))
+            attempts.note_refusal(options.log, options.attempt, str(error))
         code = 1
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1

@@ -20,12 +20,11 @@ def main(options: argparse.Namespace) -> None:
     vocabulary = given.get("vocabulary", settings.Vocabulary())
     seed = settings.derive_seed(given.get("seed", 0), "learn_vocabulary")
     artifacts.read(options.corpus, "corpus")
-    shaping = vocabulary.model_dump(mode="json", include={"model", "size", "sample_megabytes", "lowercase"})
     texts = sampling.documents(options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam)
     with artifacts.writing(
         options.out,
         "tokenizer",
-        settings=shaping | {"seed": seed},
+        settings={"vocabulary": vocabulary.model_dump(mode="json", by_alias=True), "seed": given.get("seed", 0)},
         inputs={"corpus": options.corpus},
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:

@@ -25,7 +25,8 @@ def main(options: argparse.Namespace) -> None:
 
     network.prepare(1)
     found = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
-    artifacts.write_atomically(options.out, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    body = (json.dumps(found, indent=1, sort_keys=True) + "\n").encode()
+    artifacts.write_file(options.out, body, "timings", settings=json.loads(options.settings), inputs={"export": options.export})
     logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, found["median_ms"], found["sequence_length"], found["engine"])
 
 

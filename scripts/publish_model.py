@@ -12,13 +12,12 @@ from scripts.command import parser, run
 
 
 def arguments() -> argparse.ArgumentParser:
-    """--name, --exports, --checks, --scores, --licences."""
+    """--name, --exports, --checks, --scores."""
     made = parser(__doc__)
     made.add_argument("--name", required=True, help="the model's name")
     made.add_argument("--exports", type=Path, nargs="+", required=True, help="export artefacts, one a format")
     made.add_argument("--checks", type=Path, nargs="+", required=True, help="check artefacts, one for each export")
-    made.add_argument("--scores", type=Path, nargs="?", help="the run's scores.tsv, for the card")
-    made.add_argument("--licences", type=json.loads, default={}, help="the licence of each source of the text, as JSON")
+    made.add_argument("--scores", type=Path, nargs="*", default=[], help="the run's scores.tsv, for the card (its manifest may follow)")
     return made
 
 
@@ -28,14 +27,19 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.publishing.upload import publish
     from mobilebert.storage import open_storage
 
-    publishing = settings.from_json(options.settings)["publish"]
+    sections = json.loads(options.settings)
+    licences = sections.pop("licences", {})  # of each source of the text
+    publishing = settings.from_json(json.dumps(sections))["publish"]
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
-    release = collect(options.name, publishing, options.exports, options.checks, options.scores, options.licences)
+    scores = next(iter(options.scores), None)
+    release = collect(options.name, publishing, options.exports, options.checks, scores, licences)
     publish(release, storage)
     record = json.dumps(release.record(storage.where), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    artifacts.write_atomically(options.out, record.encode())
+    inputs = {f"{role}/{folder.name}": folder for role in ("exports", "checks") for folder in getattr(options, role)}
+    inputs |= {"scores": scores} if scores else {}
+    artifacts.write_file(options.out, record.encode(), "upload", settings=json.loads(options.settings), inputs=inputs)
 
 
 if __name__ == "__main__":

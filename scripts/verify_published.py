@@ -31,7 +31,8 @@ def main(options: argparse.Namespace) -> None:
     storage = open_storage(publishing.to)
     record = read_record(options.record, options.name, storage)
     receipt = json.dumps(verify(record, storage), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    artifacts.write_atomically(options.out, receipt.encode())
+    inputs = {"record": options.record}
+    artifacts.write_file(options.out, receipt.encode(), "receipt", settings=json.loads(options.settings), inputs=inputs)
     logging.info("%s is published and was read back whole", record["destination"])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
-from mobilebert.artifacts import write_atomically
+from mobilebert import artifacts
 from mobilebert.reporting import page
 from mobilebert.reporting.collect import collect
 from scripts.command import parser, run
@@ -17,7 +18,10 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     made.add_argument("--results", type=Path, required=True, help="the run's results folder")
     made.add_argument(
-        "--made-from", type=Path, nargs="*", help="manifests, scores.tsv, timings, receipts to report on; by default all there"
+        "--made-from",
+        type=Path,
+        nargs="*",
+        help="artifacts' folders and manifests, scores.tsv, timings, receipts to report on; by default all there",
     )
     return made
 
@@ -26,7 +30,9 @@ def main(options: argparse.Namespace) -> None:
     """Collect the artefacts and write the page."""
     settings = json.loads(options.settings)
     html = page.render(settings["run"], collect(options.results, options.made_from), settings)
-    write_atomically(options.out, html.encode())
+    manifests = [path for path in options.made_from or [] if path.name.endswith(artifacts.MANIFEST)]
+    inputs = {os.path.relpath(made, options.results): made for made in map(artifacts.described_by, manifests)}
+    artifacts.write_file(options.out, html.encode(), "report", settings=settings, inputs=inputs)
 
 
 if __name__ == "__main__":

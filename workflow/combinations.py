@@ -14,7 +14,7 @@ from mobilebert.distillation import fit, matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models import shapes
 from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
-from workflow.given import shape_of
+from workflow.external_inputs import shape_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")

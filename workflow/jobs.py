@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
-import uuid
 from pathlib import Path
+from typing import Any
 
-from mobilebert.settings import Settings
 
-
-def shell_prefix(repository: str, settings: Settings, bucket: str) -> str:
+def shell_prefix(repository: str) -> str:
     """Shell text before every command: our packages, this Python, and the process that the job must not outlive.
 
-    The time between checkpoints, the room for a teacher's outputs, where copies of checkpoints go (`bucket`), what is done about a step
-    that is not finite (it stops a training, or is left out where it would have stopped it) and where Beam runs (the section `beam` as
-    JSON) go this way because they change no result: as params, a change of them would rerun the work.
+    It shapes nothing: a printed command does the same work without it, in this repository and with this Python.
     """
-    runner = shlex.quote(settings.beam.model_dump_json()).replace("{", "{{").replace("}", "}}")  # Snakemake formats the prefix
-    quoted = [shlex.quote(place) for place in (repository, str(Path(sys.executable).parent), bucket)]
+    package, programs = shlex.quote(repository), shlex.quote(str(Path(sys.executable).parent))
     return (
-        f'export PYTHONPATH={quoted[0]} PYTHONNOUSERSITE=1 PATH={quoted[1]}:"$PATH"'
-        f" MOBILEBERT_CHECKPOINT_SECONDS={settings.checkpoint_seconds:g} MOBILEBERT_TEACHER_STATES_GB={settings.teacher_states_gb:g}"
-        f" MOBILEBERT_STATE_BUCKET={quoted[2]} MOBILEBERT_ON_NONFINITE={settings.on_nonfinite} MOBILEBERT_BEAM={runner}"
+        f'export PYTHONPATH={package} PYTHONNOUSERSITE=1 PATH={programs}:"$PATH"'
         ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
     )
 
 
-def name_run() -> None:
-    """Name this run of Snakemake for `mobilebert.attempts`: jobs inherit the environment, also those that Slurm starts elsewhere."""
-    os.environ.setdefault("MOBILEBERT_RUN", uuid.uuid4().hex)
+def attempt(wildcards: Any, attempt: int) -> int:
+    """The number of a job's attempt within one run of Snakemake, from 1 on, for `resources`."""
+    return attempt
 
 
 def uncommitted_warning(repository: str, executor: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from snakemake.io import ancient
 
 MANIFEST = "manifest.json"
 
 
 def results(run: str) -> str:
-    """The folder of a run's artefacts."""
+    """The folder of a run's artifacts."""
     return f"results/{run}"
 
 
@@ -22,6 +24,11 @@ def state_bucket(bucket: str | None, run: str) -> str:
     return f"{bucket.rstrip('/')}/{run}" if bucket else ""
 
 
+def manifest_of(artifact: str) -> str:
+    """The manifest of an artifact: inside a folder, beside a single file (`scores.tsv.manifest.json`)."""
+    return f"{artifact}.{MANIFEST}" if PurePath(artifact).suffix in {".tsv", ".html", ".json"} else f"{artifact}/{MANIFEST}"
+
+
 def artifact(folder: str) -> list[str]:
-    """An artefact as a rule's input: the folder brings the files (to other machines, too), the manifest's content decides on reruns."""
+    """An artifact as a rule's input: the folder brings the files (to other machines, too), the manifest's content decides on reruns."""
     return [ancient(folder), f"{folder}/{MANIFEST}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -42,13 +41,6 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
 def section(settings: Settings, *names: str) -> Callable[[Any], str]:
     """A function for `params`: Snakemake would read the braces of a plain JSON text as wildcards."""
     text = to_json(settings, *names)
-    return lambda wildcards: text
-
-
-def licences(settings: Settings) -> Callable[[Any], str]:
-    """The licence of each source that the run's text is from, for the card; the same kind of function."""
-    given = settings.corpus.from_ or settings.records.from_
-    text = json.dumps({} if given else {source.name: source.licence for source in settings.sources}, ensure_ascii=False)
     return lambda wildcards: text
 
 

@@ -23,7 +23,7 @@ from google.cloud import storage
 
 from mobilebert import artifacts
 from mobilebert.cloudstorage import readable
-from mobilebert.corpus.download import Broken, check_digest, persist
+from mobilebert.corpus.download import Broken, check_digest, described, persist
 from mobilebert.corpus.finding import matcher
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
@@ -62,7 +62,7 @@ def fetch_objects(source: Source, out: Path, *, pause_seconds: float, client: An
         _fetch(source, blob, arrived[below], pause_seconds)
         check_digest(source, arrived[below], partial, source.from_)
     generations = {below: blob.generation for below, blob in found.items()}
-    settings = {"from": source.from_, "sha256": source.sha256, "licence": source.licence, "generations": generations}
+    settings = {"sources": [described(source)], "generations": generations}
     with artifacts.writing(out, "download", settings=settings) as writer:
         for below, data in arrived.items():
             shutil.move(data, writer.path("objects", *below.split("/")))

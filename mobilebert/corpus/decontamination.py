@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
             raise UserError(f"corpus.decontaminate: {name}: no such file; name the test files, or take it off the list")
         found += mine
     return found
+
+
+def without_paths(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `corpus` as a manifest shows it: where another corpus or test files lie is not part of what it is."""
+    return {name: value for name, value in corpus.items() if name not in {"from", "decontaminate"}}
 
 
 def digests(paths: Iterable[Path]) -> list[dict[str, str]]:

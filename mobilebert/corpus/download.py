@@ -51,11 +51,16 @@ def fetch_source(source: Source, out: Path, *, pause_seconds: float = 2.0) -> No
     data, state = partial / "data", partial / "state.json"
     persist(lambda: _attempt(address, data, state), data, f"sources: {source.name}: {_public(address)}", pause_seconds)
     check_digest(source, data, partial, _public(address))
-    settings = {"from": _public(address), "sha256": source.sha256, "licence": source.licence}
+    settings = {"sources": [described(source)]}
     with artifacts.writing(out, "download", settings=settings) as writer:
         shutil.move(data, writer.path(_name(address)))
         writer.counts["bytes"] = writer.path(_name(address)).stat().st_size
     shutil.rmtree(partial)
+
+
+def described(source: Source) -> dict[str, Any]:
+    """What decides on the bytes of a fetched source, without what is secret in its address."""
+    return {"name": source.name, "from": _public(source.from_), "sha256": source.sha256}
 
 
 def persist(attempt: Callable[[], None], data: Path, what: str, pause_seconds: float) -> None:

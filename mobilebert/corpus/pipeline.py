@@ -21,7 +21,7 @@ from mobilebert import artifacts
 from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
-from mobilebert.settings import Beam, Corpus
+from mobilebert.settings import SMALL_WORLD, Beam, Corpus
 from mobilebert.text import document, filters
 from mobilebert.text.normalise import normalise
 
@@ -30,6 +30,8 @@ _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parque
 _COST_COMPRESSED = 3  # text shrinks to a third or less
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
 _STOP = "stop.txt"
+_EXAMPLES_AT_ONCE = 64  # rejected documents
+_EXAMPLE_CHARACTERS = 400
 DIRECT = Beam()
 
 
@@ -57,8 +59,12 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         raise clean.stopped(broken["path"], broken["why"])
     workers = running.workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
-    shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"}) | {"decontaminate": decontamination.digests(tests)}
-    mark = work.fingerprint(shaping, {"sources": sources}, _VERSIONS)
+    own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
+    corpus = decontamination.without_paths(settings.model_dump(mode="json", by_alias=True))
+    own = sorted(digest["sha256"] for digest in decontamination.digests(decontamination.files(own_names, None)))
+    shaping = {"corpus": corpus, "files": own}
+    inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
+    mark = work.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
     with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
@@ -69,7 +75,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         found = output.collect(
             folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
-        _write(out, sources, shaping, found, skipped)
+        _write(out, inputs, shaping, found, skipped)
 
 
 def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Element]:
@@ -173,14 +179,14 @@ def _clean(element: plan.Element, work: clean.Work) -> tuple[int, list[int]]:
         raise
 
 
-def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
+def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
     """The artefact from what the parts left, after a look at whether there is anything in it."""
     counts, parts, rejects = found
     for entry in skipped:
         funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])
     report = funnel.report(counts)
     _check(report)
-    with artifacts.writing(out, "corpus", settings=settings, inputs={"sources": sources}, versions=_VERSIONS) as writer:
+    with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
         for number, path in enumerate(parts):
             places.take(path, writer.path(f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
@@ -188,6 +194,7 @@ def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Col
                 places.take(path, writer.path("rejects", f"part-{number:05d}.parquet"))
         elif rejects.num_rows:
             pq.write_table(rejects, writer.path("rejects", "part-00000.parquet"), compression="zstd")
+        report["examples"] = _examples(writer.folder / "rejects", set(report["total"]["reasons"]))
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
         writer.path("funnel.json").write_text(text, encoding="utf-8")
         writer.counts.update(report["total"]["out"])
@@ -197,6 +204,18 @@ def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Col
         report["total"]["out"]["bytes"] / 1e6,
         _read(report["total"]),
     )
+
+
+def _examples(rejects: Path, reasons: set[str]) -> list[dict[str, Any]]:
+    """The beginning of one rejected document for each reason, for the report."""
+    examples: dict[str, dict[str, Any]] = {}
+    for path in sorted(rejects.glob("*.parquet")):
+        for batch in pq.ParquetFile(path).iter_batches(_EXAMPLES_AT_ONCE):
+            for row in batch.to_pylist():
+                examples.setdefault(row["reason"], row | {"text": row["text"][:_EXAMPLE_CHARACTERS]})
+            if reasons <= examples.keys():
+                break
+    return [examples[reason] for reason in sorted(examples)]
 
 
 def _check(report: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -46,12 +47,28 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
         skipped += [{"source": source.name, **each._asdict()} for each in left]
     entries.sort(key=lambda entry: (entry["source"], entry["path"]))
     skipped.sort(key=lambda entry: (entry["source"], entry["path"]))
-    licences = {source.name: source.licence for source in sources}
-    with artifacts.writing(out, "sources", settings={"licences": licences}) as writer:
+    settings = {
+        "sources": [source.model_dump(mode="json", by_alias=True) for source in sources],
+        "listing": listing(local_files(sources)),
+    }
+    inputs = {"world": world} if world else {}
+    with artifacts.writing(out, "sources", settings=settings, inputs=inputs | {folder.name: folder for folder in downloads}) as writer:
         for name, body in (("sources.json", entries), ("skipped.json", skipped)):
             writer.path(name).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         writer.counts.update(files=len(entries), bytes=sum(entry["size"] for entry in entries), skipped=len(skipped))
     logging.info("%d files, %.1f MB in %d sources", len(entries), sum(entry["size"] for entry in entries) / 1e6, len(sources))
+
+
+def local_files(sources: Iterable[Source]) -> list[str]:
+    """The user's own files, those whose change changes the list; files of other formats among them are left out when it is made."""
+    local = [source for source in sources if source.from_ != SMALL_WORLD and not source.from_.startswith(finding.REMOTE)]
+    return [file for source in local for file in finding.tracked(source.from_, source.format)]
+
+
+def listing(files: Iterable[str]) -> str:
+    """SHA-256 over names and sizes: tells quickly whether a file came, went or grew."""
+    lines = sorted(f"{os.path.basename(path)}\t{os.stat(path).st_size}\n" for path in set(map(str, files)) if os.path.isfile(path))
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> Listed:

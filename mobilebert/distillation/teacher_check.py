@@ -45,7 +45,9 @@ def export_teacher(options: Namespace) -> None:
     found = work.measure(model, BATCH)
     check_head(found["heldout"], work.sections["teacher.min_head_lift"], str(options.source))
     inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}
-    with artifacts.writing(options.out, "model", settings=work.told, inputs=inputs, versions=weights.versions()) as writer:
+    with artifacts.writing(
+        options.out, "model", settings=work.told | {"needs": json.loads(options.needs)}, inputs=inputs, versions=weights.versions()
+    ) as writer:
         weights.save(writer, model)
         tokenization.copy_files(options.source, writer)
         write_evaluation(writer, found | {"parity": agreed})

@@ -20,7 +20,7 @@ from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
 from mobilebert.exporting.probes import probes
-from mobilebert.exporting.writing import SIGNATURE_FILE, refuse_beyond
+from mobilebert.exporting.writing import SHAPING, SIGNATURE_FILE, refuse_beyond
 from mobilebert.models import shapes, tensors, tf1
 from mobilebert.models.checkpoints import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config
 from mobilebert.models.comparing import difference, rounded_up
@@ -61,7 +61,7 @@ def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> 
         "tolerance": settings.tolerance,
         "passed": True,
     }
-    shaping = {"format": form, "tolerance": settings.tolerance}
+    shaping = {"format": form, "export": settings.model_dump(mode="json", include=SHAPING)}
     with artifacts.writing(out, "check", settings=shaping, inputs={"model": model, "export": export}) as writer:
         writer.path("check.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     logging.info("%s: %s found a largest relative difference of %.1e", export, verdict.judge, verdict.worst)

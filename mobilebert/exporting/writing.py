@@ -23,6 +23,7 @@ from mobilebert.settings import Export
 from mobilebert.tokenization.files import VOCABULARY
 
 SIGNATURE_FILE = "signature.json"
+SHAPING = {"sequence_length", "tolerance"}  # settings of each export
 PROBE_SEED = 0  # the check takes another one
 
 
@@ -39,9 +40,7 @@ def export(model: Path, form: str, settings: Export, out: Path) -> None:
         UserError: the model is damaged, cannot be expressed, or its export computes something else.
     """
     loaded = network.load(model)
-    shaping: dict[str, Any] = {"format": form}
-    if form == "tflite":
-        shaping["sequence_length"] = settings.sequence_length
+    shaping = {"format": form, "export": settings.model_dump(mode="json", include=SHAPING)}
     with artifacts.writing(out, "export", settings=shaping, inputs={"model": model}, versions=weights.versions()) as writer:
         writer.counts = network.facts(loaded) | {"output": loaded.output, "pad": loaded.tokenizer.pad} | _evaluation(model)
         if form == "tflite":

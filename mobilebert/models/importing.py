@@ -41,7 +41,8 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     shape = model.shape
     tokenizer = tokenizers.find(source)
     digests = {path.name: artifacts.sha256(path) for path in shaping}
-    with artifacts.writing(out, "model", settings={"source": digests}, versions=("safetensors",)) as writer:
+    settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}
+    with artifacts.writing(out, "model", settings=settings | {"files": digests}, versions=("safetensors",)) as writer:
         entries = files.write(writer, *tokenizer).size
         if entries != shape.vocab_size:
             raise UserError(

@@ -33,7 +33,7 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
     if model.fresh_head:
         raise UserError(f"{checkpoint}: holds no MLM head (cls/predictions); is it a finetuned model? A pretrained one is expected")
     digests = {path.name: artifacts.sha256(path) for path in (*before.files, config, vocabulary)}
-    with artifacts.writing(out, "model", settings={"source": digests}, versions=weights.versions()) as writer:
+    with artifacts.writing(out, "model", settings={"files": digests}, versions=weights.versions()) as writer:
         entries = files.write(writer, kind, content, lowercase).size
         if entries != model.shape.vocab_size:
             raise UserError(f"{vocabulary}: {entries} entries, {config} says vocab_size {model.shape.vocab_size}; they must be equal")

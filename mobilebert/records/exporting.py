@@ -29,7 +29,7 @@ def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: in
         number of records in each split.
     """
     records = RecordSet(source)
-    told = {"masking": masking.model_dump(mode="json"), "dupe_factor": dupe_factor, "seed": seed}
+    told = {"masking": masking.model_dump(mode="json"), "records.dupe_factor": dupe_factor, "seed": seed}
     with artifacts.writing(out, "bert_records", settings=told, inputs={"records": source}) as writer:
         total, files = records.train_count * dupe_factor, records.train_files
         edges = [total * number // files for number in range(files + 1)]

@@ -15,6 +15,7 @@ import xxhash
 
 from mobilebert import artifacts, tokenization
 from mobilebert.corpus import finding
+from mobilebert.corpus.sources import listing
 from mobilebert.errors import UserError
 from mobilebert.records import arranging, classic, recordset, shuffling, static
 from mobilebert.records.form import Form
@@ -50,7 +51,7 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
     sources = _files(place)
     predictions = _predictions(sources, settings.sequence_length)
     form = static.form(settings.sequence_length, predictions, tokenizer.size)
-    shaping = settings.model_dump(mode="json", include={"sequence_length", "heldout_share", "shards", "compression"}) | {"seed": seed}
+    shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, sources))}
     with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")) as writer:
         spills = writer.path(SPILLS, "-").parent
         counts: Counter[str] = Counter()

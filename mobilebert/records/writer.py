@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -21,8 +20,6 @@ from mobilebert.text import words
 
 VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")
 DIRECT = Beam()
-# The settings that shape the bytes: not where records come from, nor what is made of them later.
-SHAPING = {"sequence_length", "layout", "next_sentence", "heldout_share", "shards", "compression"}
 RECORDS = "-1"  # key of the number of records among the counts of ids
 
 
@@ -58,10 +55,12 @@ def write(
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
     form = Form(settings.sequence_length, tokenizer.size)
-    shaping = settings.model_dump(mode="json", by_alias=True, include=SHAPING) | {"seed": seed}
     known = words.read_dictionary(dictionary) if dictionary else ""
-    if known:
-        shaping["user_dictionary"] = hashlib.sha256(known.encode()).hexdigest()
+    shaping = {
+        "records": settings.shaping(),
+        "seed": seed,
+        "files": [artifacts.sha256(dictionary)] if dictionary else [],
+    }
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
     parts = pipeline.blocks(corpus)
     workers = running.workers(threads, sum(part.size for part in parts))

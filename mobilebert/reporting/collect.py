@@ -62,8 +62,8 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
 
     Args:
         results: the run's folder.
-        made_from: what the run asked for: manifests, scores.tsv, timings, receipts. Shown is that and, through the lineage, what it
-            was made from; artefacts that other settings left in the folder are not. None shows all that lies there.
+        made_from: what is shown: manifests of artifacts, scores.tsv, timings, receipts; artifacts that other settings left in the folder
+            are not. None shows all that lies there.
 
     Raises:
         ArtifactError: an artefact is damaged; the file is named.
@@ -71,36 +71,26 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
     results = Path(results)
     given = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
     roots = [path.parent for path in given if path.name == artifacts.MANIFEST]
-    here = {path.parent for path in results.rglob(artifacts.MANIFEST)} | set(roots)
-    found = [_artefact(results, folder) for folder in sorted(here)]
-    if made_from is not None:
-        found = _ancestry(found, {_place(results, folder) for folder in roots})
+    found = [_artefact(results, folder) for folder in sorted(set(roots))]
     folders = {artefact.place: results / artefact.place for artefact in found}
-    corpus = next((artefact.place for artefact in found if artefact.manifest.kind == "corpus"), "corpus")
-    records = next((artefact.place for artefact in found if artefact.manifest.kind == "records"), "records")
+    corpus, records = (_folder_of_kind(results, found, kind) for kind in ("corpus", "records"))
+    funnel = _json(corpus / "funnel.json") or {}
     return Run(
         artefacts=found,
-        funnel=_json(results / corpus / "funnel.json") or {},
-        rejects=_reject_examples(results / corpus / "rejects"),
-        records=_json(results / records / "records.json") or {},
+        funnel=funnel,
+        rejects=funnel.get("examples", []),
+        records=_json(records / "records.json") or {},
         models=[_model(results, place) for place in _model_places(folders)],
         curves=_curves(folders),
         scores=[row for path in given if path.name == "scores.tsv" for row in _scores(path)],
         exports=[_export(results, place) for place in folders if place.startswith("exports/")],
-        receipts=[_json(path) for path in given if path.suffix == ".json" and path.parent.name == "published"],
+        receipts=[_json(path) for path in given if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)],
     )
 
 
-def _ancestry(found: list[Artefact], roots: set[str]) -> list[Artefact]:
-    """The roots and all that they were made from."""
-    by_digest = {artefact.digest: artefact for artefact in found}
-    wanted = {artefact.digest for artefact in found if artefact.place in roots}
-    waiting = list(wanted)
-    while waiting:
-        inputs = set(by_digest[waiting.pop()].manifest.inputs.values()) & by_digest.keys()
-        waiting += inputs - wanted
-        wanted |= inputs
-    return [artefact for artefact in found if artefact.digest in wanted]
+def _folder_of_kind(results: Path, found: list[Artefact], kind: str) -> Path:
+    """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has none."""
+    return next((results / artefact.place for artefact in found if artefact.manifest.kind == kind), results / f"no {kind}")
 
 
 def model_name(place: str) -> str:
@@ -139,19 +129,6 @@ def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:
 
 def _lines(path: Path) -> Rows:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-
-
-def _reject_examples(folder: Path) -> Rows:
-    """One rejected document for each reason."""
-    if not folder.is_dir():
-        return []
-    import pyarrow.parquet as parquet  # only here: a report on a run without a corpus needs no Arrow
-
-    examples: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        for row in parquet.read_table(path).to_pylist():
-            examples.setdefault(row["reason"], row)
-    return [examples[reason] for reason in sorted(examples)]
 
 
 def _scores(path: Path) -> Rows:

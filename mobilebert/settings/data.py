@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -137,6 +137,10 @@ class Records(Section):
     )
     dupe_factor: Count = says("Masks of each record in that export", 10, source="create_pretraining_data.py, Google BERT", ge=1)
     compression: Literal["gzip", "none"] = says("`gzip` takes about 0.6 of the space of `none`", "gzip")
+
+    def shaping(self) -> dict[str, Any]:
+        """What shapes the records: not where they come from, nor what is made of them later."""
+        return self.model_dump(mode="json", exclude={"from_", "user_dictionary", "export", "dupe_factor"})
 
 
 class Masking(Section):

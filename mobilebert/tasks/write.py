@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
     return {"world": world}
 
 
-def settings_of(name: str, files: TaskFiles) -> dict[str, Any]:
-    """What the manifest says of the stage: a file of the user's by digest instead of by path."""
+def settings_of(name: str, files: TaskFiles, digest: Callable[[str], str] = artifacts.sha256) -> dict[str, Any]:
+    """What the manifest says of the stage: a file of the user's by `digest` instead of by path."""
     told: dict[str, Any] = {"task": find(name).name}
     for split in SPLITS:
         file = getattr(files, split)
         # A missing file is refused by its reader, which says more.
-        told[split] = file if file == SMALL_WORLD or not Path(file).is_file() else artifacts.sha256(file)
+        told[split] = file if file == SMALL_WORLD or not Path(file).is_file() else digest(file)
     return told
 
 

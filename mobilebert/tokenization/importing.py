@@ -47,6 +47,13 @@ def find(source: Path) -> Found:
     return "wordpiece", content, _without_capitals(tokens) if configured is None else bool(configured)
 
 
+def files_of(source: Path) -> list[Path]:
+    """The files there that `find` may read."""
+    source = home(source)
+    names = (DESCRIPTION, VOCABULARY, MODEL, "tokenizer.json", "tokenizer_config.json")
+    return [source] if source.is_file() else [source / name for name in names if (source / name).is_file()]
+
+
 def home(source: Path) -> Path:
     """Where a model's files lie: the given place, the folder of a TF1 checkpoint given by its prefix or one of its files, or the
     one folder inside the given one that an archive unpacked to."""

@@ -1,25 +1,87 @@
-"""Stands in for every command: writes what the rule expects, with content that follows from settings and inputs."""
+"""Stands in for every command: writes what the rule expects, with content that follows from settings and inputs.
+
+Its manifests show the settings as those of the real commands do, for the demo's settings and what the tests change of them.
+"""
+
+from __future__ import annotations
 
 import hashlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
-arguments = sys.argv[1:]
-out = Path(arguments[arguments.index("--out") + 1])
-told = []
-skipped = {"--out", "--log", "--threads"}
-for place, word in enumerate(arguments):
-    if word in skipped or (place and arguments[place - 1] in skipped):
-        continue
-    manifest = Path(word) / "manifest.json"
-    is_folder = len(word) < 200 and manifest.is_file()
-    told.append(manifest.read_text() if is_folder else word)
-text = json.dumps({"sha256": hashlib.sha256("\n".join(told).encode()).hexdigest()})
-if out.suffix:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text)
-else:
+OPERATION = {"--out", "--log", "--threads", "--attempt", "--state", "--state-bucket", "--checkpoint-seconds", "--on-nonfinite", "--beam"}
+
+
+def read_options(words: list[str]) -> dict[str, list[str]]:
+    options: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            values = options.setdefault(word, [])
+        else:
+            values.append(word)
+    return options
+
+
+def manifest_of(path: Path) -> Path:
+    beside = path.with_name(f"{path.name}.manifest.json")
+    return beside if beside.is_file() or path.suffix else path / "manifest.json"
+
+
+def digest(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(options.get("--settings", ["{}"])[0])
+    if command == "list_sources":
+        from mobilebert.corpus import sources
+        from mobilebert.settings import Source
+
+        local = sources.local_files([Source.model_validate(source) for source in settings["sources"]])
+        settings["listing"] = sources.listing(local)
+    elif command == "clean_corpus":
+        from mobilebert.corpus import decontamination
+
+        named = [name for name in settings["corpus"]["decontaminate"] if name != "small_world"]
+        settings = {"corpus": decontamination.without_paths(settings["corpus"]), "files": sorted(map(digest, named))}
+    elif command in {"write_records", "export_records"}:
+        from mobilebert.settings import derive_seed
+
+        settings["seed"] = derive_seed(settings["seed"], command)
+        settings["files"] = [digest(path) for path in options.get("--dictionary", [])]
+    elif command == "prepare_task":
+        from mobilebert import tasks
+        from mobilebert.settings import TaskFiles
+
+        (files,) = settings.values()
+        settings = tasks.settings_of(options["--task"][0], TaskFiles.model_validate(files))
+    elif command == "export_teacher":
+        settings["needs"] = json.loads(options["--needs"][0])
+    elif command in {"transfer_layer", "pretrain_student"}:
+        settings["student"].pop("from")
+    return settings
+
+
+def main() -> None:
+    command, options = Path(sys.argv[0]).stem, read_options(sys.argv[1:])
+    out = Path(options["--out"][0])
+    shaping = {name: values for name, values in options.items() if name not in OPERATION}
+    words = [word for values in shaping.values() for word in values if len(word) < 200]
+    inputs = {word: digest(manifest_of(Path(word))) for word in words if manifest_of(Path(word)).is_file()}
+    text = json.dumps({"sha256": hashlib.sha256(json.dumps([shaping, inputs], sort_keys=True).encode()).hexdigest()})
+    manifest = json.dumps({"settings": shown_settings(command, options), "inputs": inputs, "content": text})
+    if out.suffix:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(text)
+        out.with_name(f"{out.name}.manifest.json").write_text(manifest)
+        return
     out.mkdir(parents=True, exist_ok=True)
-    (out / "data").write_text(text)
-    (out / "manifest.json").write_text(text)
+    for name in ("data", "funnel.json", "records.json"):
+        (out / name).write_text(text)
+    (out / "manifest.json").write_text(manifest)
+
+
+if __name__ == "__main__":
+    main()

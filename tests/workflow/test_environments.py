@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mobilebert.settings import Settings
-from workflow.chain import Chain
+from workflow.inputs import Inputs
 
 LOCKED = re.compile(r"^([\w.-]+)==([\w.+]+)", re.M)
 
@@ -37,8 +37,8 @@ def test_environments_pin_what_the_lock_pins(root: Path, name: str, lock: str) -
 
 def test_every_environment_is_used_and_every_used_one_exists(root: Path) -> None:
     used = {name for rules in (root / "rules").glob("*.smk") for name in re.findall(r'"\.\./envs/(\w+)\.yaml"', rules.read_text("utf-8"))}
-    chains = [Chain(Settings.model_validate({"training": {"accelerator": accelerator}})) for accelerator in ("auto", "tpu")]
-    used |= {Path(chain.training_environment).stem for chain in chains}
+    inputs = [Inputs(Settings.model_validate({"training": {"accelerator": accelerator}})) for accelerator in ("auto", "tpu")]
+    used |= {Path(one.training_environment).stem for one in inputs}
     assert used == {path.stem for path in (root / "envs").glob("*.yaml")}
 
 

@@ -12,16 +12,16 @@ from pydantic import BaseModel
 
 from mobilebert.settings import Settings
 from mobilebert.training import state
-from workflow.chain import Chain
+from workflow.inputs import Inputs
 from workflow.settings import section
 
 WILDCARDS = SimpleNamespace(student="mini", model="mini", stage="layer02", task="chnsenticorp", repeat="0")
 RECEIVED: dict[str, tuple[Callable[[Settings], str], set[str]]] = {
-    "pretrain_teacher": (lambda told: Chain(told).teacher_settings(WILDCARDS), {"teacher.shape", "teacher.training"}),
+    "pretrain_teacher": (lambda told: Inputs(told).teacher.pretraining_settings(WILDCARDS), {"teacher.shape", "teacher.training"}),
     "retrain_head": (lambda told: section(told, "teacher.head_training", "masking", "training", "seed")(None), {"teacher.head_training"}),
-    "transfer_layer": (lambda told: Chain(told).transfer_settings(WILDCARDS), {"recipe", "transfer", "student"}),
-    "pretrain_student": (lambda told: Chain(told).pretraining_settings(WILDCARDS), {"recipe", "pretraining", "student"}),
-    "finetune_task": (lambda told: Chain(told).task_training_settings(WILDCARDS), {"task.chnsenticorp.training"}),
+    "transfer_layer": (lambda told: Inputs(told).students.transfer_settings(WILDCARDS), {"recipe", "transfer", "student"}),
+    "pretrain_student": (lambda told: Inputs(told).students.pretraining_settings(WILDCARDS), {"recipe", "pretraining", "student"}),
+    "finetune_task": (lambda told: Inputs(told).tasks.training_settings(WILDCARDS), {"task.chnsenticorp.training"}),
 }
 ALL_TRAININGS = {"masking", "training", "seed"}
 # Where the given student lies says nothing: its digest is among the job's arguments.

@@ -11,7 +11,6 @@ import pytest
 
 from mobilebert import attempts
 from tests.workflow.conftest import clone, snakemake
-from workflow.jobs import name_run
 
 # Fails as the file says, and counts how often it got as far as its work.
 COMMAND = """
@@ -86,30 +85,16 @@ def test_a_log_on_the_full_disk_gives_no_traceback_for_each_line(root: Path, tmp
     assert " ERROR events No space left on device, while " in line
 
 
-def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "rule.log"
-    monkeypatch.delenv(attempts.RUN, raising=False)
-    attempts.note_refusal(log, "by hand")
-    assert attempts.refusal(log) is None
+    attempts.note_refusal(log, 0, "by hand")
+    assert attempts.refusal(log, 0) is None
     assert not log.parent.exists(), "a command started by hand leaves no note"
-    monkeypatch.setenv(attempts.RUN, "one")
-    attempts.note_refusal(log, "不行")
-    assert attempts.refusal(log) == "不行"
-    monkeypatch.setenv(attempts.RUN, "two")
-    assert attempts.refusal(log) is None
+    attempts.note_refusal(log, 1, "不行")
+    assert attempts.refusal(log, 2) == "不行"
+    assert attempts.refusal(log, 1) is None, "a first attempt is of another run"
     assert list(log.parent.iterdir()) == []
     note = log.with_name("rule.log.refused")
-    note.write_text('{"run": "tw')
-    assert attempts.refusal(log) is None
     note.mkdir()
-    attempts.note_refusal(log, "where nothing can be written")
-    assert attempts.refusal(log) is None
-
-
-def test_a_snakemake_that_another_one_starts_on_a_node_is_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(attempts.RUN, "outer")
-    name_run()
-    assert os.environ[attempts.RUN] == "outer"
-    monkeypatch.delenv(attempts.RUN)
-    name_run()
-    assert len(os.environ[attempts.RUN]) == 32
+    attempts.note_refusal(log, 1, "where nothing can be written")
+    assert attempts.refusal(log, 2) is None

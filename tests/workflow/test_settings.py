@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,11 @@ import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from mobilebert.settings import Beam, Settings, derive_seed, from_json, to_json
+from mobilebert.settings import Settings, derive_seed, from_json, to_json
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
-from workflow.jobs import shell_prefix
-from workflow.settings import all_settings, licences, load, repeated_keys
+from workflow.inputs.exports import ExportInputs
+from workflow.settings import all_settings, load, repeated_keys
 
 
 def refusal(config: dict[str, Any], *files: Path) -> list[str]:
@@ -206,17 +205,10 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
     assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
 
 
-def test_where_beam_runs_and_copies_go_reaches_commands_through_their_environment() -> None:
-    beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
-    prefix = shell_prefix("/a place", Settings(beam=beam, teacher_states_gb=0.5), "gs://b/p/demo").format()  # as Snakemake does
-    names = "BEAM", "STATE_BUCKET", "TEACHER_STATES_GB"
-    script = f"{prefix} python -c 'import os; [print(os.environ[\"MOBILEBERT_\" + name]) for name in {json.dumps(names)}]'"
-    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert Beam.model_validate_json(told[0]) == beam
-    assert told[1:] == ["gs://b/p/demo", "0.5"]
+def test_the_card_gets_the_licences_of_the_text_of_this_run_only() -> None:
+    def licences(body: dict[str, Any]) -> Any:
+        return json.loads(ExportInputs(Settings.model_validate(body)).publish_settings())["licences"]
 
-
-def test_the_card_gets_the_licences_of_the_text_of_this_run_and_of_no_other() -> None:
     source = {"name": "wiki", "from": "wiki.xml", "licence": "CC-BY-SA-4.0"}
-    assert json.loads(licences(Settings.model_validate({"sources": [source]}))(None)) == {"wiki": "CC-BY-SA-4.0"}
-    assert json.loads(licences(Settings.model_validate({"sources": [source], "corpus": {"from": "results/other/corpus"}}))(None)) == {}
+    assert licences({"sources": [source]}) == {"wiki": "CC-BY-SA-4.0"}
+    assert licences({"sources": [source], "corpus": {"from": "results/other/corpus"}}) == {}

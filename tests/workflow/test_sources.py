@@ -14,7 +14,7 @@ import yaml
 
 from tests.loopback_gcs import LoopbackGcs, Stored
 from tests.workflow.conftest import clone, planned, snakemake
-from workflow.chain import Chain
+from workflow.inputs.students import StudentInputs
 from workflow.settings import load
 
 SENTENCE = "清晨的河面上飘着薄雾，渔民划着小船去收昨夜撒下的网，第{number}只白鹭站在岸边的石头上一动不动。"
@@ -74,10 +74,10 @@ def test_a_given_student_is_an_input_of_its_pretraining_but_not_of_a_baselines(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("own").mkdir()
-    chain = Chain(load({"student": {"from": "own"}, "transfer": {"schedule": "none"}}, []))
-    assert chain.given_student(SimpleNamespace(model="mini")) == ["own"]
-    assert chain.given_student(SimpleNamespace(model="mini-tables")) == []
-    assert "start=CHAIN.given_student" in (root / "rules" / "distill.smk").read_text("utf-8")
+    students = StudentInputs(load({"student": {"from": "own"}, "transfer": {"schedule": "none"}}, []))
+    assert students.given_student(SimpleNamespace(model="mini")) == ["own"]
+    assert students.given_student(SimpleNamespace(model="mini-tables")) == []
+    assert "start=INPUTS.students.given_student" in (root / "rules" / "distill.smk").read_text("utf-8")
 
 
 MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "feature_map"}
@@ -93,9 +93,9 @@ MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "f
     ],
 )
 def test_schedule_and_matches_decide_on_the_stages(transfer: dict[str, object], stages: list[str]) -> None:
-    chain = Chain(load({"transfer": transfer}, []))
-    assert chain.stages("mini") == stages
-    told = {model: json.loads(chain.pretraining_settings(SimpleNamespace(model=model))) for model in ("mini", "mini-tables")}
+    students = StudentInputs(load({"transfer": transfer}, []))
+    assert students.stages("mini") == stages
+    told = {model: json.loads(students.pretraining_settings(SimpleNamespace(model=model))) for model in ("mini", "mini-tables")}
     assert ("transfer" in told["mini"]) == (transfer.get("schedule") == "auxiliary")
     assert "transfer" not in told["mini-tables"]
     assert told["mini"]["recipe"] == "ours"
@@ -107,7 +107,7 @@ def test_a_schedule_that_is_not_told_is_the_recipes(recipe: str, schedule: str, 
     loaded = load({"recipe": recipe, "transfer": absent | {"mean_factor": 7}}, [])
     assert (loaded.transfer.schedule, loaded.transfer.mean_factor) == (schedule, 7)
     assert load({"recipe": recipe, "transfer": {"schedule": "none"}}, []).transfer.schedule == "none"
-    told = json.loads(Chain(loaded).transfer_settings(SimpleNamespace(student="mini")))
+    told = json.loads(StudentInputs(loaded).transfer_settings(SimpleNamespace(student="mini")))
     assert told["transfer"]["schedule"] == schedule, "another schedule makes other jobs, with other settings"
 
 

@@ -1,0 +1,86 @@
+"""What the settings name that lies outside a run: a user's own files, as inputs where they are there."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from snakemake.io import ancient, local
+
+from mobilebert import artifacts
+from mobilebert.models import describing, shapes
+from mobilebert.settings import Settings, to_json
+from workflow.paths import MANIFEST
+
+DIGESTS = Path(".snakemake/digests.json")  # of files that were hashed before; only saves time
+
+
+def shape_of(settings: Settings, name: str) -> shapes.Shape:
+    """The shape of a student's or teacher's name: of its file in `shapes`, or a known one (here with a vocabulary of 1).
+
+    Raises:
+        UserError: the file is not there, or no configuration.
+    """
+    return describing.read(Path(settings.shapes[name])) if name in settings.shapes else shapes.named(name, 1)
+
+
+def with_shape(settings: Settings, name: str, *sections: str) -> str:
+    """`to_json` of these sections for a command that makes a model of that name; what its file says goes along."""
+    body = json.loads(to_json(settings, *sections))
+    if name in settings.shapes:
+        body["shapes"] = {name: shape_of(settings, name).to_config()}
+    return json.dumps(body, ensure_ascii=False, sort_keys=True)
+
+
+def is_artifact(folder: str) -> bool:
+    """Whether a folder is an artifact of another run."""
+    return Path(folder, MANIFEST).is_file()
+
+
+def existing(path: str | None) -> list[str]:
+    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing.
+
+    The prefix of a TF1 checkpoint stands for its files. Content decides on reruns, not time: `Freshness.due` compares digests.
+    """
+    if not path:
+        return []
+    files = [path] if Path(path).exists() else sorted(glob.glob(f"{glob.escape(path)}.*"))
+    return [ancient(file) for file in trackable(files)]
+
+
+def tf1_checkpoint(path: str | None) -> bool:
+    """Whether a path names a TF1 checkpoint, by its name (a dry run needs no files) or by what lies there."""
+    folder = Path(path or "")
+    return bool(path) and (
+        ".ckpt" in folder.name
+        or Path(f"{path}.index").is_file()
+        or (folder.is_dir() and not (folder / "config.json").is_file() and any(folder.rglob("*.index")))
+    )
+
+
+def trackable(files: list[str]) -> list[str]:
+    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, or line ends
+    are read untracked."""
+    return [local(file) for file in files if not set("{}\n\r") & set(file)]
+
+
+def digests(paths: Iterable[Path]) -> dict[Path, str]:
+    """SHA-256 of each file; one of the same size and time as when it was last hashed here is not read again."""
+    try:
+        known = json.loads(DIGESTS.read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    made: dict[Path, str] = {}
+    fresh: dict[str, list[object]] = {}
+    for path in paths:
+        status = os.stat(path)
+        entry = known.get(str(path.absolute()), [])
+        if entry[:2] != [status.st_size, status.st_mtime_ns]:
+            entry = fresh[str(path.absolute())] = [status.st_size, status.st_mtime_ns, artifacts.sha256(path)]
+        made[path] = entry[2]
+    if fresh:
+        artifacts.write_atomically(DIGESTS, json.dumps(known | fresh, indent=1).encode())
+    return made

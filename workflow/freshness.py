@@ -1,0 +1,155 @@
+"""When a stage is due: what the manifest of its artifact says, beside what is asked for now.
+
+Snakemake itself compares times only (`rerun-triggers: [mtime]` in every profile), and times say nothing once results were copied. So
+`align_times` first makes them say what the manifests say, and every rule has an input `due` that names a new file where its artifact was
+made with other settings or from other inputs. Neither needs `.snakemake`, so results that were moved plan as in their old place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snakemake.io import local
+
+from mobilebert.tokenization.importing import home
+from workflow.external_inputs import digests
+from workflow.paths import MANIFEST, manifest_of
+
+MARKERS = ".snakemake/due"
+STAMP = ".snakemake_timestamp"  # where Snakemake keeps the time of a folder that it made
+
+Paths = Callable[[Any], list[str]] | list[str]  # what a rule's input is, or a function of its wildcards
+
+
+class Recorded(NamedTuple):
+    """What a manifest says: its own digest, the settings, and the digests of the inputs' manifests by role."""
+
+    digest: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+
+
+class Freshness:
+    """The manifests of a run as they are when planning starts."""
+
+    def __init__(self, results: str, others: Iterable[str | None] = ()) -> None:
+        """Read every manifest below `results`, and those of the artifacts of other runs that this one is made from."""
+        self._results = results
+        self._manifests: dict[str, Recorded] = {}
+        paths = [str(path) for path in Path(results).rglob(f"*{MANIFEST}")]
+        for path in [*paths, *(manifest_of(folder) for folder in others if folder)]:
+            recorded = read(path)
+            if recorded is not None:
+                self._manifests[path] = recorded
+        self._align_times()
+
+    def due(
+        self, artifact: str, asked: Callable[[Any], str] | str, *inputs: Paths, source: Callable[[Any], str] | None = None
+    ) -> Callable[[Any], list[str]]:
+        """An input function: nothing while the artifact is absent, or was made with these settings from these inputs; else a new file.
+
+        Args:
+            artifact: its folder or file below the run's results, with the rule's wildcards.
+            asked: settings that its manifest must show, JSON.
+            inputs: the rule's inputs; those that have a manifest are compared.
+            source: where the user's files lie whose digests stand in the manifest (a given teacher or student), if they are there.
+        """
+
+        def due(wildcards: Any) -> list[str]:
+            path = f"{self._results}/{artifact.format(**dict(wildcards.items()))}"
+            recorded = self._manifests.get(manifest_of(path))
+            if recorded is None:
+                return []
+            paths = [str(file) for one in inputs for file in (one(wildcards) if callable(one) else one)]
+            reason = (
+                _changed_settings(recorded, json.loads(asked(wildcards) if callable(asked) else asked))
+                or self._changed_inputs(recorded, paths)
+                or (_changed_files(recorded, source(wildcards)) if source else "")
+            )
+            return [local(_marker(path, reason))] if reason else []
+
+        return due
+
+    def _changed_inputs(self, recorded: Recorded, paths: Iterable[str]) -> str:
+        """An input that is absent makes its own rule due, if it is needed, and with it this one."""
+        manifests = {path for path in paths if path.endswith(MANIFEST)}
+        present = {self._manifests[path].digest for path in manifests & self._manifests.keys()}
+        changed = [role for role, digest in recorded.inputs.items() if digest not in present]
+        return f"other inputs: {', '.join(changed)}" if changed and manifests <= self._manifests.keys() else ""
+
+    def _align_times(self) -> None:
+        """Let no artifact be older than the inputs that it was made from, by their digests."""
+        paths: dict[str, list[str]] = {}
+        for path, recorded in self._manifests.items():
+            paths.setdefault(recorded.digest, []).append(path)
+        times: dict[str, int] = {}
+
+        def aligned(path: str) -> int:
+            if path not in times:
+                own = os.stat(path).st_mtime_ns
+                times[path] = own  # lineage has no circle; a forged one ends here
+                inputs = [one for digest in self._manifests[path].inputs.values() for one in paths.get(digest, [])]
+                times[path] = max([own, *map(aligned, inputs)])
+                _raise_times(_declared(path), times[path])
+            return times[path]
+
+        newest = max(map(aligned, self._manifests), default=0)
+        # Snakemake compares the times of benchmarks as those of outputs, though they say nothing of them.
+        _raise_times(Path(self._results, "benchmarks").rglob("*.tsv"), newest)
+
+
+def read(path: str) -> Recorded | None:
+    """What the manifest at `path` says; None where there is none that can be read."""
+    try:
+        content = Path(path).read_bytes()
+        body = json.loads(content)
+        return Recorded(hashlib.sha256(content).hexdigest(), dict(body["settings"]), dict(body["inputs"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _changed_settings(recorded: Recorded, asked: Mapping[str, Any]) -> str:
+    changed = [name for name, value in asked.items() if recorded.settings.get(name) != value]
+    return f"other settings: {', '.join(changed)}" if changed else ""
+
+
+def _changed_files(recorded: Recorded, source: str) -> str:
+    """Whether a file that shaped the artifact is another now; nothing to compare on a machine that does not have it."""
+    folder = home(Path(source)) if source else Path()
+    folder = folder if folder.is_dir() else folder.parent
+    files = recorded.settings.get("files") or recorded.settings.get("arguments", {}).get("from", {})
+    if not source or not folder.is_dir() or not files:
+        return ""
+    there = digests(folder / name for name in files if (folder / name).is_file())
+    changed = [name for name, digest in files.items() if there.get(folder / name) != digest]
+    return f"other files: {', '.join(changed)}" if changed else ""
+
+
+def _declared(manifest: str) -> list[Path]:
+    """What rules declare of an artifact: the folder and its descriptions in JSON, or the single file."""
+    path = Path(manifest)
+    if path.name == MANIFEST:
+        return [path.parent, path.parent / STAMP, *path.parent.glob("*.json")]
+    return [path, path.with_name(path.name.removesuffix(f".{MANIFEST}"))]
+
+
+def _raise_times(files: Iterable[Path], nanoseconds: int) -> None:
+    """Let no file be older than this, as far as we may."""
+    for file in files:
+        if file.exists() and file.stat().st_mtime_ns < nanoseconds and os.access(file, os.W_OK):
+            os.utime(file, ns=(nanoseconds, nanoseconds))
+
+
+def _marker(artifact: str, reason: str) -> str:
+    """A file that no earlier plan has seen: Snakemake passes over one whose content it knows."""
+    marker = Path(MARKERS, artifact)
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker = marker.with_name(f"{marker.name}.due")
+    marker.write_text(f"{reason}\n{uuid.uuid4().hex}\n", encoding="utf-8")
+    return str(marker)

@@ -1,0 +1,36 @@
+"""Cleaned documents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mobilebert.corpus import decontamination, finding
+from mobilebert.settings import SMALL_WORLD, to_json
+from workflow import paths
+from workflow.external_inputs import digests, trackable
+from workflow.inputs.stage import Stage, to_text
+
+
+class CorpusInputs(Stage):
+    """Of `clean_corpus`; and the corpus for those that read it."""
+
+    def test_world(self, wildcards: Any = None) -> list[str]:
+        """The small world, where its test files must not be in the corpus."""
+        return self.artifact("small_world") if SMALL_WORLD in self.settings.corpus.decontaminate else []
+
+    def test_files(self, wildcards: Any = None) -> list[str]:
+        """The user's test files that must not be in the corpus, those that are there; `clean_corpus` says which name has none."""
+        named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
+        return trackable([file for name in named for file in finding.find(name).files])
+
+    def asked(self, wildcards: Any = None) -> str:
+        """What the manifest must show: the settings, and the test files by digest instead of by path."""
+        body = json.loads(to_json(self.settings, "corpus"))["corpus"]
+        files = digests(Path(file) for file in self.test_files())
+        return to_text({"corpus": decontamination.without_paths(body), "files": sorted(files.values())})
+
+    def folder(self, wildcards: Any = None) -> list[str]:
+        """The cleaned documents, of this run or another."""
+        return paths.artifact(self.settings.corpus.from_ or f"{self.results}/corpus")

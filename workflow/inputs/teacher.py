@@ -1,0 +1,67 @@
+"""The teacher: trained here or imported, then checked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mobilebert.distillation import fit, matching
+from mobilebert.settings import to_json
+from workflow.external_inputs import existing, shape_of, with_shape
+from workflow.inputs.stage import Stage, to_text
+
+
+class TeacherInputs(Stage):
+    """Of `pretrain_teacher`, `import_teacher`, `retrain_head` and `export_teacher`; and the teacher for those that learn from it."""
+
+    def path(self, wildcards: Any) -> list[str]:
+        """Where the given teacher lies, whether it is there or not; nothing for one that is trained here."""
+        return [self.settings.teacher.path] if self.settings.teacher.path else []
+
+    def original(self, wildcards: Any) -> list[str]:
+        """The given teacher's files, if they are there."""
+        return existing(self.settings.teacher.path)
+
+    def original_path(self, wildcards: Any) -> str:
+        """Where the given teacher lies; "" for one that is trained here."""
+        return self.settings.teacher.path or ""
+
+    def imported(self, wildcards: Any) -> list[str]:
+        """The given teacher after its import."""
+        return self.artifact(f"teacher_sources/imported/{wildcards.teacher}")
+
+    def source(self, wildcards: Any) -> list[str]:
+        """The teacher before it is checked."""
+        return self.artifact(f"teacher_sources/{self.source_kind}/{wildcards.teacher}")
+
+    @property
+    def source_kind(self) -> str:
+        """What was done to the teacher before it is checked: "pretrained", "retrained" or "imported"."""
+        teacher = self.settings.teacher
+        return "pretrained" if teacher.kind == "pretrain" else "retrained" if teacher.retrain_head else "imported"
+
+    @property
+    def checked(self) -> list[str]:
+        """The checked teacher."""
+        return self.artifact(f"teachers/{self.settings.teacher.name}")
+
+    def pretraining_settings(self, wildcards: Any) -> str:
+        """The settings of the teacher's pretraining."""
+        shape = self.settings.teacher.shape
+        return with_shape(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
+
+    def asked(self, wildcards: Any) -> str:
+        """What the manifest of the checked teacher must show."""
+        body = json.loads(to_json(self.settings, "teacher.min_head_lift", "masking", "training", "seed"))
+        return to_text(body | {"needs": json.loads(self.needs(wildcards))})
+
+    def needs(self, wildcards: Any) -> str:
+        """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
+        transfer = self.settings.transfer
+        layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
+        needs = set()
+        for shape in (shape_of(self.settings, student) for student in self.settings.students):
+            least = 1 if transfer.schedule == "none" else matching.least_layers(transfer, shape.num_hidden_layers)
+            asked = fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {})
+            needs.add(json.dumps(asked, sort_keys=True))
+        return to_text([json.loads(text) for text in sorted(needs)])

@@ -1,0 +1,29 @@
+"""The tokenizer that teacher and student share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workflow import paths
+from workflow.external_inputs import existing
+from workflow.inputs.stage import Stage, to_text
+
+
+class VocabularyInputs(Stage):
+    """Of `import_vocabulary`; and the tokenizer for those that read it."""
+
+    def source_path(self, wildcards: Any = None) -> str:
+        """Where the vocabulary comes from, whether it is there or not."""
+        return (self.settings.vocabulary.path if self.settings.vocabulary.kind == "file" else self.settings.teacher.path) or ""
+
+    def source(self, wildcards: Any = None) -> list[str]:
+        """The vocab.txt or the given teacher that brings the vocabulary, if it is there."""
+        return existing(self.source_path())
+
+    def import_settings(self, wildcards: Any = None) -> str:
+        """What shapes an imported vocabulary."""
+        return to_text({"vocabulary": {"kind": self.settings.vocabulary.kind}})
+
+    def folder(self, wildcards: Any = None) -> list[str]:
+        """The tokenizer, of this run or another."""
+        return paths.artifact(self.settings.vocabulary.from_ or f"{self.results}/tokenizer")
