@@ -21,7 +21,7 @@ configfile: "config.yaml"
 
 
 SETTINGS = load(config, workflow.configfiles)
-INPUTS = Inputs(SETTINGS)
+INPUTS = Inputs(SETTINGS, workflow.storage_settings.default_storage_prefix)
 DUE = INPUTS.freshness.due
 STATE = state(SETTINGS.run)
 STATE_BUCKET = state_bucket(SETTINGS.state_bucket, SETTINGS.run)

@@ -12,15 +12,18 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from snakemake.io import local
 
+from mobilebert.cloudstorage import readable
 from mobilebert.tokenization.importing import home
 from workflow.external_inputs import digests
 from workflow.paths import MANIFEST, manifest_of
 
+REQUESTS = 16  # at once
 MARKERS = ".snakemake/due"
 STAMP = ".snakemake_timestamp"  # where Snakemake keeps the time of a folder that it made
 
@@ -38,16 +41,25 @@ class Recorded(NamedTuple):
 class Freshness:
     """The manifests of a run as they are when planning starts."""
 
-    def __init__(self, results: str, others: Iterable[str | None] = ()) -> None:
-        """Read every manifest below `results`, and those of the artifacts of other runs that this one is made from."""
+    def __init__(self, results: str, others: Iterable[str | None] = (), bucket: str | None = None) -> None:
+        """Read every manifest below `results`, and those of the artifacts of other runs that this one is made from.
+
+        Args:
+            results: the run's folder.
+            others: folders of artifacts of other runs; None among them is passed over.
+            bucket: `gs://bucket/prefix` where artifacts lie instead of here (Snakemake's default storage). Objects keep the time at which
+                they were written, so there only settings and digests are compared.
+        """
         self._results = results
-        self._manifests: dict[str, Recorded] = {}
-        paths = [str(path) for path in Path(results).rglob(f"*{MANIFEST}")]
-        for path in [*paths, *(manifest_of(folder) for folder in others if folder)]:
-            recorded = read(path)
-            if recorded is not None:
-                self._manifests[path] = recorded
-        self._align_times()
+        if bucket:
+            contents = remote_manifests(bucket, results)
+        else:
+            paths = [*map(str, Path(results).rglob(f"*{MANIFEST}")), *(manifest_of(folder) for folder in others if folder)]
+            contents = {path: Path(path).read_bytes() for path in paths if os.path.isfile(path)}
+        parsed = {path: parse(content) for path, content in contents.items()}
+        self._manifests: dict[str, Recorded] = {path: recorded for path, recorded in parsed.items() if recorded is not None}
+        if not bucket:
+            self._align_times()
 
     def due(
         self, artifact: str, asked: Callable[[Any], str] | str, *inputs: Paths, source: Callable[[Any], str] | None = None
@@ -104,14 +116,31 @@ class Freshness:
         _raise_times(Path(self._results, "benchmarks").rglob("*.tsv"), newest)
 
 
-def read(path: str) -> Recorded | None:
-    """What the manifest at `path` says; None where there is none that can be read."""
+def parse(content: bytes) -> Recorded | None:
+    """What a manifest says; None if it is none."""
     try:
-        content = Path(path).read_bytes()
         body = json.loads(content)
         return Recorded(hashlib.sha256(content).hexdigest(), dict(body["settings"]), dict(body["inputs"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
+
+
+def remote_manifests(bucket: str, results: str) -> dict[str, bytes]:
+    """The manifests of a run whose artifacts lie in a bucket, by the paths that rules use.
+
+    Raises:
+        UserError: the bucket cannot be read.
+    """
+    from google.cloud import storage  # takes a second
+
+    name, _, prefix = bucket.removeprefix("gs://").partition("/")
+    above = f"{prefix.rstrip('/')}/" if prefix else ""
+    with readable(bucket, check="--default-storage-prefix", needs="storage.objects.list and get", kept="nothing is lost"):
+        blobs = storage.Client(project=None).list_blobs(name, prefix=f"{above}{results}/")
+        manifests = [blob for blob in blobs if blob.name.endswith(MANIFEST)]
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            contents = list(pool.map(lambda blob: blob.download_as_bytes(), manifests))
+    return {blob.name.removeprefix(above): content for blob, content in zip(manifests, contents, strict=True)}
 
 
 def _changed_settings(recorded: Recorded, asked: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ class Inputs:
     """The inputs of all stages of a run."""
 
     settings: Settings
+    bucket: str | None = None  # gs://bucket/prefix, where Snakemake keeps artifacts there
 
     @property
     def sources(self) -> SourcesInputs:
@@ -79,4 +80,4 @@ class Inputs:
     def freshness(self) -> Freshness:
         """What the manifests of this run say."""
         others = (self.settings.corpus.from_, self.settings.vocabulary.from_, self.settings.records.from_)
-        return Freshness(paths.results(self.settings.run), others)
+        return Freshness(paths.results(self.settings.run), others, self.bucket)
