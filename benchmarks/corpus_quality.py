@@ -197,13 +197,13 @@ def contamination(shared: Path) -> str:
 def costs(shared: Path) -> str:
     """CPU time of each rule a megabyte of clean text."""
     texts = normalise_all([row["text"] for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")])
-    kept = [found.text for found in lines.clean(texts, 3)]
+    kept = [lines.clean(text, 3).text for text in texts]
     raw, batches = ([those[at : at + 150] for at in range(0, len(those), 150)] for those in (texts, kept))
     measured = [document.Documents(batch) for batch in batches]
     settings = Corpus()
     timed: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
         ("normalise", normalise_all, raw),
-        ("line rules", lambda batch: lines.clean(batch, 3), raw),
+        ("line rules", lambda text: lines.clean(text, 3), texts),
         ("mask_sensitive", sensitive.mask, kept),
         ("measures of all document rules", document.Documents, batches),
         *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]

@@ -153,7 +153,8 @@ def _batches(documents: Iterator[Found]) -> Iterator[list[Found]]:
 
 def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list[str]:
     cleaned: list[str] = []
-    for text, dropped in lines.clean(normalise_all(texts), settings.max_line_repeats):
+    for normalised in normalise_all(texts):
+        text, dropped = lines.clean(normalised, settings.max_line_repeats)
         funnel.count_lines(counts, dropped)
         if settings.mask_sensitive:
             text, masked = sensitive.mask(text)
