@@ -30,7 +30,8 @@ class Truncated(bytes):
 
 
 def split_lines(stream: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """Offset and bytes (with the line end) of each line that starts at or after `start`; UTF-16 and UTF-32 come out as UTF-8.
+    """Offset and bytes (with the line end) of each line that starts at or after `start`; UTF-16 and UTF-32
+    come out as UTF-8.
 
     Args:
         stream: seekable if `start` is not 0.
@@ -54,7 +55,9 @@ def split_lines(stream: BinaryIO, start: int = 0, end: int | None = None) -> Ite
 
 
 def is_wide(stream: BinaryIO) -> bool:
-    """Whether a plain file, whose stream is at its beginning, is in UTF-16 or UTF-32, so that it cannot be cut at line ends."""
+    """Whether a plain file, whose stream is at its beginning, is in UTF-16 or UTF-32, so that it cannot be
+    cut at line ends.
+    """
     return decode.wide_encoding(stream.read(_HEAD)) is not None
 
 
@@ -80,7 +83,9 @@ def _skipped(stream: BinaryIO, most: int | None = None) -> int:
 
 
 class _Recoded(FilledStream):
-    """UTF-16 or UTF-32 as UTF-8; what is broken becomes bytes that are no UTF-8, so that its line is refused and no other."""
+    """UTF-16 or UTF-32 as UTF-8; what is broken becomes bytes that are no UTF-8, so that its line is refused
+    and no other.
+    """
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream

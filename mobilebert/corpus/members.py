@@ -1,7 +1,8 @@
-"""Compressed files of many members (bz2 streams, gzip members), read from any byte on: several workers share one file.
+"""Compressed files of many members (bz2 streams, gzip members), read from any byte on: several workers share
+one file.
 
-Wikimedia's multistream dumps have a bz2 stream a hundred pages, web archives a gzip member a record. A file of a single member is simply
-all in its first range.
+Wikimedia's multistream dumps have a bz2 stream a hundred pages, web archives a gzip member a record. A file
+of a single member is simply all in its first range.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Kind(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Some decompressed bytes of the member that begins at `offset` of the file; `first` of that member or not.
+    """Some decompressed bytes of the member that begins at `offset` of the file; `first` of that member or
+    not.
 
     Of a file without members: the bytes at `offset`.
     """
@@ -68,8 +70,8 @@ WARC_GZ = Kind(".gz", re.compile(rb"\x1f\x8b\x08[\x00-\x1f]"), 4, _Gzip, b"WARC/
 def chunks(path: str, start: int, end: int | None, kind: Kind) -> Iterator[Chunk]:
     """All members from the first one that begins at or after `start` to the end of the file.
 
-    A file in no compression, or another one, is a single member; if it is plain, it is read from `start` on, and no chunk reaches over
-    `end`.
+    A file in no compression, or another one, is a single member; if it is plain, it is read from `start` on,
+    and no chunk reaches over `end`.
 
     Raises:
         Unreadable: the file is damaged, or ends inside a member.
@@ -115,7 +117,9 @@ def _members(stream: BinaryIO, start: int, kind: Kind) -> Iterator[Chunk]:
 
 
 def _unpacked(decompressor: Any, data: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    """The content of one member in pieces of about a megabyte, the first one of at least `_BEGINNING` bytes if there are so many."""
+    """The content of one member in pieces of about a megabyte, the first one of at least `_BEGINNING` bytes
+    if there are so many.
+    """
     head = b""
     while not decompressor.eof:
         if decompressor.needs_input:

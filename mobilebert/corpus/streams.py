@@ -1,6 +1,7 @@
 """Files as streams of bytes, plain or compressed (.gz, .bz2, .xz, .zst).
 
-What cannot be read says why; windows of decompressors and what they give are bounded, so that no file fills the memory.
+What cannot be read says why; windows of decompressors and what they give are bounded, so that no file fills
+the memory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from mobilebert.pipelines import places
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
-# Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a decompression bomb.
+# Text shrinks to a third or a tenth, a hundredth if it repeats itself; what grows more than this is a
+# decompression bomb.
 MAX_EXPANSION = 250
 FREE_BYTES = 32 * 1000 * 1000  # that any file may unpack to
 _MAGIC = {
@@ -32,7 +34,8 @@ _MAGIC = {
     # The first block's mark, or that of the end where nothing is in it.
     **{b"BZh%d%s" % (level, mark): ".bz2" for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")},
 }
-# Input given to decompressors at once: 4 bytes of it can stand for a block of 128 KB, and zstandard gives all output of a call together.
+# Input given to decompressors at once: 4 bytes of it can stand for a block of 128 KB, and zstandard gives all
+# output of a call together.
 _FRAME_STEP = 1 << 10
 _READ = 1 << 18
 # Bytes of the text before that they may keep: `zstd --ultra -22`, `xz -9`.
@@ -45,7 +48,9 @@ class Unreadable(Exception):
 
 
 class Expansion:
-    """Counts what a compressed file gives, and stops a decompression bomb; leaves the file's stream at its beginning."""
+    """Counts what a compressed file gives, and stops a decompression bomb; leaves the file's stream at its
+    beginning.
+    """
 
     def __init__(self, packed: BinaryIO) -> None:
         self._limit = max(FREE_BYTES, MAX_EXPANSION * packed.seek(0, os.SEEK_END))
@@ -81,7 +86,9 @@ def compression_of(path: str, stream: BinaryIO) -> str:
 
 @contextmanager
 def open_raw(path: str) -> Iterator[BinaryIO]:
-    """The bytes of a regular file as they lie on disk; every failure of reading inside the block becomes `Unreadable`."""
+    """The bytes of a regular file as they lie on disk; every failure of reading inside the block becomes
+    `Unreadable`.
+    """
     with _explained(path), places.opened(path) as stream:
         yield stream
 
@@ -164,8 +171,8 @@ class _Decompressed(FilledStream):
 
 
 class _Frames(FilledStream):
-    """All frames of a .zst, .xz or .bz2 file; unlike the libraries' own readers it bounds their memory, and takes no cut or damaged file
-    for a whole one.
+    """All frames of a .zst, .xz or .bz2 file; unlike the libraries' own readers it bounds their memory, and
+    takes no cut or damaged file for a whole one.
     """
 
     def __init__(self, file: BinaryIO, begin: Callable[[], Any], *most: int) -> None:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 # Only short lines can be boilerplate: a long one that mentions copyright is text about copyright.
 _MAX_CHARACTERS = 60
 
-# Every alternative begins with a literal, and none ignores case: so the search jumps between candidates, 15 times as fast.
+# Every alternative begins with a literal, and none ignores case: so the search jumps between candidates, 15
+# times as fast.
 _ANYWHERE = re.compile(
     r"""版权所有(?![人者])|版權所有(?![人者])|保留所有权利|保留一切权利
     |增值电信业务经营许可证|网络文化经营许可证|ICP\s?[备证]|公网安备
@@ -73,7 +74,8 @@ def clean(text: str, most_repeats: int) -> Lines:
         reason = judge(line)
         if reason is None:
             copies[line] = number = copies.get(line, 0) + 1
-            # Lines without Han are left for the Han share: without the repeats, JSON and XML would pass as prose.
+            # Lines without Han are left for the Han share: without the repeats, JSON and XML would pass as
+            # prose.
             reason = "repeated" if number > most_repeats and _HAN.search(line) else None
         if reason is None:
             kept.append(line)
@@ -107,7 +109,8 @@ def is_link(line: str) -> bool:
 
 
 def is_navigation(line: str) -> bool:
-    """Whether a line is a menu word, or a trail of at least three short items between separators that ends without punctuation.
+    """Whether a line is a menu word, or a trail of at least three short items between separators that ends
+    without punctuation.
 
     A trail needs separators that prose has not (| » › > →) or only menu words; spaces alone prove nothing.
     """
@@ -125,10 +128,14 @@ def is_navigation(line: str) -> bool:
 
 
 def is_boilerplate(line: str) -> bool:
-    """Whether a short line is what sites print around every page: copyright, licences, credits, sharing, reposting, cookies."""
+    """Whether a short line is what sites print around every page: copyright, licences, credits, sharing,
+    reposting, cookies.
+    """
     return _ANYWHERE.search(line) is not None or _AT_START.match(line.lower()) is not None
 
 
 def is_prose(line: str) -> bool:
-    """Whether a line ends as a sentence does (。！？…； or a closing mark, or their ASCII forms), or has the end of a sentence inside."""
+    """Whether a line ends as a sentence does (。！？…； or a closing mark, or their ASCII forms), or has the end
+    of a sentence inside.
+    """
     return line.endswith(_SENTENCE_ENDS) or "。" in line or "！" in line or "？" in line

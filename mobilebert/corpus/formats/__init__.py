@@ -29,8 +29,8 @@ def documents(piece: Piece) -> Iterator[Found]:
     Raises:
         streams.Unreadable: the file cannot be read further; the documents before that were given.
     """
-    found = READERS[piece.format](piece)
+    read = READERS[piece.format](piece)
     if piece.format in {"jsonl", "parquet"} and piece.text_format != "plain":
         extract = markup.EXTRACTORS[piece.text_format]
-        found = (document.extracted(each, extract) for each in found)
-    return itertools.chain.from_iterable(map(document.parts, found))
+        read = (document.extracted(each, extract) for each in read)
+    return itertools.chain.from_iterable(map(document.parts, read))

@@ -15,15 +15,18 @@ from mobilebert.corpus.formats.plain import own_name
 from mobilebert.corpus.plan import Piece
 from mobilebert.storage import row_groups
 
-# pyarrow decompresses a page as a whole: one of 100 MB (100 rows of 1 MB, zstd or Snappy) takes 250 to 280 MB beside all else, so that the
-# largest one that is read leaves a process under 1 GB.
+# pyarrow decompresses a page as a whole: one of 100 MB (100 rows of 1 MB, zstd or Snappy) takes 250 to 280 MB
+# beside all else, the largest that is read 760 MB.
 MAX_PAGE_BYTES = 256_000_000
-# Writers close a page at 1 MB, but look only after so many rows whether it has them (pyarrow's and parquet-rs's write_batch_size).
+# Writers close a page at 1 MB, but look only after so many rows whether it has them (pyarrow's and
+# parquet-rs's write_batch_size).
 _PAGE_ROWS = 1024
 
 
 def parquet(piece: Piece) -> Iterator[Found]:
-    """The rows of the row groups that begin in the piece; read in small batches, so that no row group fills the memory."""
+    """The rows of the row groups that begin in the piece; read in small batches, so that no row group fills
+    the memory.
+    """
     with streams.open_raw(piece.path) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=1 << 20, page_checksum_verification=True)
@@ -67,7 +70,8 @@ def _checked_size(number: int, group: Any, columns: list[str]) -> int:
     """The decompressed bytes of these columns of a row group, by its footer.
 
     Raises:
-        Unreadable: its rows are so long, on average, that a page of them may not fit into a worker's memory; or it contradicts itself.
+        Unreadable: its rows are so long, on average, that a page of them may not fit into a worker's memory;
+            or it contradicts itself.
     """
     chunks = [chunk for chunk in map(group.column, range(group.num_columns)) if chunk.path_in_schema in columns]
     if any(chunk.num_values != group.num_rows for chunk in chunks):
