@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import charset_normalizer
 import pyarrow.parquet as pq
 
 from benchmarks import corpus_sample, near_duplicates, shared_paragraphs
@@ -103,16 +104,54 @@ def _scores(name: str, judged: Sequence[tuple[corpus_sample.Label, str | None]])
 
 
 def encodings(shared: Path) -> str:
-    """Files that are decoded right, wrong, or refused."""
+    """Files that are decoded right, wrong, or not at all, and the same beside charset-normalizer."""
+    folder = shared / "corpus" / "encodings"
+    entries = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    files = [((folder / entry["file"]).read_bytes(), entry["utf8_sha256"]) for entry in entries]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for entry in json.loads((shared / "corpus" / "encodings" / "index.json").read_text(encoding="utf-8")):
-        text = decode((shared / "corpus" / "encodings" / entry["file"]).read_bytes()).text
-        right = text is not None and hashlib.sha256(text.encode()).hexdigest() == entry["utf8_sha256"]
-        verdict = "refused" if text is None else "right" if right else "wrong"
+    for entry, (data, digest) in zip(entries, files, strict=True):
+        verdict = _decoding(decode(data).text, digest)
         counts["all"][verdict] += 1
         counts[entry["encoding"]][verdict] += 1
-    rows = [[name, *(str(found[verdict]) for verdict in ("right", "wrong", "refused"))] for name, found in counts.items()]
-    return f"## Encodings\n\n{_table(['true encoding', 'right', 'wrong', 'refused'], rows)}"
+    verdicts = ["right", "wrong", "undecided"]
+    rows = [[name, *(str(count[verdict]) for verdict in verdicts)] for name, count in counts.items()]
+    return (
+        f"## Encodings\n\n{_table(['true encoding', *verdicts], rows)}\nBeside charset-normalizer {charset_normalizer.__version__}, on the "
+        f"same files and on 100 characters of each:\n\n{_detectors(files, [entry['encoding'] for entry in entries])}"
+    )
+
+
+def _detectors(files: Sequence[tuple[bytes, str]], names: Sequence[str]) -> str:
+    """A table of detectors of encodings: what they make of whole files and of short pieces, and their CPU time."""
+    short = []
+    for (data, _), name in zip(files, names, strict=True):
+        text = (decode(data).text or "")[200:300]
+        short.append((text.encode(name), hashlib.sha256(text.encode()).hexdigest()))
+    chinese = ["utf_8", "gb18030", "big5", "cp950", "big5hkscs", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_7", "hz"]
+
+    def normalizer(data: bytes, isolation: list[str] | None = None) -> str | None:
+        best = charset_normalizer.from_bytes(data, cp_isolation=isolation).best()
+        return None if best is None else str(best)
+
+    rows = []
+    for detector, function in (
+        ("`text/decode`", lambda data: decode(data).text),
+        ("charset-normalizer", normalizer),
+        ("the same, told the Chinese encodings", lambda data: normalizer(data, chinese)),
+    ):
+        for kind, items in (("whole files", files), ("100 characters", short)):
+            start = time.process_time()
+            texts = [function(data) for data, _ in items]
+            cost = (time.process_time() - start) * 1e9 / sum(len(data) for data, _ in items)
+            count = Counter(_decoding(text, digest) for text, (_, digest) in zip(texts, items, strict=True))
+            rows.append([detector, kind, *(str(count[verdict]) for verdict in ("right", "wrong", "undecided")), f"{cost:.0f}"])
+    return _table(["detector", "of", "right", "wrong", "undecided", "CPU ms/MB"], rows)
+
+
+def _decoding(text: str | None, digest: str) -> str:
+    if text is None:
+        return "undecided"
+    return "right" if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == digest else "wrong"
 
 
 def mojibake(shared: Path) -> str:
@@ -197,13 +236,13 @@ def contamination(shared: Path) -> str:
 def costs(shared: Path) -> str:
     """CPU time of each rule a megabyte of clean text."""
     texts = normalise_all([row["text"] for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")])
-    kept = [found.text for found in lines.clean(texts, 3)]
+    kept = [lines.clean(text, 3).text for text in texts]
     raw, batches = ([those[at : at + 150] for at in range(0, len(those), 150)] for those in (texts, kept))
     measured = [document.Documents(batch) for batch in batches]
     settings = Corpus()
     timed: list[tuple[str, Callable[[Any], object], Sequence[Any]]] = [
         ("normalise", normalise_all, raw),
-        ("line rules", lambda batch: lines.clean(batch, 3), raw),
+        ("line rules", lambda text: lines.clean(text, 3), texts),
         ("mask_sensitive", sensitive.mask, kept),
         ("measures of all document rules", document.Documents, batches),
         *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]

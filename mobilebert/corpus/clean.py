@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from mobilebert.corpus import decontamination, formats, funnel, minhash, opening, store
+from mobilebert.corpus import decontamination, formats, funnel, minhash, store, streams
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Element, Piece
 from mobilebert.errors import UserError
@@ -111,7 +111,7 @@ def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterato
     """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
     try:
         yield from formats.documents(piece)
-    except opening.Unreadable as error:
+    except streams.Unreadable as error:
         if settings.on_error == "stop":
             raise stopped(piece.reference, str(error)) from None
         counts["unreadable"].append({"file": piece.reference, "why": str(error)})
@@ -153,7 +153,8 @@ def _batches(documents: Iterator[Found]) -> Iterator[list[Found]]:
 
 def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list[str]:
     cleaned: list[str] = []
-    for text, dropped in lines.clean(normalise_all(texts), settings.max_line_repeats):
+    for normalised in normalise_all(texts):
+        text, dropped = lines.clean(normalised, settings.max_line_repeats)
         funnel.count_lines(counts, dropped)
         if settings.mask_sensitive:
             text, masked = sensitive.mask(text)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.corpus import finding, opening
+from mobilebert.corpus import finding, streams
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places
 from mobilebert.settings import SMALL_WORLD
@@ -154,8 +154,8 @@ def _array(place: str, kind: np.dtype[Any]) -> np.ndarray:
 def _texts(path: Path) -> Iterator[str]:
     """All texts of a file: every string of a JSON or JSONL file, every cell of tab-separated columns, every line of any other."""
     try:
-        decoded = decode.decode(opening.read_document(str(path)))
-    except opening.Unreadable as error:
+        decoded = decode.decode(streams.read_document(str(path)))
+    except streams.Unreadable as error:
         raise UserError(f"corpus.decontaminate: {path}: {error}") from None
     if decoded.text is None:
         raise UserError(f"corpus.decontaminate: {path}: its encoding is not known; convert the file to UTF-8")

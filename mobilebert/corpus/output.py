@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import duplicates, funnel, paragraphs, store
 from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
-from mobilebert.pipelines import places, rowgroups
+from mobilebert.pipelines import places
+from mobilebert.storage import row_groups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
@@ -139,7 +140,7 @@ def _add(place: str, rejects: funnel.Rejects) -> None:
     """Add the rejects of a file."""
     with places.opened(place) as stream:
         file = pq.ParquetFile(stream)
-        for batch in rowgroups.batches(file, range(file.num_row_groups)):
+        for batch in row_groups.batches(file, range(file.num_row_groups)):
             for row in batch.to_pylist():
                 rejects.add(funnel.Reject(**row))
 
@@ -192,7 +193,7 @@ class _Parts:
             return
         if self._writer is None:
             stream = self._open.enter_context(places.writing(_file(self._stem, self.number)))
-            # Hardly any value stands twice; `rowgroups` reads what has no dictionary faster.
+            # Hardly any value stands twice; `row_groups` reads what has no dictionary faster.
             self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd", use_dictionary=False))
             self.number += 1
         self._writer.write_table(rows, row_group_size=len(rows))

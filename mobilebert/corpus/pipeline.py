@@ -18,7 +18,7 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 
 from mobilebert import artifacts
-from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
+from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
 from mobilebert.settings import SMALL_WORLD, Beam, Corpus
@@ -249,7 +249,7 @@ def _cost(entry: dict[str, Any]) -> int:
 
 def _text(entry: dict[str, Any]) -> int:
     """About how many bytes of text a file holds."""
-    compressed = Path(entry["path"]).suffix.lower() in plan.opening.COMPRESSED
+    compressed = Path(entry["path"]).suffix.lower() in finding.COMPRESSED
     return entry["size"] * (_COST_COMPRESSED if compressed else 1)
 
 

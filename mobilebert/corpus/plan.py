@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import artifacts
-from mobilebert.corpus import opening
+from mobilebert.corpus import byte_lines, streams
 from mobilebert.errors import UserError
 
 # Formats that can be cut at a byte range, given the file's compression.
@@ -103,8 +103,9 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
 
 def _splittable(piece: Piece) -> bool:
     try:
-        packing = opening.packing(piece.path)
-        wide = piece.format in {"jsonl", "lines"} and not packing and opening.is_wide(piece.path)
-    except opening.Unreadable:
+        with streams.open_raw(piece.path) as stream:
+            compression = streams.compression_of(piece.path, stream)
+            wide = piece.format in {"jsonl", "lines"} and not compression and byte_lines.is_wide(stream)
+    except streams.Unreadable:
         return False
-    return (piece.format, packing) in _SPLITTABLE and not wide
+    return (piece.format, compression) in _SPLITTABLE and not wide

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
-from mobilebert.corpus import finding, opening
+from mobilebert.corpus import byte_lines, finding, streams
 from mobilebert.text import characters, decode
 
 _HEAD = 1 << 16
@@ -46,13 +46,13 @@ def recognise(path: str, text_field: str) -> Recognised:
         return Recognised(named)
     try:
         return _by_content(path, suffix, text_field)
-    except opening.Unreadable as error:
+    except streams.Unreadable as error:
         # A dump that breaks at once is named when it is read, like any other broken file.
         return Recognised(named) if named else Recognised(None, str(error), unreadable=True)
 
 
 def _by_content(path: str, suffix: str, text_field: str) -> Recognised:
-    with opening.open_bytes(path) as stream:
+    with streams.open_decompressed(path) as stream:
         head = stream.read(_HEAD)
     if not head:
         return Recognised("text" if not suffix else finding.FORMATS[suffix])
@@ -78,10 +78,10 @@ def _by_content(path: str, suffix: str, text_field: str) -> Recognised:
 
 def _is_json_lines(path: str, text_field: str) -> bool:
     """Whether the first line that is not empty is an object with the field, or begins like one and is too long to be read."""
-    with opening.open_bytes(path) as stream:
-        line = next((line for _, line in opening.byte_lines(stream) if line.strip()), b"")
+    with streams.open_decompressed(path) as stream:
+        line = next((line for _, line in byte_lines.split_lines(stream) if line.strip()), b"")
     head = line.removeprefix(b"\xef\xbb\xbf")
-    if isinstance(line, opening.Oversized):
+    if isinstance(line, byte_lines.Truncated):
         return head.lstrip().startswith(b"{")
     try:
         row = orjson.loads(head)

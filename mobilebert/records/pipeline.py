@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, rowgroups
+from mobilebert.pipelines import places
 from mobilebert.records import arranging, packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
+from mobilebert.storage import row_groups
 from mobilebert.text import words
 
 TEXT = "text"
@@ -198,7 +199,7 @@ def texts(block: Block) -> Iterator[list[bytes]]:
     held: list[bytes] = []
     size = 0
     with places.opened(block.path) as stream:
-        for batch in rowgroups.batches(pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]):
+        for batch in row_groups.batches(pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]):
             for text in filter(None, batch.column(0).cast(pa.large_binary()).to_pylist()):
                 if held and size + len(text) > BYTES_AT_ONCE:
                     yield held

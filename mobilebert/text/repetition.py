@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from mobilebert.settings import Corpus
-from mobilebert.text import lines
 from mobilebert.text.document import Documents
 from mobilebert.text.ngrams import ngrams
 
@@ -20,7 +19,7 @@ def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1: 0.20).
     """
     dropped = np.zeros(len(documents), bool)
-    for place in lines.repeating(documents.codes, documents.line_starts, documents.line_ends, documents.line_owners, 1).tolist():
+    for place in candidates_of_duplicate_lines(documents).tolist():
         each = [line for line in documents.texts[place].split("\n") if line]
         unique = set(each)
         if repeats := len(each) - len(unique):
@@ -28,6 +27,19 @@ def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
             many = repeats > settings.max_duplicate_line_share * len(each)
             dropped[place] = many or characters > settings.max_duplicate_line_characters * documents.sizes[place]
     return dropped
+
+
+def candidates_of_duplicate_lines(documents: Documents) -> np.ndarray:
+    """(M,) int64: the numbers of the documents that may have a line twice: all that have, and hardly any other."""
+    codes, starts, ends = documents.codes, documents.line_starts, documents.line_ends
+    # Equal lines of a text have equal lengths, first, middle and last characters.
+    keys = (ends - starts).astype(np.uint64)
+    for at in (starts, (starts + ends) >> 1, ends - 1):
+        keys = (keys + codes[at]) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(29)
+    keys = (keys >> np.uint64(24)) | (documents.line_owners.astype(np.uint64) << np.uint64(40))
+    keys.sort()
+    return np.unique(keys[1:][keys[1:] == keys[:-1]] >> np.uint64(40)).astype(np.int64)
 
 
 def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:

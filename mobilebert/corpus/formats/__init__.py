@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Callable, Iterator
 
-from mobilebert.corpus.formats import document
+from mobilebert.corpus.formats import document, markup, mediawiki, plain, tables, warc
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Piece
 
-# Imported where used: trafilatura, markdown-it, mwparserfromhell and docutils each cost a worker's start.
-_READERS = {
-    "text": "plain",
-    "lines": "plain",
-    "jsonl": "plain",
-    "parquet": "tables",
-    "html": "markup",
-    "markdown": "markup",
-    "rst": "markup",
+# Each imports its parser where that is slow to import.
+READERS: dict[str, Callable[[Piece], Iterator[Found]]] = {
+    "text": plain.text,
+    "lines": plain.lines,
+    "jsonl": plain.jsonl,
+    "parquet": tables.parquet,
+    "html": markup.html,
+    "markdown": markup.markdown,
+    "rst": markup.rst,
+    "mediawiki": mediawiki.mediawiki,
+    "warc": warc.warc,
 }
 
 
@@ -26,13 +27,10 @@ def documents(piece: Piece) -> Iterator[Found]:
     """The documents that begin in `piece`, long ones in parts.
 
     Raises:
-        opening.Unreadable: the file cannot be read further; the documents before that were given.
+        streams.Unreadable: the file cannot be read further; the documents before that were given.
     """
-    module = import_module(f"mobilebert.corpus.formats.{_READERS.get(piece.format, piece.format)}")
-    found = getattr(module, piece.format)(piece)
-    if piece.format not in {"jsonl", "parquet"} or piece.text_format == "plain":
-        return itertools.chain.from_iterable(map(document.parts, found))
-    from mobilebert.corpus.formats import markup
-
-    extracted = (document.extracted(each, markup.EXTRACTORS[piece.text_format]) for each in found)
-    return itertools.chain.from_iterable(map(document.parts, extracted))
+    read = READERS[piece.format](piece)
+    if piece.format in {"jsonl", "parquet"} and piece.text_format != "plain":
+        extract = markup.EXTRACTORS[piece.text_format]
+        read = (document.extracted(each, extract) for each in read)
+    return itertools.chain.from_iterable(map(document.parts, read))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
-# Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark (docs/corpus.md); no page or article of prose comes
+# Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark; no page or article of prose comes
 # near (Wikipedia's limit is 2 MB).
 MAX_MARKUP_CHARACTERS = 3_000_000
 MAX_MARKS = 50_000

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from mobilebert.corpus import opening
+from mobilebert.corpus import streams
 from mobilebert.corpus.formats.document import Found, bounded, extracted, shown
 from mobilebert.corpus.formats.restructured import rst_prose
 from mobilebert.corpus.plan import Piece
@@ -88,7 +88,7 @@ def _parser() -> Any:
 
 
 def _one(piece: Piece, extract: Callable[[str], str]) -> Iterator[Found]:
-    data = opening.read_document(piece.path)
+    data = streams.read_document(piece.path)
     if data:
         yield extracted(decoded(f"{piece.ordinal:06d}", data), extract)
 

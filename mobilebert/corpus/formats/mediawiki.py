@@ -10,14 +10,12 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from mobilebert.corpus import members, opening
+from mobilebert.corpus import byte_lines, members, streams
 from mobilebert.corpus.formats import wikitext
 from mobilebert.corpus.formats.document import OVERSIZED, Found, extracted, shown
 from mobilebert.corpus.plan import Piece
 
 _OPEN, _CLOSE = b"<page>", b"</page>"
-_READ = 1 << 20
-
 _NAMESPACE = re.compile(r"<ns>(-?\d+)</ns>")
 _ID = re.compile(r"<id>(\d+)</id>")
 _TEXT = re.compile(r"<text\b[^<>]*>")
@@ -25,12 +23,13 @@ _TEXT = re.compile(r"<text\b[^<>]*>")
 
 def mediawiki(piece: Piece) -> Iterator[Found]:
     """The pages whose tag begins in the piece: articles with their text, all others with the reason why they are none."""
-    for page in _pages(_chunks(piece)):
+    chunks = members.chunks(piece.path, piece.start, piece.end, members.BZ2)
+    for page in _pages((chunk.data, piece.end is None or chunk.offset < piece.end) for chunk in chunks):
         yield _found(piece, page)
 
 
 def _found(piece: Piece, page: bytes) -> Found:
-    if isinstance(page, opening.Oversized):
+    if isinstance(page, byte_lines.Truncated):
         number = _ID.search(shown(page))
         return Found(number[1] if number else f"{piece.ordinal:06d}", shown(page), OVERSIZED, page.size)
     try:
@@ -92,38 +91,19 @@ def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
             end = buffer.find(_CLOSE, start)
             if end < 0:
                 buffer = buffer[start:]
-                if len(buffer) > opening.MAX_LINE_BYTES:
-                    held = buffer[: opening.SHOWN_BYTES] + buffer[-(len(_CLOSE) - 1) :]
+                if len(buffer) > byte_lines.MAX_LINE_BYTES:
+                    held = buffer[: byte_lines.SHOWN_BYTES] + buffer[-(len(_CLOSE) - 1) :]
                     gone, buffer = gone + len(buffer) - len(held), held
                 break
             page = buffer[start : end + len(_CLOSE)]
             size, gone = len(page) + gone, 0
-            yield opening.Oversized.of(page[: opening.SHOWN_BYTES], size) if size > opening.MAX_LINE_BYTES else page
+            yield byte_lines.Truncated.of(page[: byte_lines.SHOWN_BYTES], size) if size > byte_lines.MAX_LINE_BYTES else page
             buffer = buffer[end + len(_CLOSE) :]
             known -= end + len(_CLOSE)
     if _OPEN in buffer:
-        raise opening.Unreadable("the file ends inside a page")
+        raise streams.Unreadable("the file ends inside a page")
 
 
 def _is_open(buffer: bytes) -> bool:
     """Whether a page, or its tag, has begun and not ended."""
     return _OPEN in buffer or any(buffer.endswith(_OPEN[:length]) for length in range(1, len(_OPEN)))
-
-
-def _chunks(piece: Piece) -> Iterator[tuple[bytes, bool]]:
-    """Decompressed bytes from the piece's start on, and whether they begin in the piece; without end, the reader of pages stops."""
-    if opening.packing(piece.path) == ".bz2":
-        for chunk in members.chunks(piece.path, piece.start, members.BZ2):
-            yield chunk.data, piece.end is None or chunk.offset < piece.end
-        return
-    with opening.open_bytes(piece.path) as stream:
-        if piece.start:
-            stream.seek(piece.start)
-        position = piece.start
-        while True:
-            most = _READ if piece.end is None or position >= piece.end else min(_READ, piece.end - position)
-            data = stream.read(most)
-            if not data:
-                return
-            yield data, piece.end is None or position < piece.end
-            position += len(data)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from mobilebert.corpus import opening
+from mobilebert.corpus import byte_lines, streams
 from mobilebert.corpus.formats.document import OVERSIZED, Found, shown
 from mobilebert.corpus.plan import Piece
 from mobilebert.text import decode
@@ -26,7 +26,7 @@ MOST_UNREAD = 100_000  # lines
 
 def text(piece: Piece) -> Iterator[Found]:
     """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
-    with opening.open_bytes(piece.path) as stream:
+    with streams.open_decompressed(piece.path) as stream:
         data = stream.read(CUT_BYTES + 1)
     if len(data) > CUT_BYTES:
         del data
@@ -42,11 +42,11 @@ def text(piece: Piece) -> Iterator[Found]:
 
 
 def _cut(piece: Piece) -> Iterator[Found]:
-    with opening.open_bytes(piece.path) as stream:
+    with streams.open_decompressed(piece.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
-        for offset, data, decoded in _decoded(opening.byte_lines(stream)):
-            long = data if isinstance(data, opening.Oversized) else None
+        for offset, data, decoded in _decoded(byte_lines.split_lines(stream)):
+            long = data if isinstance(data, byte_lines.Truncated) else None
             if gathered and (long or size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES):
                 yield _joined(piece, first, gathered)
                 gathered, size = [], 0
@@ -65,12 +65,12 @@ def lines(piece: Piece) -> Iterator[Found]:
 
     A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
     """
-    with opening.open_bytes(piece.path) as stream:
+    with streams.open_decompressed(piece.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
         owned = piece.start == 0
-        for offset, data, decoded in _decoded(opening.byte_lines(stream, piece.start, piece.end)):
-            if data.strip() or isinstance(data, opening.Oversized):
+        for offset, data, decoded in _decoded(byte_lines.split_lines(stream, piece.start, piece.end)):
+            if data.strip() or isinstance(data, byte_lines.Truncated):
                 if owned:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
@@ -96,20 +96,20 @@ def jsonl(piece: Piece) -> Iterator[Found]:
         Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
     """
     unread = 0
-    with opening.open_bytes(piece.path) as stream:
-        source = opening.byte_lines(stream, piece.start, piece.end)
+    with streams.open_decompressed(piece.path) as stream:
+        source = byte_lines.split_lines(stream, piece.start, piece.end)
         for batch in _batches(itertools.takewhile(lambda line: piece.end is None or line[0] < piece.end, source)):
             for found in _objects(piece, batch):
                 unread = unread + 1 if found.reason else 0
                 yield found
                 if unread == MOST_UNREAD:
-                    raise opening.Unreadable(f"{unread:,} lines in a row hold no text in '{piece.text_field}'; the rest is not read")
+                    raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{piece.text_field}'; the rest is not read")
 
 
 def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
     for number, (offset, line) in enumerate(batch):
         name = f"{piece.ordinal:06d}-{offset}"
-        if isinstance(line, opening.Oversized):
+        if isinstance(line, byte_lines.Truncated):
             yield _oversized(name, line)
             continue
         line = line.removeprefix(_BOM)
@@ -124,7 +124,7 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
             except UnicodeDecodeError:
                 # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
                 for (place, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
-                    if data.strip() or isinstance(data, opening.Oversized):
+                    if data.strip() or isinstance(data, byte_lines.Truncated):
                         yield _object(piece, f"{piece.ordinal:06d}-{place}", data, decoded)
                 return
             yield _object(piece, name, line, line.decode())
@@ -134,7 +134,7 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
 
 def _object(piece: Piece, name: str, data: bytes, decoded: str | None) -> Found:
     """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
-    if isinstance(data, opening.Oversized):
+    if isinstance(data, byte_lines.Truncated):
         return _oversized(name, data)
     if decoded is None:
         return Found(name, shown(data), decode.UNDECODABLE, len(data))
@@ -152,7 +152,7 @@ def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
     return Found(own_name(row.get("id"), name), value)
 
 
-def _oversized(name: str, line: opening.Oversized) -> Found:
+def _oversized(name: str, line: byte_lines.Truncated) -> Found:
     return Found(name, shown(line), OVERSIZED, line.size)
 
 
@@ -164,7 +164,7 @@ def own_name(own: Any, place: str) -> str:
 
 def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]]) -> Found:
     name = f"{piece.ordinal:06d}-{offset}"
-    if long := next((line for line, _ in gathered if isinstance(line, opening.Oversized)), None):
+    if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
         return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
     texts = [decoded for _, decoded in gathered if decoded is not None]
     if len(texts) < len(gathered):
@@ -204,7 +204,7 @@ def _decode_batch(batch: list[bytes]) -> list[str | None]:
 
     A line that is too long, cut amid a character perhaps, has no say in it.
     """
-    batch = [b"" if isinstance(line, opening.Oversized) else line for line in batch]
+    batch = [b"" if isinstance(line, byte_lines.Truncated) else line for line in batch]
     texts = [_utf8(line) for line in batch]
     broken = texts.count(None)
     if not broken or 2 * broken < sum(not line.isascii() for line in batch):

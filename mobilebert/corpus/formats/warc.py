@@ -9,15 +9,14 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import brotli
 from warcio.archiveiterator import ArchiveIterator
 from warcio.bufferedreaders import ChunkedDataReader
 from warcio.statusandheaders import StatusAndHeadersParser
 
-from mobilebert.corpus import members, opening
+from mobilebert.corpus import members, streams
 from mobilebert.corpus.formats.document import OVERSIZED, Found, extracted
 from mobilebert.corpus.formats.markup import decoded, main_text
 from mobilebert.corpus.plan import Piece
@@ -28,40 +27,40 @@ _MEDIA = {"text/html", "application/xhtml+xml"}
 
 def warc(piece: Piece) -> Iterator[Found]:
     """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other records with their reason."""
-    with _opened(piece) as stream:
-        archive = ArchiveIterator(stream, no_record_parse=True)
-        archive.INC_RECORD = ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
-        number = 0
-        record = _next(archive, stream)
-        while record is not None:
-            stream.allow(None)
-            found = _found(record, f"{piece.ordinal:06d}-{piece.start}-{number}")
-            while record.raw_stream.read(1 << 20):
-                pass
-            if record.raw_stream.limit > 0:
-                raise opening.Unreadable("the file ends inside a record")
-            # A record that is longer than it says is known by what stands before the next one.
-            wrong, failure = archive.err_count, None
-            try:
-                record = _next(archive, stream)
-            except opening.Unreadable as error:
-                failure = error
-            yield found._replace(reason=WRONG_LENGTH) if archive.err_count > wrong else found
-            if failure:
-                raise failure
-            number += 1
+    stream = _Heads(_owned(piece))
+    archive = ArchiveIterator(stream, no_record_parse=True)
+    archive.INC_RECORD = ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
+    number = 0
+    record = _next(archive, stream)
+    while record is not None:
+        stream.allow(None)
+        found = _found(record, f"{piece.ordinal:06d}-{piece.start}-{number}")
+        while record.raw_stream.read(1 << 20):
+            pass
+        if record.raw_stream.limit > 0:
+            raise streams.Unreadable("the file ends inside a record")
+        # A record that is longer than it says is known by what stands before the next one.
+        wrong, failure = archive.err_count, None
+        try:
+            record = _next(archive, stream)
+        except streams.Unreadable as error:
+            failure = error
+        yield found._replace(reason=WRONG_LENGTH) if archive.err_count > wrong else found
+        if failure:
+            raise failure
+        number += 1
 
 
 def _next(archive: Any, stream: _Heads) -> Any:
-    stream.allow(opening.MAX_DOCUMENT_BYTES)
+    stream.allow(streams.MAX_DOCUMENT_BYTES)
     try:
         record = next(archive, None)
-    except opening.Unreadable:
+    except streams.Unreadable:
         raise
     except Exception as error:  # warcio's own, and what it runs into over bytes that are no record
-        raise opening.Unreadable(f"no readable web archive: {type(error).__name__}: {error}") from None
+        raise streams.Unreadable(f"no readable web archive: {type(error).__name__}: {error}") from None
     if record is not None and record.length is None:
-        raise opening.Unreadable("a record without a length")
+        raise streams.Unreadable("a record without a length")
     return record
 
 
@@ -70,7 +69,7 @@ def _found(record: Any, place: str) -> Found:
     told = Found(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
     if record.rec_type not in {"response", "resource", "conversion"}:
         return told._replace(reason=NOT_A_PAGE)
-    if record.length > opening.MAX_DOCUMENT_BYTES:
+    if record.length > streams.MAX_DOCUMENT_BYTES:
         return told._replace(reason=OVERSIZED)
     if record.rec_type == "conversion":
         return _text(told, record.raw_stream.read(record.length))
@@ -82,7 +81,7 @@ def _found(record: Any, place: str) -> Found:
         if not head.get_statuscode().startswith("2"):
             return told._replace(reason=HTTP_STATUS)
         return _page(told, _body(record, head)) if _is_page(head) else told._replace(reason=NOT_A_PAGE)
-    except opening.Unreadable:
+    except streams.Unreadable:
         raise
     except Exception as error:  # a head that is no HTTP, a body in another coding than it claims
         return told._replace(reason=BROKEN_HTTP, text=f"{told.text}\n{type(error).__name__}: {error}")
@@ -97,7 +96,7 @@ def _text(told: Found, data: bytes) -> Found:
 
 
 def _page(told: Found, data: bytes) -> Found:
-    if len(data) > opening.MAX_DOCUMENT_BYTES:
+    if len(data) > streams.MAX_DOCUMENT_BYTES:
         return told._replace(reason=OVERSIZED)
     return extracted(_text(told, data), main_text)
 
@@ -114,7 +113,7 @@ def _body(record: Any, head: Any) -> bytes:
 
 
 def _uncoded(data: bytes, coding: str) -> bytes:
-    most = opening.MAX_DOCUMENT_BYTES + 1
+    most = streams.MAX_DOCUMENT_BYTES + 1
     if coding in {"gzip", "x-gzip"} and data.startswith(b"\x1f\x8b"):
         return zlib.decompressobj(31).decompress(data, most)
     if coding == "deflate" and not data.lstrip().startswith(b"<"):
@@ -146,29 +145,16 @@ class _Heads(io.RawIOBase):
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
-                raise opening.Unreadable(f"the head of a record is over {opening.MAX_DOCUMENT_BYTES // 1_000_000} MB")
+                raise streams.Unreadable(f"the head of a record is over {streams.MAX_DOCUMENT_BYTES // 1_000_000} MB")
         return data
 
     def tell(self) -> int:
         return 0  # offsets are not asked for
 
 
-@contextmanager
-def _opened(piece: Piece) -> Iterator[_Heads]:
-    if opening.packing(piece.path) == ".gz":
-        yield _Heads(_owned(piece))
-        return
-    with opening.open_bytes(piece.path) as stream:
-        yield _Heads(_all(stream))
-
-
-def _all(stream: BinaryIO) -> Iterator[bytes]:
-    return iter(lambda: stream.read(1 << 18), b"")
-
-
 def _owned(piece: Piece) -> Iterator[bytes]:
     """The records whose gzip member begins in the piece; a record that fills several members belongs where its first one begins."""
-    for chunk in members.chunks(piece.path, piece.start, members.WARC_GZ):
+    for chunk in members.chunks(piece.path, piece.start, piece.end, members.WARC_GZ):
         if chunk.first and chunk.data.startswith(b"WARC/") and piece.end is not None and chunk.offset >= piece.end:
             return
         yield chunk.data

@@ -1,18 +1,15 @@
-"""Web archives and Parquet: every document once at any block size, codings undone, all that is no page counted."""
+"""Web archives: every document once at any block size, codings undone, all that is no page counted."""
 
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from pathlib import Path
 
 import brotli
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from mobilebert.corpus import opening, plan
+from mobilebert.corpus import plan, streams
 from mobilebert.corpus.formats import document, documents
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
@@ -112,7 +109,7 @@ def test_pages_of_an_archive_are_read_once_and_the_rest_is_counted(tmp_path, suf
 
 
 def test_a_bomb_inside_a_page_is_counted_not_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 100_000)
+    monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 100_000)
     bombs = [("gzip", gzip.compress), ("br", brotli.compress), ("deflate", lambda data: deflated(data, 15))]
     path = tmp_path / "a.warc"
     records = [record("response", response(pack(b"0" * 5_000_000), f"Content-Encoding: {name}"), name) for name, pack in bombs]
@@ -129,7 +126,7 @@ def test_an_archive_that_ends_early_gives_what_is_whole_and_says_so(tmp_path, su
     path = tmp_path / f"a.warc{suffix}"
     path.write_bytes(data[: int(len(data) * cut)])
     found: list[str] = []
-    with pytest.raises(opening.Unreadable, match="ends inside"):
+    with pytest.raises(streams.Unreadable, match="ends inside"):
         found.extend(
             each.name for each in documents(plan.Piece("s", 0, str(path), "warc", "text", path.stat().st_size)) if each.reason is None
         )
@@ -138,9 +135,9 @@ def test_an_archive_that_ends_early_gives_what_is_whole_and_says_so(tmp_path, su
 
 @pytest.mark.parametrize("data", [b"no archive at all\n" * 9, b"WARC/1.0\r\nnothing", b"WARC/1.0 " + b"x" * 200_000])
 def test_what_is_no_archive_is_unreadable(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 100_000)
+    monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 100_000)
     (tmp_path / "a.warc").write_bytes(data)
-    with pytest.raises(opening.Unreadable):
+    with pytest.raises(streams.Unreadable):
         read(tmp_path / "a.warc", "warc")
 
 
@@ -153,102 +150,6 @@ def test_the_real_archives_give_their_pages(shared_data):
     # The converted text keeps navigation and all; the main text of a page is a part of the page.
     longer = [len(each.text) >= len(other.text) for each, other in zip(text, html, strict=True) if not each.reason]
     assert sum(longer) >= 0.9 * len(longer)
-
-
-def table(path: Path, rows: int, **columns) -> Path:
-    made = {"id": [f"d{n}" for n in range(rows)], "text": [f"第{n}篇。" + PROSE for n in range(rows)]} | columns
-    pq.write_table(pa.table(made), path, row_group_size=7)
-    return path
-
-
-@pytest.mark.parametrize("block_bytes", [1, 100, 1000, 1 << 30])
-def test_rows_of_a_table_are_read_once_at_any_block_size(tmp_path, block_bytes):
-    found = read(table(tmp_path / "x.parquet", 60), "parquet", block_bytes)
-    assert [(each.name, each.text) for each in found] == [(f"d{n}", f"第{n}篇。" + PROSE) for n in range(60)]
-
-
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
-def test_any_column_of_text_will_do(tmp_path, kind):
-    column = pa.array([PROSE, None, PROSE], pa.string())
-    column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column.cast(kind)
-    pq.write_table(pa.table({"body": column, "id": [7, 8, 9]}), tmp_path / "x.parquet")
-    found = read(tmp_path / "x.parquet", "parquet", text_field="body")
-    assert [(each.name, each.text, each.reason) for each in found] == [("7", PROSE, None), ("8", "", "no_text_field"), ("9", PROSE, None)]
-
-
-def test_bytes_of_a_table_are_decoded_or_refused_one_by_one(tmp_path):
-    texts = [PROSE.encode(), (PROSE * 2).encode("gb18030"), b"\xfd\xff\x80" * 20]
-    column = pa.Array.from_buffers(pa.string(), 3, pa.array(texts, pa.binary()).buffers())  # a writer that did not look
-    pq.write_table(pa.table({"text": column}), tmp_path / "x.parquet")
-    found = read(tmp_path / "x.parquet", "parquet")
-    assert [each.reason for each in found] == [None, None, "undecodable"]
-    assert found[1].text == PROSE * 2
-    assert [each.name for each in found] == ["000000-0", "000000-1", "000000-2"]
-
-
-def test_texts_of_a_table_may_be_marked_up(tmp_path):
-    path = table(tmp_path / "x.parquet", 2, text=["# 题\n\n一段*话*。\n", "```\ncode\n```\n"])
-    found = read(path, "parquet", text_format="markdown")
-    assert found[0].text.split() == ["题", "一段话。"]
-    assert found[1].reason == "no_main_text"
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [({"other": ["x"]}, r"no column text \(but other\); set text_field"), ({"text": [1]}, "its column text holds int64, not text")],
-)
-def test_a_table_without_the_column_says_what_it_has(tmp_path, columns, message):
-    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(opening.Unreadable, match=message):
-        read(tmp_path / "x.parquet", "parquet")
-
-
-def test_a_table_with_two_columns_of_text_says_so(tmp_path):
-    pq.write_table(pa.Table.from_arrays([pa.array([PROSE]), pa.array([PROSE])], ["text", "text"]), tmp_path / "x.parquet")
-    with pytest.raises(opening.Unreadable, match="several columns text"):
-        read(tmp_path / "x.parquet", "parquet")
-
-
-@pytest.mark.parametrize(
-    ("ids", "name"),
-    [
-        (pa.array([2**31 - 1], pa.date32()), "000000-0"),  # no date of Python's
-        (pa.array([1], pa.timestamp("us", "Nowhere/At all")), "000000-0"),
-        (pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "000000-0"),
-        (pa.Array.from_buffers(pa.string(), 1, pa.array([b"a\xff"]).buffers()), "a\\xff"),  # no UTF-8
-        (pa.array(["a"]).dictionary_encode(), "a"),
-        (pa.array([7], pa.uint8()), "7"),
-    ],
-)
-def test_ids_of_a_table_name_its_texts_where_they_can(tmp_path, ids, name):
-    pq.write_table(pa.table({"text": [PROSE], "id": ids}), tmp_path / "x.parquet")
-    assert [(each.name, each.text) for each in read(tmp_path / "x.parquet", "parquet")] == [(name, PROSE)]
-
-
-def test_of_two_columns_of_ids_neither_names_a_text(tmp_path):
-    pq.write_table(
-        pa.Table.from_arrays([pa.array([PROSE]), pa.array(["a"]), pa.array(["b"])], ["text", "id", "id"]), tmp_path / "x.parquet"
-    )
-    assert [each.name for each in read(tmp_path / "x.parquet", "parquet")] == ["000000-0"]
-
-
-@pytest.mark.parametrize("cut", [10, 500, -10])
-def test_a_damaged_table_is_unreadable(tmp_path, cut):
-    path = table(tmp_path / "x.parquet", 100)
-    path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(opening.Unreadable, match="no readable Parquet"):
-        read(path, "parquet")
-
-
-def test_memory_does_not_grow_with_a_row_group(tmp_path):
-    """A row group of 64 MB is read with a few MB at hand (pyarrow's own count of its memory)."""
-    big = pa.table({"text": [os.urandom(24_000).hex() for _ in range(1400)]})
-    pq.write_table(big, tmp_path / "x.parquet", row_group_size=1400, compression="none", use_dictionary=False)
-    del big
-    before, most = pa.total_allocated_bytes(), 0
-    for _ in documents(plan.Piece("s", 0, str(tmp_path / "x.parquet"), "parquet", "text", 1)):
-        most = max(most, pa.total_allocated_bytes() - before)
-    assert most < 40_000_000
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

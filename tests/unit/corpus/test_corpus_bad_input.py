@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from mobilebert import artifacts
-from mobilebert.corpus import opening, store
+from mobilebert.corpus import byte_lines, store, streams
 from mobilebert.corpus.formats import plain
 from mobilebert.corpus.formats.document import MOST_CHARACTERS
 from mobilebert.corpus.pipeline import clean_corpus
@@ -94,7 +94,7 @@ def test_a_line_of_ten_megabytes(tmp_path, folder):
 
 
 def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     long = "".join(prose(number) for number in range(300))
     rows = [row(prose(1)), row(long), row(prose(2)), '{"text": "' + "甲" * 40_000]  # the last one is cut off
     (folder / "a.jsonl").write_text("".join(rows), encoding="utf-8")
@@ -112,7 +112,7 @@ def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, f
 def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeypatch):
     """Wherever its beginning, which is kept, is cut off, its neighbours' encoding is found; a file that it begins is known for what it is;
     and it is no empty line if blanks begin it."""
-    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     long = "".join(prose(number) for number in range(300))
     for number, texts in enumerate(([prose(1), long, prose(2)], [prose(3), f" {long}", prose(4)], [long, prose(5)], [long, prose(6)])):
         name = ("0.jsonl", "1.jsonl", "2.json", "3")[number]
@@ -128,7 +128,7 @@ def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeyp
 def test_a_line_that_is_too_long_is_counted_alone(tmp_path, folder, monkeypatch):
     """Not with the lines around it in a file of text that is cut anyway; and also if blanks begin it amid lines of another encoding; a file
     that it begins is known after a byte order mark, too."""
-    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 50_000)
+    monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     monkeypatch.setattr(plain, "CUT_BYTES", 60_000)
     long = "".join(prose(number) for number in range(300))
     (folder / "0.txt").write_text(f"{prose(1)}\n{long}\n{prose(2)}\n", encoding="utf-8")
@@ -214,9 +214,9 @@ def test_a_damaged_end_of_a_good_archive_keeps_what_came_before(tmp_path, folder
 @pytest.mark.parametrize("suffix", PACK)
 @pytest.mark.parametrize("line", [b"\n", b"0", b'{"text": "0"}\n'])
 def test_decompression_bombs_are_named_and_cost_little(tmp_path, folder, monkeypatch, suffix, line):
-    monkeypatch.setattr(opening, "FREE_BYTES", 300_000)
-    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 200_000)
-    monkeypatch.setattr(opening, "MAX_EXPANSION", 20)
+    monkeypatch.setattr(streams, "FREE_BYTES", 300_000)
+    monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 200_000)
+    monkeypatch.setattr(streams, "MAX_EXPANSION", 20)
     (folder / f"bomb.jsonl{suffix}").write_bytes(PACK[suffix](line * (3_000_000 // len(line))))
     funnel, documents = cleaned(tmp_path, folder)
     assert len(documents) == 1
@@ -235,7 +235,7 @@ def test_lines_without_a_text_end_a_file_that_is_not_what_it_is_called(tmp_path,
 
 
 def test_a_dump_that_is_a_bomb_is_named(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr(opening, "FREE_BYTES", 2_000_000)
+    monkeypatch.setattr(streams, "FREE_BYTES", 2_000_000)
     head = b"<mediawiki><page><title>a</title><ns>0</ns><text>x</text></page>"
     (folder / "a.xml.bz2").write_bytes(bz2.compress(head + b"\n" * 30_000_000))
     funnel, _ = cleaned(tmp_path, folder)

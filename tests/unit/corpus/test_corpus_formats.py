@@ -5,56 +5,22 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import lzma
-import os
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import zstandard
 
-from mobilebert.corpus import opening, plan
-from mobilebert.corpus.formats import document, documents, markup, mediawiki, wikitext
+from mobilebert.corpus import byte_lines, members, plan, streams
+from mobilebert.corpus.formats import document, documents, markup, wikitext
 from mobilebert.corpus.formats.document import Found
-from mobilebert.pipelines import rowgroups
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好。"
-PACKERS = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
-}
+COMPRESS = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
 
 
 def read(path: Path, format: str, block_bytes: int = 1 << 30, text_field: str = "text") -> list:
     entry = {"source": "s", "path": str(path), "format": format, "text_field": text_field, "size": path.stat().st_size}
     return [found for element in plan.elements([entry], block_bytes) for piece in element.pieces for found in documents(piece)]
-
-
-def rows(count: int) -> bytes:
-    return "".join(
-        json.dumps({"id": f"d{n}", "text": f"第{n}篇。" + PROSE * (n % 4)}, ensure_ascii=False) + "\n" for n in range(count)
-    ).encode()
-
-
-@pytest.mark.parametrize("block_bytes", [1, 7, 100, 333, 4096, 1 << 20])
-def test_every_json_line_is_read_once_at_any_block_size(tmp_path, block_bytes):
-    path = tmp_path / "a b'{}.jsonl"
-    path.write_bytes(rows(40))
-    assert [found.name for found in read(path, "jsonl", block_bytes)] == [f"d{n}" for n in range(40)]
-
-
-@pytest.mark.parametrize("block_bytes", [1, 5, 64, 200, 1 << 20])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_documents_between_empty_lines_are_read_once_at_any_block_size(tmp_path, block_bytes, line_end):
-    texts = [[f"第{n}篇第{k}句。" for k in range(1 + n % 3)] for n in range(30)]
-    body = (line_end * 2).join(line_end.join(lines) for lines in texts)
-    path = tmp_path / "x.txt"
-    path.write_bytes((line_end * 3 + body.replace(f"第7篇第0句。{line_end}", f"第7篇第0句。{line_end}", 1) + line_end * 2).encode())
-    assert [found.text.split() for found in read(path, "lines", block_bytes)] == texts
 
 
 def test_broken_json_lines_are_told_apart(tmp_path):
@@ -87,68 +53,6 @@ def test_the_named_field_is_read(tmp_path):
     path = tmp_path / "x.jsonl"
     path.write_text('{"content": "好", "text": "坏", "id": 7}', encoding="utf-8")
     assert [(found.name, found.text) for found in read(path, "jsonl", text_field="content")] == [("7", "好")]
-
-
-@pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-16-le", "utf-8-sig"])
-def test_json_lines_in_other_encodings(tmp_path, encoding):
-    path = tmp_path / "x.jsonl"
-    path.write_bytes(rows(200).decode().encode(encoding))
-    found = read(path, "jsonl", 3000)
-    assert [each.name for each in found] == [f"d{n}" for n in range(200)]
-    assert found[3].text == "第3篇。" + PROSE * 3
-
-
-def test_a_broken_line_of_utf8_does_not_cost_its_neighbours(tmp_path):
-    path = tmp_path / "x.txt"
-    path.write_bytes(f"{PROSE}\n\n{PROSE}".encode() + b"\xff\n\n" + f"{PROSE}\n{PROSE}\n".encode())
-    assert [found.reason for found in read(path, "lines")] == [None, "undecodable", None]
-
-
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_compressed_files_with_several_members_are_read_whole(tmp_path, suffix):
-    pack = PACKERS[suffix]
-    path = tmp_path / f"x.jsonl{suffix}"
-    data = rows(60)
-    path.write_bytes(pack(data[:1000]) + pack(data[1000:]))
-    assert len(read(path, "jsonl", 500)) == 60
-
-
-@pytest.mark.parametrize("suffix", PACKERS)
-def test_a_cut_file_gives_what_is_whole_and_then_says_why(tmp_path, suffix):
-    path = tmp_path / f"x.jsonl{suffix}"
-    data = "".join(json.dumps({"id": n, "text": os.urandom(30).hex()}) + "\n" for n in range(3000)).encode()
-    packed = PACKERS[suffix](data)
-    path.write_bytes(packed[: len(packed) * 2 // 3])
-    piece = plan.Piece("s", 0, str(path), "jsonl", "text", path.stat().st_size)
-    found: list[str] = []
-    with pytest.raises(opening.Unreadable, match=r"end|EOF|truncated"):
-        found.extend(each.name for each in documents(piece))
-    # What the decompressor gave before the end is used, in order.
-    assert len(found) > 500 or suffix == ".bz2"  # which gives blocks of 900 kB
-    assert found == [str(n) for n in range(len(found))]
-
-
-@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.bz2", "x.jsonl.xz", "x.jsonl.zst", "x.xml.bz2"])
-def test_a_file_that_is_not_what_its_name_says_is_unreadable(tmp_path, name):
-    path = tmp_path / name
-    path.write_bytes(b"not compressed at all" * 10)
-    piece = plan.Piece("s", 0, str(path), "mediawiki" if "xml" in name else "jsonl", "text", 210)
-    with pytest.raises(opening.Unreadable):
-        list(documents(piece))
-
-
-def test_a_document_that_grows_too_large_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(opening, "MAX_DOCUMENT_BYTES", 100_000)
-    path = tmp_path / "x.html.gz"
-    path.write_bytes(gzip.compress(b"0" * 1_000_000))
-    with pytest.raises(opening.Unreadable, match="over 0 MB"):
-        list(documents(plan.Piece("s", 0, str(path), "html", "text", 1)))
-
-
-def test_fifos_are_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "x.txt")
-    with pytest.raises(opening.Unreadable, match="not a regular file"):
-        list(documents(plan.Piece("s", 0, str(tmp_path / "x.txt"), "text", "text", 1)))
 
 
 def test_an_empty_file_has_no_document(tmp_path):
@@ -242,24 +146,6 @@ def test_a_block_of_many_addresses_is_read():
     assert markup.rst_prose(f"{PROSE}\n\n{addresses}\n") == f"{PROSE}\n{addresses}"
 
 
-@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 5000, 16), (3, 3_000_000, 1), (1000, 20, 1000)])
-def test_of_large_rows_of_parquet_few_are_read_at_once(tmp_path, rows, size, most):
-    texts = [f"{number}".zfill(size) for number in range(rows)]
-    pq.write_table(pa.table({"text": texts}), tmp_path / "x", use_dictionary=False)
-    read = [batch.column(0).to_pylist() for batch in rowgroups.batches(pq.ParquetFile(tmp_path / "x"), [0])]
-    assert max(map(len, read)) in (most - 1, most)  # heads of pages count, too
-    assert [text for some in read for text in some] == texts
-
-
-def test_few_rows_are_read_at_once_of_a_text_that_a_dictionary_holds_once(tmp_path):
-    texts = ["字" * 100_000] * 100
-    pq.write_table(pa.table({"text": texts}), tmp_path / "x")
-    assert (tmp_path / "x").stat().st_size < 400_000
-    read = [batch.column(0).to_pylist() for batch in rowgroups.batches(pq.ParquetFile(tmp_path / "x"), [0])]
-    assert max(map(len, read)) <= 16
-    assert [text for some in read for text in some] == texts
-
-
 PAGE = (
     "<page>\n<title>{title}</title>\n<ns>{ns}</ns>\n<id>{id}</id>{redirect}\n"
     "<revision><id>9{id}</id><model>wikitext</model><text>{text}</text></revision>\n</page>\n"
@@ -292,7 +178,7 @@ def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, 
         data = "".join(pages).encode()
         path.write_bytes(b"".join(bz2.compress(data[start : start + 1777]) for start in range(0, len(data), 1777)))
     else:
-        path.write_bytes(PACKERS.get(suffix, bytes)("".join(pages).encode()))
+        path.write_bytes(COMPRESS[suffix]("".join(pages).encode()))
     found = read(path, "mediawiki", block_bytes)
     assert [each.name for each in found] == [str(n) for n in range(60)]
     assert [each.reason for each in found[:5]] == [None, "not_an_article", "redirect", "disambiguation", None]
@@ -304,7 +190,7 @@ def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, 
 def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, suffix, block_bytes):
     # The compression itself is whole, as where a program was killed that wrote the dump.
     path = tmp_path / f"dump.xml{suffix}"
-    path.write_bytes({"": bytes, ".bz2": bz2.compress, ".gz": PACKERS[".gz"]}[suffix]("".join(dump(10)).encode()[:-30]))
+    path.write_bytes(COMPRESS[suffix]("".join(dump(10)).encode()[:-30]))
     entry = {"source": "s", "path": str(path), "format": "mediawiki", "text_field": "text", "size": path.stat().st_size}
     names, failures = [], []
     for element in plan.elements([entry], block_bytes):
@@ -312,7 +198,7 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
             try:
                 for found in documents(piece):
                     names.append(found.name)
-            except opening.Unreadable as error:
+            except streams.Unreadable as error:
                 failures.append(str(error))
     assert len(failures) == 1
     assert "inside a page" in failures[0]
@@ -322,13 +208,13 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
 @pytest.mark.parametrize("suffix", ["", ".bz2", ".gz"])
 @pytest.mark.parametrize("block_bytes", [50_000, 1 << 30])
 def test_a_page_that_is_too_large_is_counted_and_those_after_it_are_read(tmp_path, monkeypatch, suffix, block_bytes):
-    monkeypatch.setattr(opening, "MAX_LINE_BYTES", 100_000)
-    monkeypatch.setattr(mediawiki, "_READ", 7_000)
+    monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 100_000)
+    monkeypatch.setattr(members, "_READ", 7_000)
     pages = dump(30)
     for number, text in ((4, "山" * 33_000), (9, "山" * 500_000)):
         pages[number] = PAGE.format(id=number, title="城", ns=0, redirect="", text=text)
     path = tmp_path / f"dump.xml{suffix}"
-    path.write_bytes({"": bytes, ".bz2": bz2.compress, ".gz": PACKERS[".gz"]}[suffix]("".join(pages).encode()))
+    path.write_bytes(COMPRESS[suffix]("".join(pages).encode()))
     found = read(path, "mediawiki", block_bytes)
     assert [each.name for each in found] == [str(n) for n in range(30)]
     assert [number for number, each in enumerate(found) if each.reason == document.OVERSIZED] == [9]

@@ -15,8 +15,9 @@ from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
-from mobilebert.pipelines import rowgroups, running
+from mobilebert.pipelines import running
 from mobilebert.settings import Corpus, Source
+from mobilebert.storage import row_groups
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
 
@@ -154,7 +155,7 @@ def test_row_groups_of_the_corpus_are_read_at_once(tmp_path, tree):
     for path in (tmp_path / "corpus").glob("*.parquet"):
         file = pq.ParquetFile(path)
         groups = range(file.num_row_groups)
-        assert [len(batch) for batch in rowgroups.batches(file, groups)] == [file.metadata.row_group(group).num_rows for group in groups]
+        assert [len(batch) for batch in row_groups.batches(file, groups)] == [file.metadata.row_group(group).num_rows for group in groups]
 
 
 def test_near_duplicates_may_stay(tmp_path, tree):

@@ -131,7 +131,7 @@ def test_lines_around_the_text_are_told_from_the_text(line, reason):
 
 
 def test_dropped_lines_are_counted_with_their_bytes():
-    found = lines.clean(["正文第一句。\n------\n京ICP备1号\n正文第二句。\n======"], 3)[0]
+    found = lines.clean("正文第一句。\n------\n京ICP备1号\n正文第二句。\n======", 3)
     assert found.text == "正文第一句。\n正文第二句。"
     assert found.dropped == {"symbols": (2, 12), "boilerplate": (1, len("京ICP备1号".encode()))}
 

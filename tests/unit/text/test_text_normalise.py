@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 
-from mobilebert.text.normalise import _MAY_COMPOSE, normalise
+from mobilebert.text.normalise import _MAY_COMPOSE, normalise, normalise_all
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,27 @@ def test_real_text_is_nfc_and_stable_afterwards(shared_data):
             assert unicodedata.is_normalized("NFC", once)
             assert "\r" not in once
             assert "\ufeff" not in once
+
+
+def test_texts_do_not_depend_on_those_that_are_normalised_with_them(shared_data):
+    for name in ("articles_markdown", "dialogue", "subtitles_ass", "hant_statutes"):
+        with gzip.open(shared_data / "corpus" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
+            raw = [json.loads(line)["text"] for line, _ in zip(stream, range(120), strict=False)]
+        raw += ["", " ", "\n", raw[0]]
+        assert normalise_all(raw) == list(map(normalise, raw))
+
+
+def test_a_character_that_has_another_form_is_seen():
+    codes = (*range(0x3400), *range(0xD7B0, 0x10000), *range(0x10000, sys.maxunicode + 1, 41))
+    texts = [f"好{chr(code)}好" for code in codes]
+    for at in range(0, len(texts), 10_000):
+        assert normalise_all(texts[at : at + 10_000]) == list(map(normalise, texts[at : at + 10_000]))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "一", " 一", "一 ", "一\n", "\n一", "一\n\n二", "一 \n二", "一\n 二", "一  二", "一\t二", "一 二", "一\n二"]
+)
+def test_blanks_are_seen_wherever_they_stand(text):
+    around = ["好", text, "", text, "好"]
+    assert normalise_all(around) == list(map(normalise, around))
+    assert normalise_all([]) == []

@@ -120,6 +120,11 @@ def test_shares_are_those_of_a_plain_count(text):
         assert share == 0 or reason(text, rule, **{setting: share - 1e-9}) == rule.__name__
 
 
+def test_documents_with_a_line_twice_are_candidates():
+    documents = document.Documents(["甲\n乙\n丙", "甲乙\n丙\n甲乙", "", "丁\n\n丁", "甲"])
+    assert repetition.candidates_of_duplicate_lines(documents).tolist() == [1, 3]
+
+
 def test_wording_ignores_punctuation_case_and_script():
     both = document.Documents(["漢語的後來，在Python裡發生了什麼事情？", "汉语的后来在 PYTHON 里发生了什么事情"])
     assert len(both.wording_of(0))
@@ -127,7 +132,7 @@ def test_wording_ignores_punctuation_case_and_script():
 
 
 def test_copies_of_a_line_stay_up_to_the_most_and_lines_without_han_are_left():
-    found = lines.clean(["\n".join(["本章完结于此处", '"outputs": 1'] * 5)], 3)[0]
+    found = lines.clean("\n".join(["本章完结于此处", '"outputs": 1'] * 5), 3)
     assert Counter(found.text.split("\n")) == {"本章完结于此处": 3, '"outputs": 1': 5}
     assert found.dropped == {"repeated": (2, 2 * len("本章完结于此处".encode()))}
 
@@ -147,7 +152,7 @@ def test_real_clean_text_is_unharmed(shared_data):
     ):
         with gzip.open(shared_data / "corpus" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as stream:
             texts = [normalise(json.loads(line)["text"]) for line in stream]
-        kept = [found.text for found in lines.clean(texts, 3)]
+        kept = [lines.clean(text, 3).text for text in texts]
         reasons = filters.judge(document.Documents(kept), Corpus())
         dropped = [text for text, reason in zip(kept, reasons, strict=True) if reason]
         assert sum(map(len, dropped)) <= most * sum(map(len, texts)), name

@@ -7,14 +7,15 @@ from typing import Any
 
 BYTES = 1_000_000  # that are read together
 MOST = 16  # rows: a dictionary holds a text once however many rows have it
-_WHOLE = 4_000_000  # bytes of a row group that is read at once, in half the time, if it has no dictionary: as those of our corpus
+# Bytes of a row group that is read at once, in half the time, if it has no dictionary: as those of our corpus.
+_WHOLE = 4_000_000
 _ROW = 100  # bytes that a row takes beside its values, about
 _PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}  # RLE: of what is null and what is not
 
 
 def batches(file: Any, groups: Iterable[int], columns: list[str] | None = None) -> Iterator[Any]:
-    """The rows of these row groups of a `pq.ParquetFile`: all of a small one, else about a megabyte at a time by the mean size of the
-    group's rows; at least one.
+    """The rows of these row groups of a `pq.ParquetFile`: all of a small one, else about a megabyte at a time
+    by the mean size of the group's rows; at least one.
     """
     for group in groups:
         described = file.metadata.row_group(group)
