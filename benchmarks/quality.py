@@ -26,7 +26,7 @@ from benchmarks import quality_report
 from benchmarks.machine import describe
 from benchmarks.quality_jobs import ROOT, Job, Kept, run_all
 from benchmarks.quality_plan import ARMS, DESIGN, Chain, Lengths, Plan, read_design
-from mobilebert.artifacts import write_atomically
+from mobilebert.storage.artifacts import write_atomically
 
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
 TUNING = ROOT / "benchmarks" / "results" / "quality-tuning.json"

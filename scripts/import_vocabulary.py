@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 from scripts import command
 
 

@@ -7,7 +7,8 @@ import json
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -6,8 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -7,8 +7,9 @@ import json
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from mobilebert.artifacts import write_atomically
 from mobilebert.reporting import page
 from mobilebert.reporting.collect import collect
+from mobilebert.storage.artifacts import write_atomically
 from scripts.command import parser, run
 
 

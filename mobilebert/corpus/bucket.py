@@ -21,12 +21,12 @@ import urllib3
 from google.api_core import exceptions
 from google.cloud import storage
 
-from mobilebert import artifacts
 from mobilebert.cloudstorage import readable
 from mobilebert.corpus.download import Broken, check_digest, persist
 from mobilebert.corpus.finding import matcher
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
 
 _CHUNK = 1 << 20
 _WILD = re.compile(r"[*?\[]")

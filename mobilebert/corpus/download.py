@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
 
 ATTEMPTS = 5
 TIMEOUT_SECONDS = 60

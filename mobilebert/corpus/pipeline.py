@@ -17,11 +17,11 @@ from typing import Any
 import apache_beam as beam
 import pyarrow.parquet as pq
 
-from mobilebert import artifacts
 from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
 from mobilebert.pipelines import places, running, work
 from mobilebert.settings import Beam, Corpus
+from mobilebert.storage import artifacts
 from mobilebert.text import document, filters
 from mobilebert.text.normalise import normalise
 

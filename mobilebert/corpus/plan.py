@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.corpus import opening
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 
 # Formats that can be cut at a byte range, given the file's compression.
 _SPLITTABLE = {

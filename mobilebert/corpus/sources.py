@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.corpus import finding
 from mobilebert.corpus.finding import Listed, Skipped
 from mobilebert.corpus.recognise import Recognised, recognise, refused
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, Source
+from mobilebert.storage import artifacts
 
 _NAMED = 5  # files named in a message
 

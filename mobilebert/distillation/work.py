@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.distillation import evaluation, fit, unbroken
 from mobilebert.errors import UserError
 from mobilebert.models import shapes, weights
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, hosts, loop, schedules, state
 from mobilebert.training.steps import Batches, at_once_of

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.distillation import unbroken
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
@@ -26,6 +26,7 @@ from mobilebert.models.checkpoints import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read
 from mobilebert.models.comparing import difference, rounded_up
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 
 PROBE_SEED = 1
 

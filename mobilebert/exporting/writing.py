@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert import artifacts, tokenization
-from mobilebert.artifacts import Writer
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
@@ -20,6 +19,8 @@ from mobilebert.models.checkpoints import CONFIG, WEIGHTS
 from mobilebert.models.comparing import difference
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import Writer
 from mobilebert.tokenization.files import VOCABULARY
 
 SIGNATURE_FILE = "signature.json"

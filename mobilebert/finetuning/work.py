@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.finetuning import batches, features, predictions, scores
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, weights
 from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
+from mobilebert.storage import artifacts
 from mobilebert.training import accelerators, hosts, loop, state
 from mobilebert.training.heldout import Measure
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
-from mobilebert.artifacts import Manifest
 from mobilebert.errors import UserError
 from mobilebert.reporting.card import Card, Form, render
 from mobilebert.settings import Publish
-from mobilebert.storage import Payload, of_bytes, of_file
+from mobilebert.storage import Payload, artifacts, of_bytes, of_file
+from mobilebert.storage.artifacts import Manifest
 
 FORMAT = 1
 CARD = "README.md"

@@ -7,9 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.storage import Digester, Storage
+from mobilebert.storage import Digester, Storage, artifacts
 
 KEYS = {"format", "name", "version", "destination", "files", "exports", "checks"}
 

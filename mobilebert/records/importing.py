@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.corpus import finding
 from mobilebert.errors import UserError
 from mobilebert.records import arranging, classic, recordset, shuffling, static
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch
 from mobilebert.settings import Records
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import Tokenizer
 
 SPILLS = ".spills"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.records import blocks, pieces, static, streams
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch, mask
 from mobilebert.settings import Masking
+from mobilebert.storage import artifacts
 
 DESCRIPTION = "records.json"
 SPECIAL = ("pad", "unk", "cls", "sep", "mask")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mobilebert.artifacts import sync_folder
 from mobilebert.errors import UserError
 from mobilebert.storage import BLOCK, Digester, Payload, Stored, Writable
+from mobilebert.storage.artifacts import sync_folder
 
 PARTIAL = ".partial"  # hidden files with this end are unfinished writes
 

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import huggingface
 from mobilebert.tokenization.learned import SentencePieceTokenizer
 from mobilebert.tokenization.tokenizer import SPECIAL, Tokenizer

@@ -20,8 +20,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mobilebert.artifacts import sync_folder
 from mobilebert.errors import PassingError
+from mobilebert.storage.artifacts import sync_folder
 
 LOG = logging.getLogger(__name__)
 FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mobilebert.artifacts import sha256, sync_folder
 from mobilebert.errors import CorruptedError, PassingError, UserError
 from mobilebert.storage import Payload, of_bytes, of_file
+from mobilebert.storage.artifacts import sha256, sync_folder
 from mobilebert.storage.bucket import BucketStorage
 from mobilebert.storage.lease import OBJECT as LEASE
 from mobilebert.storage.lease import Lease

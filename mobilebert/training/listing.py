@@ -20,9 +20,9 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import PassingError, UserError
-from mobilebert.locks import holder, locked
+from mobilebert.storage import artifacts
+from mobilebert.storage.locks import holder, locked
 from mobilebert.training import checkpoints
 from mobilebert.training.state import WORK, without_paths
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
+from mobilebert.storage import artifacts
 from mobilebert.training import banner, hosts, optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.guard import SKIPPED, Guard

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel
 
-from mobilebert import artifacts
-from mobilebert.locks import LOCK, locked
+from mobilebert.storage import artifacts
+from mobilebert.storage.locks import LOCK, locked
 from mobilebert.training import checkpoints
 
 if TYPE_CHECKING:

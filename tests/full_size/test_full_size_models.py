@@ -18,8 +18,9 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.models import heads, shapes, tf1, weights
+from mobilebert.storage import artifacts
 from tests import tf1_checkpoints as made
 
 TOLERANCE = 1e-9  # of the largest value

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 from scripts import transfer_layer
 
 SAME = {"same_batches": True, "training": {"steps": 4, "batch_size": 4, "learning_rate": 1e-3, "weight_decay": 0.1}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "locks", "splitmix", "artifacts", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization",
+LAYERS = ["settings", "splitmix", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization",
           "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
 WITHOUT_TENSORFLOW = {"storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls

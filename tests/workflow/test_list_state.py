@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.locks import locked
+from mobilebert.storage import artifacts
+from mobilebert.storage.locks import locked
 from mobilebert.training import checkpoints, listing, state
 from tests.loopback_gcs import LoopbackGcs
 from tests.workflow.conftest import clone

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.corpus.download import fetch_source
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
 from tests.loopback_gcs import Fault, LoopbackGcs, Stored
 
 BODY = bytes(range(256)) * 4000

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.pipelines import running
 from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking, Records
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
 CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")

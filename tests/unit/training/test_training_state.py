@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Optimization
+from mobilebert.storage import artifacts
 from mobilebert.training import state
 
 PRINT = "12" * 32

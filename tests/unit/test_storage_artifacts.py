@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.artifacts import ArtifactError
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import ArtifactError
 
 
 def write(folder: Path, text: str = "内容", **options: object) -> Path:
@@ -99,7 +99,7 @@ def test_a_kill_at_any_system_call_leaves_a_whole_artefact_or_none(tmp_path: Pat
     program = textwrap.dedent(
         """
         import os, signal, sys, pathlib
-        from mobilebert import artifacts
+        from mobilebert.storage import artifacts
         left = int(sys.argv[2])
         def dies(function):
             def called(*arguments, **options):
