@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     """Publish and write the record."""
     from mobilebert.publishing.release import collect
     from mobilebert.publishing.upload import publish
-    from mobilebert.storage import open_storage
+    from mobilebert.storage.objects import open_storage
 
     publishing = settings.from_json(options.settings)["publish"]
     if publishing.to is None:

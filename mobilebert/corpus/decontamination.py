@@ -20,8 +20,8 @@ import numpy as np
 
 from mobilebert.corpus import finding, opening
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
 from mobilebert.settings import SMALL_WORLD
+from mobilebert.storage import paths as places
 from mobilebert.text import decode, document
 
 # A text of fewer 13-grams is a phrase that anyone might write: two labels, an id, half a sentence.

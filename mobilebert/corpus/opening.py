@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import zstandard
 
 from mobilebert.corpus.finding import COMPRESSED
-from mobilebert.pipelines import places
+from mobilebert.storage import paths as places
 from mobilebert.text import decode
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.

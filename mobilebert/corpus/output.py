@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import duplicates, funnel, paragraphs, store
 from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
-from mobilebert.pipelines import places, rowgroups
+from mobilebert.pipelines import rowgroups
+from mobilebert.storage import paths as places
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8

@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import running, work
 from mobilebert.settings import Beam, Corpus
 from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.text import document, filters
 from mobilebert.text.normalise import normalise
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import PassingError, UserError
-from mobilebert.pipelines import places
 from mobilebert.settings import Beam
 from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.storage.locks import locked
 
 _WHOSE = "fingerprint.txt"

@@ -14,8 +14,9 @@ from typing import Any
 from mobilebert.errors import UserError
 from mobilebert.reporting.card import Card, Form, render
 from mobilebert.settings import Publish
-from mobilebert.storage import Payload, artifacts, of_bytes, of_file
+from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Manifest
+from mobilebert.storage.objects import Payload, of_bytes, of_file
 
 FORMAT = 1
 CARD = "README.md"

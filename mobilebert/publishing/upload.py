@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
-from mobilebert.storage import Payload, Storage, Stored
+from mobilebert.storage.objects import Payload, Storage, Stored
 
 
 @dataclass(frozen=True)

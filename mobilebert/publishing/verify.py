@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
-from mobilebert.storage import Digester, Storage, artifacts
+from mobilebert.storage import artifacts
+from mobilebert.storage.objects import Digester, Storage
 
 KEYS = {"format", "name", "version", "destination", "files", "exports", "checks"}
 

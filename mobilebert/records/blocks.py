@@ -15,8 +15,8 @@ import numpy as np
 from isal import isal_zlib
 
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
 from mobilebert.records.form import Form
+from mobilebert.storage import paths as places
 
 SUFFIX, LIST = ".tfrecord", ".blocks"
 BLOCK = 128  # records; measured: 32 take 8 % more space, 512 save 4 % and cost a reader of single blocks four times as much

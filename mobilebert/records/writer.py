@@ -13,11 +13,12 @@ from typing import Any
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import running, work
 from mobilebert.records import blocks, pipeline, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.text import words
 
 VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")

@@ -1,13 +1,14 @@
-"""A folder that one process at a time works in."""
+"""A folder that one process at a time works in: a lock of filelock that says who holds it, and can be asked without being taken."""
 
 from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from mobilebert.errors import PassingError
 
@@ -22,11 +23,20 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         PassingError: when another process holds it, naming that process.
     """
-    handle = _lock(folder)
+    lock = FileLock(folder / LOCK, timeout=PATIENCE_SECONDS)
     try:
+        while not lock.is_locked:
+            with suppress(FileNotFoundError):  # its holder removed it just now
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire()
+    except Timeout:
+        message = f"{folder}: {holder(folder) or 'another process'} is at this work already; wait for it, or stop it and run again"
+        raise PassingError(message) from None
+    try:
+        (folder / LOCK).write_text(str(os.getpid()))
         yield
     finally:
-        os.close(handle)
+        lock.release()
 
 
 def holder(folder: Path) -> str:
@@ -44,43 +54,6 @@ def holder(folder: Path) -> str:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return ""
     except BlockingIOError:
-        return f"process {_noted(handle)}"
+        return f"process {os.pread(handle, 32, 0).decode().strip() or 'unknown'}"
     finally:
         os.close(handle)
-
-
-def _noted(handle: int) -> str:
-    return os.pread(handle, 32, 0).decode().strip() or "unknown"
-
-
-def _lock(folder: Path) -> int:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOCK
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the other process finished and removed the folder just now
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = _noted(handle)
-            os.close(handle)
-            if time.monotonic() < end:
-                time.sleep(PATIENCE_SECONDS / 20)
-                continue
-            raise PassingError(f"{folder}: process {process} is at this work already; wait for it, or stop it and run again") from None
-        if _still_there(path, handle):
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, str(os.getpid()).encode(), 0)
-            return handle
-        os.close(handle)
-
-
-def _still_there(path: Path, handle: int) -> bool:
-    """Whether the locked file is the one at `path`: its holder may have removed the folder between our open and our lock."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(handle))
-    except FileNotFoundError:
-        return False

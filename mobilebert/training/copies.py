@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import CorruptedError, PassingError, UserError
-from mobilebert.storage import Payload, of_bytes, of_file
-from mobilebert.storage.artifacts import sha256, sync_folder
+from mobilebert.storage.artifacts import sha256
+from mobilebert.storage.atomic import sync as sync_folder
 from mobilebert.storage.bucket import BucketStorage
 from mobilebert.storage.lease import OBJECT as LEASE
 from mobilebert.storage.lease import Lease
+from mobilebert.storage.objects import Payload, of_bytes, of_file
 from mobilebert.training.state import WORK
 
 LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import pytest
 from mobilebert.publishing.release import collect
 from mobilebert.publishing.upload import publish
 from mobilebert.settings import Publish
-from mobilebert.storage import open_storage
+from mobilebert.storage.objects import open_storage
 from tests.made_up_exports import make_exports
 
 

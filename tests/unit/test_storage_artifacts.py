@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -131,8 +130,3 @@ def test_a_kill_at_any_system_call_leaves_a_whole_artefact_or_none(tmp_path: Pat
     else:
         pytest.fail("the program never came to its end")
     assert outcomes == {("deep/a.txt",), None, ("0.txt", "1.txt", "2.txt")}
-
-
-def test_write_atomically_leaves_no_partial_file(tmp_path: Path) -> None:
-    artifacts.write_atomically(tmp_path / "x" / "a.json", json.dumps({"a": 1}).encode())
-    assert [path.name for path in (tmp_path / "x").iterdir()] == ["a.json"]

@@ -13,10 +13,11 @@ import toy_file_system
 
 from mobilebert.corpus import clean
 from mobilebert.errors import PassingError, UserError
-from mobilebert.pipelines import places, work
+from mobilebert.pipelines import work
 from mobilebert.records import pipeline
 from mobilebert.settings import Beam
 from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.storage.locks import locked
 
 DYING = """

@@ -13,7 +13,7 @@ from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
 from mobilebert.publishing.upload import publish
 from mobilebert.publishing.verify import verify
-from mobilebert.storage import Payload, Storage, of_bytes, open_storage
+from mobilebert.storage.objects import Payload, Storage, of_bytes, open_storage
 from tests.loopback_gcs import LoopbackGcs
 
 Make = Callable[..., Release]

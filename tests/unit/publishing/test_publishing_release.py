@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release, collect
 from mobilebert.settings import Publish
-from mobilebert.storage import artifacts, of_bytes
+from mobilebert.storage import artifacts
+from mobilebert.storage.objects import of_bytes
 from tests.made_up_exports import make_export, make_exports, write_scores
 
 
