@@ -19,7 +19,7 @@ from benchmarks.machine import describe
 from mobilebert.reporting import tables
 from mobilebert.reporting.collect import collect
 from mobilebert.reporting.tables import Table
-from mobilebert.storage.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "benchmarks/real.yaml"

@@ -31,7 +31,7 @@ from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, shapes
 from mobilebert.settings import Optimization, Settings
-from mobilebert.storage.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.steps import Steps, rounds

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import training_bounds
 from benchmarks import training_work as work
 from benchmarks.machine import describe, flags
-from mobilebert.storage.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 
 Found = Mapping[str, Any]
 EAGER, COMPILED, TEXTBREWER = "PyTorch eager", "torch.compile", "TextBrewer"

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mobilebert.finetuning import scores
-from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import write_atomically
 from scripts.command import parser as common
 from scripts.command import run
 
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(options: argparse.Namespace) -> None:
     """Write the table."""
-    artifacts.write_atomically(options.out, scores.collect(options.scores).encode())
+    write_atomically(options.out, scores.collect(options.scores).encode())
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
 from mobilebert import settings
-from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json, write_atomically
 from scripts.command import parser, run
 
 
@@ -26,7 +25,7 @@ def main(options: argparse.Namespace) -> None:
 
     network.prepare(1)
     found = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
-    artifacts.write_atomically(options.out, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(options.out, canonical_json(found))
     logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, found["median_ms"], found["sequence_length"], found["engine"])
 
 

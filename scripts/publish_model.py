@@ -1,4 +1,4 @@
-"""Publish a model's exports: upload what differs, the manifest last, and record what was uploaded."""
+"""Publish a model's exports: upload what differs, release.json last, and record what was uploaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mobilebert import settings
 from mobilebert.errors import UserError
-from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json, write_atomically
 from scripts.command import parser, run
 
 
@@ -35,8 +35,7 @@ def main(options: argparse.Namespace) -> None:
     storage = open_storage(publishing.to)
     release = collect(options.name, publishing, options.exports, options.checks, options.scores, options.licences)
     publish(release, storage)
-    record = json.dumps(release.record(storage.where), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    artifacts.write_atomically(options.out, record.encode())
+    write_atomically(options.out, canonical_json(release.record(storage.where)))
 
 
 if __name__ == "__main__":

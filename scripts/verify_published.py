@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
 from mobilebert import settings
 from mobilebert.errors import UserError
-from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json, write_atomically
 from scripts.command import parser, run
 
 
@@ -31,8 +30,7 @@ def main(options: argparse.Namespace) -> None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
     record = read_record(options.record, options.name, storage)
-    receipt = json.dumps(verify(record, storage), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    artifacts.write_atomically(options.out, receipt.encode())
+    write_atomically(options.out, canonical_json(verify(record, storage)))
     logging.info("%s is published and was read back whole", record["destination"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mobilebert.reporting import page
 from mobilebert.reporting.collect import collect
-from mobilebert.storage.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 from scripts.command import parser, run
 
 

@@ -1,7 +1,7 @@
 """What the pipeline's elements refer to: files and byte ranges, never text.
 
 Beam's cost is its elements (16 µs a Reshuffle), so an element is about `corpus.block_megabytes` of input: many small files, or a range of
-a large one (`reference/performance-data.md` section 2).
+a large one (docs/corpus.md).
 """
 
 from __future__ import annotations

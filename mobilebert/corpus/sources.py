@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import Counter
@@ -48,8 +47,8 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     skipped.sort(key=lambda entry: (entry["source"], entry["path"]))
     licences = {source.name: source.licence for source in sources}
     with artifacts.writing(out, "sources", settings={"licences": licences}) as writer:
-        for name, body in (("sources.json", entries), ("skipped.json", skipped)):
-            writer.path(name).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json("sources.json", entries)
+        writer.json("skipped.json", skipped)
         writer.counts.update(files=len(entries), bytes=sum(entry["size"] for entry in entries), skipped=len(skipped))
     logging.info("%d files, %.1f MB in %d sources", len(entries), sum(entry["size"] for entry in entries) / 1e6, len(sources))
 

@@ -1,7 +1,7 @@
 """What a teacher goes through before anything is spent on it, and how it gets an MLM head where it has none.
 
 It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill masks. The public
-large Chinese teacher's MLM head is random (`reference/mobilebert.md` section 1): distilling from it would train the student
+large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would train the student
 towards noise, and nothing else in the chain would notice.
 """
 

@@ -214,7 +214,7 @@ def told_places(places: Sequence[tuple[str, int]]) -> str:
 
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
-    writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.json("evaluation.json", found)
 
 
 def _tokenizer_digest(folder: Path) -> str:

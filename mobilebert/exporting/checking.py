@@ -64,7 +64,7 @@ def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> 
     }
     shaping = {"format": form, "tolerance": settings.tolerance}
     with artifacts.writing(out, "check", settings=shaping, inputs={"model": model, "export": export}) as writer:
-        writer.path("check.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json("check.json", body)
     logging.info("%s: %s found a largest relative difference of %.1e", export, verdict.judge, verdict.worst)
 
 

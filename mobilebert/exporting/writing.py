@@ -82,7 +82,7 @@ def _write_tflite(loaded: Network, settings: Export, writer: Writer) -> None:
     worst = max(difference(runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
     refuse_beyond(settings.tolerance, worst, str(path))
     body = signature(loaded, runner)
-    writer.path(SIGNATURE_FILE).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.json(SIGNATURE_FILE, body)
     logging.info("%s: %.1f MB, largest relative difference from the model %.1e", path, path.stat().st_size / 1e6, worst)
 
 

@@ -123,8 +123,7 @@ def score(options: Namespace) -> None:
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
     with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
-        text = json.dumps(body | {"examples": len(rows)}, ensure_ascii=False, indent=1, sort_keys=True)
-        writer.path("scores.json").write_text(text + "\n", encoding="utf-8")
+        writer.json("scores.json", body | {"examples": len(rows)})
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
         writer.counts = {"examples": len(rows)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections import Counter
@@ -71,7 +70,7 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
             **{"vocabulary": tokenizer.digest, "tokenizer": artifacts.digest(tokenizer_folder)},
             **dict(zip(recordset.SPECIAL, tokenizer.special_ids, strict=True)),
         }
-        writer.path(recordset.DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json(recordset.DESCRIPTION, body)
         writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(counts.items())))
     return counts

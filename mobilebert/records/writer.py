@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -84,7 +83,7 @@ def write(
                 for place in job.places(split):
                     for one in blocks.files(place, settings.compression):
                         places.take(one, writer.path(PurePosixPath(one).name))
-            writer.path(recordset.DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            writer.json(recordset.DESCRIPTION, body)
             writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)

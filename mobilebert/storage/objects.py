@@ -83,15 +83,16 @@ class Payload:
 
 def of_file(path: Path) -> Payload:
     """A file to publish; it is read once for its digests and again when it is uploaded."""
-    return _payload(lambda: path.open("rb"))
+    return of_opener(lambda: path.open("rb"))
 
 
 def of_bytes(data: bytes) -> Payload:
     """Bytes to publish."""
-    return _payload(lambda: io.BytesIO(data))
+    return of_opener(lambda: io.BytesIO(data))
 
 
-def _payload(opener: Callable[[], BinaryIO]) -> Payload:
+def of_opener(opener: Callable[[], BinaryIO]) -> Payload:
+    """What a stream gives, each time that it is opened anew."""
     with opener() as stream:
         digester = Digester.of(stream)
     return Payload(digester.size, digester.sha256, digester.crc32c, opener)

@@ -1,4 +1,4 @@
-"""Unfinished work: a locked folder named by the fingerprint of everything that shaped it (`design.md` section 3).
+"""Unfinished work: a locked folder named by the fingerprint of everything that shaped it (docs/resume.md).
 
     with state.open(root, "transfer_layer-mini-layer01", state.fingerprint(...)) as work:
         loop.train(job, accelerator, work, ...)

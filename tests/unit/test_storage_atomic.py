@@ -29,9 +29,14 @@ def test_the_name_is_there_only_when_the_block_has_ended(tmp_path: Path, exclusi
 
 def test_an_exception_leaves_the_old_bytes_and_no_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(ZeroDivisionError), atomic.replacing(tmp_path / "a") as temporary:
-        temporary.write_bytes(b"half")
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with atomic.replacing(tmp_path / "a") as temporary:
+            temporary.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert (tmp_path / "a").read_bytes() == b"old"
     assert names(tmp_path) == ["a"]
 

@@ -209,11 +209,22 @@ def test_a_damaged_shard_is_named(tmp_path: Path, written: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord.*SHA-256"):
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord: its block 0 at byte 0 is damaged"):
         RecordSet(copy)
     shard.write_bytes(content[:-1])
     with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord"):
         RecordSet(copy)
+
+
+def test_damage_to_a_shard_without_compression_is_named(tmp_path: Path, tokenizer: Path) -> None:
+    plain = SETTINGS.model_copy(update={"compression": "none"})
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", plain, 20, 1)
+    shard = tmp_path / "records" / "train-00001-of-00003.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord.*SHA-256"):
+        RecordSet(tmp_path / "records")
 
 
 def test_an_epoch_gives_every_record_once_and_the_next_in_another_order(written: Path) -> None:
