@@ -34,7 +34,7 @@ HEAD_KEYS = ("machine", "flags", "cores", "rounds", "transformers", "torch", "te
 
 
 def write(found: Found, folder: Path, *, cores: int, rounds: int) -> None:
-    """Write training.md, training.json and training.png."""
+    """Write the page, its figures as JSON and its picture."""
     import tensorflow as tf
     import torch
     import transformers

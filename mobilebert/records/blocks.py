@@ -2,6 +2,7 @@
 
 A compressed file is a GZIP TFRecord file, which tf.data reads as it is, made of one gzip member for every `BLOCK` records. Beside it
 lies the list of the members' sizes (`.blocks`, little-endian unsigned 32-bit), so a record is found by inflating its block alone.
+tf.io.TFRecordWriter makes one member of a file, in which no record can be addressed, and would bring TensorFlow into Beam's workers.
 """
 
 from __future__ import annotations
