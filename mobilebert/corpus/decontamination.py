@@ -53,12 +53,12 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
     return found
 
 
-def digests(paths: Iterable[Path]) -> list[dict[str, str]]:
+def digests(files: Iterable[Path]) -> list[dict[str, str]]:
     """What shapes the work: each file's name and SHA-256."""
-    return [{"name": _name(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in paths]
+    return [{"name": _name(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in files]
 
 
-def write(paths: Sequence[Path], folder: str) -> None:
+def write(files: Sequence[Path], folder: str) -> None:
     """Write the look-up tables of the test files into a work folder.
 
     Raises:
@@ -66,7 +66,7 @@ def write(paths: Sequence[Path], folder: str) -> None:
     """
     grams: list[np.ndarray] = []
     texts: list[np.ndarray] = []
-    for number, path in enumerate(paths):
+    for number, path in enumerate(files):
         for batch in _batches(_texts(path)):
             mine, sizes = _grams(batch)
             mine["text"] += sum(map(len, texts))
@@ -74,14 +74,14 @@ def write(paths: Sequence[Path], folder: str) -> None:
             texts.append(np.array([(size, number) for size in sizes.tolist()], _TEXT))
     if not sum(map(len, texts)):
         raise UserError(
-            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, paths))}"
+            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, files))}"
         )
     found = np.concatenate(grams)
     found = found[np.argsort(found["hash"], kind="stable")]
     places.write(places.join(folder, _HASHES), found["hash"].tobytes())
     places.write(places.join(folder, _OWNERS), found["text"].tobytes())
     places.write(places.join(folder, _TEXTS), np.concatenate(texts).tobytes())
-    places.write(places.join(folder, _NAMES), json.dumps([_name(path) for path in paths]).encode())
+    places.write(places.join(folder, _NAMES), json.dumps([_name(path) for path in files]).encode())
 
 
 class TestTexts:
