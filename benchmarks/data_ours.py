@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.pipelines import importing, memory
+from mobilebert.storage import artifacts
 
 SEED = 1
 LENGTH = 128

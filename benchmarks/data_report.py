@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import median
-from mobilebert.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 
 Parts = dict[str, dict[str, Any]]
 ENDS = "ours, end to end"

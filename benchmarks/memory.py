@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from benchmarks import machine
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "memory.md"

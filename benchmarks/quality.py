@@ -26,7 +26,7 @@ from benchmarks import quality_report
 from benchmarks.machine import describe
 from benchmarks.quality_jobs import ROOT, Job, Kept, run_all
 from benchmarks.quality_plan import ARMS, DESIGN, Chain, Lengths, Plan, read_design
-from mobilebert.artifacts import write_atomically
+from mobilebert.storage.atomic import canonical_json, write_atomically
 
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
 TUNING = ROOT / "benchmarks" / "results" / "quality-tuning.json"
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     seeds = list(plan.design["seeds"])
     results = {"machine": describe(), "design": plan.design} | collected(plan, kept, seeds)
     raw = options.results or RESULTS
-    write_atomically(raw, (json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    write_atomically(raw, canonical_json(results))
     write_atomically(options.document, quality_report.document(results, options.document).encode())
     print(f"Written: {raw}, {options.document}")
 
@@ -181,7 +181,7 @@ def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) 
             found[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}
     run_all(kept, [job for one in found.values() for job in one["chain"].trainings], options.cores)
     rows = [figures | {"rates": one["rates"]} for one in found.values() if (figures := measured(kept, one["chain"])) is not None]
-    write_atomically(options.results or TUNING, (json.dumps(rows, indent=1, sort_keys=True) + "\n").encode())
+    write_atomically(options.results or TUNING, canonical_json(rows))
     for (name, arm), group in itertools.groupby(rows, lambda row: (row["setting"], row["arm"])):
         best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])  # one that diverged has no row
         rates = ", ".join(f"{stage}: {rate:.1e}" for stage, rate in best["rates"].items())

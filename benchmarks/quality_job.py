@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 from scripts.command import run
 
 Call = tuple[int, float, bool]  # steps, CPU seconds, whether it is a process's first

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 MASKS_SEED = 20  # of the held-out masks: the same for every model

@@ -16,10 +16,10 @@ import pyarrow.parquet as parquet
 import yaml
 
 from benchmarks.machine import describe
-from mobilebert.artifacts import write_atomically
 from mobilebert.reporting import tables
 from mobilebert.reporting.collect import collect
 from mobilebert.reporting.tables import Table
+from mobilebert.storage.atomic import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = "benchmarks/real.yaml"

@@ -26,12 +26,12 @@ import yaml
 from benchmarks import tpu_compiler
 from benchmarks.machine import describe
 from mobilebert import models
-from mobilebert.artifacts import write_atomically
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, shapes
 from mobilebert.settings import Optimization, Settings
+from mobilebert.storage.atomic import write_atomically
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.steps import Steps, rounds

@@ -1,6 +1,6 @@
 """Compiles a TensorFlow step for TPU chips that are not there: the real TPU compiler runs on any machine.
 
-The way (reference/cloud.md section 3): TensorFlow lowers one replica's step to HLO, which is platform neutral before optimisation,
+The way (its results: docs/tpu-check.md): TensorFlow lowers one replica's step to HLO, which is platform neutral before optimisation,
 with the all-reduces that a TPU strategy puts there; jaxlib writes it as StableHLO; libtpu compiles that for all chips of a topology.
 Private modules of TensorFlow, jax and jaxlib do it, so all of it stays in this module, and benchmarks/requirements-tpu-check.lock
 pins jax, jaxlib and libtpu to versions that worked together.

@@ -26,8 +26,8 @@ def main() -> None:
 
 def write_model(folder: Path, model: Any) -> None:
     """A model directory without a tokenizer."""
-    from mobilebert import artifacts
     from mobilebert.models import weights
+    from mobilebert.storage import artifacts
 
     with artifacts.writing(folder, "model") as writer:
         weights.save(writer, model)
@@ -35,9 +35,9 @@ def write_model(folder: Path, model: Any) -> None:
 
 def write_records(folder: Path) -> None:
     """40,000 full sequences of random ids, two thirds of them starts of words."""
-    from mobilebert import artifacts
     from mobilebert.records.form import Form
     from mobilebert.records.recordset import shard_name
+    from mobilebert.storage import artifacts
 
     form, random, counts = Form(work.LENGTH, work.VOCABULARY), np.random.default_rng(3), {"train": [20000, 20000], "heldout": [8]}
     with artifacts.writing(folder, "records") as writer:

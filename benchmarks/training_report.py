@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import training_bounds
 from benchmarks import training_work as work
 from benchmarks.machine import describe, flags
-from mobilebert.artifacts import write_atomically
+from mobilebert.storage.atomic import write_atomically
 
 Found = Mapping[str, Any]
 EAGER, COMPILED, TEXTBREWER = "PyTorch eager", "torch.compile", "TextBrewer"
@@ -34,7 +34,7 @@ HEAD_KEYS = ("machine", "flags", "cores", "rounds", "transformers", "torch", "te
 
 
 def write(found: Found, folder: Path, *, cores: int, rounds: int) -> None:
-    """Write training.md, training.json and training.png."""
+    """Write the page, its figures as JSON and its picture."""
     import tensorflow as tf
     import torch
     import transformers

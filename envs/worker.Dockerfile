@@ -7,6 +7,6 @@ ENV ARROW_DEFAULT_MEMORY_POOL=system
 COPY requirements.lock dist/*.whl /tmp/
 WORKDIR /tmp
 RUN pip install --no-cache-dir --constraint requirements.lock \
-    apache-beam brotli docutils google-auth-httplib2 google-cloud-storage google-crc32c isal lxml markdown-it-py mwparserfromhell numpy opencc orjson \
+    apache-beam brotli docutils filelock google-auth-httplib2 google-cloud-storage google-crc32c isal lxml markdown-it-py mwparserfromhell numpy opencc orjson \
     pyarrow pydantic rjieba scipy sentencepiece tokenizers trafilatura warcio xxhash zstandard \
     && pip install --no-cache-dir --no-deps /tmp/*.whl

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mobilebert import artifacts
 from mobilebert.finetuning import scores
+from mobilebert.storage import artifacts
 from scripts.command import parser as common
 from scripts.command import run
 

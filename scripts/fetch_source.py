@@ -3,8 +3,8 @@
 import argparse
 
 from mobilebert import settings
-from mobilebert.corpus import download
 from mobilebert.errors import UserError
+from mobilebert.storage import download
 from scripts.command import parser, run
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 from scripts import command
 
 

@@ -6,8 +6,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.pipelines import importing
+from mobilebert.storage import artifacts
 from scripts import command
 
 

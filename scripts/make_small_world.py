@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 
-from mobilebert import artifacts, settings, smallworld
+from mobilebert import settings, smallworld
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -7,7 +7,9 @@ import json
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
+from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json
 from scripts.command import parser, run
 
 
@@ -25,8 +27,8 @@ def main(options: argparse.Namespace) -> None:
 
     network.prepare(1)
     found = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
-    body = (json.dumps(found, indent=1, sort_keys=True) + "\n").encode()
-    artifacts.write_file(options.out, body, "timings", settings=json.loads(options.settings), inputs={"export": options.export})
+    sections = json.loads(options.settings)
+    artifacts.write_file(options.out, canonical_json(found), "timings", settings=sections, inputs={"export": options.export})
     logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, found["median_ms"], found["sequence_length"], found["engine"])
 
 

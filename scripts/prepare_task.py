@@ -6,7 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings, tasks
+from mobilebert import settings, tasks
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -1,4 +1,4 @@
-"""Publish a model's exports: upload what differs, the manifest last, and record what was uploaded."""
+"""Publish a model's exports: upload what differs, release.json last, and record what was uploaded."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 import json
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json
 from scripts.command import parser, run
 
 
@@ -25,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     """Publish and write the record."""
     from mobilebert.publishing.release import collect
     from mobilebert.publishing.upload import publish
-    from mobilebert.storage import open_storage
+    from mobilebert.storage.objects import open_storage
 
     sections = json.loads(options.settings)
     licences = sections.pop("licences", {})  # of each source of the text
@@ -36,10 +38,10 @@ def main(options: argparse.Namespace) -> None:
     scores = next(iter(options.scores), None)
     release = collect(options.name, publishing, options.exports, options.checks, scores, licences)
     publish(release, storage)
-    record = json.dumps(release.record(storage.where), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     inputs = {f"{role}/{folder.name}": folder for role in ("exports", "checks") for folder in getattr(options, role)}
     inputs |= {"scores": scores} if scores else {}
-    artifacts.write_file(options.out, record.encode(), "upload", settings=json.loads(options.settings), inputs=inputs)
+    record = canonical_json(release.record(storage.where))
+    artifacts.write_file(options.out, record, "upload", settings=json.loads(options.settings), inputs=inputs)
 
 
 if __name__ == "__main__":

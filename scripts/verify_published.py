@@ -7,8 +7,10 @@ import json
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json
 from scripts.command import parser, run
 
 
@@ -23,16 +25,16 @@ def arguments() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> None:
     """Verify and write the receipt."""
     from mobilebert.publishing.verify import read_record, verify
-    from mobilebert.storage import open_storage
+    from mobilebert.storage.objects import open_storage
 
     publishing = settings.from_json(options.settings)["publish"]
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
     record = read_record(options.record, options.name, storage)
-    receipt = json.dumps(verify(record, storage), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    receipt = canonical_json(verify(record, storage))
     inputs = {"record": options.record}
-    artifacts.write_file(options.out, receipt.encode(), "receipt", settings=json.loads(options.settings), inputs=inputs)
+    artifacts.write_file(options.out, receipt, "receipt", settings=json.loads(options.settings), inputs=inputs)
     logging.info("%s is published and was read back whole", record["destination"])
 
 

@@ -7,9 +7,9 @@ import json
 import os
 from pathlib import Path
 
-from mobilebert import artifacts
 from mobilebert.reporting import page
 from mobilebert.reporting.collect import collect
+from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 FACTS = {"architecture": "MobileBertForMaskedLM", "layers": 4, "hidden_size": 128, "vocabulary_size": 4000, "parameters": 1_234_567}
 HELDOUT = {"masked_accuracy": 0.4213, "masked_loss": 3.1, "predictions": 9216, "unigram_accuracy": 0.0512}

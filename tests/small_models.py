@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from mobilebert import artifacts
 from mobilebert.exporting.probes import SENTENCES
 from mobilebert.models import build, heads, shapes, weights
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
 

@@ -1,6 +1,6 @@
 """TF1 checkpoints made by TensorFlow's own Saver from variable lists that are spelled out here, apart from our mapping.
 
-Names and shapes: the tables of Chinese-MobileBERT's `modeling.py` (`reference/mobilebert.md`, section 3).
+Names and shapes: the tables of Chinese-MobileBERT's `modeling.py`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mobilebert.settings import Settings
+from mobilebert.storage.atomic import canonical_json
 from workflow.settings import section_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ reruns nothing. Unknown keys, wrong types and wrong combinations end the run bef
 
 def schema() -> str:
     """The JSON schema of the settings, for editors."""
-    return json.dumps(Settings.model_json_schema(by_alias=True), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    return canonical_json(Settings.model_json_schema(by_alias=True)).decode()
 
 
 def document() -> str:

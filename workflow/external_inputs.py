@@ -10,9 +10,10 @@ from pathlib import Path
 
 from snakemake.io import ancient, local
 
-from mobilebert import artifacts
 from mobilebert.models import describing, shapes
 from mobilebert.settings import Settings, to_json
+from mobilebert.storage import artifacts
+from mobilebert.storage.atomic import canonical_json, write_atomically
 from workflow.paths import MANIFEST
 
 DIGESTS = Path(".snakemake/digests.json")  # of files that were hashed before; only saves time
@@ -82,5 +83,5 @@ def digests(paths: Iterable[Path]) -> dict[Path, str]:
             entry = fresh[str(path.absolute())] = [status.st_size, status.st_mtime_ns, artifacts.sha256(path)]
         made[path] = entry[2]
     if fresh:
-        artifacts.write_atomically(DIGESTS, json.dumps(known | fresh, indent=1).encode())
+        write_atomically(DIGESTS, canonical_json(known | fresh))
     return made

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from snakemake.io import local
 
-from mobilebert.cloudstorage import readable
 from mobilebert.tokenization.importing import home
 from workflow.external_inputs import digests
 from workflow.paths import MANIFEST, manifest_of
@@ -131,16 +130,13 @@ def remote_manifests(bucket: str, results: str) -> dict[str, bytes]:
     Raises:
         UserError: the bucket cannot be read.
     """
-    from google.cloud import storage  # takes a second
+    from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
-    name, _, prefix = bucket.removeprefix("gs://").partition("/")
-    above = f"{prefix.rstrip('/')}/" if prefix else ""
-    with readable(bucket, check="--default-storage-prefix", needs="storage.objects.list and get", kept="nothing is lost"):
-        blobs = storage.Client(project=None).list_blobs(name, prefix=f"{above}{results}/")
-        manifests = [blob for blob in blobs if blob.name.endswith(MANIFEST)]
-        with ThreadPoolExecutor(REQUESTS) as pool:
-            contents = list(pool.map(lambda blob: blob.download_as_bytes(), manifests))
-    return {blob.name.removeprefix(above): content for blob, content in zip(manifests, contents, strict=True)}
+    storage = BucketStorage(bucket, setting="--default-storage-prefix", needs="storage.objects.get and list", kept="nothing is lost")
+    names = [name for name in storage.list(f"{results}/") if name.endswith(MANIFEST)]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        contents = pool.map(storage.read, names)
+        return {name: content[0] for name, content in zip(names, contents, strict=True) if content}
 
 
 def _changed_settings(recorded: Recorded, asked: Mapping[str, Any]) -> str:

@@ -18,8 +18,8 @@ from mobilebert.corpus import decontamination, formats, funnel, minhash, store, 
 from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Element, Piece
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
 from mobilebert.settings import Corpus
+from mobilebert.storage import paths as places
 from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.normalise import normalise_all
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from mobilebert.corpus import finding, streams
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
 from mobilebert.settings import SMALL_WORLD
+from mobilebert.storage import paths as places
 from mobilebert.text import decode, document
 
 # A text of fewer 13-grams is a phrase that anyone might write: two labels, an id, half a sentence.
@@ -58,12 +58,12 @@ def without_paths(corpus: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in corpus.items() if name not in {"from", "decontaminate"}}
 
 
-def digests(paths: Iterable[Path]) -> list[dict[str, str]]:
+def digests(files: Iterable[Path]) -> list[dict[str, str]]:
     """What shapes the work: each file's name and SHA-256."""
-    return [{"name": _name(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in paths]
+    return [{"name": _name(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in files]
 
 
-def write(paths: Sequence[Path], folder: str) -> None:
+def write(files: Sequence[Path], folder: str) -> None:
     """Write the look-up tables of the test files into a work folder.
 
     Raises:
@@ -71,7 +71,7 @@ def write(paths: Sequence[Path], folder: str) -> None:
     """
     grams: list[np.ndarray] = []
     texts: list[np.ndarray] = []
-    for number, path in enumerate(paths):
+    for number, path in enumerate(files):
         for batch in _batches(_texts(path)):
             mine, sizes = _grams(batch)
             mine["text"] += sum(map(len, texts))
@@ -79,14 +79,14 @@ def write(paths: Sequence[Path], folder: str) -> None:
             texts.append(np.array([(size, number) for size in sizes.tolist()], _TEXT))
     if not sum(map(len, texts)):
         raise UserError(
-            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, paths))}"
+            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, files))}"
         )
     found = np.concatenate(grams)
     found = found[np.argsort(found["hash"], kind="stable")]
     places.write(places.join(folder, _HASHES), found["hash"].tobytes())
     places.write(places.join(folder, _OWNERS), found["text"].tobytes())
     places.write(places.join(folder, _TEXTS), np.concatenate(texts).tobytes())
-    places.write(places.join(folder, _NAMES), json.dumps([_name(path) for path in paths]).encode())
+    places.write(places.join(folder, _NAMES), json.dumps([_name(path) for path in files]).encode())
 
 
 class TestTexts:

@@ -18,8 +18,8 @@ import numpy as np
 
 from mobilebert.corpus import minhash, store
 from mobilebert.corpus.clean import Work
-from mobilebert.pipelines import places
 from mobilebert.splitmix import mixed
+from mobilebert.storage import paths as places
 
 ALL_PAIRS = 8
 # Two documents, the first the one that stays if they are alike, and its rank.

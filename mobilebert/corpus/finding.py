@@ -1,6 +1,6 @@
 """Which files a place in the settings names, and which format a name tells.
 
-The standard library alone: the workflow finds the inputs of its rules here too, so that it tracks what is read.
+No import that takes time: the workflow finds the inputs of its rules here too, so that it tracks what is read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
+
+from mobilebert.storage.paths import WILD, matcher
 
 REMOTE = ("https://", "http://", "gs://")  # fetched by a rule before they are listed
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -28,7 +30,6 @@ FORMATS = {
 }
 _PART_OF_A_DUMP = re.compile(r"(?<=\.xml)-p\d+p\d+$")  # Wikimedia: ...-articles1.xml-p1p187712.bz2
 _FOLDER = "a folder; name it as a source, or its files with /**"
-_WILD = re.compile(r"[*?\[]")
 
 
 class Skipped(NamedTuple):
@@ -60,21 +61,9 @@ def find(place: str) -> Listed:
         return _sorted(Skipped(path, _FOLDER, False) if os.path.isdir(path) else _judged(path) for path in glob.glob(place))
     fits = matcher(place)
     top = os.path.dirname(place[: place.index("*")])
-    top = os.path.dirname(top[: wild.start()]) if (wild := _WILD.search(top)) else top
+    top = os.path.dirname(top[: wild.start()]) if (wild := WILD.search(top)) else top
     below = _below(top) if os.path.isdir(top or ".") else iter(())
     return _sorted(each for each in below if fits.fullmatch(_path(each)) or (not isinstance(each, str) and each.unreadable))
-
-
-def matcher(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression for the whole path: `*` and `?` stop at a slash, `**` does not."""
-    out = []
-    for part in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
-        if len(part) > 2 and part[0] == "[":
-            inner = part[1:-1].replace("\\", r"\\").replace("[", r"\[")
-            out.append(f"[^/{inner[1:]}]" if inner[0] == "!" else f"[{inner}]")
-        else:
-            out.append({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part) or re.escape(part))
-    return re.compile("".join(out), re.DOTALL)
 
 
 def format_of_name(path: str) -> str | None:

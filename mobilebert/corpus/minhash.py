@@ -1,8 +1,8 @@
 """MinHash of character 5-grams by one-permutation hashing, in NumPy.
 
 One hash of each shingle fills 112 bins with their smallest values (Li, Owen, Zhang 2012); empty bins borrow from others by a fixed random
-order of bins (Shrivastava 2017, "Optimal Densification"). Measured at 57 to 104 MB/s, seven times the fastest library tried, at equal
-recall; 14 bands of 8 find pairs of Jaccard similarity 0.7 and more (`reference/performance-data.md` section 4).
+order of bins (Shrivastava 2017, "Optimal Densification"). Five times the fastest library tried, at equal recall
+(benchmarks/results/data.md); 14 bands of 8 find pairs of Jaccard similarity 0.7 and more (docs/corpus.md).
 """
 
 from __future__ import annotations

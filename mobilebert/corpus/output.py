@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import duplicates, funnel, paragraphs, store
 from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
-from mobilebert.pipelines import places
+from mobilebert.storage import paths as places
 from mobilebert.storage import row_groups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])

@@ -20,7 +20,7 @@ import xxhash
 
 from mobilebert.corpus import duplicates, store
 from mobilebert.corpus.clean import Work
-from mobilebert.pipelines import places
+from mobilebert.storage import paths as places
 
 LEAST_BYTES = 30  # ten Han; shorter lines are headings, replies, verses, which many documents rightly share
 _LINE = np.dtype([("hash", "<u8"), ("document", "<u8")])  # of a document by count

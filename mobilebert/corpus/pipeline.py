@@ -17,11 +17,12 @@ from typing import Any
 import apache_beam as beam
 import pyarrow.parquet as pq
 
-from mobilebert import artifacts
 from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, minhash, output, paragraphs, plan, store
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import running, work
 from mobilebert.settings import SMALL_WORLD, Beam, Corpus
+from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.text import document, filters
 from mobilebert.text.normalise import normalise
 

@@ -1,7 +1,7 @@
 """What the pipeline's elements refer to: files and byte ranges, never text.
 
 Beam's cost is its elements (16 µs a Reshuffle), so an element is about `corpus.block_megabytes` of input: many small files, or a range of
-a large one (`reference/performance-data.md` section 2).
+a large one (docs/corpus.md).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.corpus import byte_lines, streams
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 
 # Formats that can be cut at a byte range, given the file's compression.
 _SPLITTABLE = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 from collections import Counter
@@ -11,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.corpus import finding
 from mobilebert.corpus.finding import Listed, Skipped
 from mobilebert.corpus.recognise import Recognised, recognise, refused
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, Source
+from mobilebert.storage import artifacts
 
 _NAMED = 5  # files named in a message
 
@@ -53,8 +52,8 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     }
     inputs = {"world": world} if world else {}
     with artifacts.writing(out, "sources", settings=settings, inputs=inputs | {folder.name: folder for folder in downloads}) as writer:
-        for name, body in (("sources.json", entries), ("skipped.json", skipped)):
-            writer.path(name).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json("sources.json", entries)
+        writer.json("skipped.json", skipped)
         writer.counts.update(files=len(entries), bytes=sum(entry["size"] for entry in entries), skipped=len(skipped))
     logging.info("%d files, %.1f MB in %d sources", len(entries), sum(entry["size"] for entry in entries) / 1e6, len(sources))
 

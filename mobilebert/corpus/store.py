@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mobilebert.pipelines import places
+from mobilebert.storage import paths as places
 
 # A document is known by one number, ascending in the order of the input: element, block of the element, place in the block.
 _BLOCK_BITS, _PLACE_BITS = 20, 20

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import zstandard
 
 from mobilebert.corpus.finding import COMPRESSED
-from mobilebert.pipelines import places
+from mobilebert.storage import paths as places
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.distillation import fit, matching, recipes, teacher_states
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import JOINT, TransferObjective
@@ -18,6 +18,7 @@ from mobilebert.distillation.work import Extend, Plan, Work, carry_out
 from mobilebert.errors import UserError
 from mobilebert.models import checkpoints, shapes, weights
 from mobilebert.settings import Transfer
+from mobilebert.storage import artifacts
 from mobilebert.training import state
 from mobilebert.training.loop import Span
 

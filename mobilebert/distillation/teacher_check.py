@@ -1,7 +1,7 @@
 """What a teacher goes through before anything is spent on it, and how it gets an MLM head where it has none.
 
 It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill masks. The public
-large Chinese teacher's MLM head is random (`reference/mobilebert.md` section 1): distilling from it would train the student
+large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would train the student
 towards noise, and nothing else in the chain would notice.
 """
 
@@ -12,7 +12,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.distillation import fit, parity
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.stages import read_shape
@@ -20,6 +20,7 @@ from mobilebert.distillation.work import Plan, Work, carry_out, write_evaluation
 from mobilebert.errors import UserError
 from mobilebert.models import importing, weights
 from mobilebert.records import reader
+from mobilebert.storage import artifacts
 
 BATCH = 32  # sequences a measuring step
 HEAD_TRAINING = "teacher.head_training"  # in the settings of a source whose head was trained here

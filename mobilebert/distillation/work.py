@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.distillation import evaluation, fit, unbroken
 from mobilebert.errors import UserError
 from mobilebert.models import shapes, weights
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, hosts, loop, schedules, state
 from mobilebert.training.options import RunOptions
@@ -214,7 +215,7 @@ def told_places(places: Sequence[tuple[str, int]]) -> str:
 
 def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
-    writer.path("evaluation.json").write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.json("evaluation.json", found)
 
 
 def _tokenizer_digest(folder: Path) -> str:

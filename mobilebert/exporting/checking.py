@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.distillation import unbroken
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
@@ -26,6 +26,7 @@ from mobilebert.models.checkpoints import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read
 from mobilebert.models.comparing import difference, rounded_up
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 
 PROBE_SEED = 1
 
@@ -63,7 +64,7 @@ def check(model: Path, export: Path, form: str, settings: Export, out: Path) -> 
     }
     shaping = {"format": form, "export": settings.model_dump(mode="json", include=SHAPING)}
     with artifacts.writing(out, "check", settings=shaping, inputs={"model": model, "export": export}) as writer:
-        writer.path("check.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json("check.json", body)
     logging.info("%s: %s found a largest relative difference of %.1e", export, verdict.judge, verdict.worst)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS
 from mobilebert.exporting.probes import probes
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 
 WARM_UP = 3  # runs before the clock counts
 RUNS = 30

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.models import weights
 from mobilebert.models.checkpoints import CONFIG, read_config
 from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model
+from mobilebert.storage import artifacts
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # transformers' names
 HIDDEN, LOGITS = "last_hidden_state", "logits"

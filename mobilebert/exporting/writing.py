@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert import artifacts, tokenization
-from mobilebert.artifacts import Writer
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
@@ -20,6 +19,8 @@ from mobilebert.models.checkpoints import CONFIG, WEIGHTS
 from mobilebert.models.comparing import difference
 from mobilebert.models.heads import SpanHead
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import Writer
 from mobilebert.tokenization.files import VOCABULARY
 
 SIGNATURE_FILE = "signature.json"
@@ -80,7 +81,7 @@ def _write_tflite(loaded: Network, settings: Export, writer: Writer) -> None:
     worst = max(difference(runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
     refuse_beyond(settings.tolerance, worst, str(path))
     body = signature(loaded, runner)
-    writer.path(SIGNATURE_FILE).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.json(SIGNATURE_FILE, body)
     logging.info("%s: %.1f MB, largest relative difference from the model %.1e", path, path.stat().st_size / 1e6, worst)
 
 

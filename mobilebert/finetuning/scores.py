@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.finetuning import metrics
+from mobilebert.storage import artifacts
 
 COLUMNS = ("model", "task", "metric", "seeds", "mean", "std", "majority", "examples")
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.finetuning import batches, features, predictions, scores
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, weights
 from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
+from mobilebert.storage import artifacts
 from mobilebert.training import accelerators, hosts, loop, state
 from mobilebert.training.heldout import Measure
 from mobilebert.training.options import RunOptions
@@ -123,8 +124,7 @@ def score(options: Namespace) -> None:
     inputs = {"model": options.model, "data": options.data}
     shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
     with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
-        text = json.dumps(body | {"examples": len(rows)}, ensure_ascii=False, indent=1, sort_keys=True)
-        writer.path("scores.json").write_text(text + "\n", encoding="utf-8")
+        writer.json("scores.json", body | {"examples": len(rows)})
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
         writer.counts = {"examples": len(rows)}

@@ -6,9 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.models import checkpoints, originals, tf1, weights
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 

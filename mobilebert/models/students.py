@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.models import originals, tf1, weights
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 

@@ -17,7 +17,6 @@ import numpy as np
 import tensorflow as tf
 from safetensors.numpy import save_file
 
-from mobilebert.artifacts import Writer
 from mobilebert.errors import UserError
 from mobilebert.models import heads, shapes, tensors
 from mobilebert.models.checkpoints import CONFIG, EXTRA, WEIGHTS, Checkpoint, config_of, of_folder, read_config
@@ -25,6 +24,7 @@ from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model, initial
 from mobilebert.models.shapes import MobileBertShape, Shape
 from mobilebert.models.tensors import Kind, Tensor, Tensors
+from mobilebert.storage.artifacts import Writer
 
 SHOWN = 6  # problems listed in one message
 TABLES = re.compile(r"embeddings\.(word|position|token_type)_embeddings\.|embeddings\.embedding_transformation\.|cls\.predictions\.")

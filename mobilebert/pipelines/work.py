@@ -13,11 +13,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import PassingError, UserError
-from mobilebert.locks import locked
-from mobilebert.pipelines import places
 from mobilebert.settings import Beam
+from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
+from mobilebert.storage.locks import locked
 
 _WHOSE = "fingerprint.txt"
 _DIGITS = 16

@@ -7,19 +7,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
-from mobilebert.artifacts import Manifest
 from mobilebert.errors import UserError
 from mobilebert.reporting.card import Card, Form, render
 from mobilebert.settings import Publish
-from mobilebert.storage import Payload, of_bytes, of_file
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import Manifest
+from mobilebert.storage.atomic import canonical_json
+from mobilebert.storage.objects import Payload, of_bytes, of_file
 
 FORMAT = 1
 CARD = "README.md"
+RELEASE = "release.json"
 AUTO = "auto"
 SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -29,7 +31,7 @@ class Release:
     """Everything of one version, in the order of uploading.
 
     The card comes first: it names every digest, so of two publishers with different bytes one loses there, before it has
-    written anything. The manifest comes last: it makes the version whole.
+    written anything. `release.json` comes last: it makes the version whole.
     """
 
     name: str
@@ -43,17 +45,20 @@ class Release:
         """Where the version lies below the destination, with a slash at the end."""
         return f"{self.name}/{self.version}/"
 
-    def record(self, where: str) -> dict[str, Any]:
-        """What `verify` needs to read everything back; also the form of the receipt."""
+    def describe(self) -> dict[str, Any]:
+        """What `release.json` says, of the files before it."""
         return {
             "format": FORMAT,
             "name": self.name,
             "version": self.version,
-            "destination": f"{where}/{self.folder}".rstrip("/"),
             "files": {path: payload.describe() for path, payload in sorted(self.files.items())},
             "exports": self.exports,
             "checks": self.checks,
         }
+
+    def record(self, where: str) -> dict[str, Any]:
+        """What `verify` needs to read everything back; the receipt says the same and more."""
+        return self.describe() | {"destination": f"{where}/{self.folder}".rstrip("/")}
 
 
 def collect(
@@ -93,21 +98,9 @@ def collect(
     version = _version(settings.version, content)
     if not SEGMENT.fullmatch(name):
         raise UserError(f"the model's name: '{name}' cannot name a folder; use letters, digits, dot, dash and underscore")
-    return _release(name, version, render(card, version), files, digests, check_digests)
-
-
-def _release(name: str, version: str, card: str, files: dict[str, Payload], exports: dict[str, str], checks: dict[str, str]) -> Release:
-    ordered = {CARD: of_bytes(card.encode())} | dict(sorted(files.items()))
-    body = {
-        "format": FORMAT,
-        "name": name,
-        "version": version,
-        "files": {path: payload.describe() for path, payload in sorted(ordered.items())},
-        "exports": exports,
-        "checks": checks,
-    }
-    manifest = (json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
-    return Release(name, version, ordered | {artifacts.MANIFEST: of_bytes(manifest)}, exports, checks)
+    ordered = {CARD: of_bytes(render(card, version).encode())} | dict(sorted(files.items()))
+    release = Release(name, version, ordered, digests, check_digests)
+    return replace(release, files=ordered | {RELEASE: of_bytes(canonical_json(release.describe()))})
 
 
 def _by_format(folders: list[Path], kind: str) -> dict[str, tuple[Path, Manifest]]:

@@ -1,4 +1,4 @@
-"""Upload a release: see what is there, refuse to change a version, send what is missing, the manifest last."""
+"""Upload a release: see what is there, refuse to change a version, send what is missing, `release.json` last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
-from mobilebert.storage import Payload, Storage, Stored
+from mobilebert.storage.objects import Payload, Storage, Stored
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
-from mobilebert.storage import Digester, Storage
+from mobilebert.publishing.release import RELEASE
+from mobilebert.storage.objects import Digester, Storage
 
 KEYS = {"format", "name", "version", "destination", "files", "exports", "checks"}
 
@@ -51,7 +51,7 @@ def verify(record: dict[str, Any], storage: Storage) -> dict[str, Any]:
                 f"{record['destination']}/{path}: SHA-256 {found[path]['sha256']} ({found[path]['size']} bytes), expected "
                 f"{expected['sha256']} ({expected['size']} bytes): damaged there; remove this version and publish it again"
             )
-    return record | {"files": found, "manifest": found[artifacts.MANIFEST]["sha256"]}
+    return record | {"files": found, "release": found[RELEASE]["sha256"]}
 
 
 def _read_back(storage: Storage, name: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from mobilebert import artifacts
 from mobilebert.records import classic
 from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet, shard_name
 from mobilebert.settings import Masking
+from mobilebert.storage import artifacts
 
 
 def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: int) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections import Counter
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.corpus import finding
 from mobilebert.corpus.sources import listing
 from mobilebert.errors import UserError
@@ -21,6 +20,7 @@ from mobilebert.records import arranging, classic, recordset, shuffling, static
 from mobilebert.records.form import Form
 from mobilebert.records.masking import Batch
 from mobilebert.settings import Records
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import Tokenizer
 
 SPILLS = ".spills"
@@ -71,7 +71,7 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
             **{"vocabulary": tokenizer.digest, "tokenizer": artifacts.digest(tokenizer_folder)},
             **dict(zip(recordset.SPECIAL, tokenizer.special_ids, strict=True)),
         }
-        writer.path(recordset.DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        writer.json(recordset.DESCRIPTION, body)
         writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(counts.items())))
     return counts

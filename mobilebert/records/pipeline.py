@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places
 from mobilebert.records import arranging, packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
+from mobilebert.storage import paths as places
 from mobilebert.storage import row_groups
 from mobilebert.text import words
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import apache_beam as beam
 import xxhash
 
-from mobilebert import artifacts
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import running, work
 from mobilebert.records import pipeline
 from mobilebert.records.pipeline import Block
 from mobilebert.settings import Beam
+from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 
 DIRECT = Beam()
 CHEAPER = 40  # reading a document and hashing it costs so much less than cleaning it, by which workers are counted

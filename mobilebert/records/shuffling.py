@@ -16,10 +16,10 @@ from itertools import repeat
 import numpy as np
 import xxhash
 
-from mobilebert.pipelines import places
 from mobilebert.records import blocks
 from mobilebert.records.arranging import GROUP, Arrangement
 from mobilebert.records.form import Form, each
+from mobilebert.storage import paths as places
 
 BUCKET_BYTES = 16_000_000
 CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records

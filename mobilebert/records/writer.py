@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,14 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import running, work
 from mobilebert.records import blocks, pipeline, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Beam, Records
+from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
 from mobilebert.text import words
 
 VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")
@@ -81,7 +82,7 @@ def write(
                 for place in job.places(split):
                     for one in blocks.files(place, settings.compression):
                         places.take(one, writer.path(PurePosixPath(one).name))
-            writer.path(recordset.DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            writer.json(recordset.DESCRIPTION, body)
             writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)

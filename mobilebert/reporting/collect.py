@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from mobilebert import artifacts
-from mobilebert.artifacts import Manifest
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import Manifest
 
 # Folders of models, in the order of the pipeline; teacher_sources is left out, since teachers/ holds the same, checked.
 MODEL_FOLDERS = ("teachers/*", "students/*/transfer/*", "students/*/pretrained")

@@ -27,13 +27,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mobilebert import settings as all_settings
-from mobilebert.artifacts import Writer
 from mobilebert.smallworld import grammar as phrases
 from mobilebert.smallworld import names, reading
 from mobilebert.smallworld.dirt import COPIES, Dirt
 from mobilebert.smallworld.documents import Documents
 from mobilebert.smallworld.entities import World
 from mobilebert.smallworld.reviews import review_rows, to_tsv
+from mobilebert.storage.artifacts import Writer
 
 PART_BYTES = 4_000_000  # about as much as one part file holds
 CLEAN = "clean"

@@ -7,50 +7,70 @@ Works with google-cloud-storage 3.x (locked) and 2.19 (what the Google Batch plu
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any
+from pathlib import Path
 
+import requests
+import urllib3
 from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
-from mobilebert.cloudstorage import readable
-from mobilebert.errors import UserError
-from mobilebert.storage import Payload, Stored, Writable
+from mobilebert.errors import CorruptedError, PassingError, UserError
+from mobilebert.storage.atomic import sync
+from mobilebert.storage.objects import Digester, Payload, Stored, Writable
 
+try:
+    from google.cloud.storage.exceptions import DataCorruption
+except ImportError:  # 2.x
+    from google.resumable_media import DataCorruption
+
+TIMEOUT_SECONDS = 60  # without a byte
 CHUNK = 16 << 20  # bytes a resumable request; a broken connection costs at most one (the client keeps one in memory)
 RESUMABLE = 8 << 20  # bytes from which the client uploads resumably
+FIELDS = "name,size,crc32c,generation"
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
 
 
 class BucketStorage:
     """`gs://bucket/prefix` as Storage."""
 
-    def __init__(self, where: str, *, setting: str = "publish.to", client: Any = None, chunk: int = CHUNK) -> None:
+    def __init__(
+        self,
+        where: str,
+        *,
+        setting: str = "publish.to",
+        needs: str = "storage.objects.create, get, list and delete",
+        kept: str = "what was uploaded stays, run again",
+        chunk: int = CHUNK,
+    ) -> None:
         """Credentials are the application default ones; with STORAGE_EMULATOR_HOST set the client is anonymous.
 
         Args:
             where: `gs://bucket/prefix`.
             setting: which setting says so, for messages.
-            client: of another kind than the default one.
+            needs: permissions that the account must have, for messages.
+            kept: what is not lost when the service fails, for messages.
             chunk: bytes a resumable request.
         """
         bucket, _, prefix = where.removeprefix("gs://").rstrip("/").partition("/")
         self.where = where.rstrip("/")
         if not bucket:
             raise UserError(f"{setting}: '{where}' names no bucket; expected gs://bucket/prefix")
-        self._setting = setting
+        self._setting, self._needs, self._kept = setting, needs, kept
         with self._readable(self.where):
             # No operation here belongs to a project, so none is asked for.
-            self._bucket = (client or storage.Client(project=None)).bucket(bucket)
+            self._bucket = storage.Client(project=None).bucket(bucket)
         self._prefix = f"{prefix}/" if prefix else ""
         self._chunk = chunk
 
     def list(self, prefix: str) -> dict[str, Stored]:
         """Every live object below."""
         with self._readable(f"{self.where}/{prefix}"):
-            blobs = list(self._bucket.list_blobs(prefix=self._prefix + prefix, fields="items(name,size,crc32c),nextPageToken"))
-        return {blob.name.removeprefix(self._prefix): Stored(blob.size, blob.crc32c) for blob in blobs}
+            blobs = list(self._bucket.list_blobs(prefix=self._prefix + prefix, fields=f"items({FIELDS}),nextPageToken"))
+        return {blob.name.removeprefix(self._prefix): Stored(blob.size, blob.crc32c, int(blob.generation)) for blob in blobs}
 
     def create(self, name: str, payload: Payload) -> bool:
         """Upload if nothing lives under that name; in chunks, with the client's retries, if it is large."""
@@ -70,6 +90,41 @@ class BucketStorage:
         """Download; the client goes on from where a broken connection left off, and checks CRC32C."""
         with self._readable(f"{self.where}/{name}"):
             self._bucket.blob(self._prefix + name).download_to_file(stream, checksum="crc32c")
+
+    def fetch_rest(self, name: str, stored: Stored, path: Path) -> None:
+        """Add to the file what it lacks of that generation of the object, also where another run has begun it.
+
+        The client's own retries go on within one call only, and for two minutes: too short for gigabytes over a line that breaks.
+
+        Raises:
+            PassingError: the connection broke, and what has arrived is in the file; or the whole is not what its CRC32C says, and the
+                file is removed.
+            UserError: that generation is gone.
+        """
+        where = f"{self.where}/{name}"
+        with self._readable(where), path.open("ab") as stream:
+            try:
+                if stream.tell() < stored.size:
+                    # Raw: the bytes that CRC32C is of, also where the object says that it is compressed.
+                    self._bucket.blob(self._prefix + name).download_to_file(
+                        stream,
+                        start=stream.tell() or None,
+                        raw_download=True,
+                        if_generation_match=stored.generation,
+                        checksum=None,
+                        retry=None,
+                        timeout=TIMEOUT_SECONDS,
+                    )
+            except (exceptions.PreconditionFailed, exceptions.NotFound):
+                raise UserError(f"{where}: it changed while it was being fetched; run again") from None
+        sync(path)
+        with path.open("rb") as stream:
+            arrived = Digester.of(stream)
+        if arrived.size < stored.size:
+            raise PassingError(f"{where}: {arrived.size} of {stored.size} bytes arrived")
+        if (arrived.size, arrived.crc32c) != (stored.size, stored.crc32c):
+            path.unlink()
+            raise CorruptedError(f"{where}: its bytes do not match their CRC32C {stored.crc32c}")
 
     def tidy(self, prefix: str) -> None:
         """Nothing to do: unfinished uploads are invisible and the service drops them."""
@@ -106,6 +161,18 @@ class BucketStorage:
         with self._readable(f"{self.where}/{name}"), suppress(exceptions.NotFound, exceptions.PreconditionFailed):
             blob.delete(if_generation_match=generation)
 
-    def _readable(self, place: str) -> AbstractContextManager[None]:
-        needs = "storage.objects.create, get and list" + ("" if self._setting == "publish.to" else ", and delete")
-        return readable(place, check=self._setting, needs=needs, kept="what was uploaded stays")
+    @contextmanager
+    def _readable(self, where: str) -> Iterator[None]:
+        """Turn the client's errors into a line that a person can act on; it has retried what is worth retrying."""
+        try:
+            yield
+        except exceptions.NotFound as error:
+            raise UserError(f"{where}: not there ({error.message}); check {self._setting}, and that the bucket exists") from None
+        except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+            raise UserError(f"{where}: not allowed ({error.message}); the account needs {self._needs}") from None
+        except GoogleAuthError as error:
+            raise UserError(f"{where}: no credentials ({error}); run `gcloud auth application-default login`") from None
+        except DataCorruption as error:
+            raise CorruptedError(f"{where}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
+        except (exceptions.GoogleAPIError, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+            raise PassingError(f"{where}: Cloud Storage did not answer as it should ({error}); {self._kept}") from None

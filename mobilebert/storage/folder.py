@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mobilebert.artifacts import sync_folder
 from mobilebert.errors import UserError
-from mobilebert.storage import BLOCK, Digester, Payload, Stored, Writable
-
-PARTIAL = ".partial"  # hidden files with this end are unfinished writes
+from mobilebert.storage.atomic import PARTIAL, replacing
+from mobilebert.storage.objects import BLOCK, Digester, Payload, Stored, Writable
 
 
 class FolderStorage:
@@ -33,14 +29,13 @@ class FolderStorage:
     def create(self, name: str, payload: Payload) -> bool:
         """A temporary file, synced, then linked to its name: linking fails if the name is taken, and shows whole bytes only."""
         target = self._root / name
-        temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}{PARTIAL}")
         with _readable(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
                 return False
             try:
-                _copy(payload, temporary, name)
-                os.link(temporary, target)
+                with replacing(target, exclusive=True) as temporary:
+                    _copy(payload, temporary, name)
             except FileExistsError:
                 return False
             except FileNotFoundError:
@@ -48,9 +43,6 @@ class FolderStorage:
                 if target.exists():
                     return False
                 raise
-            finally:
-                temporary.unlink(missing_ok=True)
-            sync_folder(target.parent)
         return True
 
     def fetch(self, name: str, stream: Writable) -> None:
@@ -68,21 +60,17 @@ class FolderStorage:
 
 def _copy(payload: Payload, path: Path, name: str) -> None:
     digester = Digester()
-    with payload.open() as source, path.open("xb") as stream:
+    with payload.open() as source, path.open("wb") as stream:
         while block := source.read(BLOCK):
             digester.write(block)
             stream.write(block)
-        stream.flush()
-        os.fsync(stream.fileno())
     if digester.sha256 != payload.sha256:
         raise UserError(f"{name}: the file changed while it was being published; publish again when nothing writes to it")
 
 
 def _describe(path: Path) -> Stored:
-    digester = Digester()
     with path.open("rb") as source:
-        while block := source.read(BLOCK):
-            digester.write(block)
+        digester = Digester.of(source)
     return Stored(digester.size, digester.crc32c)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, TaskFiles
+from mobilebert.storage import artifacts
 from mobilebert.tasks.examples import Classification, Split
 from mobilebert.tasks.registry import TASKS, Task
 

@@ -1,7 +1,7 @@
 """Classes of characters, counted at once over a whole text through a look-up table of code points.
 
-A text is looked at as UTF-32 (`codes`), one table look-up a character (386 MB/s measured, `reference/performance-data.md`
-section 1). The lists of common characters are computed from the character standards themselves; no data file is needed.
+A text is looked at as UTF-32 (`codes`), one table look-up a character (386 MB/s measured).
+The lists of common characters are computed from the character standards themselves; no data file is needed.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import huggingface
 from mobilebert.tokenization.learned import SentencePieceTokenizer
 from mobilebert.tokenization.tokenizer import SPECIAL, Tokenizer
@@ -51,7 +51,7 @@ def write(writer: artifacts.Writer, kind: str, content: bytes, lowercase: bool) 
     )
     ids = dict(zip(("pad", "unk", "cls", "sep", "mask"), made.special_ids, strict=True))
     body = {"kind": kind, "size": made.size, "lowercase": lowercase} | ids
-    writer.path(DESCRIPTION).write_text(json.dumps(body, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    writer.json(DESCRIPTION, body)
     huggingface.write(writer.folder, made)
     writer.counts = {"tokens": made.size}
     return made

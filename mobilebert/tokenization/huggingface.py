@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import sentencepiece
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from mobilebert.storage.atomic import canonical_json
 from mobilebert.tokenization import protobuf
 from mobilebert.tokenization.learned import SPACE_MARK
 from mobilebert.tokenization.tokenizer import CLS, MASK, PAD, SEP, SPECIAL, UNK, Tokenizer
@@ -35,7 +35,7 @@ def write(folder: Path, tokenizer: Tokenizer) -> None:
     else:
         config |= {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": tokenizer.lowercase}
     for name, body in (("tokenizer_config.json", config | NAMES), ("special_tokens_map.json", NAMES)):
-        (folder / name).write_text(json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / name).write_bytes(canonical_json(body))
 
 
 def _wordpiece(tokenizer: Tokenizer) -> tokenizers.Tokenizer:

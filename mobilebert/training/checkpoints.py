@@ -20,8 +20,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from mobilebert.artifacts import sync_folder
 from mobilebert.errors import PassingError
+from mobilebert.storage.atomic import replacing
 
 LOG = logging.getLogger(__name__)
 FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
@@ -54,19 +54,10 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
     """
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     path = path_of(folder, step)
-    temporary = folder / f".{path.name}.partial"
-    with writing(path):
+    with writing(path), replacing(path) as temporary:
         body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
         facts = json.dumps(body, sort_keys=True)
-        try:
-            save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-        except (OSError, SafetensorError):
-            temporary.unlink(missing_ok=True)  # what it took of the room is free again
-            raise
-        temporary.replace(path)
-        sync_folder(folder)
+        save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
     for old in steps(folder)[:-KEPT]:
         path_of(folder, old).unlink()
     return path

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mobilebert import artifacts, settings
+from mobilebert import settings
+from mobilebert.storage.atomic import write_atomically
 from mobilebert.training import banner, hosts, optimizers
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.guard import SKIPPED, Guard
@@ -182,7 +183,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
             if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
                 held.save(done)
                 saved = time.monotonic()
-    artifacts.write_atomically(metrics_path, state.metrics.read_bytes())
+    write_atomically(metrics_path, state.metrics.read_bytes())
     kept = curve.best_step if held.keep_best() else done
     if job.training.keep == "best" and curve.best_step is None:
         LOG.warning("%s: no measure on held-out data was finite, so the last weights are kept", job.name)

@@ -24,8 +24,8 @@ from typing import BinaryIO
 from google.api_core.retry import Retry
 
 from mobilebert.errors import CorruptedError, UserError
-from mobilebert.storage import of_bytes, of_opener
 from mobilebert.storage.bucket import BucketStorage
+from mobilebert.storage.objects import of_bytes, of_opener
 from mobilebert.training import checkpoints
 
 LOG = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel
 
-from mobilebert import artifacts
-from mobilebert.locks import locked
+from mobilebert.storage import artifacts
+from mobilebert.storage.locks import locked
 from mobilebert.training import checkpoints
 
 if TYPE_CHECKING:

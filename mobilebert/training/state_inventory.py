@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from mobilebert.errors import PassingError, UserError
-from mobilebert.locks import holder, locked
+from mobilebert.storage.locks import holder, locked
 from mobilebert.training import checkpoints
 from mobilebert.training.durations import format_duration
 

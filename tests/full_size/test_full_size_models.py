@@ -18,13 +18,14 @@ import torch
 import transformers
 from safetensors import safe_open
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.models import heads, shapes, tf1, weights
+from mobilebert.storage import artifacts
 from tests import tf1_checkpoints as made
 
 TOLERANCE = 1e-9  # of the largest value
 VOCABULARY, LENGTH = 21128, 64
-# Parameters with MLM head, variables of a TF1 checkpoint, tensors of a transformers directory: reference/mobilebert.md.
+# Parameters with MLM head, variables of a TF1 checkpoint, tensors of a transformers directory, counted in the published files.
 PUBLISHED = {
     "base-f2": (26_260_424, 372, 373),
     "base-f4": (32_232_584, 564, 565),

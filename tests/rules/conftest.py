@@ -89,7 +89,7 @@ def another(tmp_path: Path) -> Callable[[Path], Path]:
     """A copy of an artefact whose manifest tells of other settings, so that it is another artefact."""
     import shutil
 
-    from mobilebert import artifacts
+    from mobilebert.storage import artifacts
 
     def copy(source: Path) -> Path:
         manifest = artifacts.read(source)
@@ -106,7 +106,7 @@ def _write_corpus(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from mobilebert import artifacts
+    from mobilebert.storage import artifacts
 
     chance = random.Random(5)
     texts = ["".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(12)) for _ in range(60)]
@@ -116,7 +116,7 @@ def _write_corpus(folder: Path) -> None:
 
 
 def _write_tokenizer(chain: Chain) -> None:
-    from mobilebert import artifacts
+    from mobilebert.storage import artifacts
     from mobilebert.tokenization import SPECIAL, files
 
     tokens = [*SPECIAL, *sorted(set("".join(CLAUSES) + "，。"))]
@@ -133,7 +133,8 @@ def _write_records(chain: Chain) -> None:
 
 
 def _write_model(chain: Chain, folder: Path, name: str, seed: int) -> None:
-    from mobilebert import artifacts, models, tokenization
+    from mobilebert import models, tokenization
+    from mobilebert.storage import artifacts
 
     shape = models.shapes.named(name, tokenization.load(chain.tokenizer).size)
     with artifacts.writing(folder, "model") as writer:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.exporting.writing import export
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 from scripts.check_export import arguments, main
 from tests import tf1_checkpoints
 from tests.small_models import make_model

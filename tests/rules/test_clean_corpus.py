@@ -8,9 +8,9 @@ import sys
 
 import pyarrow.parquet as pq
 
-from mobilebert import artifacts
 from mobilebert.corpus.sources import list_sources
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
 
 PROSE = (
     "在这个故事里，我们的主人公来到了一座没有名字的城市。他说：“这里的人都很好。”后来他就不想走了，一住就是三十年。"

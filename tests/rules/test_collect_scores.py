@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 
 def test_the_table_holds_every_model_task_and_metric(tmp_path: Path, root: Path) -> None:

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from mobilebert import artifacts, models, tokenization
+from mobilebert import models, tokenization
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts import pretrain_student, pretrain_teacher, transfer_layer
 
 

@@ -36,7 +36,7 @@ def test_published_counts_and_measured_sizes_are_printed(name: str, parameters: 
     text = printed(capsys, name)
     lines = {line.rsplit("  ", 1)[0].strip(): line.split()[-1] for line in text.splitlines()}
     assert lines["parameters (no pooler, no NSP)"] == parameters
-    assert lines["MB of model.safetensors in float32"] == size  # measured, reference/mobilebert.md section 6
+    assert lines["MB of model.safetensors in float32"] == size  # measured on the published files
     (row,) = [line.split() for line in printed(capsys, "--all").splitlines() if line.startswith(f"{name} ")]
     assert row[2] == parameters
     assert size in row

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 from scripts.export_model import arguments, main
 from tests.small_models import make_model
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.records import classic
 from mobilebert.records.recordset import RecordSet
+from mobilebert.storage import artifacts
 from scripts import export_records
 
 

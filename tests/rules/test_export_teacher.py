@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.distillation import fit
 from mobilebert.errors import UserError
 from mobilebert.models import shapes
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 from scripts import export_teacher
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 
 class BreaksOnce(SimpleHTTPRequestHandler):

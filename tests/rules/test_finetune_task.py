@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts import finetune_task
 from tests.rules import tiny_tasks
 

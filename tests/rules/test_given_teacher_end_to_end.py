@@ -13,9 +13,10 @@ import pytest
 import tensorflow as tf
 from safetensors.numpy import load_file
 
-from mobilebert import artifacts, models, tokenization
+from mobilebert import models, tokenization
 from mobilebert.distillation import fit
 from mobilebert.models import shapes
+from mobilebert.storage import artifacts
 from scripts import pretrain_student
 from tests import tf1_checkpoints as tf1
 from tests.rules import tiny_tasks

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.records import classic
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
+from mobilebert.storage import artifacts
 from scripts import import_records
 
 

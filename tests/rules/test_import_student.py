@@ -12,7 +12,8 @@ import pytest
 import torch
 import transformers
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
+from mobilebert.storage import artifacts
 from tests import tf1_checkpoints as made
 
 CONFIG = {

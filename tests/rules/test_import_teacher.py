@@ -12,9 +12,10 @@ import pytest
 import torch
 import transformers
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.models import weights
+from mobilebert.storage import artifacts
 from scripts.import_teacher import main, parser
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "中", "文", "的", "模", "型"]

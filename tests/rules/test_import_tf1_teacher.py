@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.models import weights
+from mobilebert.storage import artifacts
 from scripts import import_teacher
 from tests import tf1_checkpoints as tf1
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL
 
 

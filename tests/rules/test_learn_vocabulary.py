@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mobilebert import artifacts, settings, tokenization
+from mobilebert import settings, tokenization
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts import learn_vocabulary
 
 CHARACTERS = "小城在河的北岸老桥通往东边市场春天山上开满白花商人把茶叶运到海学校有三百名生湖水冬会结冰"

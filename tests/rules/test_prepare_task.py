@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts, smallworld
+from mobilebert import smallworld
 from mobilebert.settings import SmallWorld
+from mobilebert.storage import artifacts
 
 
 def run(root: Path, task: str, files: dict[str, str], out: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts, models, tokenization
+from mobilebert import models, tokenization
 from mobilebert.distillation import stages
 from mobilebert.distillation.work import _batches
 from mobilebert.errors import UserError
 from mobilebert.records import reader
+from mobilebert.storage import artifacts
 from mobilebert.training import schedules
 from scripts import pretrain_student
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts, models, tokenization
+from mobilebert import models, tokenization
 from mobilebert.distillation import stages
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.work import Work
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from scripts import pretrain_teacher
 
 

@@ -26,17 +26,17 @@ def test_relative_folder_is_filled_below_the_working_directory(root: Path, tmp_p
     done = publish(root, tmp_path, to="published", version="1.0")
     assert done.returncode == 0, done.stderr
     there = {path.relative_to(tmp_path / "published").as_posix() for path in (tmp_path / "published").rglob("*") if path.is_file()}
-    files = ("README.md", "manifest.json", "tflite/model.tflite", "transformers/config.json", "transformers/model.safetensors")
+    files = ("README.md", "release.json", "tflite/model.tflite", "transformers/config.json", "transformers/model.safetensors")
     assert there == {f"mini/1.0/{path}" for path in files}
     record = json.loads((tmp_path / "results/mini.json").read_text())
     assert record["destination"] == "published/mini/1.0"
     assert set(record["files"]) == set(files)
 
-    before = (tmp_path / "published/mini/1.0/manifest.json").stat().st_mtime_ns
+    before = (tmp_path / "published/mini/1.0/release.json").stat().st_mtime_ns
     again = publish(root, tmp_path, to="published", version="1.0")
     assert "5 of 5 files are there, 0.0 MB to send" in again.stderr
     assert json.loads((tmp_path / "results/mini.json").read_text()) == record
-    assert (tmp_path / "published/mini/1.0/manifest.json").stat().st_mtime_ns == before
+    assert (tmp_path / "published/mini/1.0/release.json").stat().st_mtime_ns == before
 
     changed = publish(root, tmp_path, to="published", version="1.0", weights=b"Weights")
     assert changed.returncode == 1

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.distillation import fit
 from mobilebert.errors import UserError
 from mobilebert.models import shapes
+from mobilebert.storage import artifacts
 from scripts import export_teacher, retrain_head
 
 SECTIONS = ("teacher.head_training", "masking", "training", "seed")

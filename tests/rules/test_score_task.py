@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.finetuning import metrics
+from mobilebert.storage import artifacts
 from scripts import finetune_task, score_task
 from tests.rules import tiny_tasks
 

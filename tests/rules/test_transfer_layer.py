@@ -10,9 +10,10 @@ import pytest
 from safetensors import safe_open
 from transformers import MobileBertForMaskedLM
 
-from mobilebert import artifacts, models, settings, tokenization
+from mobilebert import models, settings, tokenization
 from mobilebert.errors import UserError
 from mobilebert.exporting.writing import export
+from mobilebert.storage import artifacts
 from scripts import transfer_layer
 
 

@@ -12,7 +12,7 @@ import pytest
 from mobilebert.publishing.release import collect
 from mobilebert.publishing.upload import publish
 from mobilebert.settings import Publish
-from mobilebert.storage import open_storage
+from mobilebert.storage.objects import open_storage
 from tests.made_up_exports import make_exports
 
 
@@ -41,7 +41,7 @@ def test_receipt_names_what_was_read_back(root: Path, record: Path) -> None:
     receipt = json.loads((record.parent / "receipt.json").read_text())
     assert (receipt["name"], receipt["version"], receipt["destination"]) == ("mini", "1.0", "published/mini/1.0")
     assert receipt["files"] == json.loads(record.read_text())["files"]
-    assert receipt["manifest"] == receipt["files"]["manifest.json"]["sha256"]
+    assert receipt["release"] == receipt["files"]["release.json"]["sha256"]
     assert str(record.parent) not in json.dumps(receipt)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mobilebert import artifacts
+from mobilebert.storage import artifacts
 
 
 def test_write_report(root: Path, tmp_path: Path) -> None:

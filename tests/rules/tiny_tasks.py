@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mobilebert import artifacts
 from mobilebert.settings import Settings, TaskTraining, Training, to_json
+from mobilebert.storage import artifacts
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 COMMON = "山水田土日月风雨"

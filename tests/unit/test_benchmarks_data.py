@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import data_classic, data_report, measuring
-from mobilebert import artifacts, settings, smallworld
+from mobilebert import settings, smallworld
 from mobilebert.corpus import sources
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 

@@ -16,8 +16,9 @@ import pytest
 from benchmarks import quality, quality_job, quality_jobs
 from benchmarks.quality_jobs import Job, Kept, run_all
 from benchmarks.quality_plan import ARMS, Plan, read_design
-from mobilebert import artifacts, settings
+from mobilebert import settings
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 
 # CPU seconds a step by the arm in a job's name: what the equal-cost step counts must follow.
 RATES = {"scratch": 0.1, "tables": 0.1, "soft": 0.2, "joint": 0.4, "progressive": 0.05, "auxiliary": 0.5}

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "locks", "splitmix", "artifacts", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization",
+LAYERS = ["settings", "splitmix", "storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization",
           "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
 WITHOUT_TENSORFLOW = {"storage", "pipelines", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+MOVES = {"remote_checkpoints.py", "copies.py", "teacher_states.py"}  # they move files that were verified apart
+OUTSIDE_STORAGE = [path for path in sorted((ROOT / "mobilebert").rglob("*.py")) if path.parent.name != "storage" and path.name not in MOVES]
+FOLDERS = "docs|tests|benchmarks|mobilebert|scripts|workflow|rules|presets|profiles|envs"
+NAMED_FILE = re.compile(rf"[\w./-]+\.md\b|(?<![\w/])(?:{FOLDERS})/[\w./-]+\.\w+")
 RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
 
 
@@ -35,6 +39,24 @@ def test_a_module_imports_only_from_above(path: Path) -> None:
             assert parts[0] != "tensorflow", f"{path} imports {module}"
         if parts[0] == "mobilebert" and len(parts) > 1 and parts[1] in LAYERS and here in LAYERS:
             assert LAYERS.index(parts[1]) <= LAYERS.index(here), f"{here} imports {parts[1]}, which comes after it"
+
+
+@pytest.mark.parametrize("path", OUTSIDE_STORAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_are_replaced_by_storage_alone(path: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    methods = [(call, call.func) for call in calls if isinstance(call.func, ast.Attribute)]
+    # `Path.replace` has one argument, `str.replace` two; folders may be renamed anywhere.
+    by_path = [method.lineno for call, method in methods if method.attr == "replace" and (len(call.args), call.keywords) == (1, [])]
+    by_os = [method.lineno for _, method in methods if ast.unparse(method) in {"os.replace", "os.rename", "os.link", "shutil.move"}]
+    assert by_path + by_os == [], "storage.atomic writes files whole or not at all"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_file_that_a_docstring_names_is_in_a_clone(path: Path) -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, documented)]
+    named = {name for node in nodes for name in NAMED_FILE.findall(ast.get_docstring(node) or "")}
+    assert [name for name in sorted(named) if not (ROOT / name).is_file()] == []
 
 
 def imported(path: Path) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import UserError
-from mobilebert.locks import locked
+from mobilebert.storage.locks import locked
 from mobilebert.training import state
 from scripts import list_state
 from tests.loopback_gcs import LoopbackGcs

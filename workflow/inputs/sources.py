@@ -7,8 +7,9 @@ from typing import Any
 
 from snakemake.io import ancient
 
-from mobilebert.corpus import download, finding, sources
+from mobilebert.corpus import finding, sources
 from mobilebert.settings import SMALL_WORLD, to_json
+from mobilebert.storage import download
 from workflow import paths
 from workflow.external_inputs import trackable
 from workflow.inputs.stage import Stage, to_text

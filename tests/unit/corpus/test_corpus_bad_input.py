@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from mobilebert import artifacts
 from mobilebert.corpus import byte_lines, store, streams
 from mobilebert.corpus.formats import plain
 from mobilebert.corpus.formats.document import MOST_CHARACTERS
@@ -25,6 +24,7 @@ from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
+from mobilebert.storage import artifacts
 from mobilebert.text import filters
 from tests.unit.corpus.test_corpus_pipeline import prose
 

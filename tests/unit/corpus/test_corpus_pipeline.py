@@ -10,14 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.pipelines import running
 from mobilebert.settings import Corpus, Source
-from mobilebert.storage import row_groups
+from mobilebert.storage import artifacts, row_groups
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
 

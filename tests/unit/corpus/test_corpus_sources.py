@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
 
 
 def source(name: str, place: object, **more) -> Source:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.distillation import parity
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 
 QUERY, KEY = (f"bert.encoder.layer.0.attention.self.{name}.weight" for name in ("query", "key"))
 TYPES, BIAS, OUTPUT = "bert.embeddings.token_type_embeddings.weight", "cls.predictions.bias", "bert.encoder.layer.1.output.dense.weight"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.exporting import network
 from mobilebert.exporting.checking import check
@@ -20,6 +20,7 @@ from mobilebert.exporting.tflite import Runner
 from mobilebert.exporting.writing import export
 from mobilebert.models.comparing import difference
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 
 
 def test_file_has_a_named_signature_of_fixed_shape_and_needs_no_foreign_operations(tflite: Path) -> None:

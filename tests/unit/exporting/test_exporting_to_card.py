@@ -12,7 +12,7 @@ from mobilebert.exporting.checking import check
 from mobilebert.publishing.release import collect
 from mobilebert.publishing.upload import publish
 from mobilebert.settings import Export, Publish
-from mobilebert.storage import open_storage
+from mobilebert.storage.objects import open_storage
 
 
 def test_code_of_the_card_runs(

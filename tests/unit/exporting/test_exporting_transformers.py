@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.exporting.checking import check
 from mobilebert.exporting.latency import measure
 from mobilebert.exporting.writing import export
 from mobilebert.settings import Export
+from mobilebert.storage import artifacts
 from tests.small_models import make_model
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.finetuning import scores
+from mobilebert.storage import artifacts
 
 
 def labelled(*labels: int) -> list[dict[str, object]]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.models import shapes, weights
+from mobilebert.storage import artifacts
 
 VOCABULARY = 97
 

@@ -15,9 +15,10 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
 
-from mobilebert import artifacts, models
+from mobilebert import models
 from mobilebert.errors import UserError
 from mobilebert.models import heads, shapes, weights
+from mobilebert.storage import artifacts
 
 ShapeOf = Callable[..., shapes.Shape]
 POSITION = "mobilebert.embeddings.position_embeddings.weight"

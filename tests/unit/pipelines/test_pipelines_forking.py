@@ -18,9 +18,9 @@ import psutil
 import pytest
 
 from mobilebert.errors import PassingError
-from mobilebert.locks import holder
 from mobilebert.pipelines import forking, running
 from mobilebert.settings import Beam
+from mobilebert.storage.locks import holder
 
 # A process of a single thread, unlike that of the tests, and a pipeline in it.
 PROGRAM = """
@@ -31,7 +31,7 @@ from mobilebert.pipelines import importing
 with importing.quickly():
     import apache_beam as beam
     from mobilebert.errors import PassingError
-    from mobilebert.locks import locked
+    from mobilebert.storage.locks import locked
     from mobilebert.pipelines import forking, running
     from mobilebert.settings import Beam
 

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import toy_file_system
 
-from mobilebert import artifacts
 from mobilebert.corpus import clean
 from mobilebert.errors import PassingError, UserError
-from mobilebert.locks import locked
-from mobilebert.pipelines import places, work
+from mobilebert.pipelines import work
 from mobilebert.records import pipeline
 from mobilebert.settings import Beam
+from mobilebert.storage import artifacts
+from mobilebert.storage import paths as places
+from mobilebert.storage.locks import locked
 
 DYING = """
 import os, signal

@@ -11,8 +11,8 @@ from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
 from mobilebert.publishing.upload import publish
 from mobilebert.publishing.verify import verify
-from mobilebert.storage import Digester, of_bytes
 from mobilebert.storage.bucket import BucketStorage
+from mobilebert.storage.objects import Digester, of_bytes
 from tests.loopback_gcs import QUANTUM, Fault, LoopbackGcs
 
 LARGE = random.Random(5).randbytes(9_000_000)  # over the 8 MiB from which the client uploads resumably

@@ -13,7 +13,7 @@ from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
 from mobilebert.publishing.upload import publish
 from mobilebert.publishing.verify import verify
-from mobilebert.storage import Payload, Storage, of_bytes, open_storage
+from mobilebert.storage.objects import Payload, Storage, of_bytes, open_storage
 from tests.loopback_gcs import LoopbackGcs
 
 Make = Callable[..., Release]
@@ -49,15 +49,15 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return open_storage("gs://models/zh")
 
 
-def test_first_publishing_sends_everything_card_first_manifest_last(storage: Storage, release: Make) -> None:
+def test_first_publishing_sends_everything_card_first_release_json_last(storage: Storage, release: Make) -> None:
     made, spy = release(), Spy(storage)
     publish(made, spy)
     assert spy.created == [made.folder + path for path in made.files]
     assert spy.created[0].endswith("README.md")
-    assert spy.created[-1].endswith("manifest.json")
+    assert spy.created[-1].endswith("release.json")
     receipt = verify(made.record(storage.where), storage)
     assert receipt["files"] == {path: payload.describe() for path, payload in made.files.items()}
-    assert set(receipt) == {"format", "name", "version", "destination", "files", "exports", "checks", "manifest"}
+    assert set(receipt) == {"format", "name", "version", "destination", "files", "exports", "checks", "release"}
 
 
 def test_second_publishing_sends_nothing(storage: Storage, release: Make) -> None:
@@ -83,14 +83,14 @@ def test_other_bytes_under_a_used_version_are_refused_and_change_nothing(storage
     assert storage.list("mini") == before
 
 
-@pytest.mark.parametrize("dies_at", ["tflite/model.tflite", "manifest.json"])
-def test_killed_publishing_shows_no_manifest_and_is_completed_by_the_next(storage: Storage, release: Make, dies_at: str) -> None:
+@pytest.mark.parametrize("dies_at", ["tflite/model.tflite", "release.json"])
+def test_killed_publishing_shows_no_release_and_is_completed(storage: Storage, release: Make, dies_at: str) -> None:
     made = release(version="1.0")
     with pytest.raises(Killed):
         publish(made, Spy(storage, dies_at))
     names = storage.list(made.folder)
     assert names
-    assert made.folder + "manifest.json" not in names
+    assert made.folder + "release.json" not in names
     with pytest.raises(UserError, match="missing; run publish_model again"):
         verify(made.record(storage.where), storage)
     spy = Spy(storage)
@@ -197,9 +197,9 @@ def test_destination_of_another_kind_is_refused() -> None:
         open_storage("gs://")
 
 
-def test_published_manifest_can_be_read_by_anyone(gcs: LoopbackGcs, release: Make) -> None:
+def test_release_json_can_be_read_by_anyone(gcs: LoopbackGcs, release: Make) -> None:
     made = release()
     publish(made, open_storage("gs://models/zh/"))
-    stored = gcs.buckets["models"][f"zh/mini/{made.version}/manifest.json"]
+    stored = gcs.buckets["models"][f"zh/mini/{made.version}/release.json"]
     assert stored.content_type == "application/json"
     assert json.loads(stored.data)["name"] == "mini"

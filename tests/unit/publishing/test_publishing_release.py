@@ -12,11 +12,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release, collect
 from mobilebert.settings import Publish
-from mobilebert.storage import of_bytes
+from mobilebert.storage import artifacts
+from mobilebert.storage.objects import of_bytes
 from tests.made_up_exports import make_export, make_exports, write_scores
 
 
@@ -30,22 +30,22 @@ def test_crc32c_is_written_as_cloud_storage_writes_it() -> None:
     assert base64.b64decode(of_bytes(bytes(32)).crc32c).hex() == "8a9136aa"
 
 
-def test_manifest_lists_every_other_file_and_stands_last(release: Callable[..., Release]) -> None:
+def test_release_json_lists_every_other_file_and_stands_last(release: Callable[..., Release]) -> None:
     made = release(b"weights")
     assert next(iter(made.files)) == "README.md"
-    assert list(made.files)[-1] == "manifest.json"
-    manifest = json.loads(read(made, "manifest.json"))
-    assert set(manifest["files"]) == {"README.md", "transformers/config.json", "transformers/model.safetensors", "tflite/model.tflite"}
-    entry = manifest["files"]["transformers/model.safetensors"]
+    assert list(made.files)[-1] == "release.json"
+    body = json.loads(read(made, "release.json"))
+    assert set(body["files"]) == {"README.md", "transformers/config.json", "transformers/model.safetensors", "tflite/model.tflite"}
+    entry = body["files"]["transformers/model.safetensors"]
     assert (entry["size"], entry["sha256"]) == (7, hashlib.sha256(b"weights").hexdigest())
-    assert manifest["version"] == made.version
-    assert set(manifest["exports"]) == set(manifest["checks"]) == {"transformers", "tflite"}
+    assert body["version"] == made.version
+    assert set(body["exports"]) == set(body["checks"]) == {"transformers", "tflite"}
 
 
 def test_automatic_version_follows_the_bytes_and_nothing_else(release: Callable[..., Release], tmp_path: Path) -> None:
     first, again, other = release(b"weights"), release(b"weights"), release(b"Weights")
     assert first.version == again.version != other.version
-    assert read(first, "manifest.json") == read(again, "manifest.json")
+    assert read(first, "release.json") == read(again, "release.json")
     assert len(first.version) == 12
     assert int(first.version, 16) >= 0
     scored = release(b"weights", scores=write_scores(tmp_path / "scores.tsv"))
@@ -54,7 +54,7 @@ def test_automatic_version_follows_the_bytes_and_nothing_else(release: Callable[
 
 def test_no_path_of_the_machine_is_published(release: Callable[..., Release], tmp_path: Path) -> None:
     made = release()
-    for path in ("README.md", "manifest.json"):
+    for path in ("README.md", "release.json"):
         assert str(tmp_path) not in read(made, path).decode()
     assert made.record("published")["destination"] == f"published/mini/{made.version}"
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.records import classic, exporting, importing, static
 from mobilebert.records.recordset import RecordSet, shard_name
 from mobilebert.settings import Masking, Records
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
 S, P = 32, 5

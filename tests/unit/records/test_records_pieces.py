@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.records import pieces
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet, shard_name
 from mobilebert.settings import Masking
+from mobilebert.storage import artifacts
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = 0, 1, 2, 3, 4
 FORM = Form(64, 300)

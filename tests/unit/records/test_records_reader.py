@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert import artifacts
 from mobilebert.errors import UserError
 from mobilebert.records import blocks
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet, shard_name
 from mobilebert.settings import Masking
+from mobilebert.storage import artifacts
 
 MASKING = Masking(max_predictions=5)
 

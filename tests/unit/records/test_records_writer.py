@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.pipelines import running
 from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking, Records
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
 CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")
@@ -208,11 +209,22 @@ def test_a_damaged_shard_is_named(tmp_path: Path, written: Path) -> None:
     content = bytearray(shard.read_bytes())
     content[100] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord.*SHA-256"):
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord: its block 0 at byte 0 is damaged"):
         RecordSet(copy)
     shard.write_bytes(content[:-1])
     with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord"):
         RecordSet(copy)
+
+
+def test_damage_to_a_shard_without_compression_is_named(tmp_path: Path, tokenizer: Path) -> None:
+    plain = SETTINGS.model_copy(update={"compression": "none"})
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", plain, 20, 1)
+    shard = tmp_path / "records" / "train-00001-of-00003.tfrecord"
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"train-00001-of-00003\.tfrecord.*SHA-256"):
+        RecordSet(tmp_path / "records")
 
 
 def test_an_epoch_gives_every_record_once_and_the_next_in_another_order(written: Path) -> None:

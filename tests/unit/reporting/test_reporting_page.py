@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.artifacts import ArtifactError
 from mobilebert.reporting import page, plots, tables
 from mobilebert.reporting.collect import collect, model_name
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import ArtifactError
 
 SETTINGS = {"run": "测试", "transfer": {"mean_factor": 5000.0}}
 

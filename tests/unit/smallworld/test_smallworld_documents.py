@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts, smallworld
+from mobilebert import smallworld
 from mobilebert.settings import SmallWorld
 from mobilebert.smallworld import Generator, grammar
 from mobilebert.smallworld.entities import KINDS
+from mobilebert.storage import artifacts
 
 SETTINGS = SmallWorld(megabytes=0.6, dirt=0.25, questions=60, reviews=60)
 

@@ -15,8 +15,9 @@ import pytest
 import reference_bert
 import sentencepiece
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.settings import Vocabulary
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, learning
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files, importing
 
 TOKENS = [*SPECIAL, "中", "国", "tea", "##s"]

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from mobilebert import artifacts, tokenization
+from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.settings import Vocabulary
+from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, learning
 
 CLAUSES = (

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import locks
 from mobilebert.errors import PassingError
+from mobilebert.storage import locks
 
 
 def test_the_holder_is_named_and_a_second_one_refused(tmp_path: Path) -> None:

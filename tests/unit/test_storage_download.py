@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.corpus.download import fetch_source
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
+from mobilebert.storage.download import fetch_source
 
 BODY = bytes(range(256)) * 4000
 

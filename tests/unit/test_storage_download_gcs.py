@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.corpus.download import fetch_source
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
+from mobilebert.storage import artifacts
+from mobilebert.storage.download import fetch_source
 from tests.loopback_gcs import Fault, LoopbackGcs, Stored
 
 BODY = bytes(range(256)) * 4000
@@ -114,11 +114,14 @@ def test_an_object_that_changes_while_it_is_fetched_is_refused(gcs, tmp_path):
         fetched("gs://bucket/big.bin", tmp_path / "s")
 
 
-def test_bytes_that_were_damaged_on_the_way_are_fetched_anew_once(gcs, tmp_path):
+def test_bytes_that_were_damaged_on_the_way_are_fetched_anew(gcs, tmp_path):
     gcs.faults.append(Fault("media", corrupt=True))
     fetched("gs://bucket/big.bin", tmp_path / "s")
     assert (tmp_path / "s" / "objects" / "big.bin").read_bytes() == BODY
-    gcs.faults.append(Fault("media", corrupt=True, times=2))
+
+
+def test_bytes_that_are_damaged_every_time_are_refused(gcs, tmp_path):
+    gcs.faults.append(Fault("media", corrupt=True, times=5))
     with pytest.raises(UserError, match="do not match their CRC32C"):
         fetched("gs://bucket/big.bin", tmp_path / "t")
     assert not artifacts.exists(tmp_path / "t")

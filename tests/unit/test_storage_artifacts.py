@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import artifacts
-from mobilebert.artifacts import ArtifactError
+from mobilebert.storage import artifacts
+from mobilebert.storage.artifacts import ArtifactError
 
 
 def write(folder: Path, text: str = "内容", **options: object) -> Path:
@@ -99,7 +98,7 @@ def test_a_kill_at_any_system_call_leaves_a_whole_artefact_or_none(tmp_path: Pat
     program = textwrap.dedent(
         """
         import os, signal, sys, pathlib
-        from mobilebert import artifacts
+        from mobilebert.storage import artifacts
         left = int(sys.argv[2])
         def dies(function):
             def called(*arguments, **options):
@@ -131,8 +130,3 @@ def test_a_kill_at_any_system_call_leaves_a_whole_artefact_or_none(tmp_path: Pat
     else:
         pytest.fail("the program never came to its end")
     assert outcomes == {("deep/a.txt",), None, ("0.txt", "1.txt", "2.txt")}
-
-
-def test_write_atomically_leaves_no_partial_file(tmp_path: Path) -> None:
-    artifacts.write_atomically(tmp_path / "x" / "a.json", json.dumps({"a": 1}).encode())
-    assert [path.name for path in (tmp_path / "x").iterdir()] == ["a.json"]

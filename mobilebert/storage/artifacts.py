@@ -2,7 +2,7 @@
 
 A folder without its manifest counts as absent. The manifest lists every file with size and SHA-256, counts, the settings of
 the stage, the digests of the inputs' manifests and the versions of what shaped the result. It holds no time, host, path or
-worker count, so equal work gives an equal manifest (`design.md` section 3).
+worker count, so equal work gives an equal manifest (docs/artefacts.md).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
+from mobilebert.storage.atomic import canonical_json, write_atomically
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -44,9 +45,9 @@ class Manifest:
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: sorted keys, UTF-8, one trailing newline."""
+        """Canonical JSON."""
         body = {"format": FORMAT} | {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return (json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+        return canonical_json(body)
 
 
 class Writer:
@@ -61,6 +62,10 @@ class Writer:
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def json(self, name: str, body: Any) -> None:
+        """Write a file of canonical JSON."""
+        self.path(name).write_bytes(canonical_json(body))
 
 
 @contextmanager
@@ -127,19 +132,6 @@ def remove(folder: Path | str) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     if folder.is_dir():
         shutil.rmtree(folder)
-
-
-def write_atomically(path: Path | str, data: bytes) -> None:
-    """Write a file so that any reader sees the old bytes or all of the new ones: temporary name, fsync, rename."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) -> Manifest:
@@ -217,12 +209,3 @@ def _describe(path: Path) -> dict[str, Any]:
         os.fsync(stream.fileno())
         found = hashlib.file_digest(stream, "sha256").hexdigest()
         return {"size": os.fstat(stream.fileno()).st_size, "sha256": found}
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
