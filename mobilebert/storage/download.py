@@ -86,10 +86,7 @@ def _fetch_objects(source: Source, partial: Path, pause_seconds: float) -> tuple
     if not objects:
         raise UserError(f"sources: {source.name}: no object at {source.from_}; check the address")
     if source.sha256 and len(objects) > 1:
-        raise UserError(
-            f"sources: {source.name}: sha256 is for one file, but {source.from_} names {len(objects)} objects; "
-            "set it to null"
-        )
+        raise UserError(f"sources: {source.name}: sha256 is for one file, but {source.from_} names {len(objects)} objects; set it to null")
     _check_names(source, objects)
     logging.info("%s: %d objects, %.1f MB", source.from_, len(objects), sum(stored.size for _, stored in objects.values()) / 1e6)
     partial.mkdir(parents=True, exist_ok=True)
@@ -208,10 +205,7 @@ def _check_digest(source: Source, data: Path, shown: str) -> None:
     digest = artifacts.sha256(data)
     if digest != source.sha256.lower():
         shutil.rmtree(data.parent)
-        raise UserError(
-            f"sources: {source.name}: {shown} has SHA-256 {digest}, expected {source.sha256}; correct sha256, or "
-            "the address"
-        )
+        raise UserError(f"sources: {source.name}: {shown} has SHA-256 {digest}, expected {source.sha256}; correct sha256, or the address")
 
 
 def _size(path: Path) -> int:

@@ -87,6 +87,5 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not there") from None
     except OSError as error:
         raise UserError(
-            f"{path}: {error.strerror or error}; publish.to needs a folder that can be written to, on a file system "
-            "with hard links"
+            f"{path}: {error.strerror or error}; publish.to needs a folder that can be written to, on a file system with hard links"
         ) from None
