@@ -1,1 +1,1 @@
-"""Bytes at rest, handled once: artifacts, locks, atomic writes, JSON, paths (local, gs://, ...), buckets, downloads."""
+"""Bytes at rest, handled once: artifacts, locks, atomic writes, JSON, paths, buckets, downloads."""

@@ -1,8 +1,8 @@
 """Artefact directories: data files, then one `manifest.json` that says what is whole.
 
-A folder without its manifest counts as absent. The manifest lists every file with size and SHA-256, counts, the settings of
-the stage, the digests of the inputs' manifests and the versions of what shaped the result. It holds no time, host, path or
-worker count, so equal work gives an equal manifest (docs/artefacts.md).
+A folder without its manifest counts as absent. The manifest lists every file with size and SHA-256, counts,
+the settings of the stage, the digests of the inputs' manifests and the versions of what shaped the result. It
+holds no time, host, path or worker count, so equal work gives an equal manifest (docs/artefacts.md).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class ArtifactError(UserError):
 class Manifest:
     """What a whole artefact says of itself.
 
-    `files` maps a relative POSIX path to `{"size": bytes, "sha256": hex}`; `inputs` maps a role ("corpus", "teacher") to the
-    digest of that input's manifest.
+    `files` maps a relative POSIX path to `{"size": bytes, "sha256": hex}`; `inputs` maps a role ("corpus",
+    "teacher") to the digest of that input's manifest.
     """
 
     kind: str
@@ -79,8 +79,8 @@ def writing(
 ) -> Iterator[Writer]:
     """Write an artefact directory; the manifest appears only when the block ends without an exception.
 
-    The folder is emptied first, its manifest before everything else, so a kill at any instruction leaves either the old whole
-    artefact, or a folder that counts as absent, or the new whole artefact.
+    The folder is emptied first, its manifest before everything else, so a kill at any instruction leaves
+    either the old whole artefact, or a folder that counts as absent, or the new whole artefact.
 
     Args:
         folder: where the artefact lies.

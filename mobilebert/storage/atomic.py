@@ -15,7 +15,7 @@ PARTIAL = ".partial"  # hidden files with this end are unfinished writes
 
 @contextmanager
 def replacing(path: Path | str, *, durable: bool = True, exclusive: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path`; the file written there gets that name when the block ends without an exception.
+    """A temporary path; the file written there is renamed to `path` when the block ends without an exception.
 
     Any reader sees the old bytes or all of the new ones, and writers on several machines do not meet.
 
@@ -61,5 +61,5 @@ def sync(path: Path) -> None:
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with sorted keys, indented by one, in UTF-8, with one newline at the end: equal values are equal bytes."""
+    """JSON in UTF-8, keys sorted, indented by one, one newline at the end: equal values are equal bytes."""
     return (json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()

@@ -1,8 +1,9 @@
 """Cloud Storage: resumable uploads, CRC32C checked by both ends, and no object ever replaced unseen.
 
-`if_generation_match` makes the service refuse (412) to write over an object of another generation (0: over any live one), so two
-writers cannot mix. A 412 may also be the answer to our own retry after a lost answer; the caller compares the live object, then it knows.
-Works with google-cloud-storage 3.x (locked) and 2.19 (what the Google Batch plugin asks for).
+`if_generation_match` makes the service refuse (412) to write over an object of another generation (0: over
+any live one), so two writers cannot mix. A 412 may also be the answer to our own retry after a lost answer;
+the caller compares the live object, then it knows. Works with google-cloud-storage 3.x (locked) and 2.19
+(what the Google Batch plugin asks for).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ except ImportError:  # 2.x
     from google.resumable_media import DataCorruption
 
 TIMEOUT_SECONDS = 60  # without a byte
-CHUNK = 16 << 20  # bytes a resumable request; a broken connection costs at most one (the client keeps one in memory)
+CHUNK = 16 << 20  # bytes a resumable request, kept in memory; a broken connection costs at most one
 RESUMABLE = 8 << 20  # bytes from which the client uploads resumably
 FIELDS = "name,size,crc32c,generation"
 CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
@@ -46,7 +47,7 @@ class BucketStorage:
         kept: str = "what was uploaded stays, run again",
         chunk: int = CHUNK,
     ) -> None:
-        """Credentials are the application default ones; with STORAGE_EMULATOR_HOST set the client is anonymous.
+        """Take the application default credentials; with STORAGE_EMULATOR_HOST set the client is anonymous.
 
         Args:
             where: `gs://bucket/prefix`.
@@ -92,13 +93,14 @@ class BucketStorage:
             self._bucket.blob(self._prefix + name).download_to_file(stream, checksum="crc32c")
 
     def fetch_rest(self, name: str, stored: Stored, path: Path) -> None:
-        """Add to the file what it lacks of that generation of the object, also where another run has begun it.
+        """Add to a file, perhaps of an earlier run, what it lacks of that generation of the object.
 
-        The client's own retries go on within one call only, and for two minutes: too short for gigabytes over a line that breaks.
+        The client's own retries go on within one call only, and for two minutes: too short for gigabytes over
+        a line that breaks.
 
         Raises:
-            PassingError: the connection broke, and what has arrived is in the file; or the whole is not what its CRC32C says, and the
-                file is removed.
+            PassingError: the connection broke, and what has arrived is in the file; or the whole is not what
+                its CRC32C says, and the file is removed.
             UserError: that generation is gone.
         """
         where = f"{self.where}/{name}"
@@ -146,7 +148,7 @@ class BucketStorage:
         return data, int(blob.generation)  # the answer's headers say of which generation the bytes are
 
     def replace(self, name: str, data: bytes, generation: int) -> int | None:
-        """Write a small object over that generation (0: where none lives); its own generation, or None if another one lives."""
+        """Write a small object over that generation (0: none); its own, or None if another one lives."""
         blob = self._bucket.blob(self._prefix + name)
         with self._readable(f"{self.where}/{name}"):
             try:
@@ -163,7 +165,7 @@ class BucketStorage:
 
     @contextmanager
     def _readable(self, where: str) -> Iterator[None]:
-        """Turn the client's errors into a line that a person can act on; it has retried what is worth retrying."""
+        """Turn the client's errors into a line; it has retried what is worth retrying."""
         try:
             yield
         except exceptions.NotFound as error:

@@ -1,7 +1,8 @@
-"""Fetch a source over https:// (or http://) or from gs://, going on where a broken download stopped, and check it.
+"""Fetch a source over http(s):// or from gs://, going on where a broken download stopped, and check it.
 
-The bytes that have arrived stay in a file, so that another run goes on with them too; neither urllib nor the client of Cloud Storage
-does that. Attempts are tenacity's. From gs:// it never met the real service (docs/checked.md).
+The bytes that have arrived stay in a file, so that another run goes on with them too; neither urllib nor the
+client of Cloud Storage does that. Attempts are tenacity's. From gs:// it never met the real service
+(docs/checked.md).
 """
 
 from __future__ import annotations
@@ -38,16 +39,17 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that a later attempt m
 
 
 def fetch_source(source: Source, out: Path, *, pause_seconds: float = 2.0) -> None:
-    """Write the `download` artifact of a source: the file under the name that its address gives; of a bucket, all objects.
+    """Write the `download` artifact of a source: one file, or all objects that a gs:// address means.
 
-    `gs://BUCKET/NAME` is an object, or a folder with all below it; `*`, `?`, `[...]` and `**` make it a glob. Objects come below
-    `objects/`, those of hidden names (a segment begins with a dot) left out. What has arrived lies in `OUT.partial/` beside the artifact
-    until it is whole, so that a broken connection or a killed run loses nothing; it is gone on with only if the source is still the same
-    (ETag or Last-Modified; the object's generation).
+    A file gets the name that its address gives. `gs://BUCKET/NAME` is an object, or a folder with all below
+    it; `*`, `?`, `[...]` and `**` make it a glob. Objects come below `objects/`, those of hidden names (a
+    segment begins with a dot) left out. What has arrived lies in `OUT.partial/` beside the artifact until it
+    is whole, so that a broken connection or a killed run loses nothing; it is used only if the source is still
+    the same (ETag or Last-Modified; the object's generation).
 
     Raises:
-        UserError: the address is wrong, the server refuses, the digest is not `source.sha256`, or the connection breaks `ATTEMPTS` times
-        without progress.
+        UserError: the address is wrong, the server refuses, the digest is not `source.sha256`, or the
+        connection breaks `ATTEMPTS` times without progress.
     """
     partial = out.parent / f"{out.name}.partial"
     arrived, more = (_fetch_objects if source.from_.startswith("gs://") else _fetch_file)(source, partial, pause_seconds)
@@ -104,7 +106,7 @@ def _fetch_objects(source: Source, partial: Path, pause_seconds: float) -> tuple
 
 
 def _list(storage: BucketStorage, name: str) -> dict[str, tuple[str, Stored]]:
-    """The objects that a name, folder or glob means, sorted: name below the folder that is asked for -> full name, object."""
+    """The objects that a name, folder or glob means, sorted: name below that folder -> full name, object."""
     wild = WILD.search(name)
     prefix = name[: wild.start()] if wild else name.rstrip("/")
     objects = storage.list(prefix)
@@ -125,13 +127,14 @@ def _check_names(source: Source, names: Iterable[str]) -> None:
         segments = name.split("/")
         if name in folders or "" in segments or "\0" in name or any(len(segment.encode()) > 255 for segment in segments):
             raise UserError(
-                f"sources: {source.name}: the object {name} cannot be a file beside the others (empty or too long part of its name, or an "
-                "object and a folder of one name); name the objects by a glob that leaves it out"
+                f"sources: {source.name}: the object {name} cannot be a file beside the others (empty or too long "
+                "segment of its name, or an object and a folder of one name); name the objects by a glob that leaves "
+                "it out"
             )
 
 
 def _persist(attempt: Callable[[], None], data: Path, what: str, pause_seconds: float) -> None:
-    """Call `attempt`, which adds to the file `data`, until it returns; `ATTEMPTS` in a row that bring no byte are an error."""
+    """Call `attempt`, which adds to `data`, until it returns; `ATTEMPTS` without a new byte are an error."""
     sizes = [_size(data)]
 
     def stuck(_: RetryCallState) -> bool:
@@ -169,7 +172,7 @@ def _attempt(address: str, data: Path, state: Path) -> None:
             _receive(answer, data, have if resumed else 0)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # the file is not longer than what we have: it changed, or its end was lost before the check
+        if error.code == 416:  # the file is not longer than what is here: it changed
             data.unlink(missing_ok=True)
             raise PassingError("the file on the server has changed") from None
         if error.code in _PASSING:

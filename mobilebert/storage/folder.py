@@ -1,4 +1,4 @@
-"""Publishing into a plain folder, with a bucket's promises: an object appears whole, once, and is never replaced."""
+"""A plain folder with a bucket's promises: an object appears whole, once, and is never replaced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FolderStorage:
             return {path.relative_to(self._root).as_posix(): _describe(path) for path in files}
 
     def create(self, name: str, payload: Payload) -> bool:
-        """A temporary file, synced, then linked to its name: linking fails if the name is taken, and shows whole bytes only."""
+        """A temporary file, linked to its name: that shows whole bytes only, and fails if it is taken."""
         target = self._root / name
         with _readable(target):
             target.parent.mkdir(parents=True, exist_ok=True)

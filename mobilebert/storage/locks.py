@@ -1,4 +1,4 @@
-"""A folder that one process at a time works in: a lock of filelock that says who holds it, and can be asked without being taken."""
+"""A folder that one process at a time works in: filelock's lock, which says here who has it when asked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def locked(folder: Path) -> Iterator[None]:
                 folder.mkdir(parents=True, exist_ok=True)
                 lock.acquire()
     except Timeout:
-        message = f"{folder}: {holder(folder) or 'another process'} is at this work already; wait for it, or stop it and run again"
+        owner = holder(folder) or "another process"
+        message = f"{folder}: {owner} is at this work already; wait for it, or stop it and run again"
         raise PassingError(message) from None
     try:
         (folder / LOCK).write_text(str(os.getpid()))

@@ -1,6 +1,7 @@
-"""Objects as publishing, checkpoints and sources need them: listed with digests, created exclusively, fetched. A folder and a bucket alike.
+"""Objects of a folder or a bucket, for publishing, checkpoints and sources: list, create exclusively, fetch.
 
-`paths` has no such promises (Beam's file systems know no preconditions and no checksums), so this is not built on it.
+`paths` has no such promises (Beam's file systems know no preconditions and no checksums), so this is not
+built on it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ BLOCK = 1 << 20  # bytes read at once
 
 @dataclass(frozen=True)
 class Stored:
-    """An object that is there: `size` in bytes, `crc32c` as Cloud Storage writes it (base64, big-endian), a bucket's `generation`."""
+    """An object: `size` in bytes, `crc32c` as Cloud Storage has it (base64), a bucket's `generation`."""
 
     size: int
     crc32c: str
@@ -107,7 +108,7 @@ class Writable(Protocol):
 
 
 class Storage(Protocol):
-    """Where objects lie. Names are POSIX paths below it; every error is a UserError that says where it happened."""
+    """Where objects lie, by POSIX paths; every error is a UserError that says where it happened."""
 
     where: str  # as the settings write it, without a slash at the end
 
@@ -133,13 +134,13 @@ class Storage(Protocol):
 
 
 def open_storage(to: str) -> Storage:
-    """The storage that `publish.to` names: `gs://bucket/prefix`, or a folder (relative to the working directory)."""
+    """The storage that `publish.to` names: `gs://bucket/prefix`, or a folder."""
     if to.startswith("gs://"):
         from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
         return BucketStorage(to, needs="storage.objects.create, get and list")
     if "://" in to:
-        raise UserError(f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, the two places that can be published to")
+        raise UserError(f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, and nothing else is served")
     from mobilebert.storage.folder import FolderStorage
 
     return FolderStorage(to)

@@ -1,9 +1,10 @@
-"""Files by path or address, alike on this machine, a shared folder, and every file system that Beam knows (gs://, hdfs://, ...).
+"""Files by path or address: on this machine, in a shared folder, wherever Beam reads (gs://, hdfs://, ...).
 
-Local files take plain functions and appear whole or not at all, so that a worker that dies or is tried again leaves no half file.
-Elsewhere a file is created under its own name: object stores show it only when it is whole, and nothing is read before the step that
-wrote it has ended. Beam's file systems, because they take a pipeline's own options (credentials, endpoints) and are there on every
-worker; fsspec, which is locked too, would want gcsfs and a second way to say them.
+Local files take plain functions and appear whole or not at all, so that a worker that dies or is tried again
+leaves no half file. Elsewhere a file is created under its own name: object stores show it only when it is
+whole, and nothing is read before the step that wrote it has ended. Beam's file systems, because they take a
+pipeline's own options (credentials, endpoints) and are there on every worker; fsspec, which is locked too,
+would want gcsfs and a second way to say them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def is_local(path: str) -> bool:
 
 
 def use(options: list[str]) -> None:
-    """Let file systems other than the local one know Beam's options (credentials, endpoints); a pipeline's own workers know them anyway."""
+    """Give remote file systems Beam's options (credentials, endpoints); a pipeline's workers have them."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     _systems().set_options(PipelineOptions(options))
@@ -95,7 +96,7 @@ def remove(folder: str) -> None:
 
 
 def send(source: Path, path: str) -> None:
-    """Copy a local file, unless it is there: all of it, not what a killed run left where files show before they are whole."""
+    """Copy a local file, unless all of it is there: a killed run may have left half of it."""
     if exists(path) and _size(path) == source.stat().st_size:
         return
     with source.open("rb") as stream, writing(path) as target:
@@ -105,7 +106,8 @@ def send(source: Path, path: str) -> None:
 def take(path: str, target: Path) -> None:
     """Bring a file to a local path, linked if that can be, else copied.
 
-    Never moved: of a run that is killed meanwhile, the next one expects all of the work folder, which is removed as a whole.
+    Never moved: of a run that is killed meanwhile, the next one expects all of the work folder, which is
+    removed as a whole.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     if is_local(path):
@@ -128,7 +130,7 @@ def send_folder(folder: Path, path: str) -> str:
 
 @contextmanager
 def local_folder(path: str, names: tuple[str, ...]) -> Iterator[Path]:
-    """These files of a folder as a local folder, for libraries that open paths only: itself, or a copy for as long as the block lasts."""
+    """These files of a folder as a local one, for libraries that open paths: itself, or a copy meanwhile."""
     if is_local(path):
         yield Path(path)
         return
@@ -139,7 +141,7 @@ def local_folder(path: str, names: tuple[str, ...]) -> Iterator[Path]:
 
 
 def matcher(pattern: str) -> re.Pattern[str]:
-    """A glob as a regular expression for a whole path: `*` and `?` stop at a slash, `**` does not (`glob.translate` of Python 3.13)."""
+    """A glob as an expression for a whole path; `**` alone crosses a slash (Python 3.13: glob.translate)."""
     out = []
     for token in re.findall(r"\*\*/|\*\*|\*|\?|\[!?[^\]]+\]|.", pattern, re.DOTALL):
         if len(token) > 2 and token[0] == "[":
