@@ -1,35 +1,31 @@
-"""The Beam pipeline: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> documents.
+"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> documents.
 
-Only numbers of elements and partitions pass through Beam; text, keys and pairs lie in files of the work folder. The order of the
-output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
+The order of the output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import pyarrow.parquet as pq
 
 from mobilebert import artifacts
-from mobilebert.corpus import clean, decontamination, duplicates, funnel, minhash, output, paragraphs, plan, store
+from mobilebert.corpus import clean, decontamination, duplicates, funnel, output, paragraphs, plan, store
+from mobilebert.dataflow import running, workdir
+from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
-from mobilebert.pipelines import places, running, work
+from mobilebert.pipelines import places
 from mobilebert.settings import Beam, Corpus
-from mobilebert.text import document, filters
-from mobilebert.text.normalise import normalise
 
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
-_STOP = "stop.txt"
 DIRECT = Beam()
 
 
@@ -38,7 +34,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
 
     Args:
         sources: the folder with sources.json.
-        out: the artefact; what is between the stages lies in a work folder (`pipelines.work`), by which a killed run is gone on with.
+        out: the artefact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
         test_world: the small world, where `corpus.decontaminate` names it.
@@ -55,17 +51,17 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
         raise clean.stopped(broken["path"], broken["why"])
-    workers = running.workers(threads, sum(_cost(entry) for entry in entries))
+    workers = running.count_workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     shaping = settings.model_dump(mode="json", by_alias=True, exclude={"from_"}) | {"decontaminate": decontamination.digests(tests)}
-    mark = work.fingerprint(shaping, {"sources": sources}, _VERSIONS)
-    with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
+    mark = workdir.fingerprint(shaping, {"sources": sources}, _VERSIONS)
+    with workdir.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
         job = clean.Work(settings, folder, int(settings.block_megabytes * 1e6))
-        _run(_within_reach(elements, folder), job, where, workers)
+        running.run("clean-corpus", stages(_within_reach(elements, folder), job), folder, where, workers)
         found = output.collect(
             folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
@@ -88,89 +84,41 @@ def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Elemen
     ]
 
 
-def _run(elements: Sequence[plan.Element], job: clean.Work, where: Beam, workers: int) -> None:
-    stop = places.join(job.folder, _STOP)
-    try:
-        running.run("clean-corpus", partial(build, elements=elements, work=job), where, workers)
-    except Exception:
-        if places.exists(stop):
-            raise UserError(places.read(stop).decode()) from None
-        raise
+def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
+    """The stages from the elements of the sources to the parts of the corpus."""
+    folder = work.folder
 
+    def partitions(_: list[int]) -> Iterable[int]:
+        return range(store.Blocks(folder).partitions)
 
-def warm() -> None:
-    """Compute the tables of characters, which each worker would otherwise compute: a quarter of a second."""
-    filters.judge(document.Documents([normalise("表")]), Corpus())
-    minhash.band_keys(["表"])
+    def batches(cleaned: list[tuple[int, list[int]]]) -> Iterable[int]:
+        store.write_blocks(folder, cleaned, work.block_bytes)
+        return range(store.Blocks(folder).batches)
 
+    def decided_batches(_: list[int]) -> Iterable[int]:
+        duplicates.decide(work)
+        return range(store.Blocks(folder).batches)
 
-def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean.Work) -> None:
-    """Put the stages on a pipeline (any runner whose workers see the work folder and the sources)."""
-    step = partial(partial, work=work)
-    numbered = pipeline | "Elements" >> beam.Create(enumerate(elements), reshuffle=False)
-    cleaned = _each(numbered, "Clean", step(_clean))
-    gathered = _each(_then(cleaned, "Batches", step(_batches)), "Gather", step(duplicates.gather))
-    paired = _each(_then(gathered, "Partitions", step(_partitions)), "Candidates", step(duplicates.candidates))
-    compared = _each(_then(paired, "Groups", step(_partitions)), "Confirm", step(duplicates.confirm))
+    def parts(_: list[int]) -> Iterable[int]:
+        duplicates.decide(work)
+        return range(output.parts(len(elements)))
+
+    made = [
+        Stage("Clean", lambda _: range(len(elements)), lambda number: clean.clean_element(elements[number], work)),
+        Stage("Gather", batches, lambda batch: duplicates.gather(batch, work)),
+        Stage("Candidates", partitions, lambda partition: duplicates.candidates(partition, work)),
+        Stage("Confirm", partitions, lambda group: duplicates.confirm(group, work)),
+    ]
     if work.settings.max_paragraph_documents is not None:
-        counted = _each(_then(compared, "Texts", step(_texts)), "Count paragraphs", step(paragraphs.count))
-        compared = _each(_then(counted, "Paragraphs", step(_paragraphs)), "Share paragraphs", step(paragraphs.share))
-    parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
-    _each(parts, "Write", step(partial(output.write_part, elements=len(elements))))
-
-
-def _each(numbered: beam.PCollection, name: str, do: Callable[[Any], Any]) -> beam.PCollection:
-    """What `do` makes of each numbered thing, spread over the workers by the numbers; under the one key 0, for `_then`.
-
-    A `Reshuffle` is four more steps, and every worker takes 5 ms to set up a step (measured).
-    """
-    return numbered | f"Spread for {name}" >> beam.GroupByKey() | name >> beam.MapTuple(partial(_alone, do=do))
-
-
-def _alone(_: int, things: Iterable[Any], do: Callable[[Any], Any]) -> tuple[int, Any]:
-    (thing,) = things
-    return 0, do(thing)
-
-
-def _then(done: beam.PCollection, name: str, following: Callable[[list[Any]], Iterable[int]]) -> beam.PCollection:
-    """The numbers that follow from all of a collection, once all of it is there."""
-    return done | f"Wait for {name}" >> beam.GroupByKey() | name >> beam.FlatMapTuple(partial(_follow, following=following))
-
-
-def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterator[tuple[int, int]]:
-    yield from ((number, number) for number in following(list(done)))
-
-
-def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
-    store.write_blocks(work.folder, cleaned, work.block_bytes)
-    return range(store.Blocks(work.folder).batches)
-
-
-def _partitions(_: list[int], work: clean.Work) -> Iterable[int]:
-    return range(store.Blocks(work.folder).partitions)
-
-
-def _texts(_: list[int], work: clean.Work) -> Iterable[int]:
-    duplicates.decide(work)
-    return range(store.Blocks(work.folder).batches)
-
-
-def _paragraphs(_: list[int], work: clean.Work) -> Iterable[int]:
-    return range(paragraphs.partitions(work))
-
-
-def _parts(_: list[int], elements: int, work: clean.Work) -> Iterable[int]:
-    duplicates.decide(work)
-    return range(output.parts(elements))
-
-
-def _clean(element: plan.Element, work: clean.Work) -> tuple[int, list[int]]:
-    try:
-        return clean.clean_element(element, work)
-    except UserError as error:
-        # Beam wraps what a worker raises into its own exception; the message reaches people through a file.
-        places.write(places.join(work.folder, _STOP), str(error).encode())
-        raise
+        made += [
+            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, work)),
+            Stage(
+                "ShareParagraphs",
+                lambda _: range(paragraphs.partitions(work)),
+                lambda partition: paragraphs.share(partition, work),
+            ),
+        ]
+    return [*made, Stage("Write", parts, lambda part: output.write_part(part, len(elements), work))]
 
 
 def _write(out: Path, sources: Path, settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:

@@ -43,7 +43,7 @@ def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(tmp_path: Path, comman
 
 
 def test_the_sample_depends_on_the_texts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mobilebert.pipelines import running
+    from mobilebert.dataflow import running
     from mobilebert.records import pipeline, sampling
 
     texts = [f"第{n}个文档" * 20 for n in range(500)]

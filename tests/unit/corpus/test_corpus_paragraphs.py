@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mobilebert.corpus import paragraphs, store
-from mobilebert.pipelines import running
+from mobilebert.dataflow import running
 from tests.unit.corpus.test_corpus_pipeline import documents, jsonl, prose, run
 
 NOTICE = "本网站的全部内容，包括文字和图片，都由网站的编辑们写成，第{:02d}版。"

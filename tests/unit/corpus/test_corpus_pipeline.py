@@ -14,8 +14,9 @@ from mobilebert import artifacts
 from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
+from mobilebert.dataflow import running
 from mobilebert.errors import UserError
-from mobilebert.pipelines import rowgroups, running
+from mobilebert.pipelines import rowgroups
 from mobilebert.settings import Corpus, Source
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"

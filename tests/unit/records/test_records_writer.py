@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mobilebert import artifacts, tokenization
+from mobilebert.dataflow import running
 from mobilebert.errors import UserError
-from mobilebert.pipelines import running
 from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet

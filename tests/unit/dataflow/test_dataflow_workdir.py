@@ -13,9 +13,10 @@ import toy_file_system
 
 from mobilebert import artifacts
 from mobilebert.corpus import clean
+from mobilebert.dataflow import workdir
 from mobilebert.errors import PassingError, UserError
 from mobilebert.locks import locked
-from mobilebert.pipelines import places, work
+from mobilebert.pipelines import places
 from mobilebert.records import pipeline
 from mobilebert.settings import Beam
 
@@ -24,8 +25,7 @@ import os, signal
 from mobilebert.{room} import {module} as module
 real = module.{function}
 def dying(first, second, *rest):
-    number = {number}
-    if number == 5:
+    if first.number == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(first, second, *rest)
 module.{function} = dying
@@ -58,32 +58,25 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
     cleaned: list[int] = []
     encoded: list[int] = []
 
-    def count(original: Any, calls: list[int], number: Any) -> Any:
-        def counting(*arguments: Any) -> Any:
-            calls.append(number(arguments))
-            return original(*arguments)
+    def count(original: Any, calls: list[int]) -> Any:
+        def counting(numbered: Any, *rest: Any) -> Any:
+            calls.append(numbered.number)
+            return original(numbered, *rest)
 
         return counting
 
-    killed(
-        DYING.format(room="corpus", module="clean", function="_clean", number="first.number") + CLEAN.format(str(sources), str(made)), root
-    )
+    killed(DYING.format(room="corpus", module="clean", function="_clean") + CLEAN.format(str(sources), str(made)), root)
     assert not artifacts.exists(made / "corpus")
-    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned, lambda arguments: arguments[0].number))
+    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned))
     files = both(made)
     assert min(cleaned) == 5
     assert files == expected
 
     artifacts.remove(made / "records")
-    encode = "EncodeBlock._encode"
-    killed(
-        DYING.format(room="records", module="pipeline", function=encode, number="second.number") + WRITE.format(str(tokenizer), str(made)),
-        root,
-    )
+    dying = DYING.format(room="records", module="pipeline", function="_encode")
+    killed(dying + WRITE.format(str(tokenizer), str(made)), root)
     assert not artifacts.exists(made / "records")
-    monkeypatch.setattr(
-        pipeline.EncodeBlock, "_encode", count(pipeline.EncodeBlock._encode, encoded, lambda arguments: arguments[1].number)
-    )
+    monkeypatch.setattr(pipeline, "_encode", count(pipeline._encode, encoded))
     assert both(made) == expected
     assert min(encoded) == 5
 
@@ -111,10 +104,10 @@ def test_a_run_that_dies_while_its_artefact_is_put_together_is_gone_on_with(
 
 def test_going_on_needs_no_folder(tmp_path: Path) -> None:
     """Other work removed it, and was killed before it left its own mark."""
-    with suppress(RuntimeError), work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+    with suppress(RuntimeError), workdir.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
         raise RuntimeError("killed")
     Path(folder).rmdir()
-    with work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+    with workdir.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
         places.write(places.join(folder, "x"), b"x")
 
 
@@ -135,7 +128,7 @@ def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) 
     out = tmp_path / "corpus"
 
     def leave(fingerprint: str) -> tuple[str, bool]:
-        with suppress(RuntimeError), work.folder(out, Beam(), fingerprint) as folder:
+        with suppress(RuntimeError), workdir.folder(out, Beam(), fingerprint) as folder:
             there = places.exists(places.join(folder, "half"))
             places.write(places.join(folder, "half"), b"x")
             raise RuntimeError("killed")
@@ -146,25 +139,25 @@ def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) 
     other, there = leave("b" * 64)
     assert not there
     assert not Path(first).exists()
-    with pytest.raises(PassingError, match="pass"), work.folder(out, Beam(), "b" * 64) as kept:
+    with pytest.raises(PassingError, match="pass"), workdir.folder(out, Beam(), "b" * 64) as kept:
         raise PassingError("what may pass by itself is gone on with")
     assert Path(kept).is_dir()
-    with pytest.raises(UserError, match="mend"), work.folder(out, Beam(), "b" * 64):
+    with pytest.raises(UserError, match="mend"), workdir.folder(out, Beam(), "b" * 64):
         raise UserError("only other settings mend this")
     assert not Path(other).parent.exists()
-    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), work.folder(out, Beam(), "b" * 64):
+    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), workdir.folder(out, Beam(), "b" * 64):
         pass
 
 
 def test_a_changed_setting_or_input_is_other_work(tmp_path: Path) -> None:
     with artifacts.writing(tmp_path / "in", "sources"):
         pass
-    before = work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
-    assert before == work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
-    assert before != work.fingerprint({"x": 2}, {"sources": tmp_path / "in"}, ("numpy",))
+    before = workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before == workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before != workdir.fingerprint({"x": 2}, {"sources": tmp_path / "in"}, ("numpy",))
     with artifacts.writing(tmp_path / "in", "sources", settings={"other": 1}):
         pass
-    assert before != work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before != workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
 
 
 def test_a_file_that_fails_halfway_is_not_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mobilebert import artifacts
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
-from mobilebert.pipelines import running
+from mobilebert.dataflow import running
 from mobilebert.records import pipeline, writer
 from mobilebert.settings import Beam, Corpus, Records, Source
 from mobilebert.tokenization import SPECIAL, files
