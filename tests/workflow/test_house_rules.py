@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "locks", "splitmix", "artifacts", "storage", "pipelines", "dataflow", "smallworld", "text", "tasks", "corpus",
-          "tokenization", "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
-WITHOUT_TENSORFLOW = {"storage", "pipelines", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
+LAYERS = ["settings", "locks", "splitmix", "artifacts", "storage", "pipelines", "dataflow", "smallworld", "text", "tasks",
+          "corpus", "tokenization", "records", "models", "training", "distillation", "finetuning", "exporting", "reporting",
+          "publishing"]  # fmt: skip
+WITHOUT_TENSORFLOW = {"storage", "pipelines", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting",
+                      "publishing"}  # fmt: skip
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))

@@ -17,7 +17,7 @@ from mobilebert.settings import Beam, Corpus, Records, Source
 from mobilebert.tokenization import SPECIAL, files
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
-CORPUS = Corpus(block_megabytes=0.005)
+CORPUS = Corpus(block_megabytes=0.005, max_paragraph_documents=50)
 RECORDS = Records(sequence_length=32, heldout_share=0.1, shards=3)
 
 

@@ -34,7 +34,7 @@ CLEAN = """
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.settings import Corpus
 from pathlib import Path
-clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005), 1)
+clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005, max_paragraph_documents=50), 1)
 """
 WRITE = """
 from mobilebert.records import writer
