@@ -1,6 +1,7 @@
-"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> documents.
+"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> corpus.
 
-The order of the output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
+The order of the output and every file's bytes follow from the numbers of the elements, so they are the same for any
+number of workers.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ from mobilebert.settings import Beam
 if TYPE_CHECKING:
     import apache_beam
 
-BYTES_WORTH_A_WORKER = 100_000_000  # of text; a worker process takes 3 CPU s to import Beam and us (measured)
+# Of text, which takes 0.1 (cleaning) to 0.2 (records) CPU s a megabyte; a worker process takes 2.5 to import Beam and us
+# and to end (measured).
+BYTES_WORTH_A_WORKER = 150_000_000
 _WORKER = "mobilebert.dataflow.worker"
 _SECONDS_BETWEEN_LOOKS = 0.5
 _RUNNERS = {
@@ -78,10 +80,11 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
     if where.runner == "direct" and processes > 1:
         with tempfile.TemporaryDirectory() as temporary:
             failed = Path(temporary, "failed")
-            # The one warns that several workers share a memory, as those do that are no processes; of a dead one we say it in a line.
+            # One warns of memory that workers share, which processes do not; of a dead worker we tell.
             logging.getLogger(FnApiRunner.__module__).setLevel(logging.ERROR)
             logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
-            pipeline = beam.Pipeline(FnApiRunner(SubprocessSDKEnvironment.from_command_string(_command(failed))), made)
+            environment = SubprocessSDKEnvironment.from_command_string(_command(failed))
+            pipeline = beam.Pipeline(FnApiRunner(environment), made)
             stage_lists.build(pipeline, stages, error_file)
             _run_watched(name, pipeline, failed)
     else:
@@ -93,7 +96,7 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Around imports of Beam, which gives notice of cloud libraries that nothing here needs; of Beam itself, warnings from then on."""
+    """Around imports of Beam: no notice of libraries that nothing here needs; later only its warnings."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -104,14 +107,14 @@ def quiet() -> Iterator[None]:
 
 
 def _command(failed: Path) -> str:
-    """The shell's command for a worker process that finds this package where we found it; it makes a file if the worker fails."""
+    """The shell command of a worker that finds this package where we did; it makes a file if that fails."""
     root, mark = (shlex.quote(str(path)) for path in (Path(__file__).resolve().parents[2], failed))
     python = shlex.join([sys.executable, "-m", _WORKER])
     return f"PYTHONPATH={root}:$PYTHONPATH {python} || touch {mark} 2>/dev/null"
 
 
 def _run_watched(name: str, pipeline: apache_beam.Pipeline, failed: Path) -> None:
-    """Run a pipeline in a thread, which is left behind when a worker fails: Beam waits for ever for the answers of one that is gone."""
+    """Run a pipeline in a thread that is left behind if a worker fails: Beam waits for it for ever."""
     done: Future[None] = Future()
 
     def run() -> None:
@@ -126,9 +129,9 @@ def _run_watched(name: str, pipeline: apache_beam.Pipeline, failed: Path) -> Non
         if failed.exists():
             _kill_workers()
             raise PassingError(
-                f"{name}: a worker process ended before its work was done, killed for lack of memory perhaps (what it said, "
-                "if anything, stands above); what is finished is kept: run again to go on from there, with fewer --threads "
-                "if memory is short"
+                f"{name}: a worker process ended before its work was done, killed for lack of memory perhaps "
+                "(what it said, if anything, stands above); what is finished is kept: "
+                "run again to go on from there, with fewer --threads if memory is short"
             )
     done.result()
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stage:
-    """A function that is called once for every number, spread over the workers, when the stage before has ended.
+    """A function that is called for every number, over all workers, when the stage before has ended.
 
-    Both callables travel to the workers; what they find in module variables there is as the module was imported.
+    Both callables are pickled and travel to the workers.
     """
 
     name: str
-    # What the calls of the stage before returned, in no order (of the first stage: nothing) -> the numbers of this stage.
+    # All that the stage before returned, in no order (to the first stage: nothing) -> the numbers.
     numbers: Callable[[list[Any]], Iterable[int]]
     function: Callable[[int], Any]
 
@@ -34,18 +34,20 @@ class Stage:
 def build(pipeline: apache_beam.Pipeline, stages: Sequence[Stage], error_file: str) -> None:
     """Put the stages on a pipeline (any runner whose workers see the work folder).
 
-    A UserError of a stage goes to `error_file` instead of through Beam, which would retry it and wrap it; the rest of the run is then
-    skipped.
+    A UserError of a stage goes to `error_file` instead of through Beam, which would wrap it and try again; the rest of
+    the run is then skipped.
     """
     import apache_beam as beam  # in two seconds, which only a run waits for
 
     results = pipeline | "Begin" >> beam.Create([(0, ())], reshuffle=False)
     for stage in stages:
+        number = partial(_number, numbers=stage.numbers, error_file=error_file)
+        call = partial(_call, function=stage.function, error_file=error_file)
         results = (
             results
-            | f"{stage.name} numbers" >> beam.FlatMapTuple(partial(_number, numbers=stage.numbers, error_file=error_file))
+            | f"{stage.name} numbers" >> beam.FlatMapTuple(number)
             | f"{stage.name} spread" >> beam.GroupByKey()
-            | stage.name >> beam.FlatMapTuple(partial(_call, function=stage.function, error_file=error_file))
+            | stage.name >> beam.FlatMapTuple(call)
             | f"{stage.name} results" >> beam.GroupByKey()
         )
 

@@ -1,4 +1,4 @@
-"""A worker process of the direct runner: Beam's own (`python -m mobilebert.dataflow.worker`; Beam sets its environment)."""
+"""The command of a worker process of the direct runner: Beam's own, whose environment Beam has set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 from mobilebert.dataflow import running
 
 if __name__ == "__main__":
-    logging.basicConfig(handlers=[logging.NullHandler()])  # Beam sends what is logged to the process that started this one
+    logging.basicConfig(handlers=[logging.NullHandler()])  # Beam sends what is logged to our parent
     with running.quiet():
         from apache_beam.runners.worker import sdk_worker_main
-    logging.getLogger(sdk_worker_main.__name__).setLevel(logging.ERROR)  # it misses a folder for what we do not use
+    logging.getLogger(sdk_worker_main.__name__).setLevel(logging.ERROR)  # it misses a folder for nothing
     sdk_worker_main.main([])

@@ -1,1 +1,1 @@
-"""What the Beam stages share: where they run, and files that all their workers see."""
+"""Files that the Beam stages share, and Parquet rows by size."""

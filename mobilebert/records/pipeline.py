@@ -141,12 +141,12 @@ def encode_block(block: Block, job: Job) -> tuple[int, dict[str, int]]:
 
 
 def write_shard(split: str, number: int, job: Job) -> None:
-    """All spills of a split to one file of records with its counts beside it, unless a run that was killed has done it."""
+    """All spills of a split to a file of records with its counts beside it, unless a run that was killed has done it."""
     out = job.shard(split, number)
     if places.exists(f"{out}.json"):
         return
     counts_by_block = json.loads(places.read(_spill_counts(job)))
-    spills = [_spill(job, split, block, spill) for block, counts in counts_by_block for spill in range(counts[split])]
+    spills = [_spill(job, split, block, spill) for block, each in counts_by_block for spill in range(each[split])]
     arrangement = arranging.arrangement(job.settings, job.form, job.special)
     counts = shuffling.write_shard(out, spills, job.form, arrangement, job.settings.compression, number, job.shards(split))
     shuffling.save_counts(f"{out}.json", counts)

@@ -65,7 +65,11 @@ def test_a_stage_begins_with_all_that_the_one_before_returned(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("processes", "error"),
-    [(1, PassingError("the service is away")), (1, UserError("a.txt: line 3")), (2, UserError("a.txt: line 3"))],
+    [
+        (1, PassingError("the service is away")),
+        (1, UserError("a.txt: line 3")),
+        (2, UserError("a.txt: line 3")),
+    ],
     ids=["passing", "user", "in a worker process"],
 )
 def test_a_users_error_arrives_as_it_was_raised_and_ends_the_run(
