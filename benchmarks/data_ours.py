@@ -6,19 +6,17 @@ loop over the same functions.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mobilebert import settings
-from mobilebert.pipelines import importing, memory
+from mobilebert.dataflow.stages import Stage
 from mobilebert.storage import artifacts
 
 SEED = 1
@@ -34,19 +32,18 @@ def seconds() -> float:
 
 def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]:
     """Clean, deduplicate and write records: sources, tokenizer -> corpus-*, records-* in the folder; `how` is beam or bare."""
-    with importing.quickly():  # as the scripts do
-        from mobilebert.corpus import pipeline
-        from mobilebert.pipelines import running
-        from mobilebert.records import writer
+    from mobilebert.corpus import pipeline
+    from mobilebert.dataflow import running
+    from mobilebert.records import writer
+
     imported = seconds()
     if how == "bare":
         running.run = bare  # both stages start their pipeline there
     running.BYTES_WORTH_A_WORKER = 1  # as many as asked for, however small the corpus
     corpus, records = (folder / f"{stage}-{Path(sources).name}-{how}-{threads}" for stage in ("corpus", "records"))
-    with running.ready(pipeline.__name__, settings.Beam(), threads):  # each stage alone would do so; both are one process here
-        pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
-        cleaned = seconds()
-        writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
+    pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
+    cleaned = seconds()
+    writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
     counts = artifacts.read(records, verify=False).counts
     text = counts["train_bytes"] + counts["heldout_bytes"]
     return {
@@ -60,42 +57,11 @@ def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]
     }
 
 
-def bare(name: str, build: functools.partial, where: object, processes: int = 1) -> None:
-    """What `pipelines.running.run` does, without Beam: the same functions in loops, collections in memory."""
-    given = build.keywords
-    if name == "clean-corpus":
-        _bare_corpus(given["elements"], given["work"])
-    else:
-        _bare_records(given["job"], given["corpus"])
-
-
-def _bare_corpus(elements: Iterable[Any], work: Any) -> None:
-    from benchmarks import near_duplicates
-    from mobilebert.corpus import clean, output, store
-
-    elements = list(elements)
-    store.write_blocks(work.folder, [clean.clean_element(element, work) for element in elements], work.block_bytes)
-    near_duplicates.decide(work)
-    for part in range(output.parts(len(elements))):
-        output.write_part(part, len(elements), work)
-
-
-def _bare_records(job: Any, corpus: Iterable[Any]) -> None:
-    from mobilebert.records import pipeline, shuffling
-
-    encoder, writer = pipeline.EncodeBlock(job), pipeline.WriteShard(job)
-    encoder.setup()
-    encoded = [found for block in corpus for found in encoder.process(block)]
-    for split in shuffling.SPLITS:
-        for number in range(job.shards(split)):
-            writer.process(pipeline.Shard(split, number), encoded)
-
-
-def _grouped(pairs: Iterable[tuple[int, Any]]) -> dict[int, list[Any]]:
-    found = defaultdict(list)
-    for key, value in pairs:
-        found[key].append(value)
-    return found
+def bare(_: str, stages: Iterable[Stage], *__: object) -> None:
+    """What `dataflow.running.run` does, without Beam: the same functions in a loop."""
+    results: list[Any] = []
+    for stage in stages:
+        results = [stage.function(number) for number in stage.numbers(results)]
 
 
 def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
@@ -199,7 +165,6 @@ OURS = {made.__name__: made for made in (stages, tokenizer, minhash, masking, fi
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.disable(logging.WARNING)
-    memory.keep_freed()  # as pipelines and datasets do
     print(json.dumps(OURS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])))
     sys.stdout.flush()
     os._exit(0)  # as the scripts do: an input pipeline of TensorFlow may still run

@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from mobilebert.pipelines import importing
 from scripts.command import beam_parser, run
 
 
 def main(options: argparse.Namespace) -> None:
     """Write the corpus artefact."""
-    with importing.quickly():  # takes two seconds: --help need not wait
-        from mobilebert.corpus import pipeline
+    from mobilebert.corpus import pipeline
+
     corpus = settings.from_json(options.settings)["corpus"]
     pipeline.clean_corpus(options.sources, options.out, corpus, options.threads, options.beam, next(iter(options.test_world), None))
 

@@ -21,7 +21,6 @@ from typing import NoReturn
 
 from mobilebert import attempts, settings
 from mobilebert.errors import PassingError, UserError, refused
-from mobilebert.pipelines import forking
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -111,7 +110,7 @@ def _die_with_parent() -> None:
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if (watched := os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")).isdigit():
-        threading.Thread(target=_die_after, args=(int(watched),), name=forking.IDLE, daemon=True).start()
+        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
 
 
 def _die_after(process: int) -> None:

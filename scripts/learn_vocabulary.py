@@ -7,16 +7,15 @@ import logging
 from pathlib import Path
 
 from mobilebert import settings
-from mobilebert.pipelines import importing
 from mobilebert.storage import artifacts
 from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
     """Sample documents, train, write the tokenizer artefact."""
-    with importing.quickly():
-        from mobilebert.records import sampling
-        from mobilebert.tokenization import files, learning
+    from mobilebert.records import sampling
+    from mobilebert.tokenization import files, learning
+
     given = settings.from_json(options.settings)
     vocabulary = given.get("vocabulary", settings.Vocabulary())
     seed = settings.derive_seed(given.get("seed", 0), "learn_vocabulary")

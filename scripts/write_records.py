@@ -6,14 +6,13 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from mobilebert.pipelines import importing
 from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
     """Write the records artefact."""
-    with importing.quickly():
-        from mobilebert.records import writer
+    from mobilebert.records import writer
+
     given = settings.from_json(options.settings)
     records = given.get("records", settings.Records())
     seed = settings.derive_seed(given.get("seed", 0), "write_records")

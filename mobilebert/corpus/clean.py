@@ -19,7 +19,7 @@ from mobilebert.corpus.formats.document import Found
 from mobilebert.corpus.plan import Element, Piece
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.normalise import normalise_all
 
@@ -60,23 +60,23 @@ def clean_element(element: Element, work: Work) -> tuple[int, list[int]]:
     Raises:
         UserError: a file cannot be read and `corpus.on_error` is `stop`.
     """
-    stem = places.join(work.folder, f"{element.number:06d}")
-    if not places.exists(f"{stem}.json"):
+    stem = paths.join(work.folder, f"{element.number:06d}")
+    if not paths.exists(f"{stem}.json"):
         _clean(element, work, stem)
-    return element.number, json.loads(places.read(f"{stem}.json"))["blocks"]
+    return element.number, json.loads(paths.read(f"{stem}.json"))["blocks"]
 
 
 def _clean(element: Element, work: Work, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
     with writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         blocks = _cleaned_blocks(element, counts, rejects, work)
-    places.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
+    paths.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
 
 
 @contextmanager
 def writing_rejects(place: str, most: int | str) -> Iterator[funnel.Rejects]:
     """Rejects that are written to a Parquet file of REJECTS."""
-    with places.writing(place) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
+    with paths.writing(place) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
         rejects = funnel.Rejects(most, lambda rows: writer.write_table(pa.Table.from_pylist([row._asdict() for row in rows], REJECTS)))
         yield rejects
         rejects.flush()

@@ -21,7 +21,7 @@ import numpy as np
 from mobilebert.corpus import finding, streams
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 from mobilebert.text import decode, document
 
 # A text of fewer 13-grams is a phrase that anyone might write: two labels, an id, half a sentence.
@@ -83,20 +83,20 @@ def write(files: Sequence[Path], folder: str) -> None:
         )
     found = np.concatenate(grams)
     found = found[np.argsort(found["hash"], kind="stable")]
-    places.write(places.join(folder, _HASHES), found["hash"].tobytes())
-    places.write(places.join(folder, _OWNERS), found["text"].tobytes())
-    places.write(places.join(folder, _TEXTS), np.concatenate(texts).tobytes())
-    places.write(places.join(folder, _NAMES), json.dumps([_name(path) for path in files]).encode())
+    paths.write(paths.join(folder, _HASHES), found["hash"].tobytes())
+    paths.write(paths.join(folder, _OWNERS), found["text"].tobytes())
+    paths.write(paths.join(folder, _TEXTS), np.concatenate(texts).tobytes())
+    paths.write(paths.join(folder, _NAMES), json.dumps([_name(path) for path in files]).encode())
 
 
 class TestTexts:
     """The look-up tables; 12 bytes a 13-gram, mapped from the work folder where that is local."""
 
     def __init__(self, folder: str) -> None:
-        self._hashes = _array(places.join(folder, _HASHES), np.dtype("<u8"))
-        self._owners = _array(places.join(folder, _OWNERS), np.dtype("<u4"))
-        self._texts = _array(places.join(folder, _TEXTS), _TEXT)
-        self._names = json.loads(places.read(places.join(folder, _NAMES)))
+        self._hashes = _array(paths.join(folder, _HASHES), np.dtype("<u8"))
+        self._owners = _array(paths.join(folder, _OWNERS), np.dtype("<u4"))
+        self._texts = _array(paths.join(folder, _TEXTS), _TEXT)
+        self._names = json.loads(paths.read(paths.join(folder, _NAMES)))
         self._shift = np.uint64(64 - min(26, (len(self._hashes) * _SLOTS_A_GRAM).bit_length()))
         self._slots = np.zeros(1 << (64 - int(self._shift)), bool)
         self._slots[self._hashes >> self._shift] = True
@@ -148,7 +148,7 @@ def _name(path: Path) -> str:
 
 
 def _array(place: str, kind: np.dtype[Any]) -> np.ndarray:
-    return np.memmap(place, kind, "r") if places.is_local(place) else np.frombuffer(places.read(place), kind)
+    return np.memmap(place, kind, "r") if paths.is_local(place) else np.frombuffer(paths.read(place), kind)
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -19,7 +19,7 @@ import numpy as np
 from mobilebert.corpus import minhash, store
 from mobilebert.corpus.clean import Work
 from mobilebert.splitmix import mixed
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 
 ALL_PAIRS = 8
 # Two documents, the first the one that stays if they are alike, and its rank.
@@ -40,7 +40,7 @@ def gather(batch: int, work: Work) -> int:
     others are `copied-NNNNNN` (uint64 by count).
     """
     keys_file = _file(work, "keys", batch)
-    if places.exists(keys_file):
+    if paths.exists(keys_file):
         return batch  # by a run that was killed
     blocks = store.Blocks(work.folder)
     _, first, end = blocks.batch(batch)
@@ -48,7 +48,7 @@ def gather(batch: int, work: Work) -> int:
     whole = keys[keys["key"] >= store.OF_TEXT]
     whole = whole[np.lexsort((whole["rank"], whole["key"]))]
     copies = blocks.counted(whole["document"][_copies(whole)])
-    places.write(_file(work, "copied", batch), copies.tobytes())
+    paths.write(_file(work, "copied", batch), copies.tobytes())
     gone = np.zeros(end - first, bool)
     gone[copies - first] = True
     keys = keys[~gone[blocks.counted(keys["document"]) - first]]
@@ -64,12 +64,12 @@ def candidates(partition: int, work: Work) -> int:
     of more, each with the one that stays first, and with the one before.
     """
     pairs_file = _file(work, "pairs", partition)
-    if places.exists(pairs_file):
+    if paths.exists(pairs_file):
         return partition
     blocks = store.Blocks(work.folder)
     found = [np.zeros(0, np.uint64)]
     held = np.zeros(0, store.KEY)
-    with places.writing(pairs_file) as stream:
+    with paths.writing(pairs_file) as stream:
         for keys in _shared(partition, blocks, work):
             keys = np.concatenate([held, keys])
             copy = _copies(keys)
@@ -80,7 +80,7 @@ def candidates(partition: int, work: Work) -> int:
             store.add_ranges(stream, pairs, group, blocks.partitions)
             last = keys[keys["key"] == keys["key"][-1]]  # if it goes on, the first and the one before are known, and whether there are many
             held = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last
-        places.write(_file(work, "copies", partition), np.concatenate(found).tobytes())
+        paths.write(_file(work, "copies", partition), np.concatenate(found).tobytes())
     return partition
 
 
@@ -91,7 +91,7 @@ def confirm(group: int, work: Work) -> int:
     ascending).
     """
     out = _file(work, "alike", group)
-    if places.exists(out):
+    if paths.exists(out):
         return group
     blocks = store.Blocks(work.folder)
     pairs = _distinct(
@@ -101,14 +101,14 @@ def confirm(group: int, work: Work) -> int:
     together = np.cumsum(store.lengths(pairs["rank"])) // _COMPARED
     found = pairs[_similarities(pairs, together, store.Documents(work.folder)) >= work.settings.near_duplicate_similarity]
     found["first"], found["second"] = blocks.counted(found["first"]), blocks.counted(found["second"])
-    places.write(out, found.tobytes())
+    paths.write(out, found.tobytes())
     return group
 
 
 def alike(group: int, groups: int, work: Work) -> Iterator[tuple[int, int, int]]:
     """What `confirm` wrote for one of the groups; the file is open only while a little of it is read, since there are many."""
     place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // groups) * PAIR.itemsize
-    while data := places.read(place, start, size):
+    while data := paths.read(place, start, size):
         yield from struct.iter_unpack("<QQQ", data)
         start += len(data)
 
@@ -119,23 +119,23 @@ def decide(work: Work) -> None:
     The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
     if it stays, those that are alike to it go.
     """
-    if places.exists(_fates(work)):
+    if paths.exists(_fates(work)):
         return
     blocks = store.Blocks(work.folder)
     fates = bytearray(blocks.documents)
     groups = blocks.partitions
     for name, files in (("copied", blocks.batches), ("copies", groups)):
         for number in range(files):
-            np.frombuffer(fates, np.uint8)[np.frombuffer(places.read(_file(work, name, number)), np.uint64)] = EXACT
+            np.frombuffer(fates, np.uint8)[np.frombuffer(paths.read(_file(work, name, number)), np.uint64)] = EXACT
     for _, first, second in heapq.merge(*(alike(number, groups, work) for number in range(groups))):
         if not fates[first]:
             fates[second] = NEAR
-    places.write(_fates(work), fates)
+    paths.write(_fates(work), fates)
 
 
 def fates(first: int, end: int, work: Work) -> np.ndarray:
     """(D,) uint8: what becomes of each document from one to before another, by count."""
-    return np.frombuffer(places.read(_fates(work), first, end - first), np.uint8)
+    return np.frombuffer(paths.read(_fates(work), first, end - first), np.uint8)
 
 
 def _copies(keys: np.ndarray) -> np.ndarray:
@@ -247,8 +247,8 @@ def _similarities(pairs: np.ndarray, together: np.ndarray, documents: store.Docu
 
 
 def _file(work: Work, name: str, number: int) -> str:
-    return places.join(work.folder, f"{name}-{number:06d}")
+    return paths.join(work.folder, f"{name}-{number:06d}")
 
 
 def _fates(work: Work) -> str:
-    return places.join(work.folder, "fates")
+    return paths.join(work.folder, "fates")

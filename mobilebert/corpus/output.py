@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 
 from mobilebert.corpus import duplicates, funnel, paragraphs, store
 from mobilebert.corpus.clean import REJECTS, Work, writing_rejects
-from mobilebert.storage import paths as places
-from mobilebert.storage import row_groups
+from mobilebert.storage import paths, row_groups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_PART = 8
@@ -34,7 +33,7 @@ def write_part(part: int, elements: int, work: Work) -> None:
     Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
     """
     stem = _stem(work.folder, part)
-    if places.exists(f"{stem}.json"):
+    if paths.exists(f"{stem}.json"):
         return  # by a run that was killed
     mine = range(part * ELEMENTS_PER_PART, min((part + 1) * ELEMENTS_PER_PART, elements))
     blocks = store.Blocks(work.folder)
@@ -43,15 +42,15 @@ def write_part(part: int, elements: int, work: Work) -> None:
     counts: dict[str, dict[str, Any]] = {}
     with _Parts(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         for element in mine:
-            summary = json.loads(places.read(places.join(work.folder, f"{element:06d}.json")))
+            summary = json.loads(paths.read(paths.join(work.folder, f"{element:06d}.json")))
             for source, found in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), found)
-            _add(places.join(work.folder, f"{element:06d}.rejects"), rejects)
+            _add(paths.join(work.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
                 parts.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, work))
                 fates = fates[size:]
     summary = {"files": parts.number, "rejects": rejects.written, "sources": counts}
-    places.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
+    paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
 
 
 def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) -> Collected:
@@ -59,7 +58,7 @@ def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) ->
     counts = {source: funnel.new() for source in sources}
     files, rejected = [], []
     for stem in (_stem(folder, part) for part in range(parts)):
-        summary = json.loads(places.read(f"{stem}.json"))
+        summary = json.loads(paths.read(f"{stem}.json"))
         for source, found in summary["sources"].items():
             funnel.merge(counts.setdefault(source, funnel.new()), found)
         files += [_file(stem, number) for number in range(summary["files"])]
@@ -138,7 +137,7 @@ def _without(
 
 def _add(place: str, rejects: funnel.Rejects) -> None:
     """Add the rejects of a file."""
-    with places.opened(place) as stream:
+    with paths.opened(place) as stream:
         file = pq.ParquetFile(stream)
         for batch in row_groups.batches(file, range(file.num_row_groups)):
             for row in batch.to_pylist():
@@ -146,7 +145,7 @@ def _add(place: str, rejects: funnel.Rejects) -> None:
 
 
 def _stem(folder: str, part: int) -> str:
-    return places.join(folder, f"part-{part:06d}")
+    return paths.join(folder, f"part-{part:06d}")
 
 
 def _file(stem: str, number: int) -> str:
@@ -192,7 +191,7 @@ class _Parts:
         if not len(rows):
             return
         if self._writer is None:
-            stream = self._open.enter_context(places.writing(_file(self._stem, self.number)))
+            stream = self._open.enter_context(paths.writing(_file(self._stem, self.number)))
             # Hardly any value stands twice; `row_groups` reads what has no dictionary faster.
             self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd", use_dictionary=False))
             self.number += 1

@@ -20,7 +20,7 @@ import xxhash
 
 from mobilebert.corpus import duplicates, store
 from mobilebert.corpus.clean import Work
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 
 LEAST_BYTES = 30  # ten Han; shorter lines are headings, replies, verses, which many documents rightly share
 _LINE = np.dtype([("hash", "<u8"), ("document", "<u8")])  # of a document by count
@@ -51,10 +51,10 @@ def count(batch: int, work: Work) -> int:
     partition).
     """
     out = _file(work, "paragraphs", batch)
-    if places.exists(out):
+    if paths.exists(out):
         return batch  # by a run that was killed
     lines = np.concatenate([np.zeros(0, _LINE), *_lines(batch, work)])
-    places.write(_file(work, "lines", batch), lines.tobytes())
+    paths.write(_file(work, "lines", batch), lines.tobytes())
     lines = lines[np.argsort(lines["hash"], kind="stable")]  # a document's equal ones come together
     lines = lines[_changes(lines["hash"]) | _changes(lines["document"])]
     hash_, documents = np.unique(lines["hash"][lines["hash"] != 0], return_counts=True)
@@ -67,7 +67,7 @@ def count(batch: int, work: Work) -> int:
 def share(partition: int, work: Work) -> int:
     """Tell every batch which of its paragraphs too many documents have (`shared-NNNNNN`), of a partition; returns it."""
     out = _file(work, "shared", partition)
-    if places.exists(out):
+    if paths.exists(out):
         return partition
     batches = store.Blocks(work.folder).batches
     files = (_file(work, "paragraphs", batch) for batch in range(batches))
@@ -84,7 +84,7 @@ def shared(batch: int, work: Work) -> dict[int, set[int]]:
     """The lines, by number, that go from each document of a batch, by count, that has some."""
     files = (_file(work, "shared", partition) for partition in range(partitions(work)))
     gone = store.read_ranges(files, batch, store.Blocks(work.folder).batches, _HASH)
-    lines = np.frombuffer(places.read(_file(work, "lines", batch)), _LINE)
+    lines = np.frombuffer(paths.read(_file(work, "lines", batch)), _LINE)
     found = np.flatnonzero(np.isin(lines["hash"], gone))
     document = lines["document"][found]
     taken: dict[int, set[int]] = {}
@@ -116,4 +116,4 @@ def _changes(values: np.ndarray) -> np.ndarray:
 
 
 def _file(work: Work, name: str, number: int) -> str:
-    return places.join(work.folder, f"{name}-{number:06d}")
+    return paths.join(work.folder, f"{name}-{number:06d}")

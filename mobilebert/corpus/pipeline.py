@@ -1,36 +1,31 @@
-"""The Beam pipeline: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> documents.
+"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> corpus.
 
-Only numbers of elements and partitions pass through Beam; text, keys and pairs lie in files of the work folder. The order of the
-output and every file's bytes follow from the numbers of the elements, so they are the same for any number of workers.
+The order of the output and every file's bytes follow from the numbers of the elements, so they are the same for any
+number of workers.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, minhash, output, paragraphs, plan, store
+from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, output, paragraphs, plan, store
+from mobilebert.dataflow import running, workdir
+from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
-from mobilebert.pipelines import running, work
 from mobilebert.settings import SMALL_WORLD, Beam, Corpus
-from mobilebert.storage import artifacts
-from mobilebert.storage import paths as places
-from mobilebert.text import document, filters
-from mobilebert.text.normalise import normalise
+from mobilebert.storage import artifacts, paths
 
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
 _VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
-_STOP = "stop.txt"
 _EXAMPLES_AT_ONCE = 64  # rejected documents
 _EXAMPLE_CHARACTERS = 400
 DIRECT = Beam()
@@ -41,7 +36,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
 
     Args:
         sources: the folder with sources.json.
-        out: the artefact; what is between the stages lies in a work folder (`pipelines.work`), by which a killed run is gone on with.
+        out: the artefact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
         test_world: the small world, where `corpus.decontaminate` names it.
@@ -58,21 +53,21 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
         raise clean.stopped(broken["path"], broken["why"])
-    workers = running.workers(threads, sum(_cost(entry) for entry in entries))
+    workers = running.count_workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
     corpus = decontamination.without_paths(settings.model_dump(mode="json", by_alias=True))
     own = sorted(digest["sha256"] for digest in decontamination.digests(decontamination.files(own_names, None)))
     shaping = {"corpus": corpus, "files": own}
     inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
-    mark = work.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
-    with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
+    mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
+    with workdir.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
         job = clean.Work(settings, folder, int(settings.block_megabytes * 1e6))
-        _run(_within_reach(elements, folder), job, where, workers)
+        running.run("clean-corpus", stages(_within_reach(elements, folder), job), folder, where, workers)
         found = output.collect(
             folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
@@ -81,103 +76,55 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
 
 def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Element]:
     """The elements with files that all workers see: local ones are copied beside a work folder that is elsewhere."""
-    if places.is_local(folder):
+    if paths.is_local(folder):
         return elements
     sent: dict[str, str] = {}
-    places.make_folder(places.join(folder, "sources"))
-    for path in sorted({piece.path for element in elements for piece in element.pieces if places.is_local(piece.path)}):
+    paths.make_folder(paths.join(folder, "sources"))
+    for path in sorted({piece.path for element in elements for piece in element.pieces if paths.is_local(piece.path)}):
         # The ending tells the compression.
-        sent[path] = places.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
-        places.send(Path(path), sent[path])
+        sent[path] = paths.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
+        paths.send(Path(path), sent[path])
     return [
         replace(element, pieces=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.pieces))
         for element in elements
     ]
 
 
-def _run(elements: Sequence[plan.Element], job: clean.Work, where: Beam, workers: int) -> None:
-    stop = places.join(job.folder, _STOP)
-    try:
-        running.run("clean-corpus", partial(build, elements=elements, work=job), where, workers)
-    except Exception:
-        if places.exists(stop):
-            raise UserError(places.read(stop).decode()) from None
-        raise
+def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
+    """The stages from the elements of the sources to the parts of the corpus."""
+    folder = work.folder
 
+    def partitions(_: list[int]) -> Iterable[int]:
+        return range(store.Blocks(folder).partitions)
 
-def warm() -> None:
-    """Compute the tables of characters, which each worker would otherwise compute: a quarter of a second."""
-    filters.judge(document.Documents([normalise("表")]), Corpus())
-    minhash.band_keys(["表"])
+    def batches(cleaned: list[tuple[int, list[int]]]) -> Iterable[int]:
+        store.write_blocks(folder, cleaned, work.block_bytes)
+        return range(store.Blocks(folder).batches)
 
+    def decided_batches(_: list[int]) -> Iterable[int]:
+        duplicates.decide(work)
+        return range(store.Blocks(folder).batches)
 
-def build(pipeline: beam.Pipeline, elements: Sequence[plan.Element], work: clean.Work) -> None:
-    """Put the stages on a pipeline (any runner whose workers see the work folder and the sources)."""
-    step = partial(partial, work=work)
-    numbered = pipeline | "Elements" >> beam.Create(enumerate(elements), reshuffle=False)
-    cleaned = _each(numbered, "Clean", step(_clean))
-    gathered = _each(_then(cleaned, "Batches", step(_batches)), "Gather", step(duplicates.gather))
-    paired = _each(_then(gathered, "Partitions", step(_partitions)), "Candidates", step(duplicates.candidates))
-    compared = _each(_then(paired, "Groups", step(_partitions)), "Confirm", step(duplicates.confirm))
+    def parts(_: list[int]) -> Iterable[int]:
+        duplicates.decide(work)
+        return range(output.parts(len(elements)))
+
+    made = [
+        Stage("Clean", lambda _: range(len(elements)), lambda number: clean.clean_element(elements[number], work)),
+        Stage("Gather", batches, lambda batch: duplicates.gather(batch, work)),
+        Stage("Candidates", partitions, lambda partition: duplicates.candidates(partition, work)),
+        Stage("Confirm", partitions, lambda group: duplicates.confirm(group, work)),
+    ]
     if work.settings.max_paragraph_documents is not None:
-        counted = _each(_then(compared, "Texts", step(_texts)), "Count paragraphs", step(paragraphs.count))
-        compared = _each(_then(counted, "Paragraphs", step(_paragraphs)), "Share paragraphs", step(paragraphs.share))
-    parts = _then(compared, "Parts", step(partial(_parts, elements=len(elements))))
-    _each(parts, "Write", step(partial(output.write_part, elements=len(elements))))
-
-
-def _each(numbered: beam.PCollection, name: str, do: Callable[[Any], Any]) -> beam.PCollection:
-    """What `do` makes of each numbered thing, spread over the workers by the numbers; under the one key 0, for `_then`.
-
-    A `Reshuffle` is four more steps, and every worker takes 5 ms to set up a step (measured).
-    """
-    return numbered | f"Spread for {name}" >> beam.GroupByKey() | name >> beam.MapTuple(partial(_alone, do=do))
-
-
-def _alone(_: int, things: Iterable[Any], do: Callable[[Any], Any]) -> tuple[int, Any]:
-    (thing,) = things
-    return 0, do(thing)
-
-
-def _then(done: beam.PCollection, name: str, following: Callable[[list[Any]], Iterable[int]]) -> beam.PCollection:
-    """The numbers that follow from all of a collection, once all of it is there."""
-    return done | f"Wait for {name}" >> beam.GroupByKey() | name >> beam.FlatMapTuple(partial(_follow, following=following))
-
-
-def _follow(_: int, done: Iterable[Any], following: Callable[[list[Any]], Iterable[int]]) -> Iterator[tuple[int, int]]:
-    yield from ((number, number) for number in following(list(done)))
-
-
-def _batches(cleaned: list[tuple[int, list[int]]], work: clean.Work) -> Iterable[int]:
-    store.write_blocks(work.folder, cleaned, work.block_bytes)
-    return range(store.Blocks(work.folder).batches)
-
-
-def _partitions(_: list[int], work: clean.Work) -> Iterable[int]:
-    return range(store.Blocks(work.folder).partitions)
-
-
-def _texts(_: list[int], work: clean.Work) -> Iterable[int]:
-    duplicates.decide(work)
-    return range(store.Blocks(work.folder).batches)
-
-
-def _paragraphs(_: list[int], work: clean.Work) -> Iterable[int]:
-    return range(paragraphs.partitions(work))
-
-
-def _parts(_: list[int], elements: int, work: clean.Work) -> Iterable[int]:
-    duplicates.decide(work)
-    return range(output.parts(elements))
-
-
-def _clean(element: plan.Element, work: clean.Work) -> tuple[int, list[int]]:
-    try:
-        return clean.clean_element(element, work)
-    except UserError as error:
-        # Beam wraps what a worker raises into its own exception; the message reaches people through a file.
-        places.write(places.join(work.folder, _STOP), str(error).encode())
-        raise
+        made += [
+            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, work)),
+            Stage(
+                "ShareParagraphs",
+                lambda _: range(paragraphs.partitions(work)),
+                lambda partition: paragraphs.share(partition, work),
+            ),
+        ]
+    return [*made, Stage("Write", parts, lambda part: output.write_part(part, len(elements), work))]
 
 
 def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
@@ -189,10 +136,10 @@ def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: 
     _check(report)
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
         for number, path in enumerate(parts):
-            places.take(path, writer.path(f"part-{number:05d}.parquet"))
+            paths.take(path, writer.path(f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
             for number, path in enumerate(rejects):
-                places.take(path, writer.path("rejects", f"part-{number:05d}.parquet"))
+                paths.take(path, writer.path("rejects", f"part-{number:05d}.parquet"))
         elif rejects.num_rows:
             pq.write_table(rejects, writer.path("rejects", "part-00000.parquet"), compression="zstd")
         report["examples"] = _examples(writer.folder / "rejects", set(report["total"]["reasons"]))

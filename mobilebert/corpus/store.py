@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 
 # A document is known by one number, ascending in the order of the input: element, block of the element, place in the block.
 _BLOCK_BITS, _PLACE_BITS = 20, 20
@@ -61,15 +61,15 @@ def place_of(number: int) -> tuple[int, int, int]:
 def write_block(folder: str, element: int, block: int, texts: list[bytes], index: np.ndarray, names: list[str], sources: list[str]) -> None:
     """Write a block's texts, index and names."""
     stem = _stem(folder, element, block)
-    places.write(f"{stem}.text", b"".join(texts))
-    places.write(f"{stem}.names", json.dumps({"names": names, "sources": sources}, ensure_ascii=False).encode())
-    places.write(f"{stem}.index", index.tobytes())
+    paths.write(f"{stem}.text", b"".join(texts))
+    paths.write(f"{stem}.names", json.dumps({"names": names, "sources": sources}, ensure_ascii=False).encode())
+    paths.write(f"{stem}.index", index.tobytes())
 
 
 def read_block(folder: str, element: int, block: int) -> Block:
     """Index and names of a block."""
     stem = _stem(folder, element, block)
-    names = json.loads(places.read(f"{stem}.names"))
+    names = json.loads(paths.read(f"{stem}.names"))
     return Block(_index(stem), names["names"], names["sources"])
 
 
@@ -80,7 +80,7 @@ def read_index(folder: str, element: int, block: int) -> np.ndarray:
 
 def read_texts(folder: str, element: int, block: int) -> bytes:
     """All texts of a block, one after the other."""
-    return places.read(f"{_stem(folder, element, block)}.text")
+    return paths.read(f"{_stem(folder, element, block)}.text")
 
 
 class Documents:
@@ -89,7 +89,7 @@ class Documents:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._index = lru_cache(16)(_index)
-        self._file = lru_cache(64)(lambda stem: places.opened(f"{stem}.text"))
+        self._file = lru_cache(64)(lambda stem: paths.opened(f"{stem}.text"))
 
     def entry(self, number: int) -> np.void:
         """The INDEX entry of a document."""
@@ -122,12 +122,12 @@ def lengths(ranks: np.ndarray) -> np.ndarray:
 
 def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
     """Write the (M,) KEY entries of a block."""
-    places.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
+    paths.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
 
 
 def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
-    with places.writing(place) as stream:
+    with paths.writing(place) as stream:
         add_ranges(stream, entries, owner, owners)
 
 
@@ -154,7 +154,7 @@ def count_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype)
 def _ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> Iterator[tuple[BinaryIO, int]]:
     """Streams that stand before entries of an owner, and how many these are."""
     for place in files:
-        with places.opened(place) as stream:
+        with paths.opened(place) as stream:
             begin = 0
             while bounds := _bounds(stream, begin + owner * _BOUND.itemsize, 2):
                 (start, stop), (end,) = bounds, _bounds(stream, begin + owners * _BOUND.itemsize, 1)
@@ -175,7 +175,7 @@ class Blocks:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._block = np.frombuffer(places.read(_blocks(folder)), _BLOCK)
+        self._block = np.frombuffer(paths.read(_blocks(folder)), _BLOCK)
 
     @property
     def documents(self) -> int:
@@ -213,7 +213,7 @@ class Blocks:
     def keys(self, batch: int) -> np.ndarray:
         """(M,) KEY: the entries of the blocks of a batch, in their order."""
         stems = (_stem(self._folder, *place_of(number)[:2]) for number in self.batch(batch)[0])
-        return np.frombuffer(b"".join(places.read(f"{stem}.keys") for stem in stems), KEY)
+        return np.frombuffer(b"".join(paths.read(f"{stem}.keys") for stem in stems), KEY)
 
 
 def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]], block_bytes: int) -> None:
@@ -229,16 +229,16 @@ def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]], block_byte
         table["batch"][place] = batch
         blocks, documents = blocks + 1, documents + size
     table["batch"][-1] = batch + 1
-    places.write(_blocks(folder), table.tobytes())
+    paths.write(_blocks(folder), table.tobytes())
 
 
 def _blocks(folder: str) -> str:
-    return places.join(folder, "blocks.index")
+    return paths.join(folder, "blocks.index")
 
 
 def _index(stem: str) -> np.ndarray:
-    return np.frombuffer(places.read(f"{stem}.index"), INDEX)
+    return np.frombuffer(paths.read(f"{stem}.index"), INDEX)
 
 
 def _stem(folder: str, element: int, block: int) -> str:
-    return places.join(folder, f"{element:06d}-{block:06d}")
+    return paths.join(folder, f"{element:06d}-{block:06d}")

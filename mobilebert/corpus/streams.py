@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 import zstandard
 
 from mobilebert.corpus.finding import COMPRESSED
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 
 # One file of markup; more is a broken file or a decompression bomb, and would not fit into a worker's memory.
 MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
@@ -89,7 +89,7 @@ def open_raw(path: str) -> Iterator[BinaryIO]:
     """The bytes of a regular file as they lie on disk; every failure of reading inside the block becomes
     `Unreadable`.
     """
-    with _explained(path), places.opened(path) as stream:
+    with _explained(path), paths.opened(path) as stream:
         yield stream
 
 
@@ -112,7 +112,7 @@ def decompressed(stream: BinaryIO, compression: str) -> BinaryIO:
 @contextmanager
 def _explained(path: str) -> Iterator[None]:
     try:
-        if places.is_local(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        if paths.is_local(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise Unreadable("not a regular file")
         yield
     except _FAILURES as error:

@@ -1,24 +1,25 @@
-"""The Beam pipeline of the writer. Elements are references to stretches of the corpus and to shards, never texts or rows."""
+"""The stages of the writer: blocks of the corpus to spills of rows, then all spills to shards."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mobilebert import tokenization
+from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
 from mobilebert.records import arranging, packing, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Records
-from mobilebert.storage import paths as places
-from mobilebert.storage import row_groups
+from mobilebert.storage import paths, row_groups
 from mobilebert.text import words
 
 TEXT = "text"
@@ -28,7 +29,7 @@ MOST_BLOCKS = 4096
 BYTES_AT_ONCE = 300_000  # a call of `packing.pack` takes 10 (Han) to 65 (Latin letters at random) times as much (measured)
 SPILL_BYTES = 8_000_000
 
-Held = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents
+Rows = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Job:
 
     def shard(self, split: str, number: int) -> str:
         """The place of a file of records; its counts lie beside it in `.json`."""
-        return places.join(self.folder, recordset.shard_name(split, number, self.shards(split)))
+        return paths.join(self.folder, recordset.shard_name(split, number, self.shards(split)))
 
     def places(self, split: str) -> list[str]:
         """The places of all files of a split."""
@@ -58,7 +59,7 @@ class Job:
 
     def block(self, number: int) -> str:
         """The place of a block's counts; it is written when all spills of the block are."""
-        return places.join(self.folder, f"block-{number:06d}.json")
+        return paths.join(self.folder, f"block-{number:06d}.json")
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,6 @@ class Block:
     first: int
     last: int
     size: int
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file to write."""
-
-    split: str
-    number: int
 
 
 def blocks(corpus: Path) -> list[Block]:
@@ -114,91 +107,99 @@ def _group_sizes(path: Path) -> list[int]:
 
 def sent(blocks: list[Block], folder: str) -> list[Block]:
     """The blocks with their files copied to a place, for workers that do not see ours."""
-    places.make_folder(folder)
-    there = {path: places.join(folder, Path(path).name) for path in sorted({block.path for block in blocks})}
+    paths.make_folder(folder)
+    there = {path: paths.join(folder, Path(path).name) for path in sorted({block.path for block in blocks})}
     for path, place in there.items():
-        places.send(Path(path), place)
+        paths.send(Path(path), place)
     return [replace(block, path=there[block.path]) for block in blocks]
 
 
-def build(pipeline: beam.Pipeline, job: Job, corpus: list[Block]) -> None:
-    """Put the stages on a pipeline: encode all blocks, then write all shards."""
-    shards = [Shard(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
-    encoded = pipeline | "Blocks" >> beam.Create(corpus) | "EncodeBlock" >> beam.ParDo(EncodeBlock(job))
-    # The shards wait for all blocks, whose numbers of spills are their side input.
-    _ = pipeline | "Shards" >> beam.Create(shards) | "WriteShard" >> beam.ParDo(WriteShard(job), beam.pvalue.AsList(encoded))
+def stages(job: Job, corpus: list[Block]) -> list[Stage]:
+    """Encode all blocks, then write all shards."""
+    shards = [(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
+
+    def after_blocks(encoded: list[tuple[int, dict[str, int]]]) -> Iterable[int]:
+        paths.write(_spill_counts(job), json.dumps(sorted(encoded)).encode())
+        return range(len(shards))
+
+    return [
+        Stage("EncodeBlock", lambda _: range(len(corpus)), lambda number: encode_block(corpus[number], job)),
+        Stage("WriteShard", after_blocks, lambda number: write_shard(*shards[number], job)),
+    ]
 
 
-class EncodeBlock(beam.DoFn):
-    """A block of documents to spills of rows; yields the block's number and the number of its spills in each split."""
+def encode_block(block: Block, job: Job) -> tuple[int, dict[str, int]]:
+    """A block of documents to spills of rows, unless a run that was killed has done it.
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def setup(self) -> None:
-        """Once a worker: load the tokenizer and the words."""
-        self._cut = words.cutter(self._job.dictionary)
-        with places.local_folder(self._job.tokenizer, self._job.tokenizer_files) as folder:
-            self._tokenizer = tokenization.load(folder)
-
-    def process(self, block: Block) -> Iterator[tuple[int, dict[str, int]]]:
-        """Pack the block's documents some at a time, so that a huge row group needs no more memory than a small one."""
-        if not places.exists(self._job.block(block.number)):  # else a run that was killed has done it
-            self._encode(block)
-        counts = shuffling.sum_counts([self._job.block(block.number)])
-        yield block.number, {split: counts[f"{split}_spills"] for split in shuffling.SPLITS}
-
-    def _encode(self, block: Block) -> None:
-        counts: Counter[str] = Counter()
-        held: Held = {split: [] for split in shuffling.SPLITS}
-        for documents in texts(block):
-            packed = packing.pack(documents, self._tokenizer, self._job.form, self._job.settings, self._cut)
-            counts.update(packed.counts)
-            for split, chosen in (("train", ~packed.heldout), ("heldout", packed.heldout)):
-                held[split].append((packed.rows[chosen], packed.documents[chosen]))
-            if sum(rows.nbytes for rows, _ in held["train"]) > SPILL_BYTES:
-                self._spill(block, held, counts)
-        self._spill(block, held, counts)
-        shuffling.save_counts(self._job.block(block.number), counts)
-
-    def _spill(self, block: Block, held: Held, counts: Counter[str]) -> None:
-        for split, parts in held.items():
-            if parts:
-                rows, documents = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-                parts.clear()
-                place = _spill(self._job, split, block.number, counts[f"{split}_spills"])
-                shuffling.spill(place, rows, documents, self._job.form, self._job.seed, self._job.shards(split))
-                counts[f"{split}_spills"] += 1
+    Returns:
+        The block's number, and how many spills it has in each split.
+    """
+    if not paths.exists(job.block(block.number)):
+        _encode(block, job)
+    counts = shuffling.sum_counts([job.block(block.number)])
+    return block.number, {split: counts[f"{split}_spills"] for split in shuffling.SPLITS}
 
 
-class WriteShard(beam.DoFn):
-    """All spills to one file of records."""
+def write_shard(split: str, number: int, job: Job) -> None:
+    """All spills of a split to a file of records with its counts beside it, unless a run that was killed has done it."""
+    out = job.shard(split, number)
+    if paths.exists(f"{out}.json"):
+        return
+    counts_by_block = json.loads(paths.read(_spill_counts(job)))
+    spills = [_spill(job, split, block, spill) for block, each in counts_by_block for spill in range(each[split])]
+    arrangement = arranging.arrangement(job.settings, job.form, job.special)
+    counts = shuffling.write_shard(out, spills, job.form, arrangement, job.settings.compression, number, job.shards(split))
+    shuffling.save_counts(f"{out}.json", counts)
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
 
-    def process(self, shard: Shard, blocks: list[tuple[int, dict[str, int]]]) -> None:
-        """Write the shard and, beside it, its counts."""
-        job, place = self._job, self._job.shard(shard.split, shard.number)
-        if places.exists(f"{place}.json"):
-            return  # by a run that was killed
-        spills = [_spill(job, shard.split, number, part) for number, parts in sorted(blocks) for part in range(parts[shard.split])]
-        arrangement = arranging.arrangement(job.settings, job.form, job.special)
-        counts = shuffling.write_shard(
-            place, spills, job.form, arrangement, job.settings.compression, shard.number, job.shards(shard.split)
-        )
-        shuffling.save_counts(f"{place}.json", counts)
+@lru_cache(maxsize=1)
+def _load(job: Job) -> tuple[tokenization.Tokenizer, words.Cut]:
+    """The tokenizer and the segmenter, once for each worker and job."""
+    with paths.local_folder(job.tokenizer, job.tokenizer_files) as folder:
+        return tokenization.load(folder), words.cutter(job.dictionary)
+
+
+def _encode(block: Block, job: Job) -> None:
+    """Pack the block's documents some at a time, so that a huge row group needs no more memory than a small one."""
+    tokenizer, cut = _load(job)
+    counts: Counter[str] = Counter()
+    rows: Rows = {split: [] for split in shuffling.SPLITS}
+    for documents in texts(block):
+        packed = packing.pack(documents, tokenizer, job.form, job.settings, cut)
+        counts.update(packed.counts)
+        for split, chosen in (("train", ~packed.heldout), ("heldout", packed.heldout)):
+            rows[split].append((packed.rows[chosen], packed.documents[chosen]))
+        if sum(array.nbytes for array, _ in rows["train"]) > SPILL_BYTES:
+            _write_spills(block, rows, counts, job)
+    _write_spills(block, rows, counts, job)
+    shuffling.save_counts(job.block(block.number), counts)
+
+
+def _write_spills(block: Block, rows: Rows, counts: Counter[str], job: Job) -> None:
+    """Write what is in `rows`, count the spills, and empty it."""
+    for split, batches in rows.items():
+        if batches:
+            ids, documents = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
+            batches.clear()
+            out = _spill(job, split, block.number, counts[f"{split}_spills"])
+            shuffling.spill(out, ids, documents, job.form, job.seed, job.shards(split))
+            counts[f"{split}_spills"] += 1
+
+
+def _spill_counts(job: Job) -> str:
+    """The place of the numbers of spills of all blocks."""
+    return paths.join(job.folder, "spills.json")
 
 
 def _spill(job: Job, split: str, block: int, part: int) -> str:
-    return places.join(job.folder, f"{split}-{block:06d}-{part:03d}.rows")
+    return paths.join(job.folder, f"{split}-{block:06d}-{part:03d}.rows")
 
 
 def texts(block: Block) -> Iterator[list[bytes]]:
     """The block's documents in UTF-8, some at a time: at least one, together about `BYTES_AT_ONCE`."""
     held: list[bytes] = []
     size = 0
-    with places.opened(block.path) as stream:
+    with paths.opened(block.path) as stream:
         for batch in row_groups.batches(pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]):
             for text in filter(None, batch.column(0).cast(pa.large_binary()).to_pylist()):
                 if held and size + len(text) > BYTES_AT_ONCE:

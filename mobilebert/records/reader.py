@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
-from mobilebert.pipelines import memory
 from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
@@ -87,7 +86,6 @@ def _batches(
     if records.next_sentence:
         shapes, types = [*shapes, ()], [*types, tf.int32]
     names = NAMES[: len(types)]
-    memory.keep_freed()
 
     def made_now(step: np.ndarray) -> list[np.ndarray]:
         batch = make(step)

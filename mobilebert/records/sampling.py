@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
-import apache_beam as beam
 import xxhash
 
-from mobilebert.pipelines import running, work
+from mobilebert.dataflow import running, workdir
+from mobilebert.dataflow.stages import Stage
 from mobilebert.records import pipeline
 from mobilebert.records.pipeline import Block
 from mobilebert.settings import Beam
-from mobilebert.storage import artifacts
-from mobilebert.storage import paths as places
+from mobilebert.storage import artifacts, paths
 
 DIRECT = Beam()
 CHEAPER = 40  # reading a document and hashing it costs so much less than cleaning it, by which workers are counted
@@ -37,37 +36,43 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
     Raises:
         UserError: no Parquet file, or one that cannot be read or has no column `text`.
     """
-    parts = pipeline.blocks(corpus)
-    mark = work.fingerprint({"megabytes": megabytes, "seed": seed}, {"corpus": corpus} if artifacts.exists(corpus) else {}, ("xxhash",))
-    workers = running.workers(threads, sum(part.size for part in parts) // CHEAPER)
-    with running.ready(__name__, where, workers), work.folder(out, where, mark) as folder:
-        if not places.is_local(folder):  # workers elsewhere see only what lies there
-            parts = pipeline.sent(parts, places.join(folder, "corpus"))
-        running.run("sample-corpus", partial(_build, parts=parts, folder=folder, wanted=megabytes * 1e6, seed=seed), where, workers)
-        return [text for part in parts for text in json.loads(places.read(_place(folder, part)))]
+    blocks = pipeline.blocks(corpus)
+    inputs = {"corpus": corpus} if artifacts.exists(corpus) else {}
+    mark = workdir.fingerprint({"megabytes": megabytes, "seed": seed}, inputs, ("xxhash",))
+    workers = running.count_workers(threads, sum(block.size for block in blocks) // CHEAPER)
+    with workdir.folder(out, where, mark) as folder:
+        if not paths.is_local(folder):  # workers elsewhere see only what lies there
+            blocks = pipeline.sent(blocks, paths.join(folder, "corpus"))
+        running.run("sample-corpus", _stages(blocks, folder, megabytes * 1e6, seed), folder, where, workers)
+        return [text for block in blocks for text in json.loads(paths.read(_sample_file(folder, block)))]
 
 
-def _build(stages: beam.Pipeline, parts: list[Block], folder: str, wanted: float, seed: int) -> None:
-    blocks = stages | "Blocks" >> beam.Create(parts)
-    total = blocks | "CountBytes" >> beam.Map(_bytes) | "AllBytes" >> beam.CombineGlobally(sum)
-    _ = blocks | "SampleBlock" >> beam.Map(_sample, beam.pvalue.AsSingleton(total), folder, wanted, seed)
+def _stages(blocks: list[Block], folder: str, wanted: float, seed: int) -> list[Stage]:
+    total_file = paths.join(folder, "total.json")
+
+    def after_total(sizes: list[int]) -> Iterable[int]:
+        paths.write(total_file, json.dumps(sum(sizes)).encode())
+        return range(len(blocks))
+
+    def sample(number: int) -> None:
+        share = wanted / max(json.loads(paths.read(total_file)), 1)
+        chosen = [
+            text.decode()
+            for texts in pipeline.texts(blocks[number])
+            for text in texts
+            if share >= 1 or xxhash.xxh3_64_intdigest(text, seed) < share * 2**64
+        ]
+        paths.write(_sample_file(folder, blocks[number]), json.dumps(chosen).encode())
+
+    return [
+        Stage("CountBytes", lambda _: range(len(blocks)), lambda number: _count_bytes(blocks[number])),
+        Stage("SampleBlock", after_total, sample),
+    ]
 
 
-def _bytes(block: Block) -> int:
+def _count_bytes(block: Block) -> int:
     return sum(len(text) for texts in pipeline.texts(block) for text in texts)
 
 
-def _sample(block: Block, total: int, folder: str, wanted: float, seed: int) -> None:
-    """Write the chosen documents of a block."""
-    share = wanted / max(total, 1)
-    chosen = [
-        text.decode()
-        for texts in pipeline.texts(block)
-        for text in texts
-        if share >= 1 or xxhash.xxh3_64_intdigest(text, seed) < share * 2**64
-    ]
-    places.write(_place(folder, block), json.dumps(chosen).encode())
-
-
-def _place(folder: str, block: Block) -> str:
-    return places.join(folder, f"sample-{block.number:06d}.json")
+def _sample_file(folder: str, block: Block) -> str:
+    return paths.join(folder, f"sample-{block.number:06d}.json")

@@ -19,7 +19,7 @@ import xxhash
 from mobilebert.records import blocks
 from mobilebert.records.arranging import GROUP, Arrangement
 from mobilebert.records.form import Form, each
-from mobilebert.storage import paths as places
+from mobilebert.storage import paths
 
 BUCKET_BYTES = 16_000_000
 CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records
@@ -38,8 +38,8 @@ def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed:
     made = np.empty(len(rows), spilled(form))
     made["key"], made["document"], made["ids"] = keys[order], documents[order], rows[order]
     index = np.append(np.searchsorted(made["key"], _edges(_cells(shards))), len(made)).astype("<u4")
-    places.write(f"{place}.index", index.tobytes())
-    places.write(place, made.tobytes())
+    paths.write(f"{place}.index", index.tobytes())
+    paths.write(place, made.tobytes())
 
 
 def write_shard(
@@ -72,7 +72,7 @@ def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Itera
     # (spills, cells + 1): where the cells of this shard begin in each spill
     bounds = np.empty((len(spills), cells + 1), np.uint32)  # filled row by row: of 4,096 spills in one shard they are 67 MB
     for row, spill in zip(bounds, spills, strict=True):
-        row[:] = np.frombuffer(places.read(f"{spill}.index", 4 * shard * cells, row.nbytes), "<u4")
+        row[:] = np.frombuffer(paths.read(f"{spill}.index", 4 * shard * cells, row.nbytes), "<u4")
     before = bounds.sum(axis=0, dtype=np.int64)
     for first, last in _buckets((before - before[0]) * spilled(form).itemsize):
         rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
@@ -119,7 +119,7 @@ def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: 
     end = 0
     for spill, start, stop in zip(spills, first.tolist(), last.tolist(), strict=True):
         if start < stop:
-            data = places.read(spill, start * kind.itemsize, (stop - start) * kind.itemsize)
+            data = paths.read(spill, start * kind.itemsize, (stop - start) * kind.itemsize)
             rows[end : end + stop - start] = np.frombuffer(data, kind)
             end += stop - start
     return rows
@@ -127,12 +127,12 @@ def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: 
 
 def save_counts(place: str, counts: Counter) -> None:
     """Counts as JSON beside the spill or shard that they tell of."""
-    places.write(place, json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True).encode())
+    paths.write(place, json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True).encode())
 
 
 def sum_counts(files: Sequence[str]) -> Counter[str]:
     """What `save_counts` wrote, added up."""
     total: Counter[str] = Counter()
     for place in files:
-        total.update(json.loads(places.read(place)))
+        total.update(json.loads(paths.read(place)))
     return total

@@ -5,18 +5,16 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mobilebert import tokenization
+from mobilebert.dataflow import running, workdir
 from mobilebert.errors import UserError
-from mobilebert.pipelines import running, work
 from mobilebert.records import blocks, pipeline, recordset, shuffling
 from mobilebert.records.form import Form
 from mobilebert.settings import Beam, Records
-from mobilebert.storage import artifacts
-from mobilebert.storage import paths as places
+from mobilebert.storage import artifacts, paths
 from mobilebert.text import words
 
 VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")
@@ -64,15 +62,15 @@ def write(
     }
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
     parts = pipeline.blocks(corpus)
-    workers = running.workers(threads, sum(part.size for part in parts))
-    mark = work.fingerprint(shaping, inputs, VERSIONS)
-    with running.ready(pipeline.__name__, where, workers), work.folder(out, where, mark) as folder:
+    workers = running.count_workers(threads, sum(part.size for part in parts))
+    mark = workdir.fingerprint(shaping, inputs, VERSIONS)
+    with workdir.folder(out, where, mark) as folder:
         there = str(tokenizer_folder)
-        if not places.is_local(folder):  # workers elsewhere see only what lies there
-            there = places.send_folder(tokenizer_folder, places.join(folder, "tokenizer"))
-            parts = pipeline.sent(parts, places.join(folder, "corpus"))
+        if not paths.is_local(folder):  # workers elsewhere see only what lies there
+            there = paths.send_folder(tokenizer_folder, paths.join(folder, "tokenizer"))
+            parts = pipeline.sent(parts, paths.join(folder, "corpus"))
         job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, form, settings, seed)
-        running.run("write-records", partial(pipeline.build, job=job, corpus=parts), where, workers)
+        running.run("write-records", pipeline.stages(job, parts), folder, where, workers)
         shards = {split: [shuffling.sum_counts([f"{place}.json"]) for place in job.places(split)] for split in shuffling.SPLITS}
         counts = _counts(shuffling.sum_counts([job.block(part.number) for part in parts]), shards, tokenizer.special_ids)
         _check(counts, corpus, settings)
@@ -81,7 +79,7 @@ def write(
             for split in shuffling.SPLITS:
                 for place in job.places(split):
                     for one in blocks.files(place, settings.compression):
-                        places.take(one, writer.path(PurePosixPath(one).name))
+                        paths.take(one, writer.path(PurePosixPath(one).name))
             writer.json(recordset.DESCRIPTION, body)
             writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))

@@ -44,7 +44,6 @@ def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(tmp_path: Path, comman
 
 
 def test_the_sample_depends_on_the_texts_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mobilebert.pipelines import running
     from mobilebert.records import pipeline, sampling
 
     texts = [f"第{n}个文档" * 20 for n in range(500)]
@@ -58,7 +57,6 @@ def test_the_sample_depends_on_the_texts_alone(tmp_path: Path, monkeypatch: pyte
     assert 80 < len(some) < 170
     assert list(sampling.documents(tmp_path / "a", total * 2, 1, tmp_path / "out")) == texts
     assert some != list(sampling.documents(tmp_path / "a", total / 4, 2, tmp_path / "out"))
-    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
     monkeypatch.setattr(pipeline, "BLOCK_BYTES", 1000)
-    assert some == list(sampling.documents(tmp_path / "b", total / 4, 1, tmp_path / "out", 2))
+    assert some == list(sampling.documents(tmp_path / "b", total / 4, 1, tmp_path / "out"))
     assert not (tmp_path / "out.work").exists()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from mobilebert.corpus import paragraphs, store
-from mobilebert.pipelines import running
 from tests.unit.corpus.test_corpus_pipeline import documents, jsonl, prose, run
 
 NOTICE = "本网站的全部内容，包括文字和图片，都由网站的编辑们写成，第{:02d}版。"
@@ -74,18 +73,15 @@ def test_a_paragraph_that_fewer_have_stays(tmp_path, shared, most):
     assert funnel["out"]["documents"] == 12 + 4 + 2 + 1
 
 
-def test_bytes_do_not_depend_on_workers_nor_verdicts_on_batches(tmp_path, shared, monkeypatch):
-    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
-    one, two, whole = (
-        cleaned(tmp_path, shared, out=out, threads=threads, max_paragraph_documents=11, block_megabytes=megabytes)
-        for out, threads, megabytes in (("one", 1, 0.001), ("two", 2, 0.001), ("whole", 1, 2))
+def test_verdicts_do_not_depend_on_batches(tmp_path, shared):
+    small, whole = (
+        cleaned(tmp_path, shared, out=out, max_paragraph_documents=11, block_megabytes=megabytes)
+        for out, megabytes in (("small", 0.001), ("whole", 2))
     )
-    assert one == two == whole
-    assert {row["id"]: row["text"] for row in documents(tmp_path / "one")} == {
+    assert small == whole
+    assert {row["id"]: row["text"] for row in documents(tmp_path / "small")} == {
         row["id"]: row["text"] for row in documents(tmp_path / "whole")
     }
-    for path in (tmp_path / "one").rglob("*.parquet"):
-        assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes()
 
 
 def test_counts_of_all_batches_are_added_up(tmp_path, shared, monkeypatch):

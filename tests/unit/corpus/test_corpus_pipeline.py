@@ -14,7 +14,6 @@ from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
 from mobilebert.errors import UserError
-from mobilebert.pipelines import running
 from mobilebert.settings import Corpus, Source
 from mobilebert.storage import artifacts, row_groups
 
@@ -98,16 +97,6 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
         "near_duplicate": "n4",
         "low_han_share": "n63",
     }
-
-
-def test_bytes_do_not_depend_on_workers_but_on_nothing_else_either(tmp_path, tree, monkeypatch):
-    run(tmp_path, ("tree", tree), out="one", block_megabytes=0.01)
-    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
-    run(tmp_path, ("tree", tree), out="two", block_megabytes=0.01, threads=2)
-    assert len(list((tmp_path / "one").rglob("*"))) > 4
-    for path in (tmp_path / "one").rglob("*"):
-        if path.is_file():
-            assert path.read_bytes() == (tmp_path / "two" / path.relative_to(tmp_path / "one")).read_bytes(), path
 
 
 def test_block_size_changes_files_not_documents(tmp_path, tree):

@@ -15,7 +15,6 @@ import pytest
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.pipelines import running
 from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet
@@ -120,16 +119,6 @@ def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
     cut = corpus(tmp_path / "corpus", documents(300), files_=4, group=7)
     assert len(pipeline.blocks(cut)) > 10
     writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 1)
-    assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
-
-
-def test_the_number_of_workers_does_not_show_in_the_bytes(
-    tmp_path: Path, tokenizer: Path, written: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1000)
-    monkeypatch.setattr(pipeline, "BLOCK_BYTES", 2000)
-    cut = corpus(tmp_path / "corpus", documents(300), files_=2)
-    writer.write(cut, tokenizer, tmp_path / "records", SETTINGS, 20, 2)
     assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
 
 

@@ -12,12 +12,11 @@ import pytest
 import toy_file_system
 
 from mobilebert.corpus import clean
+from mobilebert.dataflow import workdir
 from mobilebert.errors import PassingError, UserError
-from mobilebert.pipelines import work
 from mobilebert.records import pipeline
 from mobilebert.settings import Beam
-from mobilebert.storage import artifacts
-from mobilebert.storage import paths as places
+from mobilebert.storage import artifacts, paths
 from mobilebert.storage.locks import locked
 
 DYING = """
@@ -25,8 +24,7 @@ import os, signal
 from mobilebert.{room} import {module} as module
 real = module.{function}
 def dying(first, second, *rest):
-    number = {number}
-    if number == 5:
+    if first.number == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(first, second, *rest)
 module.{function} = dying
@@ -35,7 +33,7 @@ CLEAN = """
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.settings import Corpus
 from pathlib import Path
-clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005), 1)
+clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005, max_paragraph_documents=50), 1)
 """
 WRITE = """
 from mobilebert.records import writer
@@ -59,32 +57,25 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
     cleaned: list[int] = []
     encoded: list[int] = []
 
-    def count(original: Any, calls: list[int], number: Any) -> Any:
-        def counting(*arguments: Any) -> Any:
-            calls.append(number(arguments))
-            return original(*arguments)
+    def count(original: Any, calls: list[int]) -> Any:
+        def counting(numbered: Any, *rest: Any) -> Any:
+            calls.append(numbered.number)
+            return original(numbered, *rest)
 
         return counting
 
-    killed(
-        DYING.format(room="corpus", module="clean", function="_clean", number="first.number") + CLEAN.format(str(sources), str(made)), root
-    )
+    killed(DYING.format(room="corpus", module="clean", function="_clean") + CLEAN.format(str(sources), str(made)), root)
     assert not artifacts.exists(made / "corpus")
-    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned, lambda arguments: arguments[0].number))
+    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned))
     files = both(made)
     assert min(cleaned) == 5
     assert files == expected
 
     artifacts.remove(made / "records")
-    encode = "EncodeBlock._encode"
-    killed(
-        DYING.format(room="records", module="pipeline", function=encode, number="second.number") + WRITE.format(str(tokenizer), str(made)),
-        root,
-    )
+    dying = DYING.format(room="records", module="pipeline", function="_encode")
+    killed(dying + WRITE.format(str(tokenizer), str(made)), root)
     assert not artifacts.exists(made / "records")
-    monkeypatch.setattr(
-        pipeline.EncodeBlock, "_encode", count(pipeline.EncodeBlock._encode, encoded, lambda arguments: arguments[1].number)
-    )
+    monkeypatch.setattr(pipeline, "_encode", count(pipeline._encode, encoded))
     assert both(made) == expected
     assert min(encoded) == 5
 
@@ -112,11 +103,11 @@ def test_a_run_that_dies_while_its_artefact_is_put_together_is_gone_on_with(
 
 def test_going_on_needs_no_folder(tmp_path: Path) -> None:
     """Other work removed it, and was killed before it left its own mark."""
-    with suppress(RuntimeError), work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+    with suppress(RuntimeError), workdir.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
         raise RuntimeError("killed")
     Path(folder).rmdir()
-    with work.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
-        places.write(places.join(folder, "x"), b"x")
+    with workdir.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
+        paths.write(paths.join(folder, "x"), b"x")
 
 
 @pytest.mark.parametrize("address", ["toy://place/", ""])
@@ -124,21 +115,21 @@ def test_a_half_sent_file_is_sent_anew(address: str, tmp_path: Path, monkeypatch
     monkeypatch.setenv(toy_file_system.FOLDER, str(tmp_path / "toy"))
     (tmp_path / "toy").mkdir()
     (tmp_path / "whole").write_bytes(b"0123456789")
-    place = places.join(address or str(tmp_path / "toy"), "sent")
-    places.write(place, b"01234")  # what a killed run left where files show before they are whole
-    places.send(tmp_path / "whole", place)
-    assert places.read(place) == b"0123456789"
-    monkeypatch.setattr(places, "writing", None)
-    places.send(tmp_path / "whole", place)  # is there
+    place = paths.join(address or str(tmp_path / "toy"), "sent")
+    paths.write(place, b"01234")  # what a killed run left where files show before they are whole
+    paths.send(tmp_path / "whole", place)
+    assert paths.read(place) == b"0123456789"
+    monkeypatch.setattr(paths, "writing", None)
+    paths.send(tmp_path / "whole", place)  # is there
 
 
 def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
 
     def leave(fingerprint: str) -> tuple[str, bool]:
-        with suppress(RuntimeError), work.folder(out, Beam(), fingerprint) as folder:
-            there = places.exists(places.join(folder, "half"))
-            places.write(places.join(folder, "half"), b"x")
+        with suppress(RuntimeError), workdir.folder(out, Beam(), fingerprint) as folder:
+            there = paths.exists(paths.join(folder, "half"))
+            paths.write(paths.join(folder, "half"), b"x")
             raise RuntimeError("killed")
         return folder, there
 
@@ -147,29 +138,29 @@ def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) 
     other, there = leave("b" * 64)
     assert not there
     assert not Path(first).exists()
-    with pytest.raises(PassingError, match="pass"), work.folder(out, Beam(), "b" * 64) as kept:
+    with pytest.raises(PassingError, match="pass"), workdir.folder(out, Beam(), "b" * 64) as kept:
         raise PassingError("what may pass by itself is gone on with")
     assert Path(kept).is_dir()
-    with pytest.raises(UserError, match="mend"), work.folder(out, Beam(), "b" * 64):
+    with pytest.raises(UserError, match="mend"), workdir.folder(out, Beam(), "b" * 64):
         raise UserError("only other settings mend this")
     assert not Path(other).parent.exists()
-    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), work.folder(out, Beam(), "b" * 64):
+    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), workdir.folder(out, Beam(), "b" * 64):
         pass
 
 
 def test_a_changed_setting_or_input_is_other_work(tmp_path: Path) -> None:
     with artifacts.writing(tmp_path / "in", "sources"):
         pass
-    before = work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
-    assert before == work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
-    assert before != work.fingerprint({"x": 2}, {"sources": tmp_path / "in"}, ("numpy",))
+    before = workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before == workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before != workdir.fingerprint({"x": 2}, {"sources": tmp_path / "in"}, ("numpy",))
     with artifacts.writing(tmp_path / "in", "sources", settings={"other": 1}):
         pass
-    assert before != work.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
+    assert before != workdir.fingerprint({"x": 1}, {"sources": tmp_path / "in"}, ("numpy",))
 
 
 def test_a_file_that_fails_halfway_is_not_there(tmp_path: Path) -> None:
-    with suppress(RuntimeError), places.writing(str(tmp_path / "x")) as stream:
+    with suppress(RuntimeError), paths.writing(str(tmp_path / "x")) as stream:
         stream.write(b"half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []

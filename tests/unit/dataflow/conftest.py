@@ -10,14 +10,14 @@ import pytest
 
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.corpus.sources import list_sources
-from mobilebert.pipelines import running
+from mobilebert.dataflow import running
 from mobilebert.records import pipeline, writer
 from mobilebert.settings import Beam, Corpus, Records, Source
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
 WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
-CORPUS = Corpus(block_megabytes=0.005)
+CORPUS = Corpus(block_megabytes=0.005, max_paragraph_documents=50)
 RECORDS = Records(sequence_length=32, heldout_share=0.1, shards=3)
 
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Beam
-from mobilebert.storage import artifacts
-from mobilebert.storage import paths as places
+from mobilebert.storage import artifacts, paths
 from mobilebert.storage.locks import locked
 
 _WHOSE = "fingerprint.txt"
@@ -50,9 +49,9 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
     """
     beside = out.with_name(f"{out.name}.work")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(out)).strip("-")
-    root = places.join(where.work, f"{name}.work") if where.work else str(beside.absolute())
-    if not places.is_local(root):
-        places.use(where.pipeline_options)
+    root = paths.join(where.work, f"{name}.work") if where.work else str(beside.absolute())
+    if not paths.is_local(root):
+        paths.use(where.pipeline_options)
     with locked(beside):
         mine = _opened(root, fingerprint)
         try:
@@ -66,24 +65,24 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
 
 
 def _opened(root: str, fingerprint: str) -> str:
-    mark, mine = places.join(root, _WHOSE), places.join(root, fingerprint[:_DIGITS])
-    if places.exists(mark) and places.read(mark).decode() == fingerprint:
+    mark, mine = paths.join(root, _WHOSE), paths.join(root, fingerprint[:_DIGITS])
+    if paths.exists(mark) and paths.read(mark).decode() == fingerprint:
         logging.info("going on with what an interrupted run left in %s", root)
-        places.make_folder(mine)
+        paths.make_folder(mine)
         return mine
-    if places.is_local(root) and Path(root).is_dir():
+    if paths.is_local(root) and Path(root).is_dir():
         for path in Path(root).iterdir():  # not the folder itself, which may hold our lock
             if path.is_dir():
                 shutil.rmtree(path)
     else:
-        places.remove(root)
-    places.make_folder(mine)
-    places.write(mark, fingerprint.encode())
+        paths.remove(root)
+    paths.make_folder(mine)
+    paths.write(mark, fingerprint.encode())
     return mine
 
 
 def _removed(root: str, beside: Path) -> None:
-    places.remove(root)
+    paths.remove(root)
     shutil.rmtree(beside, ignore_errors=True)
 
 

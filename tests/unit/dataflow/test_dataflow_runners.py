@@ -15,7 +15,8 @@ import toy_file_system
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from mobilebert.pipelines import running
+from mobilebert.dataflow import running
+from mobilebert.dataflow.stages import Stage
 from mobilebert.settings import Beam
 from tests import loopback_gcs
 
@@ -32,7 +33,7 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[loopback
 
 
 def test_the_number_of_processes_does_not_show(both, expected, tmp_path: Path) -> None:
-    assert both(tmp_path / "made", threads=4) == expected
+    assert both(tmp_path / "made", threads=2) == expected
 
 
 def test_files_between_the_steps_may_lie_where_no_path_leads(both, expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,17 +73,20 @@ def test_dataflow_job_graphs_are_built_and_staged_offline(
     where = Beam(runner="dataflow", pipeline_options=options, work="gs://bucket/work")
     staged = {}
 
-    def run(name: str, build: Any, *rest: Any) -> None:
+    def run(name: str, stages: list[Stage], *rest: Any) -> None:
         bucket.buckets["bucket"].clear()
-        original(name, build, where)
+        original(name, stages, str(tmp_path), where)
         staged[name] = dict(bucket.buckets["bucket"])
-        original(name, build, *rest)
+        original(name, stages, *rest)
 
     original = running.run
     monkeypatch.setattr(running, "run", run)
     both(tmp_path)
     assert staged.keys() == {"clean-corpus", "write-records"}
-    steps = {"clean-corpus": {"Clean", "Candidates", "Confirm", "Groups", "Write"}, "write-records": {"EncodeBlock", "WriteShard"}}
+    steps = {
+        "clean-corpus": {"Clean", "Candidates", "Confirm", "CountParagraphs", "Write numbers", "Write"},
+        "write-records": {"EncodeBlock", "WriteShard"},
+    }
     for name, stored in staged.items():
         graph = beam_runner_api_pb2.Pipeline.FromString(
             next(found.data for place, found in stored.items() if place.endswith("pipeline.pb"))

@@ -1,1 +1,0 @@
-"""What the Beam stages share: where they run, and files that all their workers see."""
