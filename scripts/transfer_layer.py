@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from scripts.command import run, training_parser
@@ -18,8 +17,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
     made.add_argument("--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)")
     made.add_argument("--previous", type=Path, nargs="*", help="the stage before this one (its manifest may follow); nothing for the first")
-    room = os.environ.get("MOBILEBERT_TEACHER_STATES_GB", "100")  # set by workflow.jobs
-    made.add_argument("--teacher-states-gb", type=float, default=float(room), help="most disk for what is kept of the teacher")
     return made
 
 

@@ -368,7 +368,7 @@ class Chain:
     @property
     def reported_settings(self) -> list[str]:
         """The sections that the report shows: all that shape a result."""
-        others = {"checkpoint_seconds", "teacher_states_gb", "state_bucket", "on_nonfinite", "beam"}
+        others = {"checkpoint_seconds", "state_bucket", "on_nonfinite", "beam"}
         return [name for name in Settings.model_fields if name not in others]
 
     def folder_of_page(self, wildcards: Any, output: Any) -> str:

@@ -15,7 +15,7 @@ from mobilebert.settings import Settings
 def shell_prefix(repository: str, settings: Settings, bucket: str) -> str:
     """Shell text before every command: our packages, this Python, and the process that the job must not outlive.
 
-    The time between checkpoints, the room for a teacher's outputs, where copies of checkpoints go (`bucket`), what is done about a step
+    The time between checkpoints, where copies of checkpoints go (`bucket`), what is done about a step
     that is not finite (it stops a training, or is left out where it would have stopped it) and where Beam runs (the section `beam` as
     JSON) go this way because they change no result: as params, a change of them would rerun the work.
     """
@@ -23,7 +23,7 @@ def shell_prefix(repository: str, settings: Settings, bucket: str) -> str:
     quoted = [shlex.quote(place) for place in (repository, str(Path(sys.executable).parent), bucket)]
     return (
         f'export PYTHONPATH={quoted[0]} PYTHONNOUSERSITE=1 PATH={quoted[1]}:"$PATH"'
-        f" MOBILEBERT_CHECKPOINT_SECONDS={settings.checkpoint_seconds:g} MOBILEBERT_TEACHER_STATES_GB={settings.teacher_states_gb:g}"
+        f" MOBILEBERT_CHECKPOINT_SECONDS={settings.checkpoint_seconds:g}"
         f" MOBILEBERT_STATE_BUCKET={quoted[2]} MOBILEBERT_ON_NONFINITE={settings.on_nonfinite} MOBILEBERT_BEAM={runner}"
         ' MOBILEBERT_WATCHED_PROCESS="${{MOBILEBERT_WATCHED_PROCESS:-$PPID}}"; '
     )

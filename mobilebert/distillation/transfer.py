@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses, matching, recipes, teacher_states
+from mobilebert.distillation import losses, matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models.model import Once, initial
 from mobilebert.models.tensors import Kind, Tensor
@@ -92,8 +92,7 @@ class TransferObjective:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
 
         Args:
-            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S); if it brings what is compared of the teacher
-                (`teacher_states`), nothing of that is computed.
+            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S).
             seed: not used, neither model drops anything out (as in the published code).
             totals: as `training.objective.Objective.loss` says.
         """
@@ -101,12 +100,12 @@ class TransferObjective:
         inputs = batch["input_ids"], batch["segment_ids"], batch[MASK]
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
-        teacher = teacher_states.given(batch) or self.teacher.encode(*inputs, layers=teacher_layers)
+        teacher = self.teacher.encode(*inputs, layers=teacher_layers)
         parts = self.parts(teacher, student, batch[MASK], totals)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
     def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The weighted parts by name, from what both models computed (`models.Encoded`; the teacher's may be `teacher_states.Given`).
+        """The weighted parts by name, from what both models computed (`models.Encoded`).
 
         Args:
             teacher, student: that.

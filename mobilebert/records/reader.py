@@ -130,14 +130,9 @@ class Leaving:
     iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
     """
 
-    def __init__(self, make: Callable[..., list[np.ndarray]], last: list[np.ndarray] | None = None) -> None:
-        """Take the function; from now on the interpreter's end waits for it.
-
-        Args:
-            make: the function.
-            last: what is given once the interpreter ends, without a call of `make`; None: what it gave last.
-        """
-        self._make, self._last = make, last
+    def __init__(self, make: Callable[..., list[np.ndarray]]) -> None:
+        """Take the function; from now on the interpreter's end waits for it."""
+        self._make = make
         self._lock = threading.Lock()
         self._inside = 0
         self._last_use = 0.0
@@ -146,7 +141,7 @@ class Leaving:
         atexit.register(self.close)
 
     def __call__(self, *given: np.ndarray) -> list[np.ndarray]:
-        """What the function gives; once the interpreter ends, `last` or what it gave last."""
+        """What the function gives; once the interpreter ends, what it gave last."""
         with self._lock:
             self._inside += 1
         try:
@@ -161,6 +156,6 @@ class Leaving:
 
     def close(self) -> None:
         """Answer at once from now on, and wait until nobody asks."""
-        self._ending = self._made if self._last is None else self._last
+        self._ending = self._made
         while self._inside or time.monotonic() - self._last_use < SECONDS_OF_REST:
             time.sleep(SECONDS_OF_REST / 10)

@@ -93,9 +93,6 @@ class Settings(Section):
     run: Name = says("Name of the run: results lie under results/RUN", "demo")
     seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
     checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
-    teacher_states_gb: Number = says(
-        "Most disk below `state/` for what `transfer.same_batches` keeps of a teacher; what finds no room is computed", 100, unit="GB", ge=0
-    )
     state_bucket: MaybePlace = says(
         "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; null: they lie on this one only",
         None,

@@ -66,16 +66,9 @@ def test_a_comment_in_the_code_reruns_nothing(finished: Path) -> None:
     assert planned(finished, "all") == {}
 
 
-def test_the_time_between_checkpoints_their_place_room_for_a_teachers_outputs_what_may_be_skipped_and_where_beam_runs_rerun_nothing(
-    finished: Path,
-) -> None:
+def test_settings_of_where_and_how_rerun_nothing(finished: Path) -> None:
     beam = "beam={runner: flink, pipeline_options: [--flink_version=2.0]}"
-    assert (
-        planned(
-            finished, "all", "--config", "checkpoint_seconds=1", "teacher_states_gb=3", "state_bucket=gs://b/p", "on_nonfinite=skip", beam
-        )
-        == {}
-    )
+    assert planned(finished, "all", "--config", "checkpoint_seconds=1", "state_bucket=gs://b/p", "on_nonfinite=skip", beam) == {}
 
 
 def test_a_users_words_rerun_the_records_and_what_follows(finished: Path, tmp_path: Path) -> None:

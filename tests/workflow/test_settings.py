@@ -90,8 +90,6 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
-        ({"transfer": {"same_batches": True, "schedule": "joint"}}, ["transfer.same_batches"]),
-        ({"transfer": {"same_batches": True, "schedule": None}}, ["transfer.same_batches"]),
         ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),
         ({"recipe": "google", "transfer": {"training": {"steps": 1}}}, ["transfer.training.steps"]),
         ({"pretraining": {"next_sentence": True}}, ["pretraining.next_sentence"]),
@@ -208,12 +206,12 @@ def test_stage_seeds_differ_by_name_and_are_stable() -> None:
 
 def test_where_beam_runs_and_copies_go_reaches_commands_through_their_environment() -> None:
     beam = Beam(runner="portable", pipeline_options=['--environment_config={"command": "it\'s ${here}"}'], work="gs://b/w")
-    prefix = shell_prefix("/a place", Settings(beam=beam, teacher_states_gb=0.5), "gs://b/p/demo").format()  # as Snakemake does
-    names = "BEAM", "STATE_BUCKET", "TEACHER_STATES_GB"
+    prefix = shell_prefix("/a place", Settings(beam=beam), "gs://b/p/demo").format()  # as Snakemake does
+    names = "BEAM", "STATE_BUCKET"
     script = f"{prefix} python -c 'import os; [print(os.environ[\"MOBILEBERT_\" + name]) for name in {json.dumps(names)}]'"
     told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
     assert Beam.model_validate_json(told[0]) == beam
-    assert told[1:] == ["gs://b/p/demo", "0.5"]
+    assert told[1:] == ["gs://b/p/demo"]
 
 
 def test_the_card_gets_the_licences_of_the_text_of_this_run_and_of_no_other() -> None:
