@@ -18,9 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from mobilebert import attempts, settings
+from mobilebert import settings
 from mobilebert.errors import PassingError, UserError, refused
 from mobilebert.pipelines import forking
+from scripts import attempts
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 

@@ -30,7 +30,7 @@ def shell_prefix(repository: str, settings: Settings, bucket: str) -> str:
 
 
 def name_run() -> None:
-    """Name this run of Snakemake for `mobilebert.attempts`: jobs inherit the environment, also those that Slurm starts elsewhere."""
+    """Name this run of Snakemake for `scripts.attempts`: jobs inherit the environment, also those that Slurm starts elsewhere."""
     os.environ.setdefault("MOBILEBERT_RUN", uuid.uuid4().hex)
 
 

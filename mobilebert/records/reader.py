@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -18,12 +16,11 @@ from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
-__all__ = ["Leaving", "RecordSet", "heldout_batches", "said", "train_batches"]
+__all__ = ["Leaving", "RecordSet", "heldout_batches", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
-SAID = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow tells of an exception in Python
 RECORDS_AT_ONCE = 1536  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
 
 
@@ -105,22 +102,6 @@ def _batches(
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     made = steps.map(fetch, num_parallel_calls=CALLS_AT_ONCE, deterministic=True).unbatch()
     return made.prefetch(2).with_options(options)
-
-
-@contextmanager
-def said() -> Iterator[None]:
-    """Let what this reader says of a damaged file through, which TensorFlow wraps in an error of its own.
-
-    Raises:
-        UserError: naming the file.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        found = SAID.search(error.message)
-        if found is None:
-            raise
-        raise UserError(found[1]) from None
 
 
 class Leaving:

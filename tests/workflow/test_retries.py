@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import attempts
+from scripts import attempts
 from tests.workflow.conftest import clone, snakemake
 from workflow.jobs import name_run
 

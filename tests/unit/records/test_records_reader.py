@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mobilebert import artifacts
-from mobilebert.errors import UserError
+from mobilebert.errors import UserError, unwrapped
 from mobilebert.records import blocks
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet, shard_name
@@ -78,7 +78,7 @@ def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> No
         stream.seek(path.stat().st_size - 100)  # in the last block
         stream.write(bytes(50))
     named = rf"^{re.escape(str(path))}: its block 4 at byte \d+ is damaged \(.*\); write the records anew$"
-    with pytest.raises(UserError, match=named), reader.said():
+    with pytest.raises(UserError, match=named), unwrapped():
         taken(reader.train_batches(opened, MASKING, 32, 3, 0), 20)
 
 
@@ -156,7 +156,7 @@ def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
 
 
 def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> None:
-    from mobilebert.errors import UserError
+    from mobilebert.errors import UserError, unwrapped
     from mobilebert.records import recordset
 
     path = tmp_path / "train-00000-of-00001.tfrecord"
@@ -174,7 +174,7 @@ def test_the_writer_imports_no_tensorflow() -> None:
 
 
 def test_fewer_records_than_a_batch_are_refused_before_training(records: RecordSet) -> None:
-    from mobilebert.errors import UserError
+    from mobilebert.errors import UserError, unwrapped
     from mobilebert.records import reader
 
     with pytest.raises(UserError, match="101 training records do not fill one batch of 102; give more text"):
