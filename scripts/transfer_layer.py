@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.command import run, training_parser
+from mobilebert import settings
+from scripts.command import first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,11 +21,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(options: argparse.Namespace) -> None:
-    """Train the stage and write the model artefact."""
+def main(arguments: argparse.Namespace) -> None:
+    """Train the stage and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    stages.transfer_layer(options)
+    chosen, own_shapes = settings.parse(arguments.settings)
+    stages.transfer_layer(
+        chosen,
+        stages.RecordsInput(arguments.records, arguments.tokenizer),
+        run_options(arguments),
+        student=arguments.student,
+        stage=arguments.stage,
+        teacher=arguments.teacher[0],
+        previous=first(arguments.previous),
+        own_shapes=own_shapes,
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 
 from mobilebert.corpus import finding
 from mobilebert.distillation import fit, matching
-from mobilebert.settings import SMALL_WORLD, Settings, to_json
+from mobilebert.settings import SMALL_WORLD, Settings, sections_of, to_json
 from workflow import paths
 from workflow.given import given, is_artifact, shape_of, tf1_checkpoint, trackable, with_shape
 from workflow.paths import artifact
@@ -123,7 +123,7 @@ class Chain:
     def records_settings(self, wildcards: Any = None) -> str:
         """What shapes the records: not where they come from, nor what is made of them later."""
         later = {"from", "user_dictionary", "export", "dupe_factor"}
-        body = json.loads(to_json(self.settings, "records", "seed"))
+        body = sections_of(self.settings, "records", "seed")
         body["records"] = {name: value for name, value in body["records"].items() if name not in later}
         return json.dumps(body, ensure_ascii=False, sort_keys=True)
 

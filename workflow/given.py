@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.io import local
 
 from mobilebert.models import describing, shapes
-from mobilebert.settings import Settings, to_json
+from mobilebert.settings import Settings, sections_of
 from workflow.paths import MANIFEST
 
 
@@ -23,8 +23,8 @@ def shape_of(settings: Settings, name: str) -> shapes.Shape:
 
 
 def with_shape(settings: Settings, name: str, *sections: str) -> str:
-    """`to_json` of these sections for a command that makes a model of that name; what its file says goes along, so a change reruns it."""
-    body = json.loads(to_json(settings, *sections))
+    """These sections as JSON for a command that makes a model of that name; what its file says goes along, so a change reruns it."""
+    body = sections_of(settings, *sections)
     if name in settings.shapes:
         body["shapes"] = {name: shape_of(settings, name).to_config()}
     return json.dumps(body, ensure_ascii=False, sort_keys=True)

@@ -59,8 +59,16 @@ class TransferObjective:
     def __init__(self, student: Any, teacher: Any, settings: Transfer, stage: str, recipe: Recipe = "ours", seed: int = 0) -> None:
         """Take a student and a teacher (`models.Model`) that the matches fit, and the seed of the projections' first values.
 
+        Args:
+            student, teacher: of these.
+            settings: resolved (`recipes.resolve`).
+            stage: layer01, layer02, ..., or joint.
+            recipe: whose rates the layers have.
+            seed: of the projections.
+
         Raises:
             UserError: if the student has no such stage.
+            ValueError: if the settings are not resolved.
         """
         self._student, self.teacher = student, teacher
         self._form = losses.form(settings.losses)
@@ -71,7 +79,9 @@ class TransferObjective:
         self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
         self.computed = max(match.student_layer for match in self.matches), matching.top(self.matches)
         self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
-        rules, earlier = recipes.RULES[recipe], recipes.earlier_layers(settings, recipe)
+        rules, earlier = recipes.RULES[recipe], settings.earlier_layers
+        if earlier is None:
+            raise ValueError("transfer.earlier_layers is null: pass settings that recipes.resolve has seen")
         phased = rules.phased and stage != JOINT
         own, below = _own_and_below(student, self.layers)
         boost = rules.boost if phased else 1.0

@@ -35,7 +35,7 @@ def span(recipe: Recipe, optimization: Optimization, place: int, stages: int) ->
     ours: steps 0 to S - 1 of a schedule of its own. chinese: steps place * S + 1 to (place + 1) * S of one schedule over all stages
     (run_pretraining.py's gate is place * S < step <= (place + 1) * S; step 0 belongs to no stage). google: steps 1 to S - 1 of the
     stage, since at its step 0 the rate is nothing and all moments are set to nothing (lamb_optimizer.py).
-    Batches go on through the stages in every recipe (`Stage` has them begin anew where `transfer.same_batches` says so).
+    Batches go on through the stages in every recipe.
 
     Args:
         recipe: its name.
@@ -117,26 +117,23 @@ class Stage:
     """One stage's place in the whole transfer.
 
     Attributes:
-        optimization: its schedule, what the recipe says filled in.
+        optimization: its schedule.
     """
 
     def __init__(self, name: str, recipe: Recipe, settings: Transfer, depth: int) -> None:
-        """Find the place of the stage `name` of a student with `depth` layers.
+        """Find the place of the stage `name` of a student with `depth` layers; the settings are resolved (`recipes.resolve`).
 
         Raises:
             UserError: if there is no such stage.
         """
         matched = matching.matched_layers(settings, depth)
         self._layers = stage_layers(name, depth, matched if settings.matches else None)
-        self.optimization, self._span = recipes.filled(settings.training, recipe), None
+        self.optimization, self._span = settings.training, None
         self._unbroken = recipes.RULES[recipe].unbroken and name != JOINT
         self._place = 0
         if name != JOINT:
             self._place = matched.index(self._layers[-1])
-            steps = self.optimization.steps
             self.optimization, self._span = span(recipe, self.optimization, self._place, len(matched))
-            if settings.same_batches:
-                self._span = dataclasses.replace(self._span, origin=self._span.origin - self._place * steps)
 
     def wait(self, student: Any, objective: Any) -> None:
         """Let the weights decay that this stage does not train yet, and at the very start all, since no stage has step 0.

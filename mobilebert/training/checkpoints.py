@@ -24,7 +24,7 @@ from mobilebert.artifacts import sync_folder
 from mobilebert.errors import PassingError
 
 LOG = logging.getLogger(__name__)
-FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
+FORMAT = 4  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
 KEPT = 2
 NAME = re.compile(r"step-(\d{10})\.safetensors")
 

@@ -7,8 +7,7 @@ one process nothing here does anything.
 from __future__ import annotations
 
 import tempfile
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -18,17 +17,18 @@ import tensorflow as tf
 
 from mobilebert.training import checkpoints, state
 from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.options import RunOptions
 
 NEVER = "no checkpoint yet"
 PART = 2**26  # bytes that are sent at once; the checkpoint of a large teacher has 4 GB
 
 
 @contextmanager
-def opened(accelerator: Accelerator, options: Namespace, name: str, fingerprint: str, work: Mapping[str, Any]) -> Iterator[state.State]:
-    """The state folder (`state.open`) that the command line names; hosts that do not write have a scratch one, and wait at the end."""
+def opened(accelerator: Accelerator, options: RunOptions, name: str, fingerprint: str) -> Iterator[state.State]:
+    """The state folder (`state.open`) that the options name; hosts that do not write have a scratch one, and wait at the end."""
     with tempfile.TemporaryDirectory() as scratch:
-        root, bucket = (options.state, options.state_bucket) if accelerator.chief else (scratch, None)
-        with state.open(root, name, fingerprint, bucket=bucket, work=work) as held:
+        root, bucket = (options.state, options.state_bucket) if accelerator.chief else (scratch, "")
+        with state.open(root, name, fingerprint, bucket=bucket) as held:
             yield held
         agreed(accelerator, False)
 

@@ -156,7 +156,7 @@ def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
 
 
 def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> None:
-    from mobilebert.errors import UserError, unwrapped
+    from mobilebert.errors import UserError
     from mobilebert.records import recordset
 
     path = tmp_path / "train-00000-of-00001.tfrecord"
@@ -174,7 +174,7 @@ def test_the_writer_imports_no_tensorflow() -> None:
 
 
 def test_fewer_records_than_a_batch_are_refused_before_training(records: RecordSet) -> None:
-    from mobilebert.errors import UserError, unwrapped
+    from mobilebert.errors import UserError
     from mobilebert.records import reader
 
     with pytest.raises(UserError, match="101 training records do not fill one batch of 102; give more text"):

@@ -15,7 +15,6 @@ import dataclasses
 import logging
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import tensorflow as tf
 from mobilebert.settings import Optimization, Training
 from mobilebert.training import accelerators, hosts, loop, objective
 from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training.options import RunOptions
 from mobilebert.training.replicas import Spread
 
 FINGERPRINT = "ab" * 32
@@ -112,8 +112,8 @@ def train(
     with accelerator.scope():
         made = Regression()
     metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
-    options_of_state = Namespace(state=folder / "state", state_bucket=None)
-    with hosts.opened(accelerator, options_of_state, name, FINGERPRINT, {}) as work:
+    run_options = RunOptions(folder / name, folder / "state")
+    with hosts.opened(accelerator, run_options, name, FINGERPRINT) as work:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
         told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
