@@ -36,10 +36,10 @@ class Task:
         """The lines of "train" or "dev"."""
         path = self.folder / f"{split}.jsonl"
         with path.open(encoding="utf-8") as stream:
-            found = [json.loads(line) for line in stream]
-        if not found:
+            examples = [json.loads(line) for line in stream]
+        if not examples:
             raise UserError(f"{path}: holds no example; look at the files of task.{self.name}.files")
-        return found
+        return examples
 
 
 def read_task(folder: Path, name: str) -> Task:
@@ -221,10 +221,10 @@ def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: i
 
 
 def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
-    wrong = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
-    if wrong is not None:
+    mislabelled = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
+    if mislabelled is not None:
         path, count = task.folder / "train.jsonl", len(task.labels)
-        raise UserError(f"{path}: example {wrong['id']} has label {wrong['label']}, but task.json names {count} labels")
+        raise UserError(f"{path}: example {mislabelled['id']} has label {mislabelled['label']}, but task.json names {count} labels")
 
 
 def _head(model: Any, task: Task, seed: int) -> Any:
