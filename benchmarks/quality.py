@@ -33,8 +33,6 @@ TUNING = ROOT / "benchmarks" / "results" / "quality-tuning.json"
 DOCUMENT = ROOT / "docs" / "quality.md"
 REFERENCE = "joint"  # its cost is what every arm may spend
 COMPARISONS = ("steps", "cost")
-ON_REQUEST = ["progressive, 0.1, same batches"]  # nine minutes more, for a question beside the main one
-HELP = f"these arms, and joint, whose cost is the measure; without it all but: {'; '.join(ON_REQUEST)}"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     made.add_argument("--kept", type=Path, default=Path(caches, "mobilebert-zh", "quality"), help="where everything made is kept")
-    made.add_argument("--only", nargs="+", choices=list(ARMS), default=[arm for arm in ARMS if arm not in ON_REQUEST], help=HELP)
+    made.add_argument("--only", nargs="+", choices=list(ARMS), default=list(ARMS), help="these arms, and joint, whose cost is the measure")
     made.add_argument("--seeds", type=int, help="only the first so many of the design's seeds")
     made.add_argument("--settings", nargs="+", help="only these of the design's settings")
     made.add_argument("--comparisons", nargs="+", choices=COMPARISONS, default=list(COMPARISONS), help="at equal steps, at equal cost")

@@ -22,7 +22,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "progressive, frozen": {"schedule": "progressive", "earlier_layers": 0.0},
     "progressive, 0.1": {"schedule": "progressive", "earlier_layers": 0.1},
     "progressive, 1.0": {"schedule": "progressive", "earlier_layers": 1.0},
-    "progressive, 0.1, same batches": {"schedule": "progressive", "earlier_layers": 0.1, "same_batches": True},
     "auxiliary": {"schedule": "auxiliary"},
 }
 
@@ -109,7 +108,7 @@ class Plan:
         student, teacher = told["student"], self.teachers[setting]
         common = self._shapes(student) | self._common | {"seed": seed, "recipe": "ours", "student": {}}
         data = {"student": student, "records": self.records, "tokenizer": self.tokenizer}
-        transfer = {name: ARMS[arm][name] for name in ("schedule", "earlier_layers", "same_batches") if name in ARMS[arm]}
+        transfer = {name: ARMS[arm][name] for name in ("schedule", "earlier_layers") if name in ARMS[arm]}
         name = f"{setting}-{arm.replace(', ', '-').replace(' ', '-')}-seed{seed}"
         trainings: list[Job] = []
         for stage in self.stages(arm, lengths):

@@ -26,6 +26,7 @@ import yaml
 from benchmarks import tpu_compiler
 from benchmarks.machine import describe
 from mobilebert import models
+from mobilebert.distillation import recipes
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.finetuning.objective import TaskObjective
@@ -86,7 +87,7 @@ def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Settings, str, s
         body = yaml.safe_load((ROOT / "presets" / f"{preset}.yaml").read_text(encoding="utf-8"))
         if options.device_batch:
             body["training"]["device_batch"] = options.device_batch
-        settings = Settings.model_validate(body)
+        settings = recipes.resolve(Settings.model_validate(body))
         for stage in options.stages:
             for topology in options.topologies:
                 yield preset, settings, stage, topology

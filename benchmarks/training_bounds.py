@@ -8,26 +8,23 @@ from statistics import mean
 from benchmarks import training_work as work
 from mobilebert.models import describing, shapes, tensors
 
-ARMS = ("layer", "frozen", "kept-layer", "kept-frozen")
+ARMS = ("layer", "frozen")
 TOLD = """
 By arithmetic the products are {whole:.0f} GFLOP untrimmed, {layer:.0f} in the mean stage ({less:.2f} times less) and {frozen:.0f} in the
 mean frozen stage ({less_frozen:.2f} times less) where the teacher's layers up to the stage's are computed in each, which is most of the
-work; where its outputs are kept, {kept:.0f} ({less_kept:.2f} times less) and {kept_frozen:.0f} ({less_kept_frozen:.2f} times less). More
-is gained by what is no product: losses of one layer instead of twelve, norms, optimizer.
+work. More is gained by what is no product: losses of one layer instead of twelve, norms, optimizer.
 """
 
 
 def products(kind: str) -> float:
-    """GFLOP of the products of one transfer step, 2 for each multiply-add; `kind` is untrimmed, layerNN or frozenNN, or one of these
-    with `kept-` before it.
+    """GFLOP of the products of one transfer step, 2 for each multiply-add; `kind` is untrimmed, layerNN or frozenNN.
 
     Forward once; backward twice as much, since both factors of a product get gradients; but a layer's input gets none where all below it
     is frozen.
     """
     layers = work.LAYERS if kind == "untrimmed" else int(kind[-2:])
     embedding, own = _parts("base-f4")
-    taught = 1 if kind.startswith("kept-") else layers
-    forward = embedding + layers * own + taught * _parts("bert-base")[1]
+    forward = embedding + layers * (own + _parts("bert-base")[1])
     if "frozen" in kind and layers > 1:
         return forward + 2 * own - _on_input()
     return forward + 2 * (embedding + layers * own)
@@ -55,6 +52,6 @@ def mean_products(name: str) -> float:
 def told() -> str:
     """A paragraph for the report."""
     whole = products("untrimmed")
-    found = {name.replace("kept-layer", "kept").replace("-", "_"): mean_products(name) for name in ARMS}
+    found = {name: mean_products(name) for name in ARMS}
     less = {("less_" + name).replace("less_layer", "less"): whole / one for name, one in found.items()}
     return TOLD.format(whole=whole, **found, **less)

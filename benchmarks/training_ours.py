@@ -1,15 +1,12 @@
 """One arm of `make bench-training`: our own training step, as the loop runs it.
 
-python -m benchmarks.training_ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN, frozenNN, kept-layerNN, or
-kept-frozenNN.
+python -m benchmarks.training_ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN or frozenNN.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -33,13 +30,11 @@ def main() -> None:
 
     accelerator = accelerators.find("cpu", threads)
     student, teacher = (weights.load(folder / name, compute_dtype=precision) for name in (work.STUDENT, work.TEACHER))
-    steps = make_steps(student, teacher, kind, accelerator, work.read_batch(folder), folder)
+    steps = make_steps(student, teacher, kind, accelerator, work.read_batch(folder))
     taken = 0
 
     def call() -> float:
         nonlocal taken
-        if taken >= work.MOST_STEPS and kind.startswith("kept-"):
-            raise ValueError(f"nothing was kept for step {taken}: raise training_work.MOST_STEPS, or ask for fewer rounds")
         rows = steps.run(taken, 1)
         taken += 1
         return float(rows[0, steps.names.index("loss")])
@@ -47,8 +42,8 @@ def main() -> None:
     work.serve(call, time.monotonic())
 
 
-def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: dict[str, np.ndarray], scratch: Path) -> Any:
-    """The loop's own `Steps` over one batch again and again, fed; what the teacher's outputs need on disk goes to `scratch`."""
+def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: dict[str, np.ndarray]) -> Any:
+    """The loop's own `Steps` over one batch again and again, fed."""
     import tensorflow as tf
 
     from mobilebert.settings import Optimization
@@ -58,33 +53,13 @@ def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: d
     optimization = Optimization(
         steps=10**6, batch_size=len(batch["input_ids"]), learning_rate=work.LEARNING_RATE, weight_decay=work.DECAY, clip_norm=work.CLIP
     )
-    kept = kind.startswith("kept-")
-    made = objective(student, teacher, kind.removeprefix("kept-"))
+    made = objective(student, teacher, kind)
     optimizer = optimizers.make(made.variables, made.rate_factors, optimization)
     steps = Steps(made, optimizer, optimization, 1, accelerator)
     tensors = {name: tf.constant(values) for name, values in batch.items()}
     batches = tf.data.Dataset.from_tensors(tensors).repeat()
-    steps.feed(with_states(batches, teacher, int(kind[-2:]), scratch) if kept else lambda _: batches, 0)
+    steps.feed(lambda _: batches, 0)
     return steps
-
-
-def with_states(batches: Any, teacher: Any, layer: int, scratch: Path) -> Any:
-    """The batches of a stage that starts from what the stage before it kept of the teacher, which is made here first."""
-    from mobilebert.distillation import teacher_states
-    from mobilebert.settings import Transfer
-
-    settings, depth = Transfer(mean_factor=0, variance_factor=0), work.LAYERS
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-
-    def states(layer: int) -> Any:
-        part = teacher_states.part(settings, depth, depth, layer)
-        assert part is not None
-        return teacher_states.TeacherStates(folder, teacher, part, range(work.MOST_STEPS), math.inf)
-
-    if layer > 1:
-        for _ in states(layer - 1).extended(batches, 0).take(work.MOST_STEPS):
-            pass
-    return lambda place: states(layer).extended(batches, place)
 
 
 def objective(student: Any, teacher: Any, kind: str) -> Any:

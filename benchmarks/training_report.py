@@ -29,7 +29,7 @@ gathered" is PyTorch given the same saving by hand.
 """
 
 
-NAMED = {"layer": "", "frozen": ", below frozen", "kept-layer": ", teacher kept", "kept-frozen": ", below frozen, teacher kept"}
+NAMED = {"layer": "", "frozen": ", below frozen"}
 HEAD_KEYS = ("machine", "flags", "cores", "rounds", "transformers", "torch", "tensorflow", "batch", "length", "predictions")
 
 
@@ -102,11 +102,6 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
     ):
         if other in arms:
             yield ratio(name, _of_ours(arms, other), 1, target)
-    shares, fastest = progressive["shares"], progressive["fastest"]
-    phase = "progressive phase, the teacher's outputs kept, mean over stages, against our untrimmed step"
-    yield ratio(phase, 1, shares["kept-layer"]["untrimmed"], 2.0)
-    yield ratio(f"the same against the fastest peer, all layers ({fastest})", 1, shares["kept-layer"]["peer"], 1.7)
-    yield ratio("the same, layers below frozen, against our untrimmed step", 1, shares["kept-frozen"]["untrimmed"], 4.0)
     for precision, arms in (("float32", single), ("bfloat16", half)):
         share = arms["ours"]["peak_mb"] / arms[EAGER]["peak_mb"]
         yield f"peak memory, joint, {precision}, against PyTorch eager", f"{share:.2f} times", "at most 1.2", share <= 1.2
@@ -156,8 +151,7 @@ def _progressive(found: Found) -> str:
         "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; so does the peer. Neither\n"
         "has an MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means over stages 1 to 12, those not\n"
         f"measured interpolated linearly: {', '.join(f'{mean:.3f} s{NAMED[name]}' for name, mean in found['means'].items())}.\n"
-        "Kept: stages see the same batches (`transfer.same_batches`), and each starts from what the one before it kept of the teacher\n"
-        "for the same step; reading, checking, writing and removing these files is in its time. Without it the phase is\n"
+        "The phase is\n"
         f"{_times(found, 'layer', 'untrimmed')} our untrimmed step's speed and {_times(found, 'layer', 'peer')} the fastest peer's, and\n"
         f"frozen {_times(found, 'frozen', 'untrimmed')} our untrimmed step's. These ratios compare each stage with `ours` and the peer in\n"
         f"the same turns ({_beside(found, 'untrimmed')} s and\n"

@@ -21,7 +21,6 @@ VOCABULARY, LAYERS = 21128, 12
 BATCH, LENGTH, PREDICTIONS = 8, 128, 20
 FEATURE_MAP, ATTENTION = 100.0, 1.0  # MobileBERT's factors; both are divided by the number of layers
 LEARNING_RATE, DECAY, CLIP = 1e-5, 0.01, 1.0  # small, so that a hundred steps on one batch stay tame
-MOST_STEPS = 40  # that an arm takes where the teacher's outputs are made before
 STUDENT, TEACHER, ARRAYS = "student", "teacher", "batch.npz"
 
 

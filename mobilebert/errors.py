@@ -1,5 +1,11 @@
 """The one exception for what a person can mend: a setting, a file, a machine."""
 
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 ROOM = "make room and run again: what is whole stays"
 LEAVE = "allow it there, or name another place, and run again"
 # strerror(3), whichever library passes it on.
@@ -10,6 +16,7 @@ ADVICE = {
     "Permission denied": LEAVE,
     "Read-only file system": LEAVE,
 }
+_WRAPPED = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow shows an exception of Python code that it called
 
 
 class UserError(Exception):
@@ -30,3 +37,19 @@ class CorruptedError(PassingError):
 def refused(error: Exception) -> str | None:
     """What to do where a disk refuses, which is nobody's mistake in the program; None for any other error."""
     return next((advice for words, advice in ADVICE.items() if words in str(error)), None)
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise a UserError as what it is where TensorFlow, which called the code that raised it, wraps it in an error of its own.
+
+    Raises:
+        UserError: the one within.
+    """
+    try:
+        yield
+    except Exception as error:
+        wrapped = _WRAPPED.search(str(getattr(error, "message", "")))
+        if wrapped is None:
+            raise
+        raise UserError(wrapped[1]) from None

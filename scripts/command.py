@@ -7,22 +7,20 @@ Snakemake can be copied and run by hand.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import logging
 import os
-import select
-import signal
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import NoReturn
 
-from mobilebert import attempts, settings
+from mobilebert import settings
 from mobilebert.errors import PassingError, UserError, refused
-
-PR_SET_PDEATHSIG = 1  # prctl(2)
+from mobilebert.training.options import RunOptions
+from scripts import attempts
+from scripts.lifetime import die_with_parent
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its start-up notices drown ours
 
@@ -48,6 +46,16 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     return made
 
 
+def run_options(arguments: argparse.Namespace) -> RunOptions:
+    """What the arguments of `training_parser` say."""
+    return RunOptions(**{field.name: getattr(arguments, field.name) for field in fields(RunOptions)})
+
+
+def first(paths: Sequence[Path] | None) -> Path | None:
+    """The folder of an option that takes DIR [MANIFEST], as the rules give it, or nothing."""
+    return paths[0] if paths else None
+
+
 def beam_parser(description: str | None) -> argparse.ArgumentParser:
     """`parser` with where Beam runs: --beam."""
     made = parser(description)
@@ -63,7 +71,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     """Parse the command line, set up the log, run `main`, and leave with 0, or with 1 and a message for people."""
     options = arguments.parse_args()
     _log_to(options.log)
-    _die_with_parent()
+    die_with_parent()
     code = 0
     try:
         if refusal := attempts.refusal(options.log, options.attempt):
@@ -98,25 +106,3 @@ def _log_to(path: Path | None) -> None:
         except OSError as error:
             sys.exit(f"{path}: no log can be written there ({error.strerror}); name another place in --log")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%T", handlers=handlers, force=True)
-
-
-def _die_with_parent() -> None:
-    """A killed Snakemake must leave no orphan that writes into a folder which its successor uses.
-
-    The kernel's signal covers our own parent, the job's shell; it is SIGTERM, upon which a training still saves. The thread covers
-    Snakemake, whose process id `workflow.jobs` hands down through the environment.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if (watched := os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")).isdigit():
-        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
-
-
-def _die_after(process: int) -> None:
-    try:
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        os._exit(1)
-    select.select([handle], [], [])
-    os._exit(1)

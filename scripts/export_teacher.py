@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
+from mobilebert import settings
 from scripts import command
 
 
@@ -17,15 +19,26 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--original", type=Path, nargs="*", default=[], help="what the teacher was imported from; nothing for one trained here"
     )
-    made.add_argument("--needs", default="[]", help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]")
+    made.add_argument(
+        "--needs", type=json.loads, default=[], help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]"
+    )
     return made
 
 
-def main(options: argparse.Namespace) -> None:
-    """Check it and write the model artefact."""
+def main(arguments: argparse.Namespace) -> None:
+    """Check it and write the model artifact."""
     from mobilebert.distillation import teacher_check  # here, so that --help need not wait for TensorFlow
 
-    teacher_check.export_teacher(options)
+    chosen, _ = settings.parse(arguments.settings)
+    teacher_check.export_teacher(
+        chosen,
+        teacher_check.RecordsInput(arguments.records, arguments.tokenizer),
+        arguments.out,
+        source=arguments.source,
+        original=command.first(arguments.original),
+        needs=arguments.needs,
+        threads=arguments.threads,
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.command import run, training_parser
+from mobilebert import settings
+from scripts.command import run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,11 +19,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(options: argparse.Namespace) -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Write the finetuned model."""
     from mobilebert.finetuning import work
 
-    work.finetune(options)
+    chosen, _ = settings.parse(arguments.settings)
+    work.finetune(chosen, run_options(arguments), task=arguments.task, repeat=arguments.repeat, model=arguments.model, data=arguments.data)
 
 
 if __name__ == "__main__":

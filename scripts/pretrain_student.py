@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts.command import run, training_parser
+from mobilebert import settings
+from scripts.command import first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,11 +27,22 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(options: argparse.Namespace) -> None:
-    """Train it and write the model artefact."""
+def main(arguments: argparse.Namespace) -> None:
+    """Train it and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    stages.pretrain_student(options)
+    chosen, own_shapes = settings.parse(arguments.settings)
+    stages.pretrain_student(
+        chosen,
+        stages.RecordsInput(arguments.records, arguments.tokenizer),
+        run_options(arguments),
+        student=arguments.student,
+        arm=arguments.arm,
+        extra_steps=arguments.extra_steps,
+        teacher=first(arguments.teacher),
+        previous=first(arguments.previous),
+        own_shapes=own_shapes,
+    )
 
 
 if __name__ == "__main__":

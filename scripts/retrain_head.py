@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from scripts.command import run, training_parser
+from mobilebert import settings
+from scripts.command import run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -14,15 +16,19 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--source", type=Path, required=True, help="the imported teacher")
     made.add_argument("--records", type=Path, required=True, help="the token records")
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
-    made.add_argument("--needs", default="[]", help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]")
+    made.add_argument(
+        "--needs", type=json.loads, default=[], help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]"
+    )
     return made
 
 
-def main(options: argparse.Namespace) -> None:
-    """Train the head and write the model artefact."""
+def main(arguments: argparse.Namespace) -> None:
+    """Train the head and write the model artifact."""
     from mobilebert.distillation import teacher_check  # here, so that --help need not wait for TensorFlow
 
-    teacher_check.retrain_head(options)
+    chosen, _ = settings.parse(arguments.settings)
+    data = teacher_check.RecordsInput(arguments.records, arguments.tokenizer)
+    teacher_check.retrain_head(chosen, data, run_options(arguments), source=arguments.source, needs=arguments.needs)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mobilebert import settings
 from scripts.command import parser as common
 from scripts.command import run
 
@@ -20,11 +21,21 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def main(options: argparse.Namespace) -> None:
+def main(arguments: argparse.Namespace) -> None:
     """Write the scores."""
     from mobilebert.finetuning import work
 
-    work.score(options)
+    chosen, _ = settings.parse(arguments.settings)
+    work.score(
+        chosen,
+        arguments.out,
+        task=arguments.task,
+        repeat=arguments.repeat,
+        name=arguments.name,
+        model=arguments.model,
+        data=arguments.data,
+        threads=arguments.threads,
+    )
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
-from scripts.command import run, training_parser
+from mobilebert import settings
+from scripts.command import first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,16 +18,24 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
     made.add_argument("--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)")
     made.add_argument("--previous", type=Path, nargs="*", help="the stage before this one (its manifest may follow); nothing for the first")
-    room = os.environ.get("MOBILEBERT_TEACHER_STATES_GB", "100")  # set by workflow.jobs
-    made.add_argument("--teacher-states-gb", type=float, default=float(room), help="most disk for what is kept of the teacher")
     return made
 
 
-def main(options: argparse.Namespace) -> None:
-    """Train the stage and write the model artefact."""
+def main(arguments: argparse.Namespace) -> None:
+    """Train the stage and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    stages.transfer_layer(options)
+    chosen, own_shapes = settings.parse(arguments.settings)
+    stages.transfer_layer(
+        chosen,
+        stages.RecordsInput(arguments.records, arguments.tokenizer),
+        run_options(arguments),
+        student=arguments.student,
+        stage=arguments.stage,
+        teacher=arguments.teacher[0],
+        previous=first(arguments.previous),
+        own_shapes=own_shapes,
+    )
 
 
 if __name__ == "__main__":

@@ -120,8 +120,6 @@ def _transfer(settings: Settings) -> Iterator[str]:
         yield "transfer: all four factors are 0, so nothing would be learnt; raise one, or set transfer.schedule to none"
     if transfer.losses == "google_tf2" and transfer.schedule in ("joint", "auxiliary"):
         yield "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to progressive, or take other losses"
-    if transfer.same_batches and transfer.schedule != "progressive":
-        yield "transfer.same_batches: there is no stage after another; set it to false, or transfer.schedule to progressive"
     expected, optimizer = recipes.RULES[settings.recipe].optimizer, transfer.training.optimizer
     if settings.recipe != "ours" and transfer.schedule == "progressive" and optimizer not in (None, expected):
         yield f"transfer.training.optimizer: the recipe {settings.recipe} is defined with {expected}; set it to null, or recipe to ours"

@@ -11,7 +11,7 @@ from pathlib import Path
 from snakemake.io import ancient, local
 
 from mobilebert.models import describing, shapes
-from mobilebert.settings import Settings, to_json
+from mobilebert.settings import Settings, sections_of
 from mobilebert.storage import artifacts
 from mobilebert.storage.atomic import canonical_json, write_atomically
 from workflow.paths import MANIFEST
@@ -30,7 +30,7 @@ def shape_of(settings: Settings, name: str) -> shapes.Shape:
 
 def with_shape(settings: Settings, name: str, *sections: str) -> str:
     """`to_json` of these sections for a command that makes a model of that name; what its file says goes along."""
-    body = json.loads(to_json(settings, *sections))
+    body = sections_of(settings, *sections)
     if name in settings.shapes:
         body["shapes"] = {name: shape_of(settings, name).to_config()}
     return json.dumps(body, ensure_ascii=False, sort_keys=True)

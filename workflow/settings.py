@@ -28,7 +28,7 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
     """
     wrong = [line for file in files for line in repeated_keys(file)]
     try:
-        settings = recipes.scheduled(Settings.model_validate(config))
+        settings = recipes.resolve(Settings.model_validate(config))
     except ValidationError as error:
         wrong += _lines(error)
     else:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.distillation.pretraining import masked_logits
-from mobilebert.errors import UserError
+from mobilebert.errors import UserError, unwrapped
 from mobilebert.records import reader
 from mobilebert.settings import Masking
 from mobilebert.training.accelerators import Accelerator
@@ -70,7 +70,7 @@ def masked_lm(
 
     spread = Spread(sums_of, accelerator)
     sums = np.zeros(3)  # float64: no prediction is lost in a large sum
-    with reader.said():
+    with unwrapped():
         for batch in reader.heldout_batches(records, masking, spread.whole(batch_size), seed):
             sums += spread(batch).astype(np.float64).sum(axis=0)
     right, entropy, count = sums.tolist()

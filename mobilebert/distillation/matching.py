@@ -6,7 +6,7 @@ MobileBERT's transfer is one such list; `transfer.matches` gives another (the id
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mobilebert.distillation.forms import form
 from mobilebert.settings import Match, Transfer
@@ -120,33 +120,3 @@ def top(listed: Sequence[Match]) -> int | None:
     """The last teacher layer that the matches look at; None: all of them."""
     layers = [match.teacher_layer for match in listed if isinstance(match.teacher_layer, int)]
     return max(layers) if len(layers) == len(listed) else None
-
-
-class Needs(NamedTuple):
-    """What matches compare of a teacher: outputs by layer (0: the embeddings'), attention scores by layer (from 1 on)."""
-
-    hidden: list[int]
-    scores: list[int]
-
-    @property
-    def bottom(self) -> int:
-        """The highest layer from whose output all of it can be computed."""
-        return min([*self.hidden, *(layer - 1 for layer in self.scores)])
-
-    @property
-    def top(self) -> int:
-        """The last layer that is computed."""
-        return max([*self.hidden, *self.scores])
-
-
-def needs(listed: Sequence[Match]) -> Needs | None:
-    """What the matches compare of the teacher; None where one compares all of its layers."""
-    hidden, scores = set(), set()
-    for match in listed:
-        if not isinstance(match.teacher_layer, int):
-            return None
-        if match.feature == "attention":
-            scores.add(match.teacher_layer)
-        else:
-            hidden.add(match.teacher_layer - (match.feature == "value_relation"))  # values come from what enters a layer
-    return Needs(sorted(hidden), sorted(scores))

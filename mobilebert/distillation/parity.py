@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from mobilebert.distillation import reference_bert
 from mobilebert.errors import UserError
-from mobilebert.models import checkpoints, importing, originals, reference, weights
+from mobilebert.models import checkpoints, importing, originals, weights
 from mobilebert.models.comparing import difference, rounded_up
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ TOLERANCE = 1e-8
 class Source(NamedTuple):
     """A teacher where it came from: its tensors, its configuration, and whether that is an original TF1 one."""
 
-    tensors: reference.Tensors
+    tensors: reference_bert.Tensors
     config: Mapping[str, Any]
     original: bool
 
@@ -56,10 +57,10 @@ def measure(folder: Path, source: Source, batch: Mapping[str, Any], *, head: boo
     worst = {"hidden": 0.0} | ({"logits": 0.0} if head else {})
     for row, (ids, segments, mask) in enumerate(zip(*rows.values(), strict=True)):
         real = mask.astype(bool)  # what stands at padding means nothing
-        expected = reference.encode(source.tensors, source.config, source.original, ids, segments, mask)
+        expected = reference_bert.encode(source.tensors, source.config, source.original, ids, segments, mask)
         worst["hidden"] = max(worst["hidden"], difference(hidden[row][real], expected[real]))
         if head:
-            told = reference.logits(source.tensors, source.config, source.original, expected[real])
+            told = reference_bert.logits(source.tensors, source.config, source.original, expected[real])
             worst["logits"] = max(worst["logits"], difference(logits[row][real], told))
     for what, value in worst.items():
         if not value <= TOLERANCE:
@@ -89,8 +90,8 @@ def open_source(place: Path) -> Source:
         files = originals.find(place)
         config = checkpoints.read_json(files.config)
         prefix = "electra" if "embedding_size" in config else "bert"
-        return Source(reference.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix)), prefix), config, True)
+        return Source(reference_bert.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix)), prefix), config, True)
     config = checkpoints.read_config(place)
     prefix = str(config.get("model_type", "bert"))
     original = not {"model_type", "architectures"} & config.keys()  # torch files of 2019 lie beside the TF1 configuration
-    return Source(reference.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, original)
+    return Source(reference_bert.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, original)

@@ -1,13 +1,17 @@
 """The recipes: whose arithmetic transfer and pretraining follow (`recipe`). No TensorFlow here.
 
-What a recipe says stands here; settings that are not null go before it. docs/recipes.md compares the three.
+What a recipe says stands here, and `resolve` puts it into settings once; what is not null goes before it.
+docs/recipes.md compares the three.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mobilebert.settings import Optimization, Recipe, Schedule, Settings, Transfer
+
+AnySection = TypeVar("AnySection", Optimization, Transfer)
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,24 @@ RULES: dict[Recipe, Rules] = {
 }
 
 
-def filled(optimization: Optimization, recipe: Recipe) -> Optimization:
-    """The settings of a training with what the recipe says in place of null."""
-    rules = RULES[recipe]
-    return optimization.model_copy(
-        update={name: getattr(rules, name) for name in ("optimizer", "clip", "end_rate") if getattr(optimization, name) is None}
-    )
+def resolve(settings: Settings) -> Settings:
+    """The settings with what the recipe says in place of every null that means "as the recipe has it".
+
+    The teacher's own trainings follow `ours`, whatever the recipe. Resolved settings stay as they are.
+    """
+    rules, ours = RULES[settings.recipe], RULES["ours"]
+    teacher, transfer, pretraining = settings.teacher, settings.transfer, settings.pretraining
+    resolved = {
+        "teacher": teacher.model_copy(
+            update={"training": _filled(teacher.training, ours), "head_training": _filled(teacher.head_training, ours)}
+        ),
+        "transfer": _filled(transfer, rules).model_copy(update={"training": _filled(transfer.training, rules)}),
+        "pretraining": pretraining.model_copy(update={"training": _filled(pretraining.training, rules)}),
+    }
+    return settings.model_copy(update=resolved)
 
 
-def scheduled(settings: Settings) -> Settings:
-    """The settings of a run with the recipe's schedule of the transfer in place of null."""
-    if settings.transfer.schedule:
-        return settings
-    return settings.model_copy(update={"transfer": settings.transfer.model_copy(update={"schedule": RULES[settings.recipe].schedule})})
-
-
-def earlier_layers(transfer: Transfer, recipe: Recipe) -> float:
-    """The rate factor of the layers below the stage's."""
-    return RULES[recipe].earlier_layers if transfer.earlier_layers is None else transfer.earlier_layers
+def _filled(section: AnySection, rules: Rules) -> AnySection:
+    """The section with what the rules say in its fields that are null."""
+    nulls = {name for name, value in section if value is None}
+    return section.model_copy(update={name: value for name, value in vars(rules).items() if name in nulls})

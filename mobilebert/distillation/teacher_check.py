@@ -1,78 +1,111 @@
 """What a teacher goes through before anything is spent on it, and how it gets an MLM head where it has none.
 
-It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill masks. The public
-large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would train the student
-towards noise, and nothing else in the chain would notice.
+It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill masks.
+The public large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would train the
+student towards noise, and nothing else in the chain would notice.
 """
 
 from __future__ import annotations
 
-import json
-from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mobilebert import tokenization
 from mobilebert.distillation import fit, parity
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.stages import read_shape
-from mobilebert.distillation.work import Plan, Work, carry_out, write_evaluation
+from mobilebert.distillation.stages import COMMON, read_shape
+from mobilebert.distillation.work import RecordsInput, TrainingPlan, TrainingRun, run_training, write_evaluation
 from mobilebert.errors import UserError
 from mobilebert.models import importing, weights
 from mobilebert.records import reader
+from mobilebert.settings import Settings
 from mobilebert.storage import artifacts
+from mobilebert.training.options import RunOptions
 
 BATCH = 32  # sequences a measuring step
 HEAD_TRAINING = "teacher.head_training"  # in the settings of a source whose head was trained here
+Needs = Sequence[Mapping[str, int]]
 
 
-def export_teacher(options: Namespace) -> None:
-    """Check the model in `--source` and write it as the teacher that students learn from (`scripts.export_teacher`).
+def export_teacher(
+    settings: Settings,
+    data: RecordsInput,
+    out: Path,
+    *,
+    source: Path,
+    original: Path | None = None,
+    needs: Needs = (),
+    threads: int = 1,
+) -> None:
+    """Check a model and write it as the teacher that students learn from (`scripts.export_teacher`).
+
+    Args:
+        settings: `teacher.min_head_lift`, `masking`, `training` and `seed` are used.
+        data: records and tokenizer.
+        out: the artifact to write.
+        source: the folder of the model.
+        original: what it was imported from; None: it was trained here.
+        needs: what its students ask of it (`fit.needs`).
+        threads: to compute with.
 
     Raises:
-        UserError: it does not fit the students, its tokenizer is not the records', our forward is not the source's, or it
-            fills masks hardly better than guessing (`teacher.min_head_lift`).
+        UserError: it does not fit the students, its tokenizer is not the records', our forward is not the
+            source's, or it fills masks hardly better than guessing (`teacher.min_head_lift`).
     """
-    fit.check_needs(read_shape(options.source), json.loads(options.needs), str(options.source))
-    work = Work(options, "teacher.min_head_lift", "masking", "training", "seed")
-    manifest = artifacts.read(options.source, "model")
-    with work.accelerator.scope():
-        model = work.load(options.source)
+    fit.check_needs(read_shape(source), needs, str(source))
+    run = TrainingRun(settings, ("teacher.min_head_lift", *COMMON), data, threads)
+    manifest = artifacts.read(source, "model")
+    with run.accelerator.scope():
+        model = run.load(source)
     if model.fresh_head:
-        raise UserError(f"{options.source}: {importing.NO_HEAD}")
-    source = parity.open_source(options.original[0] if options.original else options.source)
-    batch = next(iter(reader.heldout_batches(work.records, work.sections["masking"], parity.ROWS, work.seed("heldout"))))
-    agreed = parity.measure(options.source, source, batch, head=HEAD_TRAINING not in manifest.settings)
-    found = work.measure(model, BATCH)
-    check_head(found["heldout"], work.sections["teacher.min_head_lift"], str(options.source))
-    inputs = {"records": options.records, "tokenizer": options.tokenizer, "source": options.source}
-    with artifacts.writing(
-        options.out, "model", settings=work.told | {"needs": json.loads(options.needs)}, inputs=inputs, versions=weights.versions()
-    ) as writer:
+        raise UserError(f"{source}: {importing.NO_HEAD}")
+    opened = parity.open_source(original or source)
+    batch = next(iter(reader.heldout_batches(run.records, run.settings.masking, parity.ROWS, run.seed("heldout"))))
+    agreement = parity.measure(source, opened, batch, head=HEAD_TRAINING not in manifest.settings)
+    figures = run.measure(model, BATCH)
+    check_head(figures["heldout"], run.settings.teacher.min_head_lift, str(source))
+    inputs = {**run.inputs, "source": source}
+    shaping = run.manifest_settings | {"needs": [dict(need) for need in needs]}
+    with artifacts.writing(out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
         weights.save(writer, model)
-        tokenization.copy_files(options.source, writer)
-        write_evaluation(writer, found | {"parity": agreed})
+        tokenization.copy_files(source, writer)
+        write_evaluation(writer, figures | {"parity": agreement})
 
 
-def retrain_head(options: Namespace) -> None:
-    """Train the MLM head of the model in `--source` on the records, its body frozen (`scripts.retrain_head`).
+def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *, source: Path, needs: Needs = ()) -> None:
+    """Train a model's MLM head on the records, its body frozen (`scripts.retrain_head`).
+
+    Args:
+        settings: `teacher.head_training`, `masking`, `training` and `seed` are used.
+        data: records and tokenizer.
+        options: what shapes nothing.
+        source: the folder of the model.
+        needs: what its students ask of it (`fit.needs`).
 
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.
     """
-    fit.check_needs(read_shape(options.source), json.loads(options.needs), str(options.source))
-    work = Work(options, HEAD_TRAINING, "masking", "training", "seed")
-    artifacts.read(options.source, "model")
-    shape = read_shape(options.source)
+    shape = read_shape(source)
+    fit.check_needs(shape, needs, str(source))
+    run = TrainingRun(settings, (HEAD_TRAINING, *COMMON), data, options.threads)
+    artifacts.read(source, "model")
 
     def make() -> tuple[Any, Any]:
-        model = work.load(options.source)
+        model = run.load(source)
         return model, MaskedLmObjective(model, names=model.head_names)
 
-    seed = work.seed("retrain_head")
-    name = f"retrain_head-{options.out.name}"
-    inputs = {"source": options.source}
-    carry_out(work, Plan("retrain_head", name, work.sections[HEAD_TRAINING], seed, make, {}, shape.to_config(), inputs, evaluate=False))
+    plan = TrainingPlan(
+        command="retrain_head",
+        name=f"retrain_head-{options.out.name}",
+        optimization=run.settings.teacher.head_training,
+        seed=run.seed("retrain_head"),
+        make=make,
+        shape=shape.to_config(),
+        inputs={"source": source},
+        evaluate=False,
+    )
+    run_training(run, plan, options)
 
 
 def check_head(heldout: Mapping[str, Any], min_head_lift: float, source: str) -> None:

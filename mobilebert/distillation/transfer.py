@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses, matching, recipes, teacher_states
+from mobilebert.distillation import losses, matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models.model import Once, initial
 from mobilebert.models.tensors import Kind, Tensor
@@ -59,8 +59,16 @@ class TransferObjective:
     def __init__(self, student: Any, teacher: Any, settings: Transfer, stage: str, recipe: Recipe = "ours", seed: int = 0) -> None:
         """Take a student and a teacher (`models.Model`) that the matches fit, and the seed of the projections' first values.
 
+        Args:
+            student, teacher: of these.
+            settings: resolved (`recipes.resolve`).
+            stage: layer01, layer02, ..., or joint.
+            recipe: whose rates the layers have.
+            seed: of the projections.
+
         Raises:
             UserError: if the student has no such stage.
+            ValueError: if the settings are not resolved.
         """
         self._student, self.teacher = student, teacher
         self._form = losses.form(settings.losses)
@@ -71,7 +79,9 @@ class TransferObjective:
         self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
         self.computed = max(match.student_layer for match in self.matches), matching.top(self.matches)
         self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
-        rules, earlier = recipes.RULES[recipe], recipes.earlier_layers(settings, recipe)
+        rules, earlier = recipes.RULES[recipe], settings.earlier_layers
+        if earlier is None:
+            raise ValueError("transfer.earlier_layers is null: pass settings that recipes.resolve has seen")
         phased = rules.phased and stage != JOINT
         own, below = _own_and_below(student, self.layers)
         boost = rules.boost if phased else 1.0
@@ -92,8 +102,7 @@ class TransferObjective:
         """The weighted parts (`feature_map`, `attention`, `mean`, `variance`, ...) and their sum `loss`, float32 scalars.
 
         Args:
-            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S); if it brings what is compared of the teacher
-                (`teacher_states`), nothing of that is computed.
+            batch: `input_ids`, `segment_ids`, `input_mask`, each (B, S).
             seed: not used, neither model drops anything out (as in the published code).
             totals: as `training.objective.Objective.loss` says.
         """
@@ -101,12 +110,12 @@ class TransferObjective:
         inputs = batch["input_ids"], batch["segment_ids"], batch[MASK]
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
-        teacher = teacher_states.given(batch) or self.teacher.encode(*inputs, layers=teacher_layers)
+        teacher = self.teacher.encode(*inputs, layers=teacher_layers)
         parts = self.parts(teacher, student, batch[MASK], totals)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
     def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The weighted parts by name, from what both models computed (`models.Encoded`; the teacher's may be `teacher_states.Given`).
+        """The weighted parts by name, from what both models computed (`models.Encoded`).
 
         Args:
             teacher, student: that.

@@ -29,28 +29,28 @@ FORMAT = 1
 FACTS = "facts"
 
 
-def span(recipe: Recipe, optimization: Optimization, place: int, stages: int) -> tuple[Optimization, Span]:
+def span(recipe: Recipe, optimization: Optimization, index: int, stages: int) -> tuple[Optimization, Span]:
     """The schedule and the steps of one stage of a progressive transfer; S stands for `optimization.steps`.
 
-    ours: steps 0 to S - 1 of a schedule of its own. chinese: steps place * S + 1 to (place + 1) * S of one schedule over all stages
-    (run_pretraining.py's gate is place * S < step <= (place + 1) * S; step 0 belongs to no stage). google: steps 1 to S - 1 of the
+    ours: steps 0 to S - 1 of a schedule of its own. chinese: steps index * S + 1 to (index + 1) * S of one schedule over all stages
+    (run_pretraining.py's gate is index * S < step <= (index + 1) * S; step 0 belongs to no stage). google: steps 1 to S - 1 of the
     stage, since at its step 0 the rate is nothing and all moments are set to nothing (lamb_optimizer.py).
-    Batches go on through the stages in every recipe (`Stage` has them begin anew where `transfer.same_batches` says so).
+    Batches go on through the stages in every recipe.
 
     Args:
         recipe: its name.
         optimization: of one stage.
-        place: of the stage, from 0 on.
+        index: of the stage, from 0 on.
         stages: how many there are.
     """
     steps, rules = optimization.steps, recipes.RULES[recipe]
     if rules.unbroken:
-        return optimization.model_copy(update={"steps": stages * steps}), Span(place * steps + 1, (place + 1) * steps + 1)
+        return optimization.model_copy(update={"steps": stages * steps}), Span(index * steps + 1, (index + 1) * steps + 1)
     if rules.phased:
         return optimization, Span(
-            1, steps, place * steps, lambda step: schedules.learning_rate(step, optimization) * schedules.phase(step, steps)
+            1, steps, index * steps, lambda step: schedules.learning_rate(step, optimization) * schedules.phase(step, steps)
         )
-    return optimization, Span(0, steps, place * steps)
+    return optimization, Span(0, steps, index * steps)
 
 
 def wait(variables: Mapping[str, tf.Variable], waiting: Collection[str], optimization: Optimization, first: int, last: int) -> None:
@@ -105,38 +105,35 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="np") as stored:
             facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
-            found = {name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("variables/")}  # noqa: SIM118
+            moments = {name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("variables/")}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: the moments of the stage before are needed and cannot be read ({error}); run that stage again") from None
     if facts.get("format") != FORMAT or facts.get("step") != step:
         raise UserError(f"{path}: holds {json.dumps(facts)}, expected format {FORMAT} and step {step}; run that stage again")
-    return found
+    return moments
 
 
 class Stage:
-    """One stage's place in the whole transfer.
+    """One stage within the whole transfer.
 
     Attributes:
-        optimization: its schedule, what the recipe says filled in.
+        optimization: its schedule.
     """
 
     def __init__(self, name: str, recipe: Recipe, settings: Transfer, depth: int) -> None:
-        """Find the place of the stage `name` of a student with `depth` layers.
+        """Find the stage `name` of a student with `depth` layers; the settings are resolved (`recipes.resolve`).
 
         Raises:
             UserError: if there is no such stage.
         """
         matched = matching.matched_layers(settings, depth)
         self._layers = stage_layers(name, depth, matched if settings.matches else None)
-        self.optimization, self._span = recipes.filled(settings.training, recipe), None
+        self.optimization, self._span = settings.training, None
         self._unbroken = recipes.RULES[recipe].unbroken and name != JOINT
-        self._place = 0
+        self._index = 0
         if name != JOINT:
-            self._place = matched.index(self._layers[-1])
-            steps = self.optimization.steps
-            self.optimization, self._span = span(recipe, self.optimization, self._place, len(matched))
-            if settings.same_batches:
-                self._span = dataclasses.replace(self._span, origin=self._span.origin - self._place * steps)
+            self._index = matched.index(self._layers[-1])
+            self.optimization, self._span = span(recipe, self.optimization, self._index, len(matched))
 
     def wait(self, student: Any, objective: Any) -> None:
         """Let the weights decay that this stage does not train yet, and at the very start all, since no stage has step 0.
@@ -148,7 +145,7 @@ class Stage:
         above = range(self._layers[-1] + 1, student.shape.num_hidden_layers + 1)
         waiting = [name for layer in above for name in student.layer_variables(layer)]
         variables = student.variables_by_name
-        if not self._place:
+        if not self._index:
             wait(variables, [*waiting, *(name for name in objective.variables if name in variables)], self.optimization, 0, 0)
         wait(variables, waiting, self.optimization, self._span.start, self._span.stop - 1)
 
@@ -160,7 +157,7 @@ class Stage:
         """
         if self._span is None:
             return Span(0, self.optimization.steps)
-        moments = read(previous, self._span.start) if self._unbroken and self._place and previous else {}
+        moments = read(previous, self._span.start) if self._unbroken and self._index and previous else {}
         trained = {name for name in objective.variables if objective.rate_factors.get(name, 1.0)}
         kept = {name: array for name, array in moments.items() if name.partition("/")[2] in trained}
         return dataclasses.replace(self._span, moments=kept, counted=objective.counted)

@@ -1,23 +1,21 @@
-"""What every training command here does around its objective: read, resume, train, measure, write the artefact, clean up."""
+"""What every training command here does around its objective: read, resume, train, measure, write, clean up."""
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
-from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mobilebert import tokenization
-from mobilebert.distillation import evaluation, fit, unbroken
+from mobilebert.distillation import evaluation, fit, recipes, unbroken
 from mobilebert.errors import UserError
-from mobilebert.models import shapes, weights
+from mobilebert.models import weights
+from mobilebert.models.shapes import Shape, from_config, named
 from mobilebert.records import reader
-from mobilebert.settings import Optimization, Settings, derive_seed, from_json, to_json
+from mobilebert.settings import Optimization, Settings, derive_seed, sections_of
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, hosts, loop, schedules, state
@@ -25,59 +23,77 @@ from mobilebert.training.options import RunOptions
 from mobilebert.training.steps import Batches, at_once_of
 
 log = logging.getLogger(__name__)
-Extend = Callable[[Any, int], Any]  # a dataset of batches and the place of its first -> one with more in each batch
+Configurations = Mapping[str, Mapping[str, Any]]  # of the user's own shapes, by name
 
 
-class Work:
-    """A training command's settings, and the artefacts that it reads.
+@dataclass(frozen=True)
+class RecordsInput:
+    """The records that a command reads.
 
     Attributes:
-        options: the command line.
-        sections: the typed settings by section name.
-        told: the same as a manifest shows them, JSON values.
-        accelerator: what trains.
+        records: the folder of the token records.
+        tokenizer: the folder of the tokenizer that they were written with.
+    """
+
+    records: Path
+    tokenizer: Path
+
+
+class TrainingRun:
+    """What a command that trains or measures a model on records has in hand.
+
+    Attributes:
+        settings: resolved (`recipes.resolve`).
+        manifest_settings: those sections of them that the command uses, as the manifest shows them.
+        inputs: role -> artifact that is read.
+        accelerator: what computes.
         records: the token records.
         tokenizer: what they were written with.
     """
 
-    def __init__(self, options: Namespace, *names: str) -> None:
+    def __init__(
+        self, settings: Settings, sections: Sequence[str], data: RecordsInput, threads: int, own_shapes: Configurations | None = None
+    ) -> None:
         """Open the records and their tokenizer.
 
         Args:
-            options: the command line.
-            names: the sections that the command uses; one that `--settings` leaves out has its defaults.
+            settings: of the run; nulls that mean "as the recipe has it" are filled in here.
+            sections: the names of those that shape the result.
+            data: where records and tokenizer lie.
+            threads: to compute with.
+            own_shapes: configurations of the user's own shapes.
 
         Raises:
-            UserError: an artefact is absent or damaged, or records and tokenizer do not belong together.
+            UserError: an artifact is absent or damaged, or records and tokenizer do not belong together.
         """
-        self.options = options
-        body: dict[str, Any] = json.loads(to_json(Settings(), *names)) | json.loads(options.settings)
-        self.sections = from_json(json.dumps(body))
-        self.told = state.without_paths(body)
+        self.settings = recipes.resolve(settings)
+        self._shapes = own_shapes or {}
+        shown = sections_of(self.settings, *sections) | ({"shapes": dict(self._shapes)} if self._shapes else {})
+        self.manifest_settings = state.without_paths(shown)
+        self.inputs = {"records": data.records, "tokenizer": data.tokenizer}
         # Before anything else of TensorFlow: its threads are fixed once it has started.
-        self.accelerator = accelerators.find(self.sections["training"].accelerator, options.threads)
-        self.records = reader.RecordSet(options.records)
-        artifacts.read(options.tokenizer, "tokenizer")
-        self.tokenizer = tokenization.load(options.tokenizer)
-        fit.check_tokenizers({f"the records in {options.records}": self.records.vocabulary, str(options.tokenizer): self.tokenizer.digest})
+        self.accelerator = accelerators.find(self.settings.training.accelerator, threads)
+        self.records = reader.RecordSet(data.records)
+        artifacts.read(data.tokenizer, "tokenizer")
+        self.tokenizer = tokenization.load(data.tokenizer)
+        fit.check_tokenizers({f"the records in {data.records}": self.records.vocabulary, str(data.tokenizer): self.tokenizer.digest})
 
     def seed(self, *names: str) -> int:
-        """The seed of a part of this work, derived from the run's."""
-        return derive_seed(self.sections["seed"], *names)
+        """The seed of what has these names, derived from the run's."""
+        return derive_seed(self.settings.seed, *names)
 
-    def shape(self, name: str) -> shapes.Shape:
-        """The shape of that name for the records' vocabulary: one of the user's own (`shapes` in `--settings`), or a known one.
+    def shape(self, name: str) -> Shape:
+        """The shape of that name for the records' vocabulary: one of the user's own, or a known one.
 
         Raises:
             UserError: the name is unknown, or the user's shape has another vocabulary.
         """
-        own = self.sections.get("shapes", {})
-        if name not in own:
-            return shapes.named(name, self.tokenizer.size)
-        shape = shapes.from_config(own[name], f"shapes.{name}")
+        if name not in self._shapes:
+            return named(name, self.tokenizer.size)
+        shape = from_config(self._shapes[name], f"shapes.{name}")
         if shape.vocab_size != self.tokenizer.size:
             raise UserError(
-                f"shapes.{name}: vocab_size is {shape.vocab_size}, but the tokenizer of the records ({self.options.tokenizer}) has "
+                f"shapes.{name}: vocab_size is {shape.vocab_size}, but the tokenizer of the records ({self.inputs['tokenizer']}) has "
                 f"{self.tokenizer.size} entries; change the file, or take the vocabulary that it is for (vocabulary.kind)"
             )
         return shape
@@ -85,7 +101,7 @@ class Work:
     def load(self, folder: Path) -> Any:
         """The model of a folder (`models.Model`), refused if the records are not for it."""
         self.check_tokenizer(folder)
-        model = weights.load(folder, compute_dtype=self.sections["training"].precision)
+        model = weights.load(folder, compute_dtype=self.settings.training.precision)
         if model.shape.max_position_embeddings < self.records.sequence_length:
             raise UserError(
                 f"{folder}: it knows {model.shape.max_position_embeddings} positions, but the records hold sequences of "
@@ -95,40 +111,39 @@ class Work:
 
     def check_tokenizer(self, folder: Path) -> None:
         """Refuse a model whose tokenizer is not the one that the records were written with."""
-        fit.check_tokenizers({str(self.options.tokenizer): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)})
+        fit.check_tokenizers({str(self.inputs["tokenizer"]): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)})
 
     def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
         """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size.
 
-        The model was made in the accelerator's scope; all devices, and hosts, compute `batch_size` sequences at a time together.
+        The model was made in the accelerator's scope; all devices, and hosts, compute `batch_size` sequences at a
+        time together.
         """
-        found = evaluation.masked_lm(model, self.records, self.sections["masking"], batch_size, self.seed("heldout"), self.accelerator)
+        figures = evaluation.masked_lm(model, self.records, self.settings.masking, batch_size, self.seed("heldout"), self.accelerator)
         log.info(
             "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), loss %.4f",
-            *(found[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
+            *(figures[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
         )
-        return {"heldout": found, "parameters": model.parameters}
+        return {"heldout": figures, "parameters": model.parameters}
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """One training of a command.
 
     Attributes:
         command: its name, part of the fingerprint.
-        name: of the unfinished work's folder, and of the progress line.
+        name: of the unfinished training's folder, and of the progress line.
         optimization: how long and how fast.
         seed: of batches and masks.
-        make: gives the model that is written and the objective; called where variables belong to the accelerator.
-        arguments: what shapes the result besides settings and inputs (JSON values), for manifest and fingerprint.
+        make: gives the model that is written and the objective; called in the accelerator's scope.
         shape: of the model that is trained, as config.json.
-        inputs: role -> artefact, besides records and tokenizer.
+        arguments: what shapes the result besides settings and inputs (JSON values).
+        inputs: role -> artifact, besides records and tokenizer.
         evaluate: whether to measure the model on held-out records.
         span: the objective -> the steps that are taken; None: all of `optimization`.
         finish: called with the objective once it is trained, before the model is written.
-        goes_on: whether another job may go on from here: the optimizer's state is written too.
-        extending: the objective, the steps that are taken and their sequences' lengths -> what adds to batches (`Extend`), for as long as
-            the training lasts; None: they are as the records give them.
+        writes_optimizer: whether the optimizer's state is written too, for a job that goes on from here.
     """
 
     command: str
@@ -136,59 +151,64 @@ class Plan:
     optimization: Optimization
     seed: int
     make: Callable[[], tuple[Any, Any]]
-    arguments: Mapping[str, Any]
     shape: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
     evaluate: bool = True
     span: Callable[[Any], loop.Span] | None = None
     finish: Callable[[Any], None] | None = None
-    goes_on: bool = False
-    extending: Callable[[Any, loop.Span, Mapping[int, int]], AbstractContextManager[Extend | None]] | None = None
+    writes_optimizer: bool = False
 
 
-def carry_out(work: Work, plan: Plan) -> None:
-    """Train what is planned, from where an earlier attempt stopped, and write the model artefact to `--out`."""
-    options, training = work.options, work.sections["training"]
-    inputs = {"records": options.records, "tokenizer": options.tokenizer, **plan.inputs}
-    told = work.told | {"arguments": dict(plan.arguments)}
-    with work.accelerator.scope():
+def run_training(run: TrainingRun, plan: TrainingPlan, options: RunOptions) -> None:
+    """Train what is planned, from where an earlier attempt stopped, and write the model artifact."""
+    training, whole = run.settings.training, run.records.sequence_length
+    inputs = {**run.inputs, **plan.inputs}
+    settings = run.manifest_settings | {"arguments": dict(plan.arguments)}
+    with run.accelerator.scope():
         model, objective = plan.make()
     span = plan.span(objective) if plan.span else None
-    taken = span or loop.Span(0, plan.optimization.steps)
-    lengths = schedules.lengths(plan.optimization, taken.start, taken.stop, work.records.sequence_length)
-    for length in set(lengths.values()) - {work.records.sequence_length}:
-        work.records.check_length(length)  # now, and not when its phase comes
-    extending = plan.extending(objective, taken, lengths) if plan.extending else nullcontext()
-    mark = state.fingerprint(plan.command, told | {"shape": dict(plan.shape)}, inputs, work.accelerator.environment)
-    run = RunOptions(options.out, options.state, state_bucket=options.state_bucket)
-    with extending as extend, hosts.opened(work.accelerator, run, plan.name, mark) as held:
-        job, at_once = _job(work, plan, objective, span, lengths, _batches(work, plan, lengths, taken.origin, extend))
-        metrics = held.folder / "finished-metrics.jsonl"
-        trained = loop.train(job, work.accelerator, held, metrics, options.checkpoint_seconds, options.log)
+    steps = span or loop.Span(0, plan.optimization.steps)
+    lengths = schedules.lengths(plan.optimization, steps.start, steps.stop, whole)
+    for length in set(lengths.values()) - {whole}:
+        run.records.check_length(length)  # now, and not when its phase comes
+    fingerprint = state.fingerprint(plan.command, settings | {"shape": dict(plan.shape)}, inputs, run.accelerator.environment)
+    with hosts.opened(run.accelerator, options, plan.name, fingerprint) as workspace:
+        batches = _batches(run, plan, lengths, steps.origin)
+        job, at_once = _job(run, plan, objective, span, lengths, batches, skips=options.on_nonfinite == "skip")
+        metrics = workspace.folder / "finished-metrics.jsonl"
+        trained = loop.train(job, run.accelerator, workspace, metrics, options.checkpoint_seconds, options.log)
         if plan.finish:
             plan.finish(objective)
-        found = work.measure(model, at_once) if plan.evaluate else None
-        if not work.accelerator.chief:
+        figures = run.measure(model, at_once) if plan.evaluate else None
+        if not run.accelerator.chief:
             return
-        with artifacts.writing(options.out, "model", settings=told, inputs=inputs, versions=weights.versions()) as writer:
+        with artifacts.writing(options.out, "model", settings=settings, inputs=inputs, versions=weights.versions()) as writer:
             weights.save(writer, model)
-            tokenization.copy_files(options.tokenizer, writer)
+            tokenization.copy_files(run.inputs["tokenizer"], writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
-            if found is not None:
-                write_evaluation(writer, found)
-            if span is not None and plan.goes_on and training.keep == "last" and training.early_stop is None:
+            if figures is not None:
+                write_evaluation(writer, figures)
+            if span is not None and plan.writes_optimizer and training.keep == "last" and training.early_stop is None:
                 unbroken.save(writer.path(unbroken.FILE), trained.tensors, span, plan.optimization.batch_size)
             writer.counts = trained.counts()
-        held.finish()
+        workspace.finish()
 
 
 def _job(
-    work: Work, plan: Plan, objective: Any, span: loop.Span | None, lengths: Mapping[int, int], batches: Batches
+    run: TrainingRun,
+    plan: TrainingPlan,
+    objective: Any,
+    span: loop.Span | None,
+    lengths: Mapping[int, int],
+    batches: Batches,
+    *,
+    skips: bool,
 ) -> tuple[loop.Job, int]:
     """The training, and how many sequences all devices compute at once."""
-    training, size = work.sections["training"], plan.optimization.batch_size
-    at_once = at_once_of(size, work.accelerator.devices, training.device_batch)
-    heldout = (objective, work.records, work.sections["masking"], at_once, work.seed("heldout"), training.evaluate_sequences)
+    training, size = run.settings.training, plan.optimization.batch_size
+    at_once = at_once_of(size, run.accelerator.devices, training.device_batch)
+    heldout = (objective, run.records, run.settings.masking, at_once, run.seed("heldout"), training.evaluate_sequences)
     job = loop.Job(
         plan.name,
         objective,
@@ -198,24 +218,35 @@ def _job(
         plan.seed,
         span,
         lengths,
-        measure=evaluation.measure(*heldout, work.accelerator),
-        records=lambda step: told_places(work.records.train_places(size, plan.seed, step)),
-        skips=work.options.on_nonfinite == "skip",
+        measure=evaluation.measure(*heldout, run.accelerator),
+        records=lambda step: _by_file(run.records.train_places(size, plan.seed, step)),
+        skips=skips,
     )
     return job, at_once
 
 
-def told_places(places: Sequence[tuple[str, int]]) -> str:
+def _batches(run: TrainingRun, plan: TrainingPlan, lengths: Mapping[int, int], origin: int) -> Batches:
+    """Batches from a step in the order of records on, cut as the phase that the step belongs to says."""
+    masking, size, whole = run.settings.masking, plan.optimization.batch_size, run.records.sequence_length
+
+    def batches(start: int, share: tuple[int, int] = (0, 1)) -> Any:
+        length = lengths[max(first for first in lengths if first <= start - origin)]
+        return reader.train_batches(run.records, masking, size, plan.seed, start, None if length == whole else length, share)
+
+    return batches
+
+
+def _by_file(records: Sequence[tuple[str, int]]) -> str:
     """Records by file, for people: "train-00000-of-00002.tfrecord: 3, 17; ..." (numbers from 0 on)."""
-    files: dict[str, list[str]] = {}
-    for name, number in sorted(places):
-        files.setdefault(name, []).append(str(number))
-    return "; ".join(f"{name}: {', '.join(numbers)}" for name, numbers in files.items())
+    numbers: dict[str, list[str]] = {}
+    for name, number in sorted(records):
+        numbers.setdefault(name, []).append(str(number))
+    return "; ".join(f"{name}: {', '.join(listed)}" for name, listed in numbers.items())
 
 
-def write_evaluation(writer: artifacts.Writer, found: Mapping[str, Any]) -> None:
+def write_evaluation(writer: artifacts.Writer, figures: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
-    writer.json("evaluation.json", found)
+    writer.json("evaluation.json", figures)
 
 
 def _tokenizer_digest(folder: Path) -> str:
@@ -224,16 +255,3 @@ def _tokenizer_digest(folder: Path) -> str:
         return tokenization.load(folder).digest
     with tempfile.TemporaryDirectory() as scratch:
         return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest
-
-
-def _batches(work: Work, plan: Plan, lengths: Mapping[int, int], origin: int, extend: Extend | None = None) -> Batches:
-    """Batches from a place in the order of records on, cut as the phase of the step says that stands there."""
-    masking, size = work.sections["masking"], plan.optimization.batch_size
-
-    def batches(place: int, share: tuple[int, int] = (0, 1)) -> Any:
-        length = lengths[max(first for first in lengths if first <= place - origin)]
-        piece = None if length == work.records.sequence_length else length
-        made = reader.train_batches(work.records, masking, size, plan.seed, place, piece, share)
-        return extend(made, place) if extend else made
-
-    return batches

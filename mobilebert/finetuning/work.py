@@ -1,10 +1,9 @@
-"""What `scripts.finetune_task` and `scripts.score_task` do: read, check, train or predict, write the artefact."""
+"""What `scripts.finetune_task` and `scripts.score_task` do: read, check, train or predict, write."""
 
 from __future__ import annotations
 
 import json
 import logging
-from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from mobilebert.errors import UserError
 from mobilebert.finetuning import batches, features, predictions, scores
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads, weights
-from mobilebert.settings import Optimization, TaskTraining, derive_seed, from_json
+from mobilebert.settings import Optimization, Settings, TaskTraining, derive_seed, sections_of
 from mobilebert.storage import artifacts
 from mobilebert.training import accelerators, hosts, loop, state
 from mobilebert.training.heldout import Measure
@@ -38,10 +37,10 @@ class Task:
         """The lines of "train" or "dev"."""
         path = self.folder / f"{split}.jsonl"
         with path.open(encoding="utf-8") as stream:
-            found = [json.loads(line) for line in stream]
-        if not found:
+            examples = [json.loads(line) for line in stream]
+        if not examples:
             raise UserError(f"{path}: holds no example; look at the files of task.{self.name}.files")
-        return found
+        return examples
 
 
 def read_task(folder: Path, name: str) -> Task:
@@ -59,86 +58,116 @@ def read_task(folder: Path, name: str) -> Task:
     return Task(folder, name, body["kind"], [str(label) for label in body["labels"]])
 
 
-def finetune(options: Namespace) -> None:
-    """Finetune a model on a task, from where an earlier attempt stopped, and write it with its head to `--out`."""
-    sections = from_json(options.settings)
-    told: TaskTraining = sections[f"task.{options.task}.training"]
-    task = read_task(options.data, options.task)
-    artifacts.read(options.model, "model")
-    accelerator = accelerators.find(sections["training"].accelerator, options.threads)
-    seed = derive_seed(sections["seed"], "finetune", options.task, options.repeat)
+def finetune(settings: Settings, options: RunOptions, *, task: str, repeat: int, model: Path, data: Path) -> None:
+    """Finetune a model on a task, from where an earlier attempt stopped, and write it with its head.
+
+    Args:
+        settings: `task.TASK.training`, `training` and `seed` are used.
+        options: what shapes nothing; the artifact to write among it.
+        task: its name.
+        repeat: number of the repetition, from 0 on: each has its own seed.
+        model: the folder of the model.
+        data: the folder of the prepared task.
+
+    Raises:
+        UserError: an input is refused, or the training meets what a person must mend.
+    """
+    training, tuning = settings.training, _task_training(settings, task)
+    prepared = read_task(data, task)
+    artifacts.read(model, "model")
+    accelerator = accelerators.find(training.accelerator, options.threads)
+    seed = derive_seed(settings.seed, "finetune", task, repeat)
     with accelerator.scope():
-        model = weights.load(options.model, compute_dtype=sections["training"].precision)
-        head = _head(model, task, derive_seed(seed, "head"))
-        objective = TaskObjective(model, head)
-    tokenizer = _tokenizer(options.model, model, told.sequence_length)
-    examples, sources = _training_features(task, tokenizer, told.sequence_length, seed)
-    optimization, order = schedule(told, len(examples)), derive_seed(seed, "order")
-    dev = Dev(task, predictions.Forward(model, head, accelerator), tokenizer, told, sections["training"].evaluate_sequences)
+        network = weights.load(model, compute_dtype=training.precision)
+        head = _head(network, prepared, derive_seed(seed, "head"))
+        objective = TaskObjective(network, head)
+    tokenizer = _tokenizer(model, network, tuning.sequence_length)
+    examples, lines = _training_features(prepared, tokenizer, tuning.sequence_length, seed)
+    size, order = tuning.batch_size, derive_seed(seed, "order")
+    dev = Dev(prepared, predictions.Forward(network, head, accelerator), tokenizer, tuning, training.evaluate_sequences)
     job = loop.Job(
-        f"finetune_task-{options.task}-{options.repeat}",
+        f"finetune_task-{task}-{repeat}",
         objective,
-        batches.training(examples, told.batch_size, order),
-        optimization,
-        sections["training"],
+        batches.training(examples, size, order),
+        schedule(tuning, len(examples)),
+        training,
         derive_seed(seed, "dropout"),
-        measure=Measure(lambda: dev.measure()[0], DECIDES[task.kind], larger=True, every=interval(len(examples), told.batch_size)),
-        records=lambda step: told_examples(task, [sources[at] for at in batches.examples_of(len(examples), told.batch_size, order, step)]),
+        measure=Measure(lambda: dev.measure()[0], DECIDES[prepared.kind], larger=True, every=interval(len(examples), size)),
+        records=lambda step: _by_id(prepared, [lines[at] for at in batches.examples_of(len(examples), size, order, step)]),
         skips=options.on_nonfinite == "skip",
     )
-    inputs = {"model": options.model, "data": options.data}
-    shaping = json.loads(options.settings) | {"arguments": {"task": options.task, "repeat": options.repeat}}
-    mark = state.fingerprint("finetune_task", shaping, inputs, accelerator.environment)
-    run = RunOptions(options.out, options.state, state_bucket=options.state_bucket)
-    with hosts.opened(accelerator, run, job.name, mark) as held:
-        metrics = held.folder / "finished-metrics.jsonl"
-        trained = loop.train(job, accelerator, held, metrics, options.checkpoint_seconds, options.log)
+    inputs = {"model": model, "data": data}
+    sections = sections_of(settings, f"task.{task}.training", "training", "seed")
+    shaping = sections | {"arguments": {"task": task, "repeat": repeat}}
+    fingerprint = state.fingerprint("finetune_task", shaping, inputs, accelerator.environment)
+    with hosts.opened(accelerator, options, job.name, fingerprint) as workspace:
+        metrics = workspace.folder / "finished-metrics.jsonl"
+        trained = loop.train(job, accelerator, workspace, metrics, options.checkpoint_seconds, options.log)
         if not accelerator.chief:
             return
         with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
-            weights.save(writer, model, head, task.labels if task.kind == "classification" else None)
-            tokenization.copy_files(options.model, writer)
+            weights.save(writer, network, head, prepared.labels if prepared.kind == "classification" else None)
+            tokenization.copy_files(model, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
             writer.counts = {"examples": len(examples), **trained.counts()}
-        held.finish()
+        workspace.finish()
 
 
-def score(options: Namespace) -> None:
-    """Score a finetuned model on the dev set of its task and write scores.json and predictions.jsonl to `--out`."""
-    sections = from_json(options.settings)
-    told: TaskTraining = sections[f"task.{options.task}.training"]
-    task = read_task(options.data, options.task)
-    artifacts.read(options.model, "model")
+def score(settings: Settings, out: Path, *, task: str, repeat: int, name: str, model: Path, data: Path, threads: int = 1) -> None:
+    """Score a finetuned model on the dev set of its task and write scores.json and predictions.jsonl.
+
+    Args:
+        settings: `task.TASK.training` and `training` are used.
+        out: the artifact to write.
+        task: its name.
+        repeat: number of the repetition that was finetuned.
+        name: of the model, for tables.
+        model: the folder of the finetuned model.
+        data: the folder of the prepared task.
+        threads: to compute with.
+
+    Raises:
+        UserError: an input is refused.
+    """
+    tuning = _task_training(settings, task)
+    prepared = read_task(data, task)
+    artifacts.read(model, "model")
     # Scoring runs beside a training that holds the TPU, so it takes the CPU unless a GPU is insisted on.
-    accelerator = accelerators.find("gpu" if sections["training"].accelerator == "gpu" else "cpu", options.threads)
+    accelerator = accelerators.find("gpu" if settings.training.accelerator == "gpu" else "cpu", threads)
     with accelerator.scope():
-        model = weights.load(options.model, compute_dtype=sections["training"].precision)
-        head = weights.load_head(options.model)
-    _check_head(options.model, head, task)
-    tokenizer = _tokenizer(options.model, model, told.sequence_length)
-    measured, rows = Dev(task, predictions.Forward(model, head, accelerator), tokenizer, told).measure()
-    majority = _majority(task)
+        network = weights.load(model, compute_dtype=settings.training.precision)
+        head = weights.load_head(model)
+    _check_head(model, head, prepared)
+    tokenizer = _tokenizer(model, network, tuning.sequence_length)
+    measured, rows = Dev(prepared, predictions.Forward(network, head, accelerator), tokenizer, tuning).measure()
+    majority = _majority(prepared)
     for metric, value in measured.items():
-        log.info("%s on %s: %s %.4f (majority %.4f)", options.name, task.name, metric, value, majority[metric])
-    body = {"model": options.name, "task": task.name, "seed": options.repeat, "metrics": measured, "majority": majority}
-    inputs = {"model": options.model, "data": options.data}
-    shaping = json.loads(options.settings) | {"arguments": {"task": task.name, "repeat": options.repeat, "name": options.name}}
-    with artifacts.writing(options.out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
+        log.info("%s on %s: %s %.4f (majority %.4f)", name, task, metric, value, majority[metric])
+    body = {"model": name, "task": task, "seed": repeat, "metrics": measured, "majority": majority}
+    sections = sections_of(settings, f"task.{task}.training", "training")
+    shaping = sections | {"arguments": {"task": task, "repeat": repeat, "name": name}}
+    inputs = {"model": model, "data": data}
+    with artifacts.writing(out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
         writer.json("scores.json", body | {"examples": len(rows)})
-        lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
-        writer.path("predictions.jsonl").write_text("".join(lines), encoding="utf-8")
+        written = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+        writer.path("predictions.jsonl").write_text("".join(written), encoding="utf-8")
         writer.counts = {"examples": len(rows)}
 
 
-def schedule(told: TaskTraining, examples: int) -> Optimization:
+def _task_training(settings: Settings, task: str) -> TaskTraining:
+    chosen: TaskTraining = getattr(settings.task, task).training
+    return chosen
+
+
+def schedule(tuning: TaskTraining, examples: int) -> Optimization:
     """The optimizer's settings for so many examples; the warm-up is a share of the steps, rounded down."""
-    steps = batches.steps_of(examples, told.batch_size, told.epochs)
+    steps = batches.steps_of(examples, tuning.batch_size, tuning.epochs)
     return Optimization(
         steps=steps,
-        batch_size=told.batch_size,
-        learning_rate=told.learning_rate,
-        warmup_steps=int(steps * told.warmup_share),
-        weight_decay=told.weight_decay,
+        batch_size=tuning.batch_size,
+        learning_rate=tuning.learning_rate,
+        warmup_steps=int(steps * tuning.warmup_share),
+        weight_decay=tuning.weight_decay,
     )
 
 
@@ -150,11 +179,11 @@ def interval(examples: int, batch_size: int) -> int:
 class Dev:
     """The dev set of a task, ready to be predicted, as often as a training asks."""
 
-    def __init__(self, task: Task, forward: predictions.Forward, tokenizer: Any, told: TaskTraining, examples: int | None = None) -> None:
+    def __init__(self, task: Task, forward: predictions.Forward, tokenizer: Any, tuning: TaskTraining, examples: int | None = None) -> None:
         """Take what computes the model's logits, and how many examples of the dev file are measured, from its first on (None: all)."""
-        self._lines, self._size, self._forward = task.lines("dev")[:examples], told.batch_size, forward
+        self._lines, self._size, self._forward = task.lines("dev")[:examples], tuning.batch_size, forward
         make = features.classification if task.kind == "classification" else features.reading
-        self._made: Any = make(self._lines, tokenizer, told.sequence_length)
+        self._made: Any = make(self._lines, tokenizer, tuning.sequence_length)
 
     def measure(self) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """The metrics by name, and a line a prediction."""
@@ -170,7 +199,7 @@ def _majority(task: Task) -> dict[str, float]:
     return chosen(task.lines("train"), task.lines("dev"))
 
 
-def told_examples(task: Task, lines: Sequence[int]) -> str:
+def _by_id(task: Task, lines: Sequence[int]) -> str:
     """Examples of the training file by their ids, for people."""
     ids = [str(line["id"]) for line in task.lines("train")]
     return f"{task.folder / 'train.jsonl'}: {', '.join(ids[line] for line in sorted(set(lines)))}"
@@ -192,10 +221,10 @@ def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: i
 
 
 def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
-    wrong = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
-    if wrong is not None:
+    mislabelled = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
+    if mislabelled is not None:
         path, count = task.folder / "train.jsonl", len(task.labels)
-        raise UserError(f"{path}: example {wrong['id']} has label {wrong['label']}, but task.json names {count} labels")
+        raise UserError(f"{path}: example {mislabelled['id']} has label {mislabelled['label']}, but task.json names {count} labels")
 
 
 def _head(model: Any, task: Task, seed: int) -> Any:

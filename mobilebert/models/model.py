@@ -117,24 +117,11 @@ class Model(tf.Module):
             raise ValueError(f"layers={layers} of {self.shape.num_hidden_layers}")
         scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype, seed)
         x = self._network.embed(scope.within("embeddings"), self.shape, ids, segments)
-        return self._through(x, mask, range(1, count + 1), seed)
-
-    @tf.autograph.experimental.do_not_convert
-    def go_on(self, x: tf.Tensor, mask: tf.Tensor, below: int, layers: int) -> Encoded:
-        """Run layers `below` + 1 to `layers` on what layer `below` gave (B, S, H), 0: the embeddings; the same as in `encode`, bit for bit.
-
-        Lists of what is returned begin there: `hidden[0]` is `x`.
-        """
-        if not 0 <= below <= layers <= self.shape.num_hidden_layers:
-            raise ValueError(f"layers {below + 1} to {layers} of {self.shape.num_hidden_layers}")
-        return self._through(x, mask, range(below + 1, layers + 1), None)
-
-    def _through(self, x: tf.Tensor, mask: tf.Tensor, layers: range, seed: tf.Tensor | None) -> Encoded:
         bias = mask_bias(mask, wide(self.compute_dtype))
         hidden, scores = [x], []
         shared = self._inlined_layer if self.inlines_layers else self._layer
         compute = shared if self.shares_layers else self._computed_layer
-        for layer in layers:
+        for layer in range(1, count + 1):
             weights = {name: variable.value() for name, variable in self._within_layer(layer).items()}
             site = None if seed is None else tf.constant(3 * layer - 2)
             x, score = compute(weights, x, bias, seed, site)

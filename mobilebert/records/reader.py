@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import atexit
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +15,11 @@ from mobilebert.records.masking import Batch
 from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
-__all__ = ["Leaving", "RecordSet", "heldout_batches", "said", "train_batches"]
+__all__ = ["Leaving", "RecordSet", "heldout_batches", "train_batches"]
 
 NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
-SAID = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow tells of an exception in Python
 RECORDS_AT_ONCE = 1536  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
 
 
@@ -105,22 +102,6 @@ def _batches(
     return made.prefetch(2).with_options(options)
 
 
-@contextmanager
-def said() -> Iterator[None]:
-    """Let what this reader says of a damaged file through, which TensorFlow wraps in an error of its own.
-
-    Raises:
-        UserError: naming the file.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        found = SAID.search(error.message)
-        if found is None:
-            raise
-        raise UserError(found[1]) from None
-
-
 class Leaving:
     """A Python function that datasets call; lets the interpreter end only when TensorFlow's threads ask for nothing more.
 
@@ -128,14 +109,9 @@ class Leaving:
     iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
     """
 
-    def __init__(self, make: Callable[..., list[np.ndarray]], last: list[np.ndarray] | None = None) -> None:
-        """Take the function; from now on the interpreter's end waits for it.
-
-        Args:
-            make: the function.
-            last: what is given once the interpreter ends, without a call of `make`; None: what it gave last.
-        """
-        self._make, self._last = make, last
+    def __init__(self, make: Callable[..., list[np.ndarray]]) -> None:
+        """Take the function; from now on the interpreter's end waits for it."""
+        self._make = make
         self._lock = threading.Lock()
         self._inside = 0
         self._last_use = 0.0
@@ -144,7 +120,7 @@ class Leaving:
         atexit.register(self.close)
 
     def __call__(self, *given: np.ndarray) -> list[np.ndarray]:
-        """What the function gives; once the interpreter ends, `last` or what it gave last."""
+        """What the function gives; once the interpreter ends, what it gave last."""
         with self._lock:
             self._inside += 1
         try:
@@ -159,6 +135,6 @@ class Leaving:
 
     def close(self) -> None:
         """Answer at once from now on, and wait until nobody asks."""
-        self._ending = self._made if self._last is None else self._last
+        self._ending = self._made
         while self._inside or time.monotonic() - self._last_use < SECONDS_OF_REST:
             time.sleep(SECONDS_OF_REST / 10)

@@ -1,6 +1,6 @@
 """Every setting: its type, default, unit, meaning and source. Checks, the JSON schema and docs/settings.md come from here.
 
-Sections stand in pipeline order. A rule receives only the sections that it names (`to_json`, `from_json`), so a changed
+Sections stand in pipeline order. A rule receives only the sections that it names (`to_json`, `parse`), so a changed
 setting reruns the stages that use it and what follows them.
 """
 
@@ -62,7 +62,9 @@ __all__ = [
     "Vocabulary",
     "derive_seed",
     "from_json",
+    "parse",
     "says",
+    "sections_of",
     "to_json",
 ]
 
@@ -93,9 +95,6 @@ class Settings(Section):
     run: Name = says("Name of the run: results lie under results/RUN", "demo")
     seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
     checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
-    teacher_states_gb: Number = says(
-        "Most disk below `state/` for what `transfer.same_batches` keeps of a teacher; what finds no room is computed", 100, unit="GB", ge=0
-    )
     state_bucket: MaybePlace = says(
         "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; null: they lie on this one only",
         None,
@@ -135,21 +134,48 @@ def derive_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def to_json(settings: Settings, *names: str) -> str:
-    """The named sections (dots reach inside: `task.cmrc2018`) as JSON with sorted keys, for a rule's params."""
+def sections_of(settings: Settings, *names: str) -> dict[str, Any]:
+    """The named sections (dots reach inside: `task.cmrc2018`) as JSON values, by name."""
     body: dict[str, Any] = {}
     for name in names:
         value: Any = settings
-        for part in name.split("."):
-            value = getattr(value, part)
+        for field in name.split("."):
+            value = getattr(value, field)
         body[name] = _plain(value)
-    return json.dumps(body, ensure_ascii=False, sort_keys=True)
+    return body
+
+
+def to_json(settings: Settings, *names: str) -> str:
+    """`sections_of` as JSON with sorted keys, for a rule's params."""
+    return json.dumps(sections_of(settings, *names), ensure_ascii=False, sort_keys=True)
 
 
 def from_json(text: str) -> dict[str, Any]:
     """The typed sections that `to_json` wrote, by name; sections of one task come back as TaskSettings."""
     body = json.loads(text)
     return {name: _typed(name, value) for name, value in body.items()}
+
+
+def parse(text: str) -> tuple[Settings, dict[str, Any]]:
+    """What `to_json` wrote as settings, and the shapes that stand beside it.
+
+    Args:
+        text: sections by name, as JSON; `shapes` among them holds configurations of the user's own shapes by name,
+            where `Settings.shapes` holds their files.
+
+    Returns:
+        The settings, defaults where the text says nothing; and those configurations.
+    """
+    sections = json.loads(text)
+    shapes: dict[str, Any] = sections.pop("shapes", {})
+    body: dict[str, Any] = {}
+    for name, value in sections.items():
+        *outer, last = name.split(".")
+        block = body
+        for one in outer:
+            block = block.setdefault(one, {})
+        block[last] = value
+    return Settings.model_validate(body), shapes
 
 
 def _plain(value: Any) -> Any:

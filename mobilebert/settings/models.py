@@ -168,11 +168,6 @@ class Transfer(Section):
         "Compare feature maps through a learned projection, for a student of another width than its teacher", "none"
     )
     matches: list[Match] = says("A list of what learns from what, in place of the four factors, layer_map and projection", [])
-    same_batches: bool = says(
-        "Each stage of a progressive transfer sees the batches of the first again; on a CPU the teacher's outputs are then kept from "
-        "stage to stage, so that its layers are not computed anew in each (docs/recipes.md)",
-        False,
-    )
     training: Optimization = says("One stage", Optimization(steps=60, learning_rate=0.002, decay="constant"))
 
 

@@ -24,7 +24,7 @@ from mobilebert.errors import PassingError
 from mobilebert.storage.atomic import replacing
 
 LOG = logging.getLogger(__name__)
-FORMAT = 3  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
+FORMAT = 4  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
 KEPT = 2
 METRICS = "metrics.jsonl"  # file beside them whose beginning belongs to them
 NAME = re.compile(r"step-(\d{10})\.safetensors")

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mobilebert.errors import UserError
-from mobilebert.records import reader
+from mobilebert.errors import UserError, unwrapped
 from mobilebert.settings import Optimization
 from mobilebert.training import schedules
 from mobilebert.training.accelerators import Accelerator
@@ -108,7 +107,7 @@ class Steps:
         for begin, end in itertools.pairwise([first, *inside, first + count]):
             if begin in self._boundaries and begin != self._fed:
                 self.feed(self._source, begin)
-            with reader.said():
+            with unwrapped():
                 rows.append(self._taken(begin, end - begin))
             if not (self._skips or np.isfinite(rows[-1]).all()):
                 break

@@ -225,9 +225,9 @@ def _best(death: Death) -> None:
 
 def _evaluation(death: Death) -> None:
     """Of the model that is to be written."""
-    from mobilebert.distillation.work import Work
+    from mobilebert.distillation.work import TrainingRun
 
-    death.during(Work, "measure")
+    death.during(TrainingRun, "measure")
 
 
 def _artefact(death: Death) -> None:

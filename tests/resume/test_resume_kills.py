@@ -58,7 +58,7 @@ TINY: dict[str, Any] = {
     "shapes": {"own": "student.json", "own-teacher": "teacher.json"},
     "students": ["own"],
     "teacher": {"shape": "own-teacher", "min_head_lift": -1, "training": TRAINING},
-    "transfer": {"training": TRAINING, "same_batches": True},
+    "transfer": {"training": TRAINING},
     "pretraining": {"training": TRAINING | {"phases": [{"share": 0.3, "sequence_length": 32}]}},
     "tasks": ["chnsenticorp"],
     "task": {"chnsenticorp": {"training": {"batch_size": 4}}},

@@ -49,34 +49,34 @@ def test_distilled_goes_on_from_the_transfer_and_learns_from_teacher_and_truth(c
 @pytest.fixture
 def planned(monkeypatch):
     """What the command would train: its plan, and the student and objective that it starts with."""
-    found = {}
+    noted = {}
 
-    def keep(work, plan):
-        found["work"], found["plan"] = work, plan
-        found["student"], found["objective"] = plan.make()
+    def note(run, plan, options):
+        noted["run"], noted["plan"] = run, plan
+        noted["student"], noted["objective"] = plan.make()
 
-    monkeypatch.setattr(stages, "carry_out", keep)
-    return found
+    monkeypatch.setattr(stages, "run_training", note)
+    return noted
 
 
 def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, command, tmp_path, planned):
     command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous"))
-    plan, work = planned["plan"], planned["work"]
+    plan, run = planned["plan"], planned["run"]
     assert plan.optimization.steps == 6
     assert plan.inputs == {}
-    batch = next(iter(reader.train_batches(work.records, work.sections["masking"], 4, plan.seed, 0)))
+    batch = next(iter(reader.train_batches(run.records, run.settings.masking, 4, plan.seed, 0)))
     assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
 
 
 def test_a_phase_cuts_the_same_records_shorter_and_the_rest_of_the_steps_see_them_whole(chain, command, tmp_path, planned):
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
     command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
-    work, plan = planned["work"], planned["plan"]
+    run, plan = planned["run"], planned["plan"]
     lengths = schedules.lengths(plan.optimization, 0, plan.optimization.steps, 32)
     assert lengths == {0: 16, 3: 32}
-    shapes = [next(iter(_batches(work, plan, lengths, 0)(step)))["input_ids"].shape.as_list() for step in (0, 2, 3, 5)]
+    shapes = [next(iter(_batches(run, plan, lengths, 0)(step)))["input_ids"].shape.as_list() for step in (0, 2, 3, 5)]
     assert shapes == [[4, 16], [4, 16], [4, 32], [4, 32]]
-    later = _batches(work, plan, lengths, 100)  # a stage whose steps begin at place 100
+    later = _batches(run, plan, lengths, 100)  # a stage whose steps begin at place 100
     assert [later(place).element_spec["input_ids"].shape[1] for place in (100, 102, 103)] == [16, 16, 32]
 
 
@@ -135,8 +135,8 @@ def test_auxiliary_transfer_is_part_of_the_distilled_arms_loss_alone(chain, comm
         given = arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous")
         given[1] = json.dumps(json.loads(given[1]) | told)
         command(pretrain_student, *given)
-        plan, work = planned["plan"], planned["work"]
-        batch = next(iter(reader.train_batches(work.records, work.sections["masking"], 4, plan.seed, 0)))
+        plan, run = planned["plan"], planned["run"]
+        batch = next(iter(reader.train_batches(run.records, run.settings.masking, 4, plan.seed, 0)))
         assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"} | extra
 
 

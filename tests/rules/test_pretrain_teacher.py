@@ -13,7 +13,7 @@ import tensorflow as tf
 from mobilebert import models, tokenization
 from mobilebert.distillation import stages
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.work import Work
+from mobilebert.distillation.work import TrainingRun
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
 from scripts import pretrain_teacher
@@ -31,7 +31,7 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     out, state = tmp_path / "teacher", tmp_path / "state"
     arguments = ["--settings", settings, "--records", chain.records, "--tokenizer", chain.tokenizer, "--state", state, "--out", out]
     with monkeypatch.context() as patched:
-        patched.setattr(Work, "measure", Mock(side_effect=KeyboardInterrupt))  # trained, but not written yet
+        patched.setattr(TrainingRun, "measure", Mock(side_effect=KeyboardInterrupt))  # trained, but not written yet
         with pytest.raises(KeyboardInterrupt):
             command(pretrain_teacher, *arguments)
     assert not artifacts.exists(out)

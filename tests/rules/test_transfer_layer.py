@@ -11,9 +11,11 @@ from safetensors import safe_open
 from transformers import MobileBertForMaskedLM
 
 from mobilebert import models, settings, tokenization
+from mobilebert.distillation import stages
 from mobilebert.errors import UserError
 from mobilebert.exporting.writing import export
 from mobilebert.storage import artifacts
+from mobilebert.training.options import RunOptions
 from scripts import transfer_layer
 
 
@@ -104,6 +106,31 @@ def test_chinese_stages_are_one_run_and_transformers_opens_each(chain, command, 
     np.testing.assert_array_equal(opened.state_dict()[waited].numpy(), values(after)[waited].T)
     export(second, "transformers", settings.Export(), tmp_path / "export")
     assert "optimizer.safetensors" not in artifacts.read(tmp_path / "export", "export").files
+
+
+def test_a_stage_called_from_python_records_what_the_recipe_says(chain, tmp_path):
+    training = {"steps": 1, "batch_size": 4}
+    sections = {
+        "recipe": "chinese",
+        "masking": {"max_predictions": 5},
+        "training": {"accelerator": "cpu"},
+        "transfer": {"training": training},
+    }
+    stages.transfer_layer(
+        settings.Settings.model_validate(sections),
+        stages.RecordsInput(chain.records, chain.tokenizer),
+        RunOptions(tmp_path / "out", tmp_path / "state", threads=2),
+        student="mini",
+        stage="layer01",
+        teacher=chain.teacher,
+    )
+    transfer = artifacts.read(tmp_path / "out", "model").settings["transfer"]
+    assert (transfer["schedule"], transfer["earlier_layers"]) == ("progressive", 1.0)
+    assert {name: transfer["training"][name] for name in ("optimizer", "clip", "end_rate")} == {
+        "optimizer": "adamw",
+        "clip": "per_replica",
+        "end_rate": 1e-4,
+    }
 
 
 def test_a_stage_whose_moments_are_needed_and_absent_is_refused(chain, command, tmp_path):

@@ -61,7 +61,7 @@ def command(tmp_path: Path, *more: str) -> Any:
 def test_equal_cost_gives_every_arm_what_joint_spends(tmp_path: Path, ran: list[str]) -> None:
     found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--cores", "4")
     runs = {(run["comparison"], run["arm"]): run for run in found["runs"]}
-    assert {arm for _, arm in runs} == set(ARMS) - set(quality.ON_REQUEST)
+    assert {arm for _, arm in runs} == set(ARMS)
     steps = read_design()["settings"]["plain"]["steps"]
     assert all(sum(run["steps"].values()) == steps for (comparison, _), run in runs.items() if comparison == "steps")
     budget = runs["steps", "joint"]["cpu_seconds"]
@@ -125,15 +125,11 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
     assert names["progressive, frozen"] == names["progressive, 1.0"] == [*stages, "pretrained"]
     factors = [chains[f"progressive, {name}"].trainings[0].settings["transfer"]["earlier_layers"] for name in ("frozen", "0.1", "1.0")]
     assert factors == [0.0, 0.1, 1.0]
-    same = [
-        chain.trainings[0].settings["transfer"].get("same_batches") for arm, chain in chains.items() if arm.startswith("progressive, 0.1")
-    ]
-    assert same == [None, True]
     last = {arm: chain.trainings[-1] for arm, chain in chains.items()}
     assert "teacher" not in last["scratch"].arguments
     assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
     assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * (len(ARMS) - 2)]
-    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 4 * len(stages)
+    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 3 * len(stages)
     for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
         assert other.arguments["previous"] is one
 
@@ -251,7 +247,7 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
 
     monkeypatch.setattr(Kept, "run", run)
     found = command(tmp_path, "--settings", "plain", "--seeds", "1", "--comparisons", "steps")
-    assert {run["arm"] for run in found["runs"]} == set(ARMS) - {"progressive, 0.1", *quality.ON_REQUEST}
+    assert {run["arm"] for run in found["runs"]} == set(ARMS) - {"progressive, 0.1"}
     assert "diverged: plain-progressive-0.1-seed1-layer02" in capsys.readouterr().out
     assert not any(name.startswith("plain-progressive-0.1-seed1-layer03") for name in ran)
 

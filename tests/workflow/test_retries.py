@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert import attempts
+from scripts import attempts
 from tests.workflow.conftest import clone, snakemake
 
 # Fails as the file says, and counts how often it got as far as its work.

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from mobilebert.settings import Settings, derive_seed, from_json, to_json
+from mobilebert.distillation import recipes
+from mobilebert.settings import Settings, derive_seed, from_json, parse, to_json
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
 from workflow.inputs.exports import ExportInputs
@@ -89,8 +90,6 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
-        ({"transfer": {"same_batches": True, "schedule": "joint"}}, ["transfer.same_batches"]),
-        ({"transfer": {"same_batches": True, "schedule": None}}, ["transfer.same_batches"]),
         ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),
         ({"recipe": "google", "transfer": {"training": {"steps": 1}}}, ["transfer.training.steps"]),
         ({"pretraining": {"next_sentence": True}}, ["pretraining.next_sentence"]),
@@ -197,6 +196,22 @@ def test_sections_go_to_the_command_and_come_back_typed() -> None:
     assert back["task.cmrc2018.training"].epochs == 7
     assert back["seed"] == settings.seed
     assert back["teacher.shape"] == "mini-teacher"
+
+
+def test_sections_come_back_as_settings_with_defaults_beside_them() -> None:
+    settings = Settings.model_validate({"task": {"cmrc2018": {"training": {"epochs": 7}}}, "student": {"from": "a"}, "seed": 3})
+    back, shapes = parse(to_json(settings, "task.cmrc2018.training", "student", "seed", "teacher.shape"))
+    assert (back, shapes) == (settings, {})
+
+
+def test_configurations_of_own_shapes_come_back_beside_the_settings() -> None:
+    back, shapes = parse('{"seed": 3, "shapes": {"mine": {"hidden_size": 8}}}')
+    assert (back, shapes) == (Settings(seed=3), {"mine": {"hidden_size": 8}})
+
+
+def test_what_rules_receive_has_no_null_of_a_recipe() -> None:
+    loaded = load({"recipe": "chinese"}, [])
+    assert loaded == recipes.resolve(Settings.model_validate({"recipe": "chinese"}))
 
 
 def test_stage_seeds_differ_by_name_and_are_stable() -> None:

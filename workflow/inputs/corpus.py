@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mobilebert.corpus import decontamination, finding
-from mobilebert.settings import SMALL_WORLD, to_json
+from mobilebert.settings import SMALL_WORLD, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, trackable
 from workflow.inputs.stage import Stage, to_text
@@ -27,7 +26,7 @@ class CorpusInputs(Stage):
 
     def asked(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""
-        body = json.loads(to_json(self.settings, "corpus"))["corpus"]
+        body = sections_of(self.settings, "corpus")["corpus"]
         files = digests(Path(file) for file in self.test_files())
         return to_text({"corpus": decontamination.without_paths(body), "files": sorted(files.values())})
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, get_args
 
-from mobilebert.settings import to_json
+from mobilebert.settings import sections_of
 from workflow.inputs.stage import Stage, to_text
 from workflow.paths import manifest_of
 
@@ -56,7 +55,7 @@ class ExportInputs(Stage):
         """Where and under which licences: of the model, and of each source that the run's text is from, for the card."""
         other = self.settings.corpus.from_ or self.settings.records.from_
         licences = {} if other else {source.name: source.licence for source in self.settings.sources}
-        return to_text(json.loads(to_json(self.settings, "publish")) | {"licences": licences})
+        return to_text(sections_of(self.settings, "publish") | {"licences": licences})
 
     @property
     def timings(self) -> list[str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mobilebert.corpus import finding, sources
-from mobilebert.settings import derive_seed, to_json
+from mobilebert.settings import derive_seed, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, existing, is_artifact, trackable
 from workflow.inputs.stage import Stage, to_text
@@ -52,7 +51,7 @@ class RecordsInputs(Stage):
 
     def asked_of_export(self, wildcards: Any = None) -> str:
         """What the manifest of exported records must show."""
-        body = json.loads(to_json(self.settings, "masking", "records.dupe_factor"))
+        body = sections_of(self.settings, "masking", "records.dupe_factor")
         return to_text(body | {"seed": derive_seed(self.settings.seed, "export_records")})
 
     def _asked(self, rule: str, **more: Any) -> str:

@@ -19,7 +19,7 @@ from workflow.inputs.vocabulary import VocabularyInputs
 from workflow.paths import manifest_of
 
 # Settings of where and how, which shape no result.
-OPERATION = {"checkpoint_seconds", "teacher_states_gb", "state_bucket", "on_nonfinite", "beam"}
+OPERATION = {"checkpoint_seconds", "state_bucket", "on_nonfinite", "beam"}
 
 
 class ReportInputs(Stage):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from snakemake.io import ancient
 
 from mobilebert.corpus import finding, sources
-from mobilebert.settings import SMALL_WORLD, to_json
+from mobilebert.settings import SMALL_WORLD, sections_of
 from mobilebert.storage import download
 from workflow import paths
 from workflow.external_inputs import trackable
@@ -56,7 +55,7 @@ class SourcesInputs(Stage):
 
     def asked(self, wildcards: Any = None) -> str:
         """What the manifest of the list must show: the sources, and which files of what size they are now."""
-        body = json.loads(to_json(self.settings, "sources"))
+        body = sections_of(self.settings, "sources")
         return to_text(body | {"listing": sources.listing(sources.local_files(self.settings.sources))})
 
     def list(self, wildcards: Any = None) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mobilebert.distillation import fit, matching
-from mobilebert.settings import to_json
+from mobilebert.settings import sections_of
 from workflow.external_inputs import existing, shape_of, with_shape
 from workflow.inputs.stage import Stage, to_text
 
@@ -52,7 +52,7 @@ class TeacherInputs(Stage):
 
     def asked(self, wildcards: Any) -> str:
         """What the manifest of the checked teacher must show."""
-        body = json.loads(to_json(self.settings, "teacher.min_head_lift", "masking", "training", "seed"))
+        body = sections_of(self.settings, "teacher.min_head_lift", "masking", "training", "seed")
         return to_text(body | {"needs": json.loads(self.needs(wildcards))})
 
     def needs(self, wildcards: Any) -> str:

@@ -61,8 +61,16 @@ def made(precision: str) -> tuple[Any, Any]:
 
 OBJECTIVES: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
     "pretraining, LAMB": ("lamb", "float32", lambda student, teacher: MaskedLmObjective(student, teacher, 0.3, next_sentence=True)),
-    "transfer": ("adamw", "float32", lambda student, teacher: TransferObjective(student, teacher, Transfer(), "layer01", "google")),
-    "joint, bfloat16": ("adamw", "bfloat16", lambda student, teacher: TransferObjective(student, teacher, Transfer(), "joint")),
+    "transfer": (
+        "adamw",
+        "float32",
+        lambda student, teacher: TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "layer01", "google"),
+    ),
+    "joint, bfloat16": (
+        "adamw",
+        "bfloat16",
+        lambda student, teacher: TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint"),
+    ),
     "classification": (
         "adamw",
         "float32",

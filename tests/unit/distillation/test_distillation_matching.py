@@ -58,7 +58,7 @@ def other_teacher(teacher: Any) -> Any:
 
 
 def test_a_student_of_other_depth_and_width_learns_through_projections(student, other_teacher, batch, train):
-    settings = Transfer(layer_map="uniform", projection="linear", attention_factor=0)
+    settings = Transfer(earlier_layers=0.1, layer_map="uniform", projection="linear", attention_factor=0)
     assert matching.shared(settings) == []
     fit.check(other_teacher.shape, student.shape, "x", layerwise=matching.shared(settings))
     objective = TransferObjective(student, other_teacher, settings, "joint")
@@ -87,7 +87,7 @@ def test_a_list_of_ones_own_is_compared_term_by_term_and_trimmed_to_what_it_need
         {"teacher_layer": 3, "student_layer": 2, "feature": "value_relation", "loss": "cross_entropy", "weight": 2.0},
         {"teacher_layer": 0, "student_layer": 1, "feature": "hidden", "loss": "mse", "projection": "linear"},
     ]
-    settings = Transfer(matches=listed)
+    settings = Transfer(earlier_layers=0.1, matches=listed)
     objective = TransferObjective(student, other_teacher, settings, "joint")
     assert objective.computed == (2, 3)
     inputs = batch["input_ids"], batch["segment_ids"], batch["input_mask"]
@@ -111,7 +111,7 @@ def test_a_list_of_ones_own_is_compared_term_by_term_and_trimmed_to_what_it_need
 
 def test_stages_are_the_matched_layers_and_take_those_below_with_them(student, other_teacher):
     listed = [{"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "mean"}]
-    settings = Transfer(matches=listed)
+    settings = Transfer(earlier_layers=0.1, matches=listed)
     assert matching.matched_layers(settings, 2) == [2]
     assert stage_layers("layer02", 2, [2]) == (1, 2)
     assert stage_layers("layer06", 6, [2, 6]) == (3, 4, 5, 6)

@@ -82,7 +82,7 @@ def test_a_ground_truth_ratio_of_one_never_computes_the_teacher(student, teacher
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_auxiliary_transfer_adds_the_terms_of_all_layers(student, teacher, batch, ratio):
-    transfer = TransferObjective(student, teacher, Transfer(schedule="auxiliary", projection="linear"), JOINT)
+    transfer = TransferObjective(student, teacher, Transfer(earlier_layers=0.1, schedule="auxiliary", projection="linear"), JOINT)
     objective = MaskedLmObjective(student, teacher, ratio, transfer=transfer)
     parts, alone, added = (o.loss(batch, SEED) for o in (objective, MaskedLmObjective(student, teacher, ratio), transfer))
     np.testing.assert_allclose(parts["loss"], float(alone["loss"]) + float(added["loss"]), rtol=1e-6)

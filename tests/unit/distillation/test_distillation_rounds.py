@@ -58,10 +58,12 @@ def objective_of(kind: str, student: Any, teacher: Any) -> Any:
     if kind in ("pretraining", "next_sentence"):
         return MaskedLmObjective(student, teacher, 0.3, next_sentence=kind == "next_sentence")
     if kind == "auxiliary":
-        added = TransferObjective(student, teacher, Transfer(schedule="auxiliary", projection="linear"), JOINT)
+        added = TransferObjective(student, teacher, Transfer(earlier_layers=0.1, schedule="auxiliary", projection="linear"), JOINT)
         return MaskedLmObjective(student, teacher, 0.3, transfer=added)
     losses = "published" if kind == "published" else "corrected"
-    return TransferObjective(student, teacher, Transfer(losses=losses), JOINT if kind == "joint" else "layer02", "google")
+    return TransferObjective(
+        student, teacher, Transfer(earlier_layers=0.1, losses=losses), JOINT if kind == "joint" else "layer02", "google"
+    )
 
 
 @pytest.mark.parametrize("kind", ["pretraining", "next_sentence", "auxiliary", "layer", "joint", "published", "classification", "reading"])

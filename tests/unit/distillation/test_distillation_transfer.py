@@ -55,7 +55,7 @@ def test_earlier_layers_learn_at_their_share_of_the_rate(student, teacher):
 
 
 def test_joint_trains_everything_but_the_mlm_head(student, teacher):
-    objective = TransferObjective(student, teacher, Transfer(), "joint")
+    objective = TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint")
     assert set(objective.variables) == set(student.variables_by_name) - set(student.head_names)
     assert not objective.rate_factors
 
@@ -75,7 +75,7 @@ def test_a_trimmed_stage_gives_the_loss_that_the_whole_models_give_for_its_layer
         "mean": losses.mean_transfer(statistics, found, mask, divisor),
         "variance": losses.variance_transfer(statistics, found, mask, divisor),
     }
-    parts = TransferObjective(student, teacher, Transfer(losses=form), f"layer{layer:02d}").loss(batch, SEED)
+    parts = TransferObjective(student, teacher, Transfer(earlier_layers=0.1, losses=form), f"layer{layer:02d}").loss(batch, SEED)
     for name in PARTS:
         np.testing.assert_allclose(parts[name], expected[name], rtol=1e-5)
     np.testing.assert_allclose(parts["loss"], sum(float(expected[name]) for name in PARTS), rtol=1e-5)
@@ -84,7 +84,8 @@ def test_a_trimmed_stage_gives_the_loss_that_the_whole_models_give_for_its_layer
 @pytest.mark.parametrize("form", ["corrected", "published"])
 def test_joint_is_the_sum_of_the_stages(student, teacher, batch, form):
     parts = [
-        TransferObjective(student, teacher, Transfer(losses=form), stage).loss(batch, SEED) for stage in ("layer01", "layer02", "joint")
+        TransferObjective(student, teacher, Transfer(earlier_layers=0.1, losses=form), stage).loss(batch, SEED)
+        for stage in ("layer01", "layer02", "joint")
     ]
     for name in ("loss", *PARTS):
         np.testing.assert_allclose(parts[2][name], float(parts[0][name]) + float(parts[1][name]), rtol=1e-5)
@@ -100,16 +101,18 @@ def test_layers_that_a_stage_does_not_need_are_not_computed(student, teacher, ba
             return whole(*inputs, layers=layers)
 
         monkeypatch.setattr(model, "encode", encode)
-    TransferObjective(student, teacher, Transfer(losses=form), "layer01").loss(batch, SEED)
+    TransferObjective(student, teacher, Transfer(earlier_layers=0.1, losses=form), "layer01").loss(batch, SEED)
     assert asked == {"student": 1, "teacher": teacher_layers}  # the published statistics are of all teacher layers
 
 
 def test_parts_without_weight_are_left_out(student, teacher, batch):
-    settings = Transfer(attention_factor=0, mean_factor=0)
+    settings = Transfer(earlier_layers=0.1, attention_factor=0, mean_factor=0)
     parts = TransferObjective(student, teacher, settings, "layer01").loss(batch, SEED)
     assert float(parts["attention"]) == float(parts["mean"]) == 0.0
     assert float(parts["variance"]) > 0
-    published = TransferObjective(student, teacher, Transfer(losses="published", mean_factor=0), "layer01").loss(batch, SEED)
+    published = TransferObjective(student, teacher, Transfer(earlier_layers=0.1, losses="published", mean_factor=0), "layer01").loss(
+        batch, SEED
+    )
     assert float(published["variance"]) == 0.0  # the TF1 code wants both weights
 
 
@@ -120,7 +123,10 @@ def test_what_stands_in_padding_does_not_matter_to_the_corrected_form(student, t
     }
     assert not np.array_equal(other["input_ids"], batch["input_ids"])
     for form, equal in (("corrected", True), ("published", False)):
-        found = [float(TransferObjective(student, teacher, Transfer(losses=form), "joint").loss(b, SEED)["loss"]) for b in (batch, other)]
+        found = [
+            float(TransferObjective(student, teacher, Transfer(earlier_layers=0.1, losses=form), "joint").loss(b, SEED)["loss"])
+            for b in (batch, other)
+        ]
         assert np.isclose(*found, rtol=1e-6) == equal
 
 
@@ -135,5 +141,5 @@ def test_a_frozen_stage_learns_and_changes_its_layer_alone(student, teacher, tra
 
 
 def test_joint_transfer_learns(student, teacher, train):
-    history = train(TransferObjective(student, teacher, Transfer(), "joint"))
+    history = train(TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint"))
     assert history[-1] < 0.8 * history[0]

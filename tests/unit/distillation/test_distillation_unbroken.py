@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from safetensors import safe_open
 
-from mobilebert.distillation import unbroken
+from mobilebert.distillation import recipes, unbroken
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.distillation.unbroken import Stage
 from mobilebert.errors import UserError
-from mobilebert.settings import Optimization, Training, Transfer
+from mobilebert.settings import Optimization, Settings, Training, Transfer
 from mobilebert.training import loop, schedules, state
 from mobilebert.training.accelerators import Accelerator
 
@@ -95,6 +95,11 @@ def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], opti
     return snapshots
 
 
+def resolved(recipe: str, **transfer: Any) -> Transfer:
+    """The settings of a transfer as a stage gets them."""
+    return recipes.resolve(Settings.model_validate({"recipe": recipe, "transfer": Transfer(**transfer)})).transfer
+
+
 def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: Path, previous: Path | None, **more: Any) -> list[int]:
     """One stage as `stages.transfer_layer` runs it; the places in the records that it saw."""
     seen = []
@@ -107,7 +112,7 @@ def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: 
         )
 
     training = Optimization(steps=S, learning_rate=RATE, weight_decay=DECAY, decay="constant", batch_size=len(batch["input_ids"]))
-    settings = Transfer(training=training, losses="published", **more)
+    settings = resolved(recipe, training=training, losses="published", **more)
     stage = Stage(name, recipe, settings, LAYERS)
     objective = TransferObjective(student, teacher, settings, name, recipe)
     stage.wait(student, objective)
@@ -182,15 +187,6 @@ def test_spans_of_the_recipes():
     assert unbroken.span("chinese", optimization, 1, 3)[0].steps == 30
 
 
-@pytest.mark.parametrize(("recipe", "seen"), [("ours", range(10)), ("chinese", range(1, 11)), ("google", range(1, 10))])
-def test_every_recipe_sees_the_batches_of_the_first_stage_again_where_the_settings_say_so(student, teacher, recipe, seen):
-    settings = Transfer(same_batches=True, training=Optimization(steps=10))
-    for name in ("layer01", "layer02"):
-        objective = TransferObjective(student, teacher, settings, name, recipe)
-        span = Stage(name, recipe, settings, LAYERS).continued(objective, None)
-        assert range(span.origin + span.start, span.origin + span.stop) == seen
-
-
 def test_googles_rate_within_a_stage():
     steps = np.arange(0, 1000)
     x = steps / 1000
@@ -198,7 +194,7 @@ def test_googles_rate_within_a_stage():
 
 
 def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, teacher):
-    objective = TransferObjective(student, teacher, Transfer(), "layer02", "google")
+    objective = TransferObjective(student, teacher, resolved("google"), "layer02", "google")
     factors = {name: objective.rate_factors.get(name, 1.0) for name in objective.variables}
     for name, factor in factors.items():
         layer = re.search(r"layer\.(\d)\.", name)
@@ -225,7 +221,7 @@ def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(st
     with pytest.raises(UserError, match=r"expected format 1 and step 9; run that stage again"):
         unbroken.read(tmp_path / "1", 9)
     (tmp_path / "1" / unbroken.FILE).unlink()
+    settings = resolved("chinese", training=Optimization(steps=S))
+    objective, stage = TransferObjective(student, teacher, settings, "layer02", "chinese"), Stage("layer02", "chinese", settings, LAYERS)
     with pytest.raises(UserError, match="moments of the stage before"):
-        Stage("layer02", "chinese", Transfer(training=Optimization(steps=S)), LAYERS).continued(
-            TransferObjective(student, teacher, Transfer(), "layer02", "chinese"), tmp_path / "1"
-        )
+        stage.continued(objective, tmp_path / "1")

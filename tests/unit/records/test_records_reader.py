@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert.errors import UserError
+from mobilebert.errors import UserError, unwrapped
 from mobilebert.records import blocks
 from mobilebert.records.form import Form
 from mobilebert.records.recordset import RecordSet, shard_name
@@ -78,7 +78,7 @@ def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> No
         stream.seek(path.stat().st_size - 100)  # in the last block
         stream.write(bytes(50))
     named = rf"^{re.escape(str(path))}: its block 4 at byte \d+ is damaged \(.*\); write the records anew$"
-    with pytest.raises(UserError, match=named), reader.said():
+    with pytest.raises(UserError, match=named), unwrapped():
         taken(reader.train_batches(opened, MASKING, 32, 3, 0), 20)
 
 

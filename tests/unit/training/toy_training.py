@@ -112,7 +112,8 @@ def train(
     with accelerator.scope():
         made = Regression()
     metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
-    with hosts.opened(accelerator, RunOptions(folder / name, folder / "state"), name, FINGERPRINT) as work:
+    run_options = RunOptions(folder / name, folder / "state")
+    with hosts.opened(accelerator, run_options, name, FINGERPRINT) as work:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
         told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.numpy import load_file
 
-from mobilebert.models import reference
+from mobilebert.distillation import reference_bert as reference
 
 SIZES = {"vocab_size": 30, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 20}
 IDS = np.array([2, 7, 29, 11, 3, 5, 6, 3, 0, 0])
