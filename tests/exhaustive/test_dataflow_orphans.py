@@ -23,7 +23,7 @@ folder = Path(sys.argv[1])
 
 def sleep(number):
     (folder / f"worker-{number}").symlink_to(str(os.getpid()))
-    time.sleep(600)
+    time.sleep(10_000)
 
 with locked(folder / "locked"):
     running.run("sleep", [Stage("Sleep", lambda _: range(2), sleep)], str(folder), Beam(), 2)
@@ -38,4 +38,4 @@ def test_a_killed_run_leaves_no_worker_and_no_lock(tmp_path: Path, root: Path) -
         workers = [psutil.Process(int(link.readlink().name)) for link in links]
         process.kill()
     assert holder(tmp_path / "locked") == ""
-    assert psutil.wait_procs(workers, timeout=120)[1] == []
+    psutil.wait_procs(workers)

