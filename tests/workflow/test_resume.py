@@ -27,10 +27,29 @@ TINY = {
     "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 20},
     "vocabulary": {"size": 2400},
     "teacher": {"min_head_lift": -1, "training": {"steps": 2, "warmup_steps": 0}},
-    "transfer": {"training": {"steps": 60}},
+    "transfer": {"training": {"steps": 12}},
     "training": {"steps_per_call": 2},
 }
-PATIENCE = 240  # seconds that a loaded machine may take to the first checkpoint
+# Appended to the clones' commands: while there is a file `waits`, a training takes no further step.
+WAITING = """
+
+def _wait_at_step_six() -> None:
+    import time
+
+    from mobilebert.training.state import State
+
+    add_metrics = State.add_metrics
+
+    def waiting(state, line) -> None:
+        add_metrics(state, line)
+        while line["step"] == 6 and Path("waits").exists():
+            time.sleep(0.02)
+
+    State.add_metrics = waiting
+
+
+_wait_at_step_six()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +57,8 @@ def before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which everything before the stage is done."""
     folder = clone(root, tmp_path_factory.mktemp("before"))
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
+    with (folder / "scripts" / "command.py").open("a", encoding="utf-8") as stream:
+        stream.write(WAITING)
     snakemake(folder, *command("results/tiny/students/mini/transfer/layer01/manifest.json"))
     return folder
 
@@ -61,6 +82,8 @@ def copy(folder: Path, target: Path) -> Path:
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
+    """A run that gets no further than step 6 of the stage, and there has a checkpoint of step 4."""
+    (folder / "waits").touch()
     return subprocess.Popen([SNAKEMAKE, *command(TARGET)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -77,18 +100,10 @@ def trainings(folder: Path) -> list[int]:
     return found
 
 
-def wait(what: str, condition: object, seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, f"no {what} within {seconds} s"
+def wait_for_checkpoint(folder: Path, running: subprocess.Popen[bytes]) -> None:
+    while not ((folder / LOG).is_file() and "checkpoint at step 4" in (folder / LOG).read_text("utf-8")):
+        assert running.poll() is None, "no training waits"
         time.sleep(0.05)
-
-
-def wait_for_checkpoint(folder: Path) -> None:
-    def written() -> bool:
-        return (folder / LOG).is_file() and "checkpoint at step" in (folder / LOG).read_text("utf-8")
-
-    wait("checkpoint", written)
 
 
 def resumed_from(folder: Path) -> int:
@@ -107,12 +122,13 @@ def assert_same_bytes(folder: Path, other: Path) -> None:
 def test_a_killed_training_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
     folder = copy(before, tmp_path / "run")
     running = start(folder)
-    wait_for_checkpoint(folder)
+    wait_for_checkpoint(folder, running)
     for process in trainings(folder):
         os.kill(process, signal.SIGKILL)
-    assert running.wait(PATIENCE) == 1
+    assert running.wait() == 1
+    (folder / "waits").unlink()
     snakemake(folder, *command(TARGET))
-    assert 0 < resumed_from(folder) < 60
+    assert 4 <= resumed_from(folder) < 12
     assert_same_bytes(folder, unbroken)
     assert not list((folder / "state").rglob("*.safetensors")), "the state of a finished training is removed"
 
@@ -120,14 +136,16 @@ def test_a_killed_training_goes_on(before: Path, unbroken: Path, tmp_path: Path)
 def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
     folder = copy(before, tmp_path / "run")
     running = start(folder)
-    wait_for_checkpoint(folder)
+    wait_for_checkpoint(folder, running)
     running.kill()
     running.wait()
-    wait("end of the orphan", lambda: not trainings(folder), 10)
+    while trainings(folder):  # until the orphan sees that nobody waits for it
+        time.sleep(0.05)
     assert not (folder / TARGET).exists()
     locked = snakemake(folder, *command(TARGET), check=False)
     assert "cannot be locked" in locked.stderr + locked.stdout
+    (folder / "waits").unlink()
     snakemake(folder, "--unlock", *command(TARGET))
     snakemake(folder, *command(TARGET))
-    assert 0 < resumed_from(folder) < 60
+    assert 4 <= resumed_from(folder) < 12
     assert_same_bytes(folder, unbroken)

@@ -2,7 +2,8 @@
 
     python toy_training.py FOLDER single|all|host [wait]
 
-trains to the end (`wait`: after step 20 only once its standard input is closed, so that a test can stop it), resuming in FOLDER, and writes FOLDER/single.npz
+trains to the end (`wait`: after step 20 only once its standard input is closed, so that a test can stop it),
+resuming in FOLDER, and writes FOLDER/single.npz
 and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical CPU devices,
 FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of LAMB there, with each device's
 gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of which two are left out, and FOLDER/spread.npz, a function
