@@ -110,7 +110,7 @@ def _command(failed: Path) -> str:
     """The shell command of a worker that finds this package where we did; it makes a file if that fails."""
     root, mark = (shlex.quote(str(path)) for path in (Path(__file__).resolve().parents[2], failed))
     python = shlex.join([sys.executable, "-m", _WORKER])
-    return f"PYTHONPATH={root}:$PYTHONPATH {python} || touch {mark} 2>/dev/null"
+    return f"PYTHONPATH={root}:$PYTHONPATH {python} || touch {mark} 2>/dev/null || true"
 
 
 def _run_watched(name: str, pipeline: apache_beam.Pipeline, failed: Path) -> None:
