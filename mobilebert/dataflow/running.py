@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from mobilebert.dataflow import stages as stage_lists
-from mobilebert.dataflow.stages import Stage
+from mobilebert.dataflow.stages import Stage, build, raise_error
 from mobilebert.errors import PassingError
 from mobilebert.pipelines import places
 from mobilebert.settings import Beam
@@ -85,13 +84,13 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
             logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
             environment = SubprocessSDKEnvironment.from_command_string(_command(failed))
             pipeline = beam.Pipeline(FnApiRunner(environment), made)
-            stage_lists.build(pipeline, stages, error_file)
+            build(pipeline, stages, error_file)
             _run_watched(name, pipeline, failed)
     else:
         pipeline = beam.Pipeline(options=made)
-        stage_lists.build(pipeline, stages, error_file)
+        build(pipeline, stages, error_file)
         pipeline.run().wait_until_finish()
-    stage_lists.raise_error(error_file)
+    raise_error(error_file)
 
 
 @contextmanager
