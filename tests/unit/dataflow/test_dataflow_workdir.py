@@ -107,7 +107,7 @@ def test_a_users_error_in_a_block_of_records_arrives_and_its_work_goes(both, tmp
         raise UserError("the dictionary does not fit")
 
     monkeypatch.setattr(pipeline, "_encode", refuse)
-    with pytest.raises(UserError, match="^the dictionary does not fit$"):
+    with pytest.raises(UserError, match="the dictionary does not fit"):
         both(tmp_path)
     assert not list(tmp_path.glob("*.work"))
 
