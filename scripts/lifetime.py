@@ -9,8 +9,6 @@ import signal
 import sys
 import threading
 
-from mobilebert.pipelines import forking
-
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -24,7 +22,7 @@ def die_with_parent() -> None:
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if (watched := os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")).isdigit():
-        threading.Thread(target=_die_after, args=(int(watched),), name=forking.IDLE, daemon=True).start()
+        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
 
 
 def _die_after(process: int) -> None:
