@@ -11,7 +11,7 @@ from workflow.jobs import (
     shell_prefix,
     uncommitted_warning,
 )
-from workflow.paths import results, state, state_bucket
+from workflow.paths import artifact_bucket, results, state, state_bucket
 from workflow.settings import load, section
 
 min_version("9.27")
@@ -21,7 +21,7 @@ configfile: "config.yaml"
 
 
 SETTINGS = load(config, workflow.configfiles)
-INPUTS = Inputs(SETTINGS, workflow.storage_settings.default_storage_prefix)
+INPUTS = Inputs(SETTINGS, artifact_bucket(workflow.storage_settings))
 DUE = INPUTS.freshness.due
 STATE = state(SETTINGS.run)
 STATE_BUCKET = state_bucket(SETTINGS.state_bucket, SETTINGS.run)

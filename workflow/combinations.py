@@ -121,7 +121,7 @@ def _transfer(settings: Settings) -> Iterator[str]:
     if transfer.losses == "google_tf2" and transfer.schedule in ("joint", "auxiliary"):
         yield "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to progressive, or take other losses"
     expected, optimizer = recipes.RULES[settings.recipe].optimizer, transfer.training.optimizer
-    if settings.recipe != "ours" and transfer.schedule == "progressive" and optimizer not in (None, expected):
+    if settings.recipe != "ours" and transfer.schedule == "progressive" and optimizer != expected:
         yield f"transfer.training.optimizer: the recipe {settings.recipe} is defined with {expected}; set it to null, or recipe to ours"
     if settings.recipe == "google" and transfer.schedule == "progressive" and transfer.training.steps < 2:
         yield "transfer.training.steps: the recipe google takes no step in a stage's first; set it to 2 or more"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
+from typing import Any
 
 from snakemake.io import ancient
 
@@ -22,6 +24,11 @@ def state(run: str) -> str:
 def state_bucket(bucket: str | None, run: str) -> str:
     """Where the copies of a run's unfinished trainings lie; "" for nowhere."""
     return f"{bucket.rstrip('/')}/{run}" if bucket else ""
+
+
+def artifact_bucket(storage: Any) -> str | None:
+    """Where Snakemake keeps artifacts, `gs://bucket/prefix`; None: on this machine. `storage` are its own settings."""
+    return os.path.expandvars(storage.default_storage_prefix) if storage.default_storage_provider == "gcs" else None
 
 
 def manifest_of(artifact: str) -> str:

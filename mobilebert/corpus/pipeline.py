@@ -92,7 +92,7 @@ def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Elemen
 
 def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
     """The stages from the elements of the sources to the parts of the corpus."""
-    folder = work.folder
+    folder, count = work.folder, len(elements)  # the elements themselves travel with one function only
 
     def partitions(_: list[int]) -> Iterable[int]:
         return range(store.Blocks(folder).partitions)
@@ -107,10 +107,10 @@ def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
 
     def parts(_: list[int]) -> Iterable[int]:
         duplicates.decide(work)
-        return range(output.parts(len(elements)))
+        return range(output.parts(count))
 
     made = [
-        Stage("Clean", lambda _: range(len(elements)), lambda number: clean.clean_element(elements[number], work)),
+        Stage("Clean", lambda _: range(count), lambda number: clean.clean_element(elements[number], work)),
         Stage("Gather", batches, lambda batch: duplicates.gather(batch, work)),
         Stage("Candidates", partitions, lambda partition: duplicates.candidates(partition, work)),
         Stage("Confirm", partitions, lambda group: duplicates.confirm(group, work)),
@@ -124,7 +124,7 @@ def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
                 lambda partition: paragraphs.share(partition, work),
             ),
         ]
-    return [*made, Stage("Write", parts, lambda part: output.write_part(part, len(elements), work))]
+    return [*made, Stage("Write", parts, lambda part: output.write_part(part, count, work))]
 
 
 def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:

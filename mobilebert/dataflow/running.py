@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from mobilebert.dataflow import stages as stage_lists
-from mobilebert.dataflow.stages import Stage
+from mobilebert.dataflow.stages import Stage, build, raise_error
 from mobilebert.errors import PassingError
 from mobilebert.settings import Beam
 from mobilebert.storage import paths
@@ -85,13 +84,13 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
             logging.getLogger("apache_beam.runners.worker.data_plane").setLevel(logging.CRITICAL)
             environment = SubprocessSDKEnvironment.from_command_string(_command(failed))
             pipeline = beam.Pipeline(FnApiRunner(environment), made)
-            stage_lists.build(pipeline, stages, error_file)
+            build(pipeline, stages, error_file)
             _run_watched(name, pipeline, failed)
     else:
         pipeline = beam.Pipeline(options=made)
-        stage_lists.build(pipeline, stages, error_file)
+        build(pipeline, stages, error_file)
         pipeline.run().wait_until_finish()
-    stage_lists.raise_error(error_file)
+    raise_error(error_file)
 
 
 @contextmanager
@@ -110,7 +109,7 @@ def _command(failed: Path) -> str:
     """The shell command of a worker that finds this package where we did; it makes a file if that fails."""
     root, mark = (shlex.quote(str(path)) for path in (Path(__file__).resolve().parents[2], failed))
     python = shlex.join([sys.executable, "-m", _WORKER])
-    return f"PYTHONPATH={root}:$PYTHONPATH {python} || touch {mark} 2>/dev/null"
+    return f"PYTHONPATH={root}:$PYTHONPATH {python} || touch {mark} 2>/dev/null || true"
 
 
 def _run_watched(name: str, pipeline: apache_beam.Pipeline, failed: Path) -> None:

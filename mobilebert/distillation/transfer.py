@@ -57,14 +57,8 @@ class TransferObjective:
     """
 
     def __init__(self, student: Any, teacher: Any, settings: Transfer, stage: str, recipe: Recipe = "ours", seed: int = 0) -> None:
-        """Take a student and a teacher (`models.Model`) that the matches fit, and the seed of the projections' first values.
-
-        Args:
-            student, teacher: of these.
-            settings: resolved (`recipes.resolve`).
-            stage: layer01, layer02, ..., or joint.
-            recipe: whose rates the layers have.
-            seed: of the projections.
+        """Take a student and a teacher (`models.Model`) that the matches fit, resolved settings (`recipes.resolve`), and the seed of
+        the projections' first values.
 
         Raises:
             UserError: if the student has no such stage.

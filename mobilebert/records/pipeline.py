@@ -116,6 +116,7 @@ def sent(blocks: list[Block], folder: str) -> list[Block]:
 
 def stages(job: Job, corpus: list[Block]) -> list[Stage]:
     """Encode all blocks, then write all shards."""
+    count = len(corpus)
     shards = [(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
 
     def after_blocks(encoded: list[tuple[int, dict[str, int]]]) -> Iterable[int]:
@@ -123,7 +124,7 @@ def stages(job: Job, corpus: list[Block]) -> list[Stage]:
         return range(len(shards))
 
     return [
-        Stage("EncodeBlock", lambda _: range(len(corpus)), lambda number: encode_block(corpus[number], job)),
+        Stage("EncodeBlock", lambda _: range(count), lambda number: encode_block(corpus[number], job)),
         Stage("WriteShard", after_blocks, lambda number: write_shard(*shards[number], job)),
     ]
 

@@ -101,6 +101,16 @@ def test_a_run_that_dies_while_its_artefact_is_put_together_is_gone_on_with(
     assert both(tmp_path / "made") == expected
 
 
+def test_a_users_error_in_a_block_of_records_arrives_and_its_work_goes(both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("the dictionary does not fit")
+
+    monkeypatch.setattr(pipeline, "_encode", refuse)
+    with pytest.raises(UserError, match="the dictionary does not fit"):
+        both(tmp_path)
+    assert not list(tmp_path.glob("*.work"))
+
+
 def test_going_on_needs_no_folder(tmp_path: Path) -> None:
     """Other work removed it, and was killed before it left its own mark."""
     with suppress(RuntimeError), workdir.folder(tmp_path / "out", Beam(), "a" * 64) as folder:
