@@ -11,9 +11,10 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 # torch comes apart from the lock: its CPU build is one file, any other brings gigabytes of CUDA packages.
 TORCH := torch==2.13.0
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
-WORKERS ?= 4
+# As many as cores; a test process takes up to 1.5 GB.
+WORKERS ?= 2
 
-.PHONY: help install install-test demo test lint unit test-models real corpus-quality bench-data quality bench-training bench-memory tpu-check test-tokenization test-resume settings lock clean
+.PHONY: help install install-test demo test lint unit test-all test-exhaustive test-models real corpus-quality bench-data quality bench-training bench-memory tpu-check test-tokenization test-resume settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -66,7 +67,7 @@ bench-training: install-test .venv-bench-training/installed  ## training steps b
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB, 30 minutes; writes benchmarks/results/memory.md
 	$(BIN)/python -m benchmarks.memory $(BENCH)
 
-test: install-test lint unit  ## lint, all dry runs, unit, rule and workflow tests
+test: install-test lint unit  ## lint, all dry runs, unit, rule and workflow tests; 8 minutes on 2 cores; WORKERS=2
 
 lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
@@ -76,7 +77,12 @@ lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 	$(BIN)/snakemake --lint
 
 unit: install-test
-	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+
+test-all: test test-exhaustive test-models test-tokenization test-resume  ## all tests there are
+
+test-exhaustive: install-test  ## more variants of what `make test` shows once, and what takes long
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15 tests/exhaustive
 
 tpu-check: .venv-tpu-check/installed  ## every kind of training step compiled by the real TPU compiler; writes docs/tpu-check.md
 	.venv-tpu-check/bin/python -m benchmarks.tpu_check

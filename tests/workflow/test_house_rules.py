@@ -14,8 +14,11 @@ LAYERS = ["settings", "splitmix", "storage", "dataflow", "smallworld", "text", "
 WITHOUT_TENSORFLOW = {"storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls
 SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+TESTS = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == "tests"]
+LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == "mobilebert"]
+CLOCKS = {"process_time", "perf_counter", "monotonic", "time.time"}
 MOVES = {"remote_checkpoints.py"}  # they move files that were verified apart
-OUTSIDE_STORAGE = [path for path in sorted((ROOT / "mobilebert").rglob("*.py")) if path.parent.name != "storage" and path.name not in MOVES]
+OUTSIDE_STORAGE = [path for path in LIBRARY if path.parent.name != "storage" and path.name not in MOVES]
 FOLDERS = "docs|tests|benchmarks|mobilebert|scripts|workflow|rules|presets|profiles|envs"
 NAMED_FILE = re.compile(rf"[\w./-]+\.md\b|(?<![\w/])(?:{FOLDERS})/[\w./-]+\.\w+")
 RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob("*.smk")))
@@ -29,7 +32,31 @@ def test_a_file_fits_on_a_few_screens_and_a_function_on_one(path: Path) -> None:
     assert [node.name for node in functions if (node.end_lineno or 0) - node.lineno > 80] == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "mobilebert").rglob("*.py")), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_tests_name_has_at_most_80_characters(path: Path) -> None:
+    names = re.findall(r"^\s*def (test_\w+)", path.read_text("utf-8"), re.M)
+    assert [name for name in names if len(name) > 80] == []
+
+
+@pytest.mark.parametrize("path", [path for path in TESTS if path.name != "killing.py"], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_test_judges_by_a_clock(path: Path) -> None:
+    """How long anything may take, a wait for a process included, says `timeout` in pyproject.toml alone."""
+    nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+    clocks = [ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute) and node.attr in CLOCKS]
+    limits = [node.value.lineno for node in nodes if isinstance(node, ast.keyword) and node.arg == "timeout"]
+    assert (clocks, limits) == ([], [])
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_library_knows_no_command_line_and_no_environment(path: Path) -> None:
+    """`training/accelerators` reads TF_CONFIG and TPU_NAME, which clusters set."""
+    names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute | ast.Name)}
+    forbidden = {"argparse", "argparse.Namespace", "Namespace", "os.environ", "os.getenv", "environ"}
+    allowed = {"os.environ"} if path.name == "accelerators.py" else set()
+    assert names & forbidden <= allowed
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_module_imports_only_from_above(path: Path) -> None:
     here = path.relative_to(ROOT / "mobilebert").parts[0].removesuffix(".py")
     for module in imported(path):

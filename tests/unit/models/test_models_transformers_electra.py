@@ -57,7 +57,7 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 
 @WIDTHS
-def test_a_discriminator_computes_alike_and_gets_a_fresh_head_that_transformers_opens(
+def test_a_discriminator_computes_alike_and_gets_a_head_that_transformers_opens(
     width: int, saved: Callable[..., Path], batch: Batch, tmp_path: Path
 ) -> None:
     theirs = theirs_at_random(transformers.ElectraForPreTraining, width)
