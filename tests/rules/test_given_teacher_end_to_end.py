@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from mobilebert import models, tokenization
 from mobilebert.distillation import fit
 from mobilebert.models import shapes
 from mobilebert.storage import artifacts
-from scripts import pretrain_student
+from scripts import export_teacher, finetune_task, import_student, import_teacher, pretrain_student, retrain_head, transfer_layer
 from tests import tf1_checkpoints as tf1
 from tests.rules import tiny_tasks
 
@@ -43,55 +41,46 @@ def release(chain: Any, folder: Path, kind: str) -> Path:
     return folder
 
 
-@pytest.fixture
-def shell(root: Path) -> Any:
-    """Run a command as the rules do; gives its output."""
-
-    def call(name: str, *arguments: Any) -> str:
-        words = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments), "--threads", "2"]
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    return call
-
-
 @pytest.mark.parametrize("kind", ["bert", "electra"])
-def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(chain: Any, shell: Any, tmp_path: Path, kind: str) -> None:
+def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(
+    chain: Any, command: Any, caplog: Any, tmp_path: Path, kind: str
+) -> None:
     source, needs = release(chain, tmp_path / "release", kind), json.dumps([fit.needs(shapes.named("mini", 1))])
     records, state = ["--records", chain.records, "--tokenizer", chain.tokenizer], ["--state", tmp_path / "state"]
     told = json.dumps({"teacher.kind": "tf1", "teacher.retrain_head": True})
-    shell("import_teacher", "--settings", told, "--source", source, "--out", tmp_path / "imported")
+    command(import_teacher, "--settings", told, "--source", source, "--out", tmp_path / "imported")
     settings = chain.settings("teacher.head_training", "masking", "training", "seed")
     given = ["--source", tmp_path / "imported", "--needs", needs, *records]
-    shell("retrain_head", "--settings", settings, *given, *state, "--out", tmp_path / "retrained")
+    command(retrain_head, "--settings", settings, *given, *state, "--out", tmp_path / "retrained")
     settings = chain.settings("teacher.min_head_lift", "masking", "training", "seed", teacher={"min_head_lift": -1})
     given = ["--source", tmp_path / "retrained", "--original", source / "bert_model.ckpt", "--needs", needs, *records]
-    said = shell("export_teacher", "--settings", settings, *given, "--out", tmp_path / "teacher")
-    assert "parity: hidden within" in said
+    caplog.set_level("INFO")
+    command(export_teacher, "--settings", settings, *given, "--out", tmp_path / "teacher")
+    assert "parity: hidden within" in caplog.text
     assert json.loads((tmp_path / "teacher" / "evaluation.json").read_text())["parity"]["hidden"] < 1e-9
     if kind == "bert":  # its own pooler is what a classifier starts from: a rate of next to nothing leaves it where it was
         task = ["--task", "chnsenticorp", "--data", tiny_tasks.sentiment(tmp_path / "task"), "--repeat", 0, "--model", tmp_path / "teacher"]
         settings = tiny_tasks.settings("chnsenticorp", learning_rate=1e-12, epochs=0.5)
-        shell("finetune_task", "--settings", settings, *task, *state, "--out", tmp_path / "classifier")
+        command(finetune_task, "--settings", settings, *task, *state, "--out", tmp_path / "classifier")
         theirs = tf.train.load_checkpoint(str(source / "bert_model.ckpt")).get_tensor("bert/pooler/dense/kernel")
         found = load_file(tmp_path / "classifier" / "model.safetensors")["bert.pooler.dense.weight"]
         np.testing.assert_allclose(found, theirs.T, rtol=0, atol=1e-9)
     settings = chain.settings("recipe", "transfer", "student", "masking", "training", "seed")
     given = ["--student", "mini", "--stage", "layer01", "--teacher", tmp_path / "teacher", "--previous", *records]
-    shell("transfer_layer", "--settings", settings, *given, *state, "--out", tmp_path / "layer01")
+    command(transfer_layer, "--settings", settings, *given, *state, "--out", tmp_path / "layer01")
     assert artifacts.read(tmp_path / "layer01", "model").inputs["teacher"] == artifacts.digest(tmp_path / "teacher")
 
 
-def test_a_student_from_a_tf1_checkpoint_with_its_teacher_inside_goes_on(chain: Any, shell: Any, command: Any, tmp_path: Path) -> None:
+def test_a_student_from_a_tf1_checkpoint_with_its_teacher_inside_goes_on(chain: Any, command: Any, caplog: Any, tmp_path: Path) -> None:
     shape = models.weights.load(chain.student).shape
     config = {**shapes.to_original(shape)}
     values = tf1.values_of(tf1.with_slots(tf1.body(config)))
     inside = {f"teacher/{name}": np.ones(one, np.float32) for name, one in tf1.body({**SIZES, **config}).items()}
     tf1.save(tmp_path / "theirs" / "model.ckpt-2000", values | inside | {"global_step": np.int64(2000)}, config)
     (tmp_path / "theirs" / "vocab.txt").write_bytes((chain.tokenizer / "vocab.txt").read_bytes())
-    said = shell("import_student", "--checkpoint", tmp_path / "theirs", "--out", tmp_path / "student")
-    assert "MB before" in said
+    caplog.set_level("INFO")
+    command(import_student, "--checkpoint", tmp_path / "theirs", "--out", tmp_path / "student")
+    assert "MB before" in caplog.text
     table = models.weights.load(tmp_path / "student").variables_by_name["mobilebert.embeddings.word_embeddings.weight"]
     np.testing.assert_array_equal(table.numpy(), values["bert/embeddings/word_embeddings"])
     student = {"from": str(tmp_path / "theirs")}

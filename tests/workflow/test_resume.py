@@ -1,14 +1,12 @@
-"""A training killed in the middle goes on from its last checkpoint and ends with the bits of an unbroken one.
+"""A training whose Snakemake is killed goes on from its last checkpoint and ends with the bits of an unbroken one.
 
-The real commands on a tiny world: once the training process alone is killed, once Snakemake alone.
+The real commands on a tiny world. tests/resume kills every kind of training in every phase.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -18,16 +16,15 @@ import yaml
 
 from tests.workflow.conftest import SNAKEMAKE, clone, snakemake
 
-STAGE = "results/tiny/students/mini/transfer/layer02"
-LOG = "results/tiny/logs/transfer_layer/mini-layer02.log"
+STAGE = "results/tiny/teacher_sources/pretrained/small"
+LOG = "results/tiny/logs/pretrain_teacher/small.log"
 TARGET = f"{STAGE}/manifest.json"
 TINY = {
     "run": "tiny",
     "checkpoint_seconds": 0,
     "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 20},
     "vocabulary": {"size": 2400},
-    "teacher": {"min_head_lift": -1, "training": {"steps": 2, "warmup_steps": 0}},
-    "transfer": {"training": {"steps": 12}},
+    "teacher": {"training": {"steps": 12, "warmup_steps": 0, "batch_size": 8}},
     "training": {"steps_per_call": 2},
 }
 # Appended to the clones' commands: while there is a file `waits`, a training takes no further step.
@@ -59,7 +56,7 @@ def before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY), encoding="utf-8")
     with (folder / "scripts" / "command.py").open("a", encoding="utf-8") as stream:
         stream.write(WAITING)
-    snakemake(folder, *command("results/tiny/students/mini/transfer/layer01/manifest.json"))
+    snakemake(folder, *command("results/tiny/records/manifest.json"))
     return folder
 
 
@@ -93,7 +90,7 @@ def trainings(folder: Path) -> list[int]:
     for process in Path("/proc").iterdir():
         try:
             words = (process / "cmdline").read_bytes().split(b"\0") if process.name.isdigit() else []
-            if b"scripts.transfer_layer" in words and (process / "cwd").resolve() == folder.resolve():
+            if b"scripts.pretrain_teacher" in words and (process / "cwd").resolve() == folder.resolve():
                 found.append(int(process.name))
         except OSError:
             continue  # it ended while we looked
@@ -119,20 +116,6 @@ def assert_same_bytes(folder: Path, other: Path) -> None:
         assert (folder / STAGE / name).read_bytes() == (other / STAGE / name).read_bytes(), name
 
 
-def test_a_killed_training_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
-    folder = copy(before, tmp_path / "run")
-    running = start(folder)
-    wait_for_checkpoint(folder, running)
-    for process in trainings(folder):
-        os.kill(process, signal.SIGKILL)
-    assert running.wait() == 1
-    (folder / "waits").unlink()
-    snakemake(folder, *command(TARGET))
-    assert 4 <= resumed_from(folder) < 12
-    assert_same_bytes(folder, unbroken)
-    assert not list((folder / "state").rglob("*.safetensors")), "the state of a finished training is removed"
-
-
 def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
     folder = copy(before, tmp_path / "run")
     running = start(folder)
@@ -149,3 +132,4 @@ def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(before: Path, unbroken:
     snakemake(folder, *command(TARGET))
     assert 4 <= resumed_from(folder) < 12
     assert_same_bytes(folder, unbroken)
+    assert not list((folder / "state").rglob("*.safetensors")), "the state of a finished training is removed"
