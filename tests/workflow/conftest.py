@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,8 +38,16 @@ def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.C
 
 @functools.cache
 def fork_server() -> subprocess.Popen[str]:
-    """The process that starts every Snakemake; it ends when its input does, with this process."""
+    """The process that starts every Snakemake; it ends when its input does."""
     return subprocess.Popen([sys.executable, FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_stays() -> Iterator[None]:
+    yield
+    if fork_server.cache_info().currsize:
+        with fork_server():
+            pass
 
 
 def planned(folder: Path, *arguments: str, profile: str = "profiles/local") -> dict[str, int]:

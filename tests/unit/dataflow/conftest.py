@@ -51,15 +51,16 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def both(sources: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, bytes]]:
+@pytest.fixture(scope="session")
+def both(sources: Path, tokenizer: Path) -> Callable[..., dict[str, bytes]]:
     """Run both pipelines; gives all files of both artefacts."""
 
     def made(folder: Path, where: Beam | None = None, threads: int = 1) -> dict[str, bytes]:
-        monkeypatch.setattr(pipeline, "BLOCK_BYTES", 4000)
-        monkeypatch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
-        clean_corpus(sources, folder / "corpus", CORPUS, threads, where or Beam())
-        writer.write(folder / "corpus", tokenizer, folder / "records", RECORDS, 20, threads, where or Beam())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "BLOCK_BYTES", 4000)
+            patch.setattr(running, "BYTES_WORTH_A_WORKER", 1)
+            clean_corpus(sources, folder / "corpus", CORPUS, threads, where or Beam())
+            writer.write(folder / "corpus", tokenizer, folder / "records", RECORDS, 20, threads, where or Beam())
         found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         assert {"corpus/manifest.json", "records/manifest.json"} <= found.keys()
         assert not list(folder.glob("*.work"))
@@ -68,7 +69,7 @@ def both(sources: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
     return made
 
 
-@pytest.fixture
-def expected(both: Callable[..., dict[str, bytes]], tmp_path: Path) -> dict[str, bytes]:
+@pytest.fixture(scope="session")
+def expected(both: Callable[..., dict[str, bytes]], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """All files that the pipelines make in process."""
-    return both(tmp_path / "expected")
+    return both(tmp_path_factory.mktemp("expected"))

@@ -23,18 +23,22 @@ MASKING = Masking(max_predictions=5)
 
 @pytest.fixture(scope="module", params=[300, 40000])
 def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
-    """101 training and 21 held-out records of either width, written by hand."""
-    folder = tmp_path_factory.mktemp("records")
-    form = Form(32, request.param)
+    """Records of either width."""
+    return write_records(tmp_path_factory.mktemp("records"), request.param)
+
+
+def write_records(folder: Path, vocabulary_size: int) -> RecordSet:
+    """101 training and 21 held-out records, written by hand."""
+    form = Form(32, vocabulary_size)
     random = np.random.default_rng(1)
     with artifacts.writing(folder, "records") as writer:
         for split, counts in (("train", [40, 0, 61]), ("heldout", [21])):
             for number, count in enumerate(counts):
-                rows = random.integers(5, request.param, (count, 32)) | form.word_start * (random.random((count, 32)) < 0.7)
+                rows = random.integers(5, vocabulary_size, (count, 32)) | form.word_start * (random.random((count, 32)) < 0.7)
                 rows[:, 0], rows[:, 29], rows[:, 30:] = 2, 3, 0
                 writer.path(shard_name(split, number, len(counts))).write_bytes(form.pack(rows.astype(form.dtype)))
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
-        body = {"sequence_length": 32, "vocabulary_size": request.param, "train": [40, 0, 61], "heldout": [21], "unigram_accuracy": 0.1}
+        body = {"sequence_length": 32, "vocabulary_size": vocabulary_size, "train": [40, 0, 61], "heldout": [21], "unigram_accuracy": 0.1}
         writer.path("records.json").write_text(json.dumps(body | special | {"vocabulary": "x"}), encoding="utf-8")
     return RecordSet(folder)
 
@@ -181,15 +185,14 @@ def test_fewer_records_than_a_batch_are_refused_before_training(records: RecordS
         reader.train_batches(records, MASKING, 102, 3, 0)
 
 
-@pytest.mark.parametrize("records", [300], indirect=True)
-def test_a_program_ends_while_batches_are_being_made_ahead(records: RecordSet) -> None:
+def test_a_program_ends_while_batches_are_being_made_ahead(tmp_path: Path) -> None:
     import subprocess
     import sys
 
     code = f"""
 from mobilebert.records import reader
 from mobilebert.settings import Masking
-records = reader.RecordSet({str(records.folder)!r})
+records = reader.RecordSet({str(write_records(tmp_path, 300).folder)!r})
 iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 100, seed, 0)) for seed in range(4)]
 print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators for _ in range(5)))
 """
