@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ import torch
 import transformers
 
 from mobilebert import tokenization
+from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
+from scripts import import_student
 from tests import tf1_checkpoints as made
 
 CONFIG = {
@@ -38,10 +40,9 @@ CONFIG = {
 }
 
 
-def import_it(folder: Path, checkpoint: Path, vocabulary: Path) -> Any:
-    told = ["--checkpoint", checkpoint, "--config", checkpoint.parent / "bert_config.json", "--vocab", vocabulary]
-    command = [sys.executable, "-m", "scripts.import_student", *map(str, told), "--out", str(folder), "--log", f"{folder}.log"]
-    return subprocess.run(command, capture_output=True, text=True)
+def arguments(folder: Path, checkpoint: Path, vocabulary: Path) -> list[str]:
+    files = ["--checkpoint", checkpoint, "--config", checkpoint.parent / "bert_config.json", "--vocab", vocabulary]
+    return [*map(str, files), "--out", str(folder), "--log", f"{folder}.log"]
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(vocabula
     teacher = {f"teacher/{name}": value for name, value in made.values_of(made.body(config), 1).items()}
     checkpoint = made.save(tmp_path / "there" / "model.ckpt", values | teacher | {"global_step": np.array(7, np.int64)}, config)
     out = tmp_path / "student"
-    done = import_it(out, checkpoint, vocabulary)
+    command = [sys.executable, "-m", "scripts.import_student", *arguments(out, checkpoint, vocabulary)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, after = (
         sum(path.stat().st_size for path in folder.glob(kind)) for folder, kind in ((checkpoint.parent, "*.ckpt.*"), (out, "*.safetensors"))
@@ -66,7 +68,7 @@ def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(vocabula
     assert f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after" in done.stderr
     assert f"teacher: {len(teacher)} variables" in done.stderr
     manifest = artifacts.read(out, "model")
-    assert set(manifest.settings["source"]) == {"model.ckpt.index", "model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"}
+    assert set(manifest.settings["files"]) == {"model.ckpt.index", "model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"}
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     theirs, notes = transformers.AutoModelForMaskedLM.from_pretrained(out, output_loading_info=True, attn_implementation="eager")
     assert not any(notes.values())
@@ -77,11 +79,9 @@ def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(vocabula
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * np.abs(wanted).max())
 
 
-def test_a_vocabulary_of_another_size_is_refused(vocabulary: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_of_another_size_is_refused(vocabulary: Path, command: Callable[..., None], tmp_path: Path) -> None:
     config = CONFIG | {"vocab_size": 12}
     checkpoint = made.save(tmp_path / "there" / "model.ckpt", made.values_of(made.body(config)), config)
-    done = import_it(tmp_path / "student", checkpoint, vocabulary)
-    assert done.returncode == 1
-    assert "vocab.txt: 11 entries" in done.stderr
-    assert "vocab_size 12; they must be equal" in done.stderr
+    with pytest.raises(UserError, match=r"vocab.txt: 11 entries.* vocab_size 12; they must be equal"):
+        command(import_student, *arguments(tmp_path / "student", checkpoint, vocabulary))
     assert not artifacts.exists(tmp_path / "student")
