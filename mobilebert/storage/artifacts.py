@@ -173,7 +173,7 @@ def described_by(manifest: Path) -> Path:
 
 def exists(folder: Path | str) -> bool:
     """Whether the artefact is whole as far as its manifest goes (files are verified by `read`)."""
-    return (Path(folder) / MANIFEST).is_file()
+    return _manifest_path(Path(folder)).is_file()
 
 
 def sha256(path: Path | str) -> str:
@@ -182,10 +182,15 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _manifest_path(artifact: Path) -> Path:
+    """Inside a folder, beside a single file."""
+    beside = artifact.with_name(f"{artifact.name}.{MANIFEST}")
+    return beside if beside.is_file() else artifact / MANIFEST
+
+
 def _manifest_bytes(folder: Path) -> bytes:
-    beside = folder.with_name(f"{folder.name}.{MANIFEST}")
     try:
-        return (beside if beside.is_file() else folder / MANIFEST).read_bytes()
+        return _manifest_path(folder).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"{folder}: no {MANIFEST} there, so this artefact was never finished; run its stage again") from None
 

@@ -66,7 +66,7 @@ def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(vocabula
     assert f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after" in done.stderr
     assert f"teacher: {len(teacher)} variables" in done.stderr
     manifest = artifacts.read(out, "model")
-    assert set(manifest.settings["source"]) == {"model.ckpt.index", "model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"}
+    assert set(manifest.settings["files"]) == {"model.ckpt.index", "model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"}
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     theirs, notes = transformers.AutoModelForMaskedLM.from_pretrained(out, output_loading_info=True, attn_implementation="eager")
     assert not any(notes.values())

@@ -42,7 +42,7 @@ def test_a_bert_is_checked_and_written_again(root: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     manifest = artifacts.read(out, "model")
     assert manifest.counts == {"layers": 2, "parameters": weights.load(source).parameters}
-    assert manifest.settings["source"]["model.safetensors"] == artifacts.sha256(source / "model.safetensors")
+    assert manifest.settings["files"]["model.safetensors"] == artifacts.sha256(source / "model.safetensors")
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     assert (out / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
     assert (

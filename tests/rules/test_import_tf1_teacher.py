@@ -60,7 +60,7 @@ def test_every_way_to_name_a_checkpoint_gives_the_sources_numbers(command: Call,
         (folder / "bert_config.json").rename(folder / "lert_config.json")
     run(command, tmp_path / named, out)
     manifest = artifacts.read(out, "model")
-    assert any(file.endswith(".data-00000-of-00001") for file in manifest.settings["source"])
+    assert any(file.endswith(".data-00000-of-00001") for file in manifest.settings["files"])
     assert json.loads((out / "config.json").read_text())["hidden_act"] == "gelu_new"
     model = weights.load(out, compute_dtype="float64", variable_dtype="float64")
     ids = np.array([[2, 7, 9, 11, 3, 6, 14, 3, 0, 0]])
@@ -80,7 +80,7 @@ def test_of_several_checkpoints_the_named_one_is_taken_or_all_are_listed(command
         run(command, tmp_path / "release", tmp_path / "imported")
     (tmp_path / "release" / "checkpoint").write_text('model_checkpoint_path: "/home/them/model.ckpt-20"\n')
     run(command, tmp_path / "release", tmp_path / "imported")
-    files = artifacts.read(tmp_path / "imported", "model").settings["source"]
+    files = artifacts.read(tmp_path / "imported", "model").settings["files"]
     assert "model.ckpt-20.index" in files
     assert "model.ckpt-10.index" not in files
 
