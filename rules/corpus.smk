@@ -29,7 +29,7 @@ rule make_small_world:
 
 rule fetch_source:
     input:
-        due=DUE("downloads/{source}", INPUTS.sources.asked_of_download),
+        due=DUE("downloads/{source}", INPUTS.sources.download_manifest_settings),
     output:
         files=directory("<results>/downloads/{source}"),
         manifest="<results>/downloads/{source}/manifest.json",
@@ -61,7 +61,7 @@ rule list_sources:
         files=INPUTS.sources.files,
         due=DUE(
             "sources",
-            INPUTS.sources.asked,
+            INPUTS.sources.manifest_settings,
             INPUTS.sources.world,
             INPUTS.sources.download_manifests,
         ),
@@ -97,7 +97,7 @@ rule clean_corpus:
         test_files=INPUTS.corpus.test_files,
         due=DUE(
             "corpus",
-            INPUTS.corpus.asked,
+            INPUTS.corpus.manifest_settings,
             INPUTS.sources.list,
             INPUTS.corpus.test_world,
         ),

@@ -9,7 +9,7 @@ rule transfer_layer:
         previous=INPUTS.students.previous_stage,
         due=DUE(
             "students/{student}/transfer/{stage}",
-            INPUTS.students.asked_of_transfer,
+            INPUTS.students.transfer_manifest_settings,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,
             INPUTS.teacher.checked,
@@ -82,15 +82,15 @@ rule pretrain_student:
         tokenizer=INPUTS.vocabulary.folder,
         teacher=INPUTS.students.teacher_of,
         previous=INPUTS.students.last_stage,
-        start=INPUTS.students.given_student,
+        start=INPUTS.students.initial_student,
         due=DUE(
             "students/{model}/pretrained",
-            INPUTS.students.asked_of_pretraining,
+            INPUTS.students.pretraining_manifest_settings,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,
             INPUTS.students.teacher_of,
             INPUTS.students.last_stage,
-            INPUTS.students.given_student,
+            INPUTS.students.initial_student,
             source=INPUTS.students.original_path,
         ),
     output:

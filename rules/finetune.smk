@@ -5,7 +5,7 @@ rule prepare_task:
     input:
         world=INPUTS.tasks.world,
         files=INPUTS.tasks.files,
-        due=DUE("tasks/{task}", INPUTS.tasks.asked, INPUTS.tasks.world),
+        due=DUE("tasks/{task}", INPUTS.tasks.manifest_settings, INPUTS.tasks.world),
     output:
         files=directory("<results>/tasks/{task}"),
         manifest="<results>/tasks/{task}/manifest.json",

@@ -8,7 +8,7 @@ rule write_records:
         dictionary=INPUTS.records.dictionary,
         due=DUE(
             "records",
-            INPUTS.records.asked,
+            INPUTS.records.manifest_settings,
             INPUTS.corpus.folder,
             INPUTS.vocabulary.folder,
         ),
@@ -45,7 +45,7 @@ rule import_records:
         tokenizer=INPUTS.vocabulary.folder,
         due=DUE(
             "imported_records",
-            INPUTS.records.asked_of_import,
+            INPUTS.records.import_manifest_settings,
             INPUTS.vocabulary.folder,
         ),
     output:
@@ -79,7 +79,7 @@ rule export_records:
         records=INPUTS.records.folder,
         due=DUE(
             "exported_records",
-            INPUTS.records.asked_of_export,
+            INPUTS.records.export_manifest_settings,
             INPUTS.records.folder,
         ),
     output:

@@ -128,7 +128,7 @@ rule export_teacher:
         tokenizer=INPUTS.vocabulary.folder,
         due=DUE(
             "teachers/{teacher}",
-            INPUTS.teacher.asked,
+            INPUTS.teacher.manifest_settings,
             INPUTS.teacher.source,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,

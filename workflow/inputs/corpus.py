@@ -24,7 +24,7 @@ class CorpusInputs(Stage):
         named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
         return trackable([file for name in named for file in finding.find(name).files])
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""
         body = sections_of(self.settings, "corpus")["corpus"]
         files = digests(Path(file) for file in self.test_files())

@@ -40,21 +40,21 @@ class RecordsInputs(Stage):
         """What shapes the records: not where they come from, nor what is made of them later."""
         return to_text({"records": self.settings.records.shaping(), "seed": self.settings.seed})
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of written records must show: the user's words too, by their digest."""
         files = digests(Path(path) for path in self.dictionary())
-        return self._asked("write_records", files=sorted(files.values()))
+        return self._manifest_settings("write_records", files=sorted(files.values()))
 
-    def asked_of_import(self, wildcards: Any = None) -> str:
+    def import_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of imported records must show: which files of what size they were read from, too."""
-        return self._asked("import_records", listing=sources.listing(self.classic_files()))
+        return self._manifest_settings("import_records", listing=sources.listing(self.classic_files()))
 
-    def asked_of_export(self, wildcards: Any = None) -> str:
+    def export_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of exported records must show."""
         body = sections_of(self.settings, "masking", "records.dupe_factor")
         return to_text(body | {"seed": derive_seed(self.settings.seed, "export_records")})
 
-    def _asked(self, rule: str, **more: Any) -> str:
+    def _manifest_settings(self, rule: str, **more: Any) -> str:
         """A manifest of records shows the stage's own seed."""
         return to_text({"records": self.settings.records.shaping(), "seed": derive_seed(self.settings.seed, rule), **more})
 

@@ -48,12 +48,12 @@ class SourcesInputs(Stage):
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
         return to_text({"sources": [{"name": one.name, "from": one.from_, "sha256": one.sha256} for one in chosen]})
 
-    def asked_of_download(self, wildcards: Any) -> str:
+    def download_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a fetched source must show: no secret of its address."""
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
         return to_text({"sources": [download.described(source) for source in chosen]})
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of the list must show: the sources, and which files of what size they are now."""
         body = sections_of(self.settings, "sources")
         return to_text(body | {"listing": sources.listing(sources.local_files(self.settings.sources))})

@@ -67,7 +67,7 @@ class StudentInputs(Stage):
         baseline = hasattr(wildcards, "model") and student_and_arm(wildcards.model)[1] != "distilled"
         return "" if baseline else self.settings.student.from_ or ""
 
-    def given_student(self, wildcards: Any) -> list[str]:
+    def initial_student(self, wildcards: Any) -> list[str]:
         """The directory of a student to go on from, if it is there; baselines start anew."""
         if student_and_arm(wildcards.model)[1] != "distilled" or self.checkpoint(wildcards):
             return []
@@ -101,11 +101,11 @@ class StudentInputs(Stage):
         transfer = ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
         return with_shape(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
 
-    def asked_of_transfer(self, wildcards: Any) -> str:
+    def transfer_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a stage must show; where a given student lies is not part of what it is."""
         return _without_path(self.transfer_settings(wildcards))
 
-    def asked_of_pretraining(self, wildcards: Any) -> str:
+    def pretraining_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a pretrained student must show."""
         return _without_path(self.pretraining_settings(wildcards))
 

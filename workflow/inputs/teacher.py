@@ -50,7 +50,7 @@ class TeacherInputs(Stage):
         shape = self.settings.teacher.shape
         return with_shape(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
 
-    def asked(self, wildcards: Any) -> str:
+    def manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of the checked teacher must show."""
         body = sections_of(self.settings, "teacher.min_head_lift", "masking", "training", "seed")
         return to_text(body | {"needs": json.loads(self.needs(wildcards))})
@@ -62,6 +62,6 @@ class TeacherInputs(Stage):
         needs = set()
         for shape in (shape_of(self.settings, student) for student in self.settings.students):
             least = 1 if transfer.schedule == "none" else matching.least_layers(transfer, shape.num_hidden_layers)
-            asked = fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {})
-            needs.add(json.dumps(asked, sort_keys=True))
+            need = fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {})
+            needs.add(json.dumps(need, sort_keys=True))
         return to_text([json.loads(text) for text in sorted(needs)])
