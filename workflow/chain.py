@@ -355,10 +355,17 @@ class Chain:
         """The table of scores, if any task is scored."""
         return [f"{self.results}/scores.tsv"] if self.settings.tasks else []
 
+    def teacher_export(self, kind: str = "exports") -> list[str]:
+        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none where that is switched off."""
+        export = self.settings.export
+        shown = export.teacher and "tflite" in export.formats
+        return [f"{self.results}/{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []
+
     @property
     def latencies(self) -> list[str]:
         """The timings of the exports; a TF1 checkpoint is the transformers directory's network again."""
-        return [f"{folder}.json" for folder in self.exports("latency") if not folder.endswith("/tf1")]
+        folders = [*self.exports("latency"), *self.teacher_export("latency")]
+        return [f"{folder}.json" for folder in folders if not folder.endswith("/tf1")]
 
     @property
     def receipts(self) -> list[str]:
@@ -388,7 +395,8 @@ class Chain:
     def reported(self) -> list[str]:
         """What the report is written from; what these were made from is found through their lineage."""
         models = [*self.students, *(f"{self.results}/students/{name}/pretrained" for name in self.baselines)]
-        manifests = [f"{folder}/{paths.MANIFEST}" for folder in [*models, *self.scores, *self.exports(), *self.exports("checks")]]
+        exports = [*self.exports(), *self.exports("checks"), *self.teacher_export()]
+        manifests = [f"{folder}/{paths.MANIFEST}" for folder in [*models, *self.scores, *exports]]
         return [self.corpus()[1], self.records()[1], self.teacher[1], *manifests, *self.scores_table(), *self.latencies, *self.receipts]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mobilebert.reporting.collect import Run
+from mobilebert.reporting.collect import Model, Run
 
+PARAMETERS, SIZE, LATENCY = "parameters", "TFLite (MB)", "latency (ms)"  # columns of the summary
 EXCERPT = 120  # characters of a rejected document that are shown
 
 
@@ -30,6 +31,45 @@ def table(columns: list[str], rows: list[list[Any]]) -> Table:
     """A table; a column whose name starts with "#" holds numbers."""
     heads = [Column(name.removeprefix("#"), name.startswith("#")) for name in columns]
     return Table(heads, [["" if cell is None else str(cell) for cell in row] for row in rows])
+
+
+def summary(run: Run) -> Table:
+    """What was made: size, speed and scores of the teacher and of every student; a student's also as a share of the teacher's.
+
+    Size and latency are those of the TFLite export. A column that no model has a figure for is left out.
+    """
+    models = sorted((model for model in run.models if model.finished), key=lambda model: not model.is_teacher)
+    figures = {model.name: _figures(run, model) for model in models}
+    teacher = next((figures[model.name] for model in models if model.is_teacher), {})
+    columns = list(dict.fromkeys(name for one in figures.values() for name in one))
+    rows = [
+        [name, *(_beside(column, one.get(column), None if one is teacher else teacher.get(column)) for column in columns)]
+        for name, one in figures.items()
+    ]
+    return table(["model", *(f"#{column}" for column in columns)], rows)
+
+
+def _figures(run: Run, model: Model) -> dict[str, float]:
+    """A model's figures by the name of their column; those that were not measured are absent."""
+    timing = next((row["latency"] for row in run.exports if (row["model"], row["format"]) == (model.name, "tflite")), {})
+    figures = {
+        PARAMETERS: model.parameters,
+        SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
+        LATENCY: timing.get("median_ms"),
+        "masked-token accuracy": model.heldout.get("masked_accuracy"),
+    }
+    figures |= {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _beside(column: str, value: float | None, teacher: float | None) -> str | None:
+    """A figure, and what it is of the teacher's: `1.20 (2.5 times as fast)`, `0.310 (94 %)`."""
+    if value is None:
+        return None
+    shown = f"{value:,.0f}" if column == PARAMETERS else f"{value:.2f}" if column in (SIZE, LATENCY) else share(value)
+    if not teacher or not value:
+        return shown
+    return f"{shown} ({teacher / value:.1f} times as fast)" if column == LATENCY else f"{shown} ({value / teacher:.0%})"
 
 
 def models(run: Run) -> Table:
