@@ -34,42 +34,44 @@ def table(columns: list[str], rows: list[list[Any]]) -> Table:
 
 
 def summary(run: Run) -> Table:
-    """What was made: size, speed and scores of the teacher and of every student; a student's also as a share of the teacher's.
+    """What was made: size, speed and scores of teacher and students; a student's also beside the teacher's.
 
-    Size and latency are those of the TFLite export. A column that no model has a figure for is left out.
+    Size (MB) and latency (ms) are those of the TFLite export. A column that no model has a figure for is left out.
     """
     models = sorted((model for model in run.models if model.finished), key=lambda model: not model.is_teacher)
     figures = {model.name: _figures(run, model) for model in models}
     teacher = next((figures[model.name] for model in models if model.is_teacher), {})
-    columns = list(dict.fromkeys(name for one in figures.values() for name in one))
-    rows = [
-        [name, *(_beside(column, one.get(column), None if one is teacher else teacher.get(column)) for column in columns)]
-        for name, one in figures.items()
-    ]
+    names = dict.fromkeys(name for one in figures.values() for name in one)
+    columns = [name for name in names if any(one.get(name) is not None for one in figures.values())]
+    rows = []
+    for name, one in figures.items():
+        compared = {} if one is teacher else teacher
+        rows.append([name, *(_beside(column, one.get(column), compared.get(column)) for column in columns)])
     return table(["model", *(f"#{column}" for column in columns)], rows)
 
 
-def _figures(run: Run, model: Model) -> dict[str, float]:
-    """A model's figures by the name of their column; those that were not measured are absent."""
-    timing = next((row["latency"] for row in run.exports if (row["model"], row["format"]) == (model.name, "tflite")), {})
-    figures = {
+def _figures(run: Run, model: Model) -> dict[str, float | None]:
+    """A model's figures by the name of their column; None: not measured."""
+    timings = [row["latency"] for row in run.exports if (row["model"], row["format"]) == (model.name, "tflite")]
+    timing: dict[str, Any] = timings[0] if timings else {}
+    return {
         PARAMETERS: model.parameters,
         SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
         LATENCY: timing.get("median_ms"),
         "masked-token accuracy": model.heldout.get("masked_accuracy"),
-    }
-    figures |= {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
-    return {name: value for name, value in figures.items() if value is not None}
+    } | {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
 
 
 def _beside(column: str, value: float | None, teacher: float | None) -> str | None:
-    """A figure, and what it is of the teacher's: `1.20 (2.5 times as fast)`, `0.310 (94 %)`."""
+    """A figure, and what it is of the teacher's: `1.20 (2.5 times as fast)`, `0.310 (94%)`."""
     if value is None:
         return None
-    shown = f"{value:,.0f}" if column == PARAMETERS else f"{value:.2f}" if column in (SIZE, LATENCY) else share(value)
+    digits = {PARAMETERS: 0, SIZE: 2, LATENCY: 2}.get(column, 3)
+    shown = f"{value:,.{digits}f}"
     if not teacher or not value:
         return shown
-    return f"{shown} ({teacher / value:.1f} times as fast)" if column == LATENCY else f"{shown} ({value / teacher:.0%})"
+    beside = f"{teacher / value:.1f} times as fast" if column == LATENCY else f"{value / teacher:.0%}"
+    return f"{shown} ({beside})"
 
 
 def models(run: Run) -> Table:
