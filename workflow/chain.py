@@ -356,7 +356,7 @@ class Chain:
         return [f"{self.results}/scores.tsv"] if self.settings.tasks else []
 
     def teacher_export(self, kind: str = "exports") -> list[str]:
-        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none where that is switched off."""
+        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched off."""
         export = self.settings.export
         shown = export.teacher and "tflite" in export.formats
         return [f"{self.results}/{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []

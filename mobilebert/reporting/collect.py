@@ -35,7 +35,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Model:
-    """A language model on held-out text: `heldout` is evaluation.json's, empty where a stage does not evaluate.
+    """A language model: `heldout` is evaluation.json's, empty where a stage does not evaluate.
 
     `finished`: a teacher or a trained student, not a stage of its transfer.
     """
@@ -139,8 +139,8 @@ def _model(results: Path, place: str) -> Model:
     evaluation = _json(results / place / "evaluation.json") or {}
     weights = results / place / "model.safetensors"
     size = weights.stat().st_size if weights.is_file() else 0
-    finished = "/transfer/" not in place
-    return Model(model_name(place), evaluation.get("parameters"), evaluation.get("heldout", {}), size, finished)
+    heldout, finished = evaluation.get("heldout", {}), "/transfer/" not in place
+    return Model(model_name(place), evaluation.get("parameters"), heldout, size, finished)
 
 
 def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:

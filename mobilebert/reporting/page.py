@@ -55,8 +55,8 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
         run: what was collected from the results folder.
         settings: the settings of the run, as plain values.
     """
-    made = [_summary(run), _models(run), _scores(run), _corpus(run), _curves(run), _exports(run), _lineage(run)]
-    sections = [*made, _settings(settings)]
+    results = [_summary(run), _models(run), _scores(run), _corpus(run), _curves(run), _exports(run)]
+    sections = [*results, _lineage(run), _settings(settings)]
     shown = [section for section in sections if any(part.svg or part.rows or part.text for part in section.parts)]
     template = resources.files("mobilebert.reporting").joinpath("page.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -65,8 +65,8 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
 
 def _summary(run: Run) -> Section:
     note = (
-        "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one thread "
-        "of this machine. Accuracy: masked tokens of documents that no training saw. Tasks: means over the seeds."
+        "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one thread of "
+        "this machine. Accuracy: masked tokens of documents that no training saw. Tasks: means over the seeds."
     )
     return Section("summary", "What was made", [Part(table=tables.summary(run))], note)
 

@@ -36,7 +36,7 @@ def table(columns: list[str], rows: list[list[Any]]) -> Table:
 def summary(run: Run) -> Table:
     """What was made: size, speed and scores of teacher and students; a student's also beside the teacher's.
 
-    Size (MB) and latency (ms) are those of the TFLite export. A column that no model has a figure for is left out.
+    Size (MB) and latency (ms) are of the TFLite export. A column that no model has a figure for is left out.
     """
     models = sorted((model for model in run.models if model.finished), key=lambda model: not model.is_teacher)
     figures = {model.name: _figures(run, model) for model in models}
@@ -52,14 +52,16 @@ def summary(run: Run) -> Table:
 
 def _figures(run: Run, model: Model) -> dict[str, float | None]:
     """A model's figures by the name of their column; None: not measured."""
-    timings = [row["latency"] for row in run.exports if (row["model"], row["format"]) == (model.name, "tflite")]
-    timing: dict[str, Any] = timings[0] if timings else {}
-    return {
+    timings = {row["model"]: row["latency"] for row in run.exports if row["format"] == "tflite"}
+    timing = timings.get(model.name, {})
+    scores = {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    figures = {
         PARAMETERS: model.parameters,
         SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
         LATENCY: timing.get("median_ms"),
         "masked-token accuracy": model.heldout.get("masked_accuracy"),
-    } | {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    }
+    return figures | scores
 
 
 def _beside(column: str, value: float | None, teacher: float | None) -> str | None:
