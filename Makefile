@@ -110,5 +110,5 @@ lock:  ## resolve the lock files anew, with uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		benchmarks/requirements-data.in | grep -v '^tensorflow==' > benchmarks/requirements-data.lock
 
-clean:  ## remove results, states and the published models of the demo
-	rm -rf results state published .snakemake
+clean:  ## remove what `make demo` made: its results, unfinished trainings and published models; other runs stay
+	rm -rf results/demo state/demo published/mini

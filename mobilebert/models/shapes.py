@@ -231,6 +231,8 @@ def _named() -> dict[str, tuple[type[Shape], dict[str, Any]]]:
     # Google's config/uncased_L-24_H-128_B-512_A-4_F-4_OPT.json and its neighbours.
     english = _sizes(512, 24, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128}
     mini = _sizes(128, 4, 4, intermediate=128) | {"embedding_size": 128, "intra_bottleneck_size": 32}
+    # Trained for less than one pass over its text, where dropout would only slow it.
+    undropped = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     plain = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
     mini_teacher = _sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
     return {
@@ -242,7 +244,7 @@ def _named() -> dict[str, tuple[type[Shape], dict[str, Any]]]:
         "opt-qat": (MobileBertShape, english | f4 | {"hidden_act": "relu6"}),
         "tiny": (MobileBertShape, english | f2),
         "mini": (MobileBertShape, mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True}),
-        "mini-teacher": (MobileBertShape, mini_teacher | {"hidden_act": "gelu", "hidden_dropout_prob": 0.1}),
+        "mini-teacher": (MobileBertShape, mini_teacher | {"hidden_act": "gelu"} | undropped),
         # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained further.
         "rbt3": (BertShape, _sizes(768, 3, 12, intermediate=3072)),
         "rbtl3": (BertShape, _sizes(1024, 3, 16, intermediate=4096)),

@@ -15,6 +15,7 @@ from mobilebert.storage.artifacts import Manifest
 
 # Folders of models, in the order of the pipeline; teacher_sources is left out, since teachers/ holds the same, checked.
 MODEL_FOLDERS = ("teachers/*", "students/*/transfer/*", "students/*/pretrained")
+TEACHER_PREFIX = "teacher-"  # of a teacher's name in paths and tables
 Rows = list[dict[str, Any]]
 
 
@@ -34,12 +35,21 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Model:
-    """A language model on held-out text: `heldout` is evaluation.json's, empty where a stage does not evaluate."""
+    """A language model: `heldout` is evaluation.json's, empty where a stage does not evaluate.
+
+    `finished`: a teacher or a trained student, not a stage of its transfer.
+    """
 
     name: str
     parameters: int | None
     heldout: dict[str, float]
     weights: int
+    finished: bool
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether it is the teacher that the others are compared with."""
+        return self.name.startswith(TEACHER_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ def model_name(place: str) -> str:
     """`students/mini/transfer/layer01` -> `mini-layer01`, `students/mini/pretrained` -> `mini`, `teachers/small` -> `teacher-small`."""
     parts = place.split("/")
     if parts[0] == "teachers":
-        return f"teacher-{parts[1]}"
+        return f"{TEACHER_PREFIX}{parts[1]}"
     return f"{parts[1]}-{parts[3]}" if parts[2] == "transfer" else parts[1]
 
 
@@ -119,7 +129,8 @@ def _model(results: Path, place: str) -> Model:
     evaluation = _json(results / place / "evaluation.json") or {}
     weights = results / place / "model.safetensors"
     size = weights.stat().st_size if weights.is_file() else 0
-    return Model(model_name(place), evaluation.get("parameters"), evaluation.get("heldout", {}), size)
+    heldout, finished = evaluation.get("heldout", {}), "/transfer/" not in place
+    return Model(model_name(place), evaluation.get("parameters"), heldout, size, finished)
 
 
 def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:

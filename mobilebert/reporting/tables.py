@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mobilebert.reporting.collect import Run
+from mobilebert.reporting.collect import Model, Run
 
+PARAMETERS, SIZE, LATENCY = "parameters", "TFLite (MB)", "latency (ms)"  # columns of the summary
 EXCERPT = 120  # characters of a rejected document that are shown
 
 
@@ -30,6 +31,49 @@ def table(columns: list[str], rows: list[list[Any]]) -> Table:
     """A table; a column whose name starts with "#" holds numbers."""
     heads = [Column(name.removeprefix("#"), name.startswith("#")) for name in columns]
     return Table(heads, [["" if cell is None else str(cell) for cell in row] for row in rows])
+
+
+def summary(run: Run) -> Table:
+    """What was made: size, speed and scores of teacher and students; a student's also beside the teacher's.
+
+    Size (MB) and latency (ms) are of the TFLite export. A column that no model has a figure for is left out.
+    """
+    models = sorted((model for model in run.models if model.finished), key=lambda model: not model.is_teacher)
+    figures = {model.name: _figures(run, model) for model in models}
+    teacher = next((figures[model.name] for model in models if model.is_teacher), {})
+    names = dict.fromkeys(name for one in figures.values() for name in one)
+    columns = [name for name in names if any(one.get(name) is not None for one in figures.values())]
+    rows = []
+    for name, one in figures.items():
+        compared = {} if one is teacher else teacher
+        rows.append([name, *(_beside(column, one.get(column), compared.get(column)) for column in columns)])
+    return table(["model", *(f"#{column}" for column in columns)], rows)
+
+
+def _figures(run: Run, model: Model) -> dict[str, float | None]:
+    """A model's figures by the name of their column; None: not measured."""
+    timings = {row["model"]: row["latency"] for row in run.exports if row["format"] == "tflite"}
+    timing = timings.get(model.name, {})
+    scores = {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    figures = {
+        PARAMETERS: model.parameters,
+        SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
+        LATENCY: timing.get("minimum_ms"),  # a busy machine can only make a run slower
+        "masked-token accuracy": model.heldout.get("masked_accuracy"),
+    }
+    return figures | scores
+
+
+def _beside(column: str, value: float | None, teacher: float | None) -> str | None:
+    """A figure, and what it is of the teacher's: `1.20 (2.5 times as fast)`, `0.310 (94%)`."""
+    if value is None:
+        return None
+    digits = {PARAMETERS: 0, SIZE: 2, LATENCY: 2}.get(column, 3)
+    shown = f"{value:,.{digits}f}"
+    if not teacher or not value:
+        return shown
+    beside = f"{teacher / value:.1f} times as fast" if column == LATENCY else f"{value / teacher:.0%}"
+    return f"{shown} ({beside})"
 
 
 def models(run: Run) -> Table:

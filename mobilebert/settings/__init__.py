@@ -79,6 +79,7 @@ class Export(Section):
     formats: list[Literal["transformers", "tflite", "tf1"]] = says("What to write", ["transformers", "tflite"], min_length=1)
     sequence_length: Count = says("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
     tolerance: Number = says("Largest relative difference between an export and the model", 0.0001, gt=0)
+    teacher: bool = says("Time the teacher too, as TFLite beside the students' (it is not published)", True)
 
 
 class Publish(Section):
