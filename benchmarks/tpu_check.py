@@ -30,7 +30,7 @@ from mobilebert.distillation import recipes
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.finetuning.objective import TaskObjective
-from mobilebert.models import heads, shapes
+from mobilebert.models import configs, heads
 from mobilebert.settings import Optimization, Settings
 from mobilebert.storage.atomic import write_atomically
 from mobilebert.training import optimizers
@@ -174,7 +174,7 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
 
 def _model(name: str, seed: int, precision: str) -> Any:
     """A model as it is under a TPU strategy."""
-    made = models.build(shapes.named(name, VOCABULARY), seed, compute_dtype=precision)
+    made = models.build(configs.named(name, VOCABULARY), seed, compute_dtype=precision)
     made.inlines_layers = True
     return made
 

@@ -11,7 +11,7 @@ from scripts import command
 
 def main(options: argparse.Namespace) -> None:
     """Write the artefact."""
-    from mobilebert.records import exporting
+    from mobilebert.records.bert_format import exporting
 
     given = settings.from_json(options.settings)
     seed = settings.derive_seed(given.get("seed", 0), "export_records")

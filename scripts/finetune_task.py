@@ -21,10 +21,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the finetuned model."""
-    from mobilebert.finetuning import work
+    from mobilebert.finetuning import runs
 
     chosen, _ = settings.parse(arguments.settings)
-    work.finetune(chosen, run_options(arguments), task=arguments.task, repeat=arguments.repeat, model=arguments.model, data=arguments.data)
+    runs.finetune(chosen, run_options(arguments), task=arguments.task, repeat=arguments.repeat, model=arguments.model, data=arguments.data)
 
 
 if __name__ == "__main__":

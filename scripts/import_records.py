@@ -11,7 +11,7 @@ from scripts import command
 
 def main(options: argparse.Namespace) -> None:
     """Write the records artefact."""
-    from mobilebert.records import importing
+    from mobilebert.records.bert_format import importing
 
     given = settings.from_json(options.settings)
     seed = settings.derive_seed(given.get("seed", 0), "import_records")

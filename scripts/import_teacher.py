@@ -11,7 +11,7 @@ from scripts import command
 
 def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
-    from mobilebert.models.importing import import_teacher  # TensorFlow: not for --help
+    from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
     told = json.loads(options.settings)
     import_teacher(options.source, options.out, kind=told.get("teacher.kind"), without_head=told.get("teacher.retrain_head", False))

@@ -23,10 +23,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the scores."""
-    from mobilebert.finetuning import work
+    from mobilebert.finetuning import runs
 
     chosen, _ = settings.parse(arguments.settings)
-    work.score(
+    runs.score(
         chosen,
         arguments.out,
         task=arguments.task,

@@ -9,7 +9,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from mobilebert.exporting.probes import SENTENCES
-from mobilebert.models import build, heads, shapes, weights
+from mobilebert.models import build, configs, heads
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
@@ -18,7 +19,7 @@ def make_model(folder: Path, *, labels: int | None = None, span: bool = False, s
     """A MobileBERT of 2 layers with weights large enough that every input matters, and its by-products."""
     characters = sorted({character for sentence in SENTENCES for character in sentence.lower() if not character.isspace()})
     vocabulary = [*SPECIAL, *characters, *(f"##{character}" for character in "0123456789abcdefghijklmnopqrstuvwxyz")]
-    shape = shapes.MobileBertShape(
+    shape = configs.MobileBertShape(
         vocab_size=len(vocabulary),
         hidden_size=32,
         num_hidden_layers=2,

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from mobilebert.distillation import fit, matching, recipes
+from mobilebert.distillation import compatibility, layer_matching, recipes
 from mobilebert.errors import UserError
-from mobilebert.models import shapes
+from mobilebert.models import configs
 from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
 from workflow.external_inputs import shape_of
 
@@ -172,7 +172,7 @@ def _shapes(settings: Settings) -> Iterator[str]:
     own = settings.shapes
     for name, path in own.items():
         place = f"shapes.{name}"
-        if name in shapes.names():
+        if name in configs.names():
             yield f"{place}: there is a shape of that name already (docs/models.md); take another name"
         if TAKEN.search(name):
             yield f"{place}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
@@ -197,16 +197,21 @@ def _shapes(settings: Settings) -> Iterator[str]:
 def _fit(settings: Settings) -> Iterator[str]:
     """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
     transfer = settings.transfer
-    layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
-    wanted = {name: fit.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
+    layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
+    wanted = {name: compatibility.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
     shape = shape_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
     first = settings.students[0]
     for name, needs in wanted.items():
         if shape:
-            yield from (f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {line}" for line in fit.unmet(shape, needs))
+            yield from (
+                f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {line}"
+                for line in compatibility.unmet(shape, needs)
+            )
         else:
-            pairs = {fit.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in fit.LAYERWISE}
+            pairs = {
+                compatibility.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in compatibility.LAYERWISE
+            }
             if unlike := [f"{value} {meaning} against {other}" for meaning, (value, other) in pairs.items() if value != other]:
                 yield f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; change one of them"
         if transfer.schedule != "none":
-            yield from matching.misfits(transfer, shape, shape_of(settings, name))
+            yield from layer_matching.misfits(transfer, shape, shape_of(settings, name))

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.corpus import finding, streams
+from mobilebert.corpus.readers import streams
+from mobilebert.corpus.sources import discovery
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD
 from mobilebert.storage import paths
@@ -46,7 +47,7 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
                 raise UserError("corpus.decontaminate: small_world is named, but there is no small world; give it with --test-world")
             mine = sorted(world.glob("tasks/*/dev.*"))
         else:
-            mine = [Path(path) for path in finding.find(name).files]
+            mine = [Path(path) for path in discovery.find(name).files]
         if not mine:
             raise UserError(f"corpus.decontaminate: {name}: no such file; name the test files, or take it off the list")
         found += mine

@@ -15,7 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, output, paragraphs, plan, store
+from mobilebert.corpus import cleaning, decontamination, funnel, plan, writing
+from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
+from mobilebert.corpus.sources import discovery
 from mobilebert.dataflow import running, workdir
 from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
@@ -52,7 +54,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     entries, skipped = plan.read_sources(sources)
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
-        raise clean.stopped(broken["path"], broken["why"])
+        raise cleaning.stopped(broken["path"], broken["why"])
     workers = running.count_workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
@@ -66,10 +68,10 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
-        job = clean.Work(settings, folder, int(settings.block_megabytes * 1e6))
+        job = cleaning.Work(settings, folder, int(settings.block_megabytes * 1e6))
         running.run("clean-corpus", stages(_within_reach(elements, folder), job), folder, where, workers)
-        found = output.collect(
-            folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
+        found = writing.collect(
+            folder, writing.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
         _write(out, inputs, shaping, found, skipped)
 
@@ -90,30 +92,30 @@ def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Elemen
     ]
 
 
-def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
+def stages(elements: Sequence[plan.Element], work: cleaning.Work) -> list[Stage]:
     """The stages from the elements of the sources to the parts of the corpus."""
     folder, count = work.folder, len(elements)  # the elements themselves travel with one function only
 
     def partitions(_: list[int]) -> Iterable[int]:
-        return range(store.Blocks(folder).partitions)
+        return range(block_store.Blocks(folder).partitions)
 
     def batches(cleaned: list[tuple[int, list[int]]]) -> Iterable[int]:
-        store.write_blocks(folder, cleaned, work.block_bytes)
-        return range(store.Blocks(folder).batches)
+        block_store.write_blocks(folder, cleaned, work.block_bytes)
+        return range(block_store.Blocks(folder).batches)
 
     def decided_batches(_: list[int]) -> Iterable[int]:
-        duplicates.decide(work)
-        return range(store.Blocks(folder).batches)
+        near_duplicates.decide(work)
+        return range(block_store.Blocks(folder).batches)
 
     def parts(_: list[int]) -> Iterable[int]:
-        duplicates.decide(work)
-        return range(output.parts(count))
+        near_duplicates.decide(work)
+        return range(writing.parts(count))
 
     made = [
-        Stage("Clean", lambda _: range(count), lambda number: clean.clean_element(elements[number], work)),
-        Stage("Gather", batches, lambda batch: duplicates.gather(batch, work)),
-        Stage("Candidates", partitions, lambda partition: duplicates.candidates(partition, work)),
-        Stage("Confirm", partitions, lambda group: duplicates.confirm(group, work)),
+        Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], work)),
+        Stage("Gather", batches, lambda batch: near_duplicates.gather(batch, work)),
+        Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, work)),
+        Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, work)),
     ]
     if work.settings.max_paragraph_documents is not None:
         made += [
@@ -124,10 +126,10 @@ def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
                 lambda partition: paragraphs.share(partition, work),
             ),
         ]
-    return [*made, Stage("Write", parts, lambda part: output.write_part(part, count, work))]
+    return [*made, Stage("Write", parts, lambda part: writing.write_part(part, count, work))]
 
 
-def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
+def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: writing.Collected, skipped: list[dict[str, Any]]) -> None:
     """The artefact from what the parts left, after a look at whether there is anything in it."""
     counts, parts, rejects = found
     for entry in skipped:
@@ -197,7 +199,7 @@ def _cost(entry: dict[str, Any]) -> int:
 
 def _text(entry: dict[str, Any]) -> int:
     """About how many bytes of text a file holds."""
-    compressed = Path(entry["path"]).suffix.lower() in finding.COMPRESSED
+    compressed = Path(entry["path"]).suffix.lower() in discovery.COMPRESSED
     return entry["size"] * (_COST_COMPRESSED if compressed else 1)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobilebert.corpus import byte_lines, streams
+from mobilebert.corpus.readers import byte_lines, streams
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
 

@@ -12,9 +12,9 @@ from mobilebert.errors import UserError, unwrapped
 from mobilebert.records import reader
 from mobilebert.settings import Masking
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training.distributed import Spread
+from mobilebert.training.evaluation import LossParts, Measure
 from mobilebert.training.objective import Objective
-from mobilebert.training.replicas import Spread
 
 
 def measure(

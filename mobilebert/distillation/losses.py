@@ -3,7 +3,7 @@
 Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision is raised to
 float32 first; float64 stays float64.
 
-Three forms exist (`transfer.losses`, `mobilebert.distillation.forms`), told apart by what is passed in.
+Three forms exist (`transfer.losses`, `mobilebert.distillation.loss_variants`), told apart by what is passed in.
 
 In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not subtracted, so that
 gradients equal those of the KL divergence and values do not.
@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation.forms import BERT_EPSILON, KERAS_EPSILON, Form, FormName, form
+from mobilebert.distillation.loss_variants import BERT_EPSILON, KERAS_EPSILON, Form, FormName, form
 from mobilebert.models.layers import MASKED_SCORE
 
 __all__ = [

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from mobilebert.distillation import reference_bert
 from mobilebert.errors import UserError
-from mobilebert.models import checkpoints, importing, originals, weights
-from mobilebert.models.comparing import difference, rounded_up
+from mobilebert.models.checkpoints import import_teacher, tensor_files, tf1_files, weights
+from mobilebert.models.numerics import difference, rounded_up
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +86,12 @@ def _ours(folder: Path, rows: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.
 
 def open_source(place: Path) -> Source:
     """The tensors and configuration of a transformers directory, or of a TF1 checkpoint by folder or prefix."""
-    if importing.kind_of(place) == "tf1":
-        files = originals.find(place)
-        config = checkpoints.read_json(files.config)
+    if import_teacher.kind_of(place) == "tf1":
+        files = tf1_files.find(place)
+        config = tensor_files.read_json(files.config)
         prefix = "electra" if "embedding_size" in config else "bert"
         return Source(reference_bert.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix)), prefix), config, True)
-    config = checkpoints.read_config(place)
+    config = tensor_files.read_config(place)
     prefix = str(config.get("model_type", "bert"))
     original = not {"model_type", "architectures"} & config.keys()  # torch files of 2019 lie beside the TF1 configuration
-    return Source(reference_bert.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, original)
+    return Source(reference_bert.TransformersTensors(tensor_files.of_folder(place, prefix), prefix), config, original)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from mobilebert.distillation import losses
 from mobilebert.errors import UserError
 from mobilebert.models.model import initial
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 from mobilebert.training.objective import weighted_mean
 
 WEIGHTS = "masked_weights"

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import models
-from mobilebert.distillation import fit, matching
+from mobilebert.distillation import compatibility, layer_matching
 from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.distillation.runs import Configurations, RecordsInput, TrainingPlan, TrainingRun, run_training
+from mobilebert.distillation.stage_schedule import Stage
 from mobilebert.distillation.transfer import JOINT, TransferObjective
-from mobilebert.distillation.unbroken import Stage
-from mobilebert.distillation.work import Configurations, RecordsInput, TrainingPlan, TrainingRun, run_training
 from mobilebert.errors import UserError
-from mobilebert.models import checkpoints, shapes, weights
+from mobilebert.models import configs
+from mobilebert.models.checkpoints import tensor_files, weights
 from mobilebert.settings import Settings, Transfer
 from mobilebert.storage import artifacts
 from mobilebert.training.loop import Span
@@ -218,17 +219,17 @@ class Start:
             artifacts.read(previous, "model")
             self.inputs["previous"] = previous
         if own and self._source:  # as it lies there, or imported before
-            fit.check_given(self.shape, run.shape(name), name, str(self._source / checkpoints.CONFIG))
+            compatibility.check_given(self.shape, run.shape(name), name, str(self._source / tensor_files.CONFIG))
         if external:
-            files = [external / checkpoints.CONFIG, *sorted(external.glob("*.safetensors"))]
+            files = [external / tensor_files.CONFIG, *sorted(external.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:
             if teacher is None:
                 raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
-            fit.check(read_shape(teacher), self.shape, name, layerwise=matching.shared(matched) if matched else False)
-            fit.check_matches(matched, read_shape(teacher), self.shape, name)
+            compatibility.check(read_shape(teacher), self.shape, name, layerwise=layer_matching.shared(matched) if matched else False)
+            compatibility.check_matches(matched, read_shape(teacher), self.shape, name)
             run.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:
@@ -246,10 +247,10 @@ class Start:
         return student, (teacher if self._teaches else None)
 
 
-def read_shape(folder: Path) -> shapes.Shape:
+def read_shape(folder: Path) -> configs.Shape:
     """The shape of the model in a folder.
 
     Raises:
         UserError: no config.json there, or none that is understood.
     """
-    return shapes.from_config(checkpoints.read_config(folder), str(folder / checkpoints.CONFIG))
+    return configs.from_config(tensor_files.read_config(folder), str(folder / tensor_files.CONFIG))

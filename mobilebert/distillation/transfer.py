@@ -1,7 +1,7 @@
 """Knowledge transfer: a student's layers learn to give what the teacher's layers give.
 
 A stage trains one layer (`layer01`, `layer02`, ...) or all of them (`joint`), and computes no layer above those that it needs.
-What is compared is a list of matches (`distillation.matching`), for MobileBERT's recipes as for any other.
+What is compared is a list of matches (`distillation.layer_matching`), for MobileBERT's recipes as for any other.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses, matching, recipes
+from mobilebert.distillation import layer_matching, losses, recipes
 from mobilebert.errors import UserError
 from mobilebert.models.model import Once, initial
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
 
@@ -67,11 +67,11 @@ class TransferObjective:
         self._student, self.teacher = student, teacher
         self._form = losses.form(settings.losses)
         self.depth = depth = student.shape.num_hidden_layers
-        matched = matching.matched_layers(settings, depth)
+        matched = layer_matching.matched_layers(settings, depth)
         self.layers = stage_layers(stage, depth, matched if settings.matches else None)
-        listed = matching.matches(settings, depth, teacher.shape.num_hidden_layers)
+        listed = layer_matching.matches(settings, depth, teacher.shape.num_hidden_layers)
         self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
-        self.computed = max(match.student_layer for match in self.matches), matching.top(self.matches)
+        self.computed = max(match.student_layer for match in self.matches), layer_matching.top(self.matches)
         self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
         rules, earlier = recipes.RULES[recipe], settings.earlier_layers
         if earlier is None:
@@ -137,7 +137,7 @@ class TransferObjective:
             values = self._student.values(here, student.hidden[here - 1])  # (B, A, S, D)
             target = _with_heads(self.teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
             return losses.value_relation_transfer(target, values, **weight)
-        target = tf.stack(teacher.hidden) if there == matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
+        target = tf.stack(teacher.hidden) if there == layer_matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
         found = student.hidden[here]
         if match.projection == "linear":
             kernel, bias = (tf.cast(self.projections[f"{_projection(match)}.{part}"], found.dtype) for part in ("weight", "bias"))

@@ -15,16 +15,17 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from mobilebert import tokenization
-from mobilebert.distillation import unbroken
+from mobilebert.distillation import stage_schedule
 from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import INPUTS, LOGITS, Batch, Network
 from mobilebert.exporting.probes import probes
 from mobilebert.exporting.writing import SHAPING, SIGNATURE_FILE, refuse_beyond
-from mobilebert.models import shapes, tensors, tf1
-from mobilebert.models.checkpoints import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config
-from mobilebert.models.comparing import difference, rounded_up
+from mobilebert.models import configs, parameters
+from mobilebert.models.checkpoints import tf1
+from mobilebert.models.checkpoints.tensor_files import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config
 from mobilebert.models.heads import SpanHead
+from mobilebert.models.numerics import difference, rounded_up
 from mobilebert.settings import Export
 from mobilebert.storage import artifacts
 
@@ -87,7 +88,7 @@ def _check_tf1(model: Path, export: Path) -> Verdict:
     """The checkpoint through TensorFlow's own reader: every variable bit for bit, no other there, and what it computes."""
     loaded, prefix, config = network.load(model), export / tf1.PREFIX, export / ORIGINAL_CONFIG
     shape, reader = loaded.model.shape, tf.train.load_checkpoint(str(prefix))
-    expected = {tf1.original(name, shape): value for name, value in _tensors(model).items() if name not in tensors.unused(shape)}
+    expected = {tf1.original(name, shape): value for name, value in _tensors(model).items() if name not in parameters.unused(shape)}
     there = reader.get_variable_to_shape_map().keys()
     if unlike := sorted(there ^ {name for name, _ in expected}):
         raise UserError(f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; export it again")
@@ -121,7 +122,7 @@ def _check_transformers(model: Path, export: Path) -> Verdict:
 
 def _compare_files(model: Path, export: Path) -> None:
     """The same shape, and bit for bit the same tensors (as float32), read without our loader."""
-    ours, theirs = (shapes.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
+    ours, theirs = (configs.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
     if ours != theirs:
         raise UserError(f"{export / CONFIG}: describes {theirs}, the model is {ours}; export it again")
     before, after = (_tensors(folder) for folder in (model, export))
@@ -134,7 +135,7 @@ def _compare_files(model: Path, export: Path) -> None:
 
 def _tensors(folder: Path) -> dict[str, np.ndarray]:
     """All tensors of a model's files; the optimizer's, which lie beside a stage of the transfer, are none."""
-    files = sorted(path for path in folder.glob("*.safetensors") if path.name != unbroken.FILE)
+    files = sorted(path for path in folder.glob("*.safetensors") if path.name != stage_schedule.FILE)
     return {name: value for path in files for name, value in load_file(path).items()}
 
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.models import weights
-from mobilebert.models.checkpoints import CONFIG, read_config
+from mobilebert.models.checkpoints import weights
+from mobilebert.models.checkpoints.tensor_files import CONFIG, read_config
 from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model
 from mobilebert.storage import artifacts

@@ -14,10 +14,10 @@ from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
 from mobilebert.exporting.probes import probes
-from mobilebert.models import tf1, weights
-from mobilebert.models.checkpoints import CONFIG, WEIGHTS
-from mobilebert.models.comparing import difference
+from mobilebert.models.checkpoints import tf1, weights
+from mobilebert.models.checkpoints.tensor_files import CONFIG, WEIGHTS
 from mobilebert.models.heads import SpanHead
+from mobilebert.models.numerics import difference
 from mobilebert.settings import Export
 from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Writer

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.records import streams
+from mobilebert.records import counter_rng
 
 MAX_QUESTION = 64  # tokens, as BERT's run_squad.py (max_query_length)
 MIN_STRIDE = 16
@@ -165,7 +165,7 @@ def training_rows(windows: Windows, seed: int) -> np.ndarray:
     without any answer (none of their windows shows it) are left out.
     """
     start = windows.features.targets["start"]
-    order = np.argsort(streams.bits(streams.keys(seed), np.arange(len(start))), kind="stable")
+    order = np.argsort(counter_rng.bits(counter_rng.keys(seed), np.arange(len(start))), kind="stable")
     without = order[start[order] == 0]
     without = without[np.argsort(windows.question[without], kind="stable")]
     questions = int(windows.question[-1]) + 1 if len(start) else 0

@@ -12,7 +12,7 @@ from mobilebert.finetuning import batches
 from mobilebert.finetuning.features import Features, Windows
 from mobilebert.finetuning.objective import task_logits
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.replicas import Spread
+from mobilebert.training.distributed import Spread
 
 MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 

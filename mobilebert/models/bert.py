@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import tensorflow as tf
 
+from mobilebert.models.configs import BertShape, ElectraShape
 from mobilebert.models.layers import Scope, activation, attention, sizes
-from mobilebert.models.shapes import BertShape, ElectraShape
 
 
 def embed(scope: Scope, shape: BertShape | ElectraShape, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from mobilebert.models.configs import ElectraShape, Shape
 from mobilebert.models.layers import Scope, activation, dropout
 from mobilebert.models.model import initial
-from mobilebert.models.shapes import ElectraShape, Shape
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 
 INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
@@ -117,7 +117,7 @@ class SpanHead(tf.Module):
 
 
 def tensors(head: ClassificationHead | SpanHead) -> dict[str, Tensor]:
-    """The head's tensors by name, as `mobilebert.models.tensors` describes a model's."""
+    """The head's tensors by name, as `mobilebert.models.parameters` describes a model's."""
     kinds = {2: Kind.KERNEL, 1: Kind.BIAS}
     return {name: Tensor(tuple(value.shape), kinds[len(value.shape)]) for name, value in head.variables_by_name.items()}
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mobilebert.models.bert import add_positions
+from mobilebert.models.configs import MobileBertShape
 from mobilebert.models.layers import Scope, activation, attention, sizes
-from mobilebert.models.shapes import MobileBertShape
 
 # transformers forgets to hand `layer_norm_eps` to two of its norms, which so keep torch's default. It only shows with
 # `normalization_type: layer_norm`, a form no published weights have; every model on disk must mean there what it means here.

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import settings
-from mobilebert.models import bert, mobilebert, tensors
+from mobilebert.models import bert, mobilebert, parameters
+from mobilebert.models.configs import ElectraShape, MobileBertShape, Shape
 from mobilebert.models.layers import Scope, activation, leading, mask_bias, split_heads, wide
-from mobilebert.models.shapes import ElectraShape, MobileBertShape, Shape
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 
 
 class Encoded(NamedTuple):
@@ -69,7 +69,7 @@ class Model(tf.Module):
         self.shape = shape
         self.compute_dtype = tf.dtypes.as_dtype(compute_dtype)
         self.variables_by_name: dict[str, tf.Variable] = {
-            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in tensors.specification(shape)
+            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in parameters.specification(shape)
         }
         self.carried: dict[str, np.ndarray] = {}
         self.fresh_head = False
@@ -81,23 +81,23 @@ class Model(tf.Module):
     @property
     def parameters(self) -> int:
         """Number of parameters, backbone and MLM head, the tied table once."""
-        return tensors.parameters(self.shape)
+        return parameters.parameters(self.shape)
 
     @property
     def embedding_names(self) -> list[str]:
         """Names of the tables, the trigram transformation and the embedding norm."""
-        return list(tensors.embeddings(self.shape))
+        return list(parameters.embeddings(self.shape))
 
     @property
     def head_names(self) -> list[str]:
         """Names of the MLM head (the tied word table belongs to the embeddings)."""
-        return list(tensors.head(self.shape))
+        return list(parameters.head(self.shape))
 
     def layer_variables(self, layer: int) -> dict[str, tf.Variable]:
         """Variables of one layer (1-based) by name."""
         if not 1 <= layer <= self.shape.num_hidden_layers:
             raise ValueError(f"layer {layer} of {self.shape.num_hidden_layers}")
-        return {name: self.variables_by_name[name] for name in tensors.layer(self.shape, layer)}
+        return {name: self.variables_by_name[name] for name in parameters.layer(self.shape, layer)}
 
     @tf.autograph.experimental.do_not_convert  # no control flow depends on a tensor: halves the time of tracing
     def encode(
@@ -191,7 +191,7 @@ def build(shape: Shape, seed: int, *, compute_dtype: str = "float32", variable_d
     """
     return Model(
         shape,
-        {name: initial(name, tensor, seed, shape.initializer_range) for name, tensor in tensors.specification(shape).items()},
+        {name: initial(name, tensor, seed, shape.initializer_range) for name, tensor in parameters.specification(shape).items()},
         compute_dtype=compute_dtype,
         variable_dtype=variable_dtype,
     )

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from mobilebert import tokenization
 from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
-from mobilebert.records import arranging, packing, recordset, shuffling
-from mobilebert.records.form import Form
+from mobilebert.records import chunking, dataset, packing, shuffling
+from mobilebert.records.record_format import Form
 from mobilebert.settings import Records
 from mobilebert.storage import paths, row_groups
 from mobilebert.text import words
@@ -51,7 +51,7 @@ class Job:
 
     def shard(self, split: str, number: int) -> str:
         """The place of a file of records; its counts lie beside it in `.json`."""
-        return paths.join(self.folder, recordset.shard_name(split, number, self.shards(split)))
+        return paths.join(self.folder, dataset.shard_name(split, number, self.shards(split)))
 
     def places(self, split: str) -> list[str]:
         """The places of all files of a split."""
@@ -148,7 +148,7 @@ def write_shard(split: str, number: int, job: Job) -> None:
         return
     counts_by_block = json.loads(paths.read(_spill_counts(job)))
     spills = [_spill(job, split, block, spill) for block, each in counts_by_block for spill in range(each[split])]
-    arrangement = arranging.arrangement(job.settings, job.form, job.special)
+    arrangement = packing.arrangement(job.settings, job.form, job.special)
     counts = shuffling.write_shard(out, spills, job.form, arrangement, job.settings.compression, number, job.shards(split))
     shuffling.save_counts(f"{out}.json", counts)
 
@@ -166,7 +166,7 @@ def _encode(block: Block, job: Job) -> None:
     counts: Counter[str] = Counter()
     rows: Rows = {split: [] for split in shuffling.SPLITS}
     for documents in texts(block):
-        packed = packing.pack(documents, tokenizer, job.form, job.settings, cut)
+        packed = chunking.pack(documents, tokenizer, job.form, job.settings, cut)
         counts.update(packed.counts)
         for split, chosen in (("train", ~packed.heldout), ("heldout", packed.heldout)):
             rows[split].append((packed.rows[chosen], packed.documents[chosen]))

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
+from mobilebert.records.dataset import RecordSet
 from mobilebert.records.masking import Batch
-from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
 __all__ = ["Leaving", "RecordSet", "heldout_batches", "train_batches"]

@@ -16,9 +16,9 @@ from itertools import repeat
 import numpy as np
 import xxhash
 
-from mobilebert.records import blocks
-from mobilebert.records.arranging import GROUP, Arrangement
-from mobilebert.records.form import Form, each
+from mobilebert.records import gzip_blocks
+from mobilebert.records.packing import GROUP, Arrangement
+from mobilebert.records.record_format import Form, each
 from mobilebert.storage import paths
 
 BUCKET_BYTES = 16_000_000
@@ -53,7 +53,7 @@ def write_shard(
     groups = _cut(_sorted(spills, form, shard, shards), GROUP)
     found = np.zeros(form.vocabulary_size, np.int64)
     written = 0
-    with blocks.writing(place, form, compression) as sink:
+    with gzip_blocks.writing(place, form, compression) as sink:
         for rows in _cut(_arranged(groups, arrangement), GROUP):
             sink.write(rows)
             found += np.bincount((rows & form.dtype.type(form.word_start - 1)).ravel(), minlength=len(found))

@@ -11,8 +11,8 @@ from typing import Any
 from mobilebert import tokenization
 from mobilebert.dataflow import running, workdir
 from mobilebert.errors import UserError
-from mobilebert.records import blocks, pipeline, recordset, shuffling
-from mobilebert.records.form import Form
+from mobilebert.records import dataset, gzip_blocks, pipeline, shuffling
+from mobilebert.records.record_format import Form
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts, paths
 from mobilebert.text import words
@@ -78,9 +78,9 @@ def write(
             body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
             for split in shuffling.SPLITS:
                 for place in job.places(split):
-                    for one in blocks.files(place, settings.compression):
+                    for one in gzip_blocks.files(place, settings.compression):
                         paths.take(one, writer.path(PurePosixPath(one).name))
-            writer.json(recordset.DESCRIPTION, body)
+            writer.json(dataset.DESCRIPTION, body)
             writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)
@@ -121,5 +121,5 @@ def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Map
         "compression": job.settings.compression,
         "unigram_accuracy": max(tokens.values(), default=0) / max(1, sum(tokens.values())),
         "vocabulary": tokenizer.digest,
-        **dict(zip(recordset.SPECIAL, tokenizer.special_ids, strict=True)),
+        **dict(zip(dataset.SPECIAL, tokenizer.special_ids, strict=True)),
     }

@@ -2,7 +2,7 @@
 
 A folder without its manifest counts as absent. The manifest lists every file with size and SHA-256, counts,
 the settings of the stage, the digests of the inputs' manifests and the versions of what shaped the result. It
-holds no time, host, path or worker count, so equal work gives an equal manifest (docs/artefacts.md).
+holds no time, host, path or worker count, so equal work gives an equal manifest (docs/artifacts.md).
 """
 
 from __future__ import annotations

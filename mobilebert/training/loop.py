@@ -23,14 +23,14 @@ import tensorflow as tf
 
 from mobilebert import settings
 from mobilebert.storage.atomic import write_atomically
-from mobilebert.training import banner, hosts, optimizers
+from mobilebert.training import banner, multihost, optimizers
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.guard import SKIPPED, Guard
-from mobilebert.training.held import Held
-from mobilebert.training.heldout import Curve, Measure
+from mobilebert.training.evaluation import Curve, Measure
+from mobilebert.training.nonfinite import SKIPPED, Guard
 from mobilebert.training.objective import Objective
 from mobilebert.training.progress import Progress
-from mobilebert.training.state import State
+from mobilebert.training.state.train_state import Held
+from mobilebert.training.state.workspace import State
 from mobilebert.training.steps import LEARNING_RATE, Batches, Steps
 
 LOG = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     with accelerator.scope():
         optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
     held = Held(optimizer.tensors(), state, accelerator.threads)
-    hosts.align(accelerator, state)
+    multihost.align(accelerator, state)
     start = held.restore(span.start, span.moments)
     lines = _lines(state)
     curve = Curve(job.measure, job.training, span.start, span.stop, lines)
@@ -158,7 +158,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     with progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
-            leaves = hosts.agreed(accelerator, terminated.is_set())
+            leaves = multihost.agreed(accelerator, terminated.is_set())
             if curve.due(done) and not leaves:
                 figures = curve.measure(done)
                 state.add_metrics(figures)

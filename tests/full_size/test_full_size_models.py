@@ -19,7 +19,8 @@ import transformers
 from safetensors import safe_open
 
 from mobilebert import models
-from mobilebert.models import heads, shapes, tf1, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import tf1, weights
 from mobilebert.storage import artifacts
 from tests import tf1_checkpoints as made
 
@@ -53,12 +54,12 @@ class Case:
 def case(request: pytest.FixtureRequest, batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     """A TF1 checkpoint as a training leaves it, imported. The base student lies in one with its teacher and optimizer slots."""
     name, root = request.param, tmp_path_factory.mktemp("case")
-    config = shapes.to_original(shapes.named(name, VOCABULARY))
+    config = configs.to_original(configs.named(name, VOCABULARY))
     variables = made.body(config) | (made.pooler_and_nsp(768) if name == "bert-base" else {})
     values = made.values_of(variables)
     training: dict[str, Any] = {"global_step": np.array(2_500_000, np.int64)}
     if name == "base-f2":
-        teacher = made.body(shapes.to_original(shapes.named("bert-base", VOCABULARY)))
+        teacher = made.body(configs.to_original(configs.named("bert-base", VOCABULARY)))
         training |= {f"teacher/{key}": value for key, value in made.values_of(teacher, 1).items()}
         training |= {f"{key}/adam_{part}": value for part in "mv" for key, value in values.items()}
     prefix = made.save(root / "there" / "model.ckpt-2500000", values | training, config)
@@ -155,7 +156,7 @@ def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, b
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
 
 
-def _single(head: Any, classifies: bool, shape: shapes.Shape) -> Any:
+def _single(head: Any, classifies: bool, shape: configs.Shape) -> Any:
     """The head in float32, whose numbers it holds."""
     made_anew = heads.for_classification(shape, 3, 0) if classifies else heads.SpanHead(shape.hidden_size, 0)
     for name, variable in made_anew.variables_by_name.items():

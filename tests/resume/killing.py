@@ -123,7 +123,7 @@ def _preempted(death: Death) -> None:
 
 def _checkpoint_write(death: Death) -> None:
     """Half of the file is written."""
-    from mobilebert.training import checkpoints
+    from mobilebert.training.state import checkpoints
 
     real = checkpoints.save_file
 
@@ -138,7 +138,7 @@ def _checkpoint_write(death: Death) -> None:
 
 def _checkpoint_rotation(death: Death) -> None:
     """The new one has its name, the oldest is still there."""
-    from mobilebert.training import checkpoints
+    from mobilebert.training.state import checkpoints
 
     death.around(checkpoints, "sync_folder", after=True)
 
@@ -204,58 +204,58 @@ def _fetch(death: Death) -> None:
 
 def _opening(death: Death) -> None:
     """Nothing has happened yet but the lock."""
-    from mobilebert.training import state
+    from mobilebert.training.state import workspace
 
-    death.around(state.State, "restore", after=False)
+    death.around(workspace.State, "restore", after=False)
 
 
 def _measure(death: Death) -> None:
     """On held-out data, while it trains."""
-    from mobilebert.training.heldout import Curve
+    from mobilebert.training.evaluation import Curve
 
     death.during(Curve, "measure")
 
 
 def _best(death: Death) -> None:
     """The best weights so far are known, and in no checkpoint yet."""
-    from mobilebert.training.held import Held
+    from mobilebert.training.state.train_state import Held
 
     death.around(Held, "note_best", after=True)
 
 
 def _evaluation(death: Death) -> None:
     """Of the model that is to be written."""
-    from mobilebert.distillation.work import TrainingRun
+    from mobilebert.distillation.runs import TrainingRun
 
     death.during(TrainingRun, "measure")
 
 
 def _artefact(death: Death) -> None:
     """The weights are written, the manifest is not."""
-    from mobilebert.models import weights
+    from mobilebert.models.checkpoints import weights
 
     death.around(weights, "save", after=True)
 
 
 def _finish(death: Death) -> None:
     """The artefact is whole, the state is still there."""
-    from mobilebert.training import state
+    from mobilebert.training.state import workspace
 
-    death.around(state.State, "finish", after=False)
+    death.around(workspace.State, "finish", after=False)
 
 
 def _removal(death: Death) -> None:
     """The state has left its name and is not yet removed: Snakemake never heard of the artefact, which is made again."""
-    from mobilebert.training import state
+    from mobilebert.training.state import workspace
 
-    real = state.shutil.rmtree
+    real = workspace.shutil.rmtree
 
     def patched(path: Any, *arguments: Any, **named: Any) -> None:
         if str(path).endswith(".removed") and Path(path).is_dir():
             death.now()
         real(path, *arguments, **named)
 
-    state.shutil.rmtree = patched
+    workspace.shutil.rmtree = patched
 
 
 PHASES: dict[str, Callable[[Death], None]] = {

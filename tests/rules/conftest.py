@@ -136,7 +136,7 @@ def _write_model(chain: Chain, folder: Path, name: str, seed: int) -> None:
     from mobilebert import models, tokenization
     from mobilebert.storage import artifacts
 
-    shape = models.shapes.named(name, tokenization.load(chain.tokenizer).size)
+    shape = models.configs.named(name, tokenization.load(chain.tokenizer).size)
     with artifacts.writing(folder, "model") as writer:
         models.weights.save(writer, models.build(shape, seed))
         tokenization.copy_files(chain.tokenizer, writer)

@@ -8,7 +8,7 @@ import sys
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.settings import Source
 from mobilebert.storage import artifacts
 

@@ -14,7 +14,7 @@ from scripts import pretrain_student, pretrain_teacher, transfer_layer
 
 def told(chain, name, config, *sections, **changed):
     settings = json.loads(chain.settings(*sections, "masking", "training", "seed", **changed))
-    return json.dumps(settings | {"shapes": {name: models.shapes.from_config(config).to_config()}})
+    return json.dumps(settings | {"shapes": {name: models.configs.from_config(config).to_config()}})
 
 
 def original(chain, **changed):

@@ -55,7 +55,7 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
 def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mobilebert.training.state import State
+    from mobilebert.training.state.workspace import State
 
     given = (tmp_path, "chnsenticorp", tiny_tasks.model(tmp_path / "model", kind="bert"), tiny_tasks.sentiment(tmp_path / "task"))
     finetune(*given, out="unbroken", epochs=2.0)
@@ -110,7 +110,7 @@ def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:
 
 
 def test_the_dev_set_is_measured_once_an_epoch_at_most_and_as_the_settings_say_where_an_epoch_has_no_step() -> None:
-    from mobilebert.finetuning.work import interval
+    from mobilebert.finetuning.runs import interval
 
     assert [interval(examples, 32) for examples in (320, 321, 63, 33, 32, 31, 1)] == [10, 11, 2, 2, 1, 0, 0]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mobilebert import tokenization
-from mobilebert.records import classic
-from mobilebert.records.recordset import RecordSet
+from mobilebert.records.bert_format import classic
+from mobilebert.records.dataset import RecordSet
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 from scripts import import_records

@@ -14,7 +14,7 @@ import transformers
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.models import weights
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 from scripts.import_teacher import main, parser
 

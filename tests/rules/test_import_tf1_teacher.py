@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from mobilebert.errors import UserError
-from mobilebert.models import weights
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 from scripts import import_teacher
 from tests import tf1_checkpoints as tf1

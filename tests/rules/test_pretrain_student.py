@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mobilebert import models, tokenization
 from mobilebert.distillation import stages
-from mobilebert.distillation.work import _batches
+from mobilebert.distillation.runs import _batches
 from mobilebert.errors import UserError
 from mobilebert.records import reader
 from mobilebert.storage import artifacts

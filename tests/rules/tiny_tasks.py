@@ -31,8 +31,8 @@ def settings(task: str, **changes: Any) -> str:
 def model(folder: Path, *, kind: str = "mobilebert", tokenizer: bool = True) -> Path:
     """An untrained model of one layer with its tokenizer's files."""
     from mobilebert import models
-    from mobilebert.models import weights
-    from mobilebert.models.shapes import BertShape, MobileBertShape
+    from mobilebert.models.checkpoints import weights
+    from mobilebert.models.configs import BertShape, MobileBertShape
     from mobilebert.tokenization import files
 
     entries = [*SPECIAL, *COMMON, *GOOD, *BAD, *NAMES, "是", "谁", "（", "）"]

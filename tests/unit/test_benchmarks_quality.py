@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import quality, quality_job, quality_jobs
-from benchmarks.quality_jobs import Job, Kept, run_all
-from benchmarks.quality_plan import ARMS, Plan, read_design
+from benchmarks.quality import __main__ as quality
+from benchmarks.quality import jobs as quality_jobs
+from benchmarks.quality import one_job
+from benchmarks.quality.jobs import Job, Kept, run_all
+from benchmarks.quality.plan import ARMS, Plan, read_design
 from mobilebert import settings
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
@@ -189,17 +191,17 @@ def test_the_first_call_is_not_counted_and_a_broken_off_job_keeps_its_count(tmp_
             return np.full((count, 1), first, np.float32)
 
     noted = tmp_path / "figures.json.calls"
-    assert quality_job.read_calls(noted) == []
+    assert one_job.read_calls(noted) == []
     for _ in range(2):  # two processes
         monkeypatch.setattr(loop, "Steps", Steps)
-        quality_job.count_calls(noted)
+        one_job.count_calls(noted)
         steps = loop.Steps()  # type: ignore[call-arg]
         assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
     with noted.open("a") as stream:
         stream.write("\n[10, 0.")
-    assert [(count, first) for count, _, first in quality_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
+    assert [(count, first) for count, _, first in one_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
     calls = [(10, 5.0, True), (10, 1.0, False), (5, 0.5, False), (10, 6.0, True)]
-    assert quality_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
+    assert one_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
 
 
 def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: list[str]) -> None:
@@ -255,7 +257,7 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
 def test_only_a_training_that_gave_up_has_diverged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mobilebert.training.guard import Guard
+    from mobilebert.training.nonfinite import Guard
 
     guard, row = Guard("x", True, None), np.full((1, 1), np.nan)
     guard.check(0, ["loss"], row)

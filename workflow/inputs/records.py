@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mobilebert.corpus import finding, sources
+from mobilebert.corpus.sources import discovery, listing
 from mobilebert.settings import derive_seed, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, existing, is_artifact, trackable
@@ -29,7 +29,7 @@ class RecordsInputs(Stage):
     def classic_files(self, wildcards: Any = None) -> list[str]:
         """Somebody else's records, where the settings name any."""
         source = self.settings.records.from_
-        return trackable(finding.find(source).files) if source and not is_artifact(source) else []
+        return trackable(discovery.find(source).files) if source and not is_artifact(source) else []
 
     @property
     def exported(self) -> list[str]:
@@ -47,7 +47,7 @@ class RecordsInputs(Stage):
 
     def import_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of imported records must show: which files of what size they were read from, too."""
-        return self._manifest_settings("import_records", listing=sources.listing(self.classic_files()))
+        return self._manifest_settings("import_records", listing=listing.listing(self.classic_files()))
 
     def export_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of exported records must show."""

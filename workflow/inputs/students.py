@@ -7,7 +7,7 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
-from mobilebert.distillation import matching
+from mobilebert.distillation import layer_matching
 from workflow import paths
 from workflow.external_inputs import existing, is_artifact, shape_of, tf1_checkpoint, with_shape
 from workflow.inputs.stage import Stage, to_text
@@ -29,7 +29,7 @@ class StudentInputs(Stage):
         transfer = self.settings.transfer
         if transfer.schedule == "progressive":
             layers = shape_of(self.settings, student).num_hidden_layers
-            return [f"layer{layer:02d}" for layer in matching.matched_layers(transfer, layers)]
+            return [f"layer{layer:02d}" for layer in layer_matching.matched_layers(transfer, layers)]
         return ["joint"] if transfer.schedule == "joint" else []
 
     def stage(self, student: str, stage: str) -> list[str]:

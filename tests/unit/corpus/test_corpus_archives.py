@@ -9,8 +9,9 @@ from pathlib import Path
 import brotli
 import pytest
 
-from mobilebert.corpus import plan, streams
-from mobilebert.corpus.formats import document, documents
+from mobilebert.corpus import plan
+from mobilebert.corpus.readers import document, streams
+from mobilebert.corpus.readers.by_format import documents
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
 

@@ -11,10 +11,11 @@ import os
 import pytest
 import zstandard
 
-from mobilebert.corpus import plan, streams
-from mobilebert.corpus.formats import documents
+from mobilebert.corpus import plan
+from mobilebert.corpus.readers import streams
+from mobilebert.corpus.readers.by_format import documents
 from tests.unit.corpus.test_corpus_byte_lines import rows
-from tests.unit.corpus.test_corpus_formats import read
+from tests.unit.corpus.test_corpus_readers import read
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobilebert.corpus.pipeline import clean_corpus
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.dataflow import running
 from mobilebert.records import pipeline, writer
 from mobilebert.settings import Beam, Corpus, Records, Source

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import toy_file_system
 
-from mobilebert.corpus import clean
+from mobilebert.corpus import cleaning
 from mobilebert.dataflow import workdir
 from mobilebert.errors import PassingError, UserError
 from mobilebert.records import pipeline
@@ -66,7 +66,7 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
 
     killed(DYING.format(room="corpus", module="clean", function="_clean") + CLEAN.format(str(sources), str(made)), root)
     assert not artifacts.exists(made / "corpus")
-    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned))
+    monkeypatch.setattr(cleaning, "_clean", count(cleaning._clean, cleaned))
     files = both(made)
     assert min(cleaned) == 5
     assert files == expected

@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 
 from mobilebert import models
-from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.models.configs import BertShape, MobileBertShape
 from mobilebert.settings import Optimization, Training
-from mobilebert.training import loop, state
+from mobilebert.training import loop
 from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.state import workspace
 
 VOCABULARY, BATCH, LENGTH, PREDICTIONS = 40, 4, 12, 3
 
@@ -79,7 +80,7 @@ def train(tmp_path: Path, batch: dict[str, np.ndarray]) -> Callable[..., list[fl
         optimization = Optimization(steps=steps, learning_rate=learning_rate, decay="constant", batch_size=BATCH)
         job = loop.Job("test", objective, lambda step: dataset, optimization, Training(steps_per_call=1), 3)
         accelerator = Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
-        with state.open_state(tmp_path, "test", "0" * 64) as held:
+        with workspace.open_state(tmp_path, "test", "0" * 64) as held:
             loop.train(job, accelerator, held, tmp_path / "metrics.jsonl", 1e9, None)
             lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
             held.finish()

@@ -25,7 +25,7 @@ from mobilebert.finetuning import predictions
 from mobilebert.finetuning.features import Features
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads
-from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.models.configs import BertShape, MobileBertShape
 from mobilebert.settings import Masking, Optimization, Transfer
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator

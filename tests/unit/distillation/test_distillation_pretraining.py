@@ -135,7 +135,7 @@ def heldout(monkeypatch, batch):
 
 
 class Halves:
-    """In place of `training.replicas.Spread`: two devices, one after the other."""
+    """In place of `training.distributed.Spread`: two devices, one after the other."""
 
     def __init__(self, function: Any, accelerator: Any) -> None:
         self._function = function

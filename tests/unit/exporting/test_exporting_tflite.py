@@ -18,7 +18,7 @@ from mobilebert.exporting.network import Network
 from mobilebert.exporting.probes import probes
 from mobilebert.exporting.tflite import Runner
 from mobilebert.exporting.writing import export
-from mobilebert.models.comparing import difference
+from mobilebert.models.numerics import difference
 from mobilebert.settings import Export
 from mobilebert.storage import artifacts
 

@@ -48,7 +48,7 @@ def tiny_model() -> Callable[..., Any]:
 
     def build(kind: str = "mobilebert", **changes: Any) -> Any:
         from mobilebert import models
-        from mobilebert.models.shapes import BertShape, MobileBertShape
+        from mobilebert.models.configs import BertShape, MobileBertShape
 
         common = {"vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
         common |= {"intermediate_size": 64}
@@ -66,12 +66,13 @@ def train(tmp_path: Path) -> Callable[..., Path]:
 
     def run(objective: Any, batches: Any, steps: int, rate: float, batch_size: int = 16, seed: int = 1) -> Path:
         from mobilebert.settings import Optimization, Training
-        from mobilebert.training import accelerators, loop, state
+        from mobilebert.training import accelerators, loop
+        from mobilebert.training.state import workspace
 
         metrics = tmp_path / "metrics.jsonl"
         optimization = Optimization(steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10)
         job = loop.Job("test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed)
-        with state.open_state(tmp_path / "state", "test", "f" * 64) as held:
+        with workspace.open_state(tmp_path / "state", "test", "f" * 64) as held:
             loop.train(job, accelerators.find("cpu"), held, metrics, 600, None)
         return metrics
 

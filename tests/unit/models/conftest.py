@@ -11,23 +11,24 @@ import numpy as np
 import pytest
 
 from mobilebert import models
-from mobilebert.models import shapes, weights
+from mobilebert.models import configs
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 
 VOCABULARY = 97
 
 
 @pytest.fixture(scope="session")
-def shape_of() -> Callable[..., shapes.Shape]:
+def shape_of() -> Callable[..., configs.Shape]:
     """A named shape cut to two layers and a small vocabulary."""
-    return lambda name, **keys: replace(shapes.named(name, VOCABULARY), **({"num_hidden_layers": 2} | keys))
+    return lambda name, **keys: replace(configs.named(name, VOCABULARY), **({"num_hidden_layers": 2} | keys))
 
 
 @pytest.fixture(scope="session")
 def filled() -> Callable[..., models.Model]:
     """A float64 model of a shape whose every weight, bias and norm is random."""
 
-    def make(shape: shapes.Shape) -> models.Model:
+    def make(shape: configs.Shape) -> models.Model:
         model = models.build(shape, 7, compute_dtype="float64", variable_dtype="float64")
         shake(model.variables_by_name)
         return model

@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from mobilebert import models
-from mobilebert.models import heads, mobilebert, shapes, tensors, weights
+from mobilebert.models import configs, heads, mobilebert, parameters
+from mobilebert.models.checkpoints import weights
 
 Batch = dict[str, np.ndarray]
-ShapeOf = Callable[..., shapes.Shape]
+ShapeOf = Callable[..., configs.Shape]
 
 
 def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
@@ -22,7 +23,7 @@ def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
 
 def test_fresh_weights_are_a_truncated_normal_and_norms_are_neutral(shape_of: ShapeOf) -> None:
     model = models.build(shape_of("base-f4"), 11)
-    for name, tensor in tensors.specification(model.shape).items():
+    for name, tensor in parameters.specification(model.shape).items():
         values = model.variables_by_name[name].numpy()
         assert values.dtype == np.float32
         assert values.shape == tensor.shape
@@ -42,7 +43,7 @@ def test_fresh_weights_follow_from_seed_and_name_alone(shape_of: ShapeOf) -> Non
     shape = shape_of("mini")
     one, same, other = models.build(shape, 1), models.build(shape, 1, variable_dtype="float64"), models.build(shape, 2)
     deeper = models.build(shape_of("mini", num_hidden_layers=3), 1)
-    kernels = [name for name, tensor in tensors.specification(shape).items() if tensor.kind is tensors.Kind.KERNEL]
+    kernels = [name for name, tensor in parameters.specification(shape).items() if tensor.kind is parameters.Kind.KERNEL]
     for name in kernels:
         np.testing.assert_array_equal(one.variables_by_name[name].numpy(), same.variables_by_name[name].numpy())
         np.testing.assert_array_equal(one.variables_by_name[name].numpy(), deeper.variables_by_name[name].numpy())

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from mobilebert import models
 from mobilebert.errors import UserError
-from mobilebert.models import heads, shapes, tensors, tf1, weights
+from mobilebert.models import configs, heads, parameters
+from mobilebert.models.checkpoints import tf1, weights
 from tests import tf1_checkpoints as made
 
 Batch = dict[str, np.ndarray]
@@ -68,12 +69,12 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "bert-base", "bert-large"])
 def test_names_and_shapes_are_those_of_the_original_code(name: str) -> None:
-    shape = shapes.named(name, 21128)
+    shape = configs.named(name, 21128)
     ours = {}
-    for key, tensor in tensors.specification(shape).items():
+    for key, tensor in parameters.specification(shape).items():
         spelled, turned = tf1.original(key, shape)
         ours[spelled] = tensor.stored_shape[::-1] if turned else tensor.stored_shape
-    assert ours == made.body(shapes.to_original(shape) | ({} if isinstance(shape, shapes.MobileBertShape) else HFL))
+    assert ours == made.body(configs.to_original(shape) | ({} if isinstance(shape, configs.MobileBertShape) else HFL))
     counts = {"base-f2": 372, "base-f4": 564, "large-f2": 732, "large-f4": 1116}
     assert len(ours) == counts.get(name, len(ours))
 
@@ -168,7 +169,7 @@ def test_finetuned_models_have_the_original_names(config: dict[str, Any], tmp_pa
         assert tf1.read(tmp_path / kind, tmp_path / kind / "bert_config.json").fresh_head
 
 
-def test_what_tf1_cannot_say_is_not_written(shape_of: Callable[..., shapes.Shape], tmp_path: Path) -> None:
+def test_what_tf1_cannot_say_is_not_written(shape_of: Callable[..., configs.Shape], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gelu_new"):
         tf1.write(tmp_path / "erf", models.build(shape_of("mini", hidden_act="gelu"), 1))
     with pytest.raises(UserError, match="layer_norm_eps"):

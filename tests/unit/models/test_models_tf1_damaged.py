@@ -12,7 +12,7 @@ import pytest
 from test_models_tf1 import BERT, F2, F4, write
 
 from mobilebert.errors import UserError
-from mobilebert.models import tf1
+from mobilebert.models.checkpoints import tf1
 from tests import tf1_checkpoints as made
 
 DATA, INDEX = "model.ckpt.data-00000-of-00001", "model.ckpt.index"

@@ -12,7 +12,8 @@ import torch
 import transformers
 
 from mobilebert import models
-from mobilebert.models import heads, shapes, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import weights
 
 TOLERANCE = 1e-9  # of the largest value, in float64
 PLAIN = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
@@ -76,7 +77,7 @@ def assert_close(found: Any, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_transformers_opens_what_we_write_and_computes_the_same(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path], batch: Batch
+    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.Shape], saved: Callable[..., Path], batch: Batch
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
@@ -94,7 +95,7 @@ def test_transformers_opens_what_we_write_and_computes_the_same(
 
 @pytest.mark.parametrize("name", ["mini", "bert", "base-f2", "opt", "no trigram"])
 def test_both_round_trips_are_bit_equal(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path], tmp_path: Path
+    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.Shape], saved: Callable[..., Path], tmp_path: Path
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
@@ -110,7 +111,7 @@ def test_both_round_trips_are_bit_equal(
 
 
 def test_the_zero_row_tensor_is_in_the_file(
-    filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path]
+    filled: Callable[..., models.Model], shape_of: Callable[..., configs.Shape], saved: Callable[..., Path]
 ) -> None:
     from safetensors.numpy import load_file
 
@@ -172,7 +173,7 @@ def test_heads_agree_with_transformers_both_ways(
     task: str,
     filled: Callable[..., models.Model],
     shaken: Callable[[dict[str, Any]], None],
-    shape_of: Callable[..., shapes.Shape],
+    shape_of: Callable[..., configs.Shape],
     saved: Callable[..., Path],
     batch: Batch,
     tmp_path: Path,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import UserError
-from mobilebert.records import classic, exporting, importing, static
-from mobilebert.records.recordset import RecordSet, shard_name
+from mobilebert.records.bert_format import classic, exporting, importing, static
+from mobilebert.records.dataset import RecordSet, shard_name
 from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
@@ -162,7 +162,7 @@ def test_files_that_are_something_else_are_named(tmp_path: Path, tokenizer: Path
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A records artefact of pairs, written by hand."""
-    from mobilebert.records.form import Form
+    from mobilebert.records.record_format import Form
 
     folder, form, random = tmp_path_factory.mktemp("records"), Form(S, 305), np.random.default_rng(1)
     with artifacts.writing(folder, "records") as writer:

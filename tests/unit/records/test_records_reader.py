@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import UserError, unwrapped
-from mobilebert.records import blocks
-from mobilebert.records.form import Form
-from mobilebert.records.recordset import RecordSet, shard_name
+from mobilebert.records import gzip_blocks
+from mobilebert.records.dataset import RecordSet, shard_name
+from mobilebert.records.record_format import Form
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 
@@ -60,13 +60,13 @@ def test_going_on_at_a_step_gives_what_reading_up_to_it_gives(records: RecordSet
 def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> None:
     from mobilebert.records import reader
 
-    form, count = Form(32, 300), 5 * blocks.BLOCK
+    form, count = Form(32, 300), 5 * gzip_blocks.BLOCK
     rows = np.random.default_rng(1).integers(5, 300, (count, 32)).astype(form.dtype)
     rows[:, 0], rows[:, 31] = 2, 3
     with artifacts.writing(tmp_path / "records", "records") as writer:
         shard = writer.path(shard_name("train", 0, 1))
         for path, number in ((shard, count), (writer.path(shard_name("heldout", 0, 1)), 0)):
-            with blocks.writing(str(path), form, "gzip") as sink:
+            with gzip_blocks.writing(str(path), form, "gzip") as sink:
                 sink.write(rows[:number])
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
         body = {"sequence_length": 32, "vocabulary_size": 300, "train": [count], "heldout": [0], "unigram_accuracy": 0.1}
@@ -157,12 +157,12 @@ def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
 
 def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> None:
     from mobilebert.errors import UserError
-    from mobilebert.records import recordset
+    from mobilebert.records import dataset
 
     path = tmp_path / "train-00000-of-00001.tfrecord"
     path.write_bytes(Form(32, records.vocabulary_size).pack(np.zeros((4, 32))))
     with pytest.raises(UserError, match=r"train-00000-of-00001\.tfrecord: \d+ bytes, but 5 records"):
-        recordset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size), "none")
+        dataset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size), "none")
 
 
 def test_the_writer_imports_no_tensorflow() -> None:

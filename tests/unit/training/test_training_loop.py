@@ -19,16 +19,17 @@ import toy_training as toy
 
 from mobilebert.errors import UserError
 from mobilebert.settings import Optimization, Phase, Training
-from mobilebert.training import accelerators, banner, loop, schedules, state
-from mobilebert.training.held import Held
+from mobilebert.training import accelerators, banner, loop, schedules
 from mobilebert.training.optimizers import AdamW
+from mobilebert.training.state import workspace
+from mobilebert.training.state.train_state import Held
 from mobilebert.training.steps import Steps
 
 HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
 
 
 def run(folder: Path, job: loop.Job, checkpoint_seconds: float = 600.0, meddle: Any = None) -> list[dict[str, float]]:
-    with state.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
         loop.train(job, HERE, work, folder / "metrics.jsonl", checkpoint_seconds, folder / "logs" / "toy.log")
@@ -83,7 +84,7 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
     unbroken, broken = toy.Regression(), toy.Regression()
     run(tmp_path / "unbroken", toy.job(unbroken, optimizer=optimizer))
 
-    def terminate_at_10(work: state.State) -> None:
+    def terminate_at_10(work: workspace.State) -> None:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[method-assign,assign]
 
@@ -136,7 +137,7 @@ def test_a_span_takes_its_steps_of_a_longer_schedule_from_its_place_in_the_batch
     for number, (start, stop) in enumerate([(0, 9), (9, 23)]):
         job = toy.job(parts)
         spanned = loop.Job("toy", parts, toy.batches, job.optimization, job.training, 7, loop.Span(start, stop, moments=moments))
-        with state.open_state(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
+        with workspace.open_state(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
             found = loop.train(spanned, HERE, work, tmp_path / "metrics.jsonl", 600.0, None).tensors
         moments = {name: array for name, array in found.items() if not name.startswith("variables/")}
     for name, variable in whole.variables.items():
@@ -225,7 +226,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_parts_and_no_check
     job = loop.Job("toy", job.objective, batches, job.optimization, job.training, 1)
     with pytest.raises(UserError, match=r"step 8: loss inf, noise -?[\d.]+, gradient_norm (inf|nan)"):
         run(tmp_path, job, 0.0)
-    with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
         found = work.restore()
     assert found is not None
     assert found.step == 5
@@ -247,7 +248,7 @@ def test_records_that_are_damaged_while_it_trains_are_named_and_the_checkpoint_b
 
     with pytest.raises(UserError, match=r"^train-00000-of-00001\.tfrecord: its block 7 is damaged$"):
         run(tmp_path, dataclasses.replace(toy.job(toy.Regression()), batches=damaged), 0.0)
-    with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
         found = work.restore()
     assert found is not None
     assert found.step == 10
@@ -265,7 +266,7 @@ def test_going_on_with_another_number_of_threads_is_said_once(tmp_path: Path, ca
     def attempt(threads: int, steps: int) -> list[str]:
         caplog.clear()
         here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1, threads=threads)
-        with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
+        with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
             loop.train(toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None)
         return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == Held.__module__]
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import PassingError, UserError
-from mobilebert.training import remote_checkpoints, state
-from mobilebert.training.state import State
+from mobilebert.training.state import remote_checkpoints, workspace
+from mobilebert.training.state.workspace import State
 from tests.loopback_gcs import Fault, LoopbackGcs
 
 PRINT = "12" * 32
@@ -33,7 +33,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
 
 
 def machine(root: Path, fingerprint: str = PRINT) -> AbstractContextManager[State]:
-    return state.open_state(root, "job", fingerprint, bucket="gs://states/prefix/run")
+    return workspace.open_state(root, "job", fingerprint, bucket="gs://states/prefix/run")
 
 
 def tensors(step: int) -> dict[str, np.ndarray]:
@@ -396,5 +396,5 @@ def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped(gcs: Loopba
 
 
 def test_a_bucket_that_is_not_there_is_said_at_once(gcs: LoopbackGcs, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="check state_bucket"), state.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"):
+    with pytest.raises(UserError, match="check state_bucket"), workspace.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"):
         pass

@@ -23,10 +23,10 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.settings import Optimization, Training
-from mobilebert.training import accelerators, hosts, loop, objective
-from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training import accelerators, loop, multihost, objective
+from mobilebert.training.distributed import Spread
+from mobilebert.training.evaluation import LossParts, Measure
 from mobilebert.training.options import RunOptions
-from mobilebert.training.replicas import Spread
 
 FINGERPRINT = "ab" * 32
 SIZE, FEATURES = 8, 4
@@ -113,7 +113,7 @@ def train(
         made = Regression()
     metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
     run_options = RunOptions(folder / name, folder / "state")
-    with hosts.opened(accelerator, run_options, name, FINGERPRINT) as work:
+    with multihost.opened(accelerator, run_options, name, FINGERPRINT) as work:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), time.sleep(pause))  # type: ignore[method-assign]
         told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
@@ -128,7 +128,7 @@ def main(folder: Path, which: str, pause: float) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
     if which == "host":
-        hosts.PART = 700  # so that a checkpoint goes in several
+        multihost.PART = 700  # so that a checkpoint goes in several
         found = accelerators.find("cpu", 2)
         try:
             train(folder, "hosts", found, curve, pause, steps=103)

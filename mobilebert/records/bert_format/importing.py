@@ -1,0 +1,171 @@
+"""Classic BERT records of somebody else as a records artefact: their masks are used as they are, their order is shuffled anew."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from mobilebert import tokenization
+from mobilebert.corpus.sources import discovery
+from mobilebert.corpus.sources.listing import listing
+from mobilebert.errors import UserError
+from mobilebert.records import dataset, packing, shuffling
+from mobilebert.records.bert_format import classic, static
+from mobilebert.records.masking import Batch
+from mobilebert.records.record_format import Form
+from mobilebert.settings import Records
+from mobilebert.storage import artifacts
+from mobilebert.tokenization import Tokenizer
+
+SPILLS = ".spills"
+ROWS_A_SPILL = 32_768
+
+
+def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed: int) -> Counter[str]:
+    """Read classic files, check them against the tokenizer, and write the artefact.
+
+    Held out is what a hash of the unmasked ids says, so copies of a sequence with other masks fall on the same side; another cut of the
+    same document may still be in training.
+
+    Args:
+        place: a file, folder or glob of them, GZIP or not.
+        tokenizer_folder: tokenizer artefact that the ids belong to.
+        out: where the artefact goes.
+        settings: length that is expected, held-out share, shards, compression.
+        seed: of the shuffle.
+
+    Returns:
+        sequences and predictions of either split.
+
+    Raises:
+        UserError: naming the file that is not of this form, length or vocabulary.
+    """
+    artifacts.read(tokenizer_folder, "tokenizer")
+    tokenizer = tokenization.load(tokenizer_folder)
+    sources = _files(place)
+    predictions = _predictions(sources, settings.sequence_length)
+    form = static.form(settings.sequence_length, predictions, tokenizer.size)
+    shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, sources))}
+    with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")) as writer:
+        spills = writer.path(SPILLS, "-").parent
+        counts: Counter[str] = Counter()
+        labels = np.zeros(tokenizer.size, np.int64)
+        places = _spill(_checked(sources, predictions, tokenizer, settings, counts, labels), spills, form, settings, seed)
+        body: dict[str, Any] = {}
+        for split in shuffling.SPLITS:
+            body[split] = _shards(writer, split, places[split], form, settings)
+            counts[f"{split}_sequences"] = sum(body[split])
+            if not counts[f"{split}_sequences"]:
+                raise UserError(f"records.from: {sum(counts.values())} records there gave no {split} record; change records.heldout_share")
+        shutil.rmtree(spills)
+        body |= {
+            **{"sequence_length": settings.sequence_length, "max_predictions": predictions, "masks": "static"},
+            **{"vocabulary_size": tokenizer.size, "id_bytes": form.dtype.itemsize, "layout": "pairs", "next_sentence": True},
+            **{"compression": settings.compression, "unigram_accuracy": float(labels.max() / max(1, labels.sum()))},
+            **{"vocabulary": tokenizer.digest, "tokenizer": artifacts.digest(tokenizer_folder)},
+            **dict(zip(dataset.SPECIAL, tokenizer.special_ids, strict=True)),
+        }
+        writer.json(dataset.DESCRIPTION, body)
+        writer.counts = dict(counts)
+    logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(counts.items())))
+    return counts
+
+
+def _files(place: str) -> list[Path]:
+    found = discovery.find(place)
+    if found.skipped:
+        raise UserError(f"{found.skipped[0].path}: {found.skipped[0].why}; records.from names a folder or glob of classic BERT records")
+    if not found.files:
+        raise UserError(f"records.from: no file at {place}; name a folder or glob of classic BERT records (TFRecord files)")
+    return [Path(path) for path in found.files]
+
+
+def _predictions(sources: Sequence[Path], sequence_length: int) -> int:
+    """P, the same in all files."""
+    found = {path: classic.widths(path) for path in sources}
+    for path, (length, predictions) in found.items():
+        if length != sequence_length:
+            raise UserError(
+                f"{path}: holds sequences of {length} tokens, but records.sequence_length is {sequence_length}; set it to {length}"
+            )
+        if predictions != found[sources[0]][1]:
+            raise UserError(
+                f"{path}: {predictions} predictions a record, but {sources[0]} has {found[sources[0]][1]}; give files of one kind"
+            )
+    return found[sources[0]][1]
+
+
+def _checked(
+    sources: Sequence[Path], predictions: int, tokenizer: Tokenizer, settings: Records, counts: Counter[str], labels: np.ndarray
+) -> Iterator[tuple[Batch, np.ndarray]]:
+    """Batches that are what they should be, and (n,) uint64 hashes of their unmasked ids; counts tokens and labels."""
+    for path in sources:
+        for batch in classic.read(path, settings.sequence_length, predictions):
+            problem = _problem(batch, tokenizer)
+            if problem:
+                raise UserError(f"{path}: {problem}; were these records made with the vocabulary of {tokenizer.size} entries?")
+            ids = batch["input_ids"].astype("<i4")
+            row, slot = np.nonzero(batch["masked_weights"] > 0)
+            ids[row, batch["masked_positions"][row, slot]] = batch["masked_ids"][row, slot]
+            labels += np.bincount(batch["masked_ids"][row, slot], minlength=len(labels))
+            counts["tokens"] += int(batch["input_mask"].sum())
+            counts["predictions"] += len(row)
+            yield batch, np.array([xxhash.xxh3_64_intdigest(one.tobytes()) for one in ids], np.uint64)
+
+
+def _problem(batch: Batch, tokenizer: Tokenizer) -> str:
+    """What is wrong with a batch, or nothing."""
+    length = batch["input_ids"].shape[1]
+    bounds = {"input_ids": tokenizer.size, "masked_ids": tokenizer.size, "masked_positions": length, "segment_ids": 2, classic.LABEL: 2}
+    for name, bound in bounds.items():
+        values = batch[name]
+        if values.min() < 0 or values.max() >= bound:
+            return f"{name} has {values.min() if values.min() < 0 else values.max()}, expected 0 to {bound - 1}"
+    if (batch["input_ids"][:, 0] != tokenizer.cls).any():
+        return f"a record begins with id {batch['input_ids'][batch['input_ids'][:, 0] != tokenizer.cls][0, 0]}, [CLS] is {tokenizer.cls}"
+    if (np.diff(batch["input_mask"], axis=1) > 0).any():
+        return "an input_mask has a hole"
+    if not np.isin(batch["masked_weights"], (0, 1)).all():
+        return "masked_lm_weights has a value other than 0 and 1"
+    return ""
+
+
+def _spill(batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, form: Form, settings: Records, seed: int) -> dict[str, list[str]]:
+    """Spills of either split, by place."""
+    places: dict[str, list[str]] = {split: [] for split in shuffling.SPLITS}
+    held: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in shuffling.SPLITS}
+
+    def flush(split: str) -> None:
+        if held[split]:
+            rows, hashes = (np.concatenate(arrays) for arrays in zip(*held[split], strict=True))
+            held[split].clear()
+            places[split].append(str(folder / f"{split}-{len(places[split]):06d}.rows"))
+            shuffling.spill(places[split][-1], rows, hashes, form, seed, settings.shards if split == "train" else 1)
+
+    for batch, hashes in batches:
+        rows, heldout = static.rows(batch, form), hashes < np.uint64(settings.heldout_share * 2**64)
+        for split, chosen in (("train", ~heldout), ("heldout", heldout)):
+            held[split].append((rows[chosen], hashes[chosen]))
+            if sum(len(part) for part, _ in held[split]) >= ROWS_A_SPILL:
+                flush(split)
+    for split in shuffling.SPLITS:
+        flush(split)
+    return places
+
+
+def _shards(writer: artifacts.Writer, split: str, spills: list[str], form: Form, settings: Records) -> list[int]:
+    """Write the files of a split; returns the number of records in each."""
+    count = settings.shards if split == "train" else 1
+    found = []
+    for number in range(count):
+        place = str(writer.path(dataset.shard_name(split, number, count)))
+        arrangement = packing.arrangement(Records(), form, ())
+        found.append(shuffling.write_shard(place, spills, form, arrangement, settings.compression, number, count)[-1])
+    return found
