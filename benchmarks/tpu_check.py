@@ -131,7 +131,7 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
         return tpu_compiler.Compiled(**json.loads(path.read_text(encoding="utf-8")))
     found = tpu_compiler.compile_for(program, there)
     cache.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(found.told()).encode())
+    write_atomically(path, json.dumps(found.as_dict()).encode())
     return found
 
 
@@ -149,8 +149,8 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
     student = _model(preset, 1, precision)
     if stage in ("classification", "reading"):
         chosen = settings.task.chnsenticorp if stage == "classification" else settings.task.cmrc2018
-        hidden = student.shape.hidden_size
-        head: Any = heads.for_classification(student.shape, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
+        hidden = student.config.hidden_size
+        head: Any = heads.for_classification(student.config, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
         size, optimization = (batch or chosen.training.batch_size) // devices, Optimization(learning_rate=chosen.training.learning_rate)
         names = ("label",) if stage == "classification" else ("start", "end")
         specs = _inputs(size, chosen.training.sequence_length) | {name: tf.TensorSpec((size,), tf.int32) for name in names}
@@ -167,7 +167,7 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
         objective = MaskedLmObjective(student, teacher, settings.pretraining.ground_truth_ratio)
         return objective, optimization, _inputs(size, length) | masked
     optimization = settings.transfer.training
-    layer = 1 if stage == "first" else student.shape.num_hidden_layers
+    layer = 1 if stage == "first" else student.config.num_hidden_layers
     made = TransferObjective(student, teacher, settings.transfer, f"layer{layer:02d}", settings.recipe)
     return made, optimization, _inputs((batch or optimization.batch_size) // devices, length)
 
@@ -188,7 +188,7 @@ def flat(objective: Any, optimization: Optimization, specs: dict[str, tf.TensorS
 
     `at_once`: sequences that all chips together compute at once.
     """
-    optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
+    optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ()))
     accelerator = Accelerator(tf.distribute.get_strategy(), "the TPU compiler", 1)
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=at_once)
 

@@ -63,7 +63,7 @@ class Compiled:
         """Bytes that the step needs at once."""
         return self.arguments + self.temporaries
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 

@@ -19,7 +19,7 @@ def make_model(folder: Path, *, labels: int | None = None, span: bool = False, s
     """A MobileBERT of 2 layers with weights large enough that every input matters, and its by-products."""
     characters = sorted({character for sentence in SENTENCES for character in sentence.lower() if not character.isspace()})
     vocabulary = [*SPECIAL, *characters, *(f"##{character}" for character in "0123456789abcdefghijklmnopqrstuvwxyz")]
-    shape = configs.MobileBertShape(
+    shape = configs.MobileBertConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
         num_hidden_layers=2,

@@ -14,13 +14,13 @@ from mobilebert.distillation import compatibility, layer_matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models import configs
 from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
-from workflow.external_inputs import shape_of
+from workflow.external_inputs import config_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 
 
-def wrong(settings: Settings) -> list[str]:
+def conflicts(settings: Settings) -> list[str]:
     """A line for everything that does not go together."""
     return [
         *_places(settings),
@@ -177,7 +177,7 @@ def _shapes(settings: Settings) -> Iterator[str]:
         if TAKEN.search(name):
             yield f"{place}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
         try:
-            size = shape_of(settings, name).vocab_size
+            size = config_of(settings, name).vocab_size
         except UserError as error:
             yield f"{place}: {error}"
         else:
@@ -198,8 +198,8 @@ def _fit(settings: Settings) -> Iterator[str]:
     """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
     transfer = settings.transfer
     layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
-    wanted = {name: compatibility.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
-    shape = shape_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
+    wanted = {name: compatibility.needs(config_of(settings, name), layerwise=layerwise) for name in settings.students}
+    shape = config_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
     first = settings.students[0]
     for name, needs in wanted.items():
         if shape:
@@ -214,4 +214,4 @@ def _fit(settings: Settings) -> Iterator[str]:
             if unlike := [f"{value} {meaning} against {other}" for meaning, (value, other) in pairs.items() if value != other]:
                 yield f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; change one of them"
         if transfer.schedule != "none":
-            yield from layer_matching.misfits(transfer, shape, shape_of(settings, name))
+            yield from layer_matching.misfits(transfer, shape, config_of(settings, name))

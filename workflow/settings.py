@@ -32,7 +32,7 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
     except ValidationError as error:
         wrong += _lines(error)
     else:
-        wrong += combinations.wrong(settings)
+        wrong += combinations.conflicts(settings)
     if wrong:
         raise WorkflowError("\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in wrong)]))
     return settings

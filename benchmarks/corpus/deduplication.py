@@ -32,7 +32,7 @@ QUOTED = (0.75, 0.8, 0.85, 0.9, 1.0)
 class Judgement:
     """What was found of each change (found, of how many), and the groups that lost every copy."""
 
-    found: dict[str, tuple[int, int]]
+    hits_by_change: dict[str, tuple[int, int]]
     groups: int
     lost: int
     lost_with_text_kept: int  # of the lost ones: one document that stays holds their text
@@ -43,19 +43,19 @@ class Judgement:
     @property
     def recall(self) -> float:
         """Share found of what the gold calls duplicates."""
-        counted = [pair for change, pair in self.found.items() if change not in KEEP_BOTH and not change.endswith("or less)")]
+        counted = [pair for change, pair in self.hits_by_change.items() if change not in KEEP_BOTH and not change.endswith("or less)")]
         return sum(found for found, _ in counted) / sum(total for _, total in counted)
 
     @property
     def kept_apart(self) -> str:
         """How many of the pairs that the gold wants kept both are."""
-        counted = [pair for change, pair in self.found.items() if change in KEEP_BOTH]
+        counted = [pair for change, pair in self.hits_by_change.items() if change in KEEP_BOTH]
         total = sum(total for _, total in counted)
         return f"{total - sum(found for found, _ in counted)} of {total}"
 
     def table(self) -> str:
         """Markdown: a row for each kind of change, then the sums."""
-        rows = [f"| {change} | {found} of {total} |\n" for change, (found, total) in self.found.items()]
+        rows = [f"| {change} | {found} of {total} |\n" for change, (found, total) in self.hits_by_change.items()]
         others = ", ".join(f"{count} to a text made by `{change}`" for change, count in sorted(self.lost_to.items()))
         return (
             "| change | dropped, or its original is |\n|---|---|\n"
@@ -102,13 +102,13 @@ class Mix:
             {change: (sum(each), len(each)) for change, each in sorted(found.items())},
             len(members),
             len(lost),
-            sum(self.held(base[cluster], number) >= CONTAINED for cluster, number in kept.items()),
+            sum(self.contained_share(base[cluster], number) >= CONTAINED for cluster, number in kept.items()),
             Counter(self.gold[number]["change"] for number in kept.values()),
             len(base) - len({self.texts[number] for number in base.values()}),
             1 - len(stays) / len(np.unique(np.concatenate(self.shingles))),
         )
 
-    def held(self, number: int, other: int) -> float:
+    def contained_share(self, number: int, other: int) -> float:
         """The share of a text's 5-grams that another holds."""
         return len(np.intersect1d(self.shingles[number], self.shingles[other])) / max(1, len(self.shingles[number]))
 
@@ -137,7 +137,7 @@ def choices(folder: Path) -> str:
         apart = [
             pair
             for pair in alike
-            if max(mix.held(*pair), mix.held(*pair[::-1])) < CONTAINED
+            if max(mix.contained_share(*pair), mix.contained_share(*pair[::-1])) < CONTAINED
             or minhash.jaccard(mix.shingles[pair[0]], mix.shingles[pair[1]]) >= least
         ]
         rows.append((f"both stay if one holds the other whole and their similarity is under {least}", mix.judge(_gone(mix.texts, apart))))
@@ -155,7 +155,7 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
     """(D,) the fates of the texts; and the pairs that were found alike, in order, the one that stays first."""
     blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
     with tempfile.TemporaryDirectory() as folder:
-        work = cleaning.Work(settings, folder, 1 << 30)
+        work = cleaning.CleaningContext(settings, folder, 1 << 30)
         fates = np.concatenate(find(blocks, work))
         groups = block_store.Blocks(folder).partitions
         alike = sorted(pair for number in range(groups) for pair in near_duplicates.alike(number, groups, work))
@@ -178,7 +178,7 @@ def _end(number: int, gone_for: dict[int, int]) -> int:
     return number
 
 
-def decide(work: cleaning.Work) -> None:
+def decide(work: cleaning.CleaningContext) -> None:
     """All steps from the keys of cleaned blocks to what becomes of each document, in one process."""
     blocks = block_store.Blocks(work.folder)
     steps = (
@@ -192,7 +192,7 @@ def decide(work: cleaning.Work) -> None:
     near_duplicates.decide(work)
 
 
-def find(blocks: list[list[str]], work: cleaning.Work) -> list[np.ndarray]:
+def find(blocks: list[list[str]], work: cleaning.CleaningContext) -> list[np.ndarray]:
     """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's texts."""
     written = []
     for element, texts in enumerate(blocks):
@@ -200,5 +200,5 @@ def find(blocks: list[list[str]], work: cleaning.Work) -> list[np.ndarray]:
         written.append((element, [cleaning._write(element, 0, gathered, work)]))
     block_store.write_blocks(work.folder, written, work.block_bytes)
     decide(work)
-    fates = near_duplicates.fates(0, sum(map(len, blocks)), work)
+    fates = near_duplicates.verdicts(0, sum(map(len, blocks)), work)
     return np.split(fates, np.cumsum([len(texts) for texts in blocks])[:-1])

@@ -72,12 +72,12 @@ def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
     from mobilebert.text import words
 
     made = tokenization.load(folder / "tokenizer")
-    stored = record_format.Form(LENGTH, made.size)
+    stored = record_format.RecordFormat(LENGTH, made.size)
     texts = _texts(Path(slice_))
     made.encode_many(texts[:10])
     blocks = list(_blocks(texts, BYTES_AT_ONCE))
     cut = words.cutter("")
-    cuts = [iter([cut(piece) for piece in words.pieces("\n".join(block))]) for block in blocks]
+    cuts = [iter([cut(piece) for piece in words.chunks("\n".join(block))]) for block in blocks]
 
     def work() -> int:
         each = zip(blocks, cuts, strict=True)

@@ -160,7 +160,7 @@ def score(kept: Kept, job: Job) -> dict[str, Any] | None:
     """The content of a finished scoring's scores.json."""
     if not kept.done(job):
         return None
-    found: dict[str, Any] = json.loads((kept.place(job) / "scores.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((kept.folder_of(job) / "scores.json").read_text("utf-8"))
     return found
 
 
@@ -194,7 +194,7 @@ def jobs_of(chains: Iterable[Chain]) -> Iterator[Job]:
 
 def outside(job: Job) -> list[Path]:
     """All files that a job and what it needs are made from."""
-    return [*job.given, *(path for need in job.needs for path in outside(need))]
+    return [*job.input_files, *(path for need in job.needs for path in outside(need))]
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Job:
     name: str
     settings: Mapping[str, Any]
     arguments: Mapping[str, str | Job | None]
-    given: tuple[Path, ...] = ()
+    input_files: tuple[Path, ...] = ()
     trains: bool = False
     threads: int = 1
 
@@ -57,7 +57,7 @@ class Job:
     def key(self) -> str:
         """The digest of everything that shapes the result."""
         told = {flag: value.key if isinstance(value, Job) else value for flag, value in self.arguments.items()}
-        body: list[Any] = [self.script, dict(self.settings), told, [artifacts.sha256(path) for path in self.given]]
+        body: list[Any] = [self.script, dict(self.settings), told, [artifacts.sha256(path) for path in self.input_files]]
         if (number := PROGRAM.get(self.script, 1)) > 1:
             body.append(number)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:DIGITS]
@@ -80,32 +80,32 @@ class Kept:
         self.folder = folder
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
-    def place(self, job: Job) -> Path:
+    def folder_of(self, job: Job) -> Path:
         """Where a job's artefact lies."""
         return self.folder / f"{job.name}-{job.key}"
 
     def figures(self, job: Job) -> dict[str, Any] | None:
         """What a training cost, or None where it has not ended."""
-        return json.loads(self.told(job).read_text("utf-8")) if self.done(job) else None
+        return json.loads(self.figures_file(job).read_text("utf-8")) if self.done(job) else None
 
-    def told(self, job: Job) -> Path:
+    def figures_file(self, job: Job) -> Path:
         """The file of its figures."""
-        return self.folder / f"{self.place(job).name}.json"  # no with_suffix: a name may hold a point
+        return self.folder / f"{self.folder_of(job).name}.json"  # no with_suffix: a name may hold a point
 
     def done(self, job: Job) -> bool:
         """Whether all that it makes is there."""
-        return (self.place(job) / artifacts.MANIFEST).is_file() and (not job.trains or self.told(job).is_file())
+        return (self.folder_of(job) / artifacts.MANIFEST).is_file() and (not job.trains or self.figures_file(job).is_file())
 
     def command(self, job: Job) -> list[str]:
         """Its command line."""
-        place = self.place(job)
+        place = self.folder_of(job)
         told = ["--settings", json.dumps(job.settings, ensure_ascii=False, sort_keys=True)]
         for flag, value in job.arguments.items():
-            told += [f"--{flag}", *([] if value is None else [str(self.place(value)) if isinstance(value, Job) else value])]
+            told += [f"--{flag}", *([] if value is None else [str(self.folder_of(value)) if isinstance(value, Job) else value])]
         where = ["--out", str(place), "--log", str(self.folder / "logs" / f"{place.name}.log"), "--threads", str(job.threads)]
         if not job.trains:
             return [sys.executable, "-m", f"scripts.{job.script}", *told, *where]
-        wrapped = ["benchmarks.quality.one_job", str(self.told(job)), str(MASKS_SEED), job.script]
+        wrapped = ["benchmarks.quality.one_job", str(self.figures_file(job)), str(MASKS_SEED), job.script]
         return [sys.executable, "-m", *wrapped, *told, *where, "--state", str(self.folder / "state"), *HOW]
 
     def run(self, job: Job) -> None:
@@ -121,8 +121,8 @@ class Kept:
         done = subprocess.run(self.command(job), cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             kind = Diverged if job.trains and GAVE_UP in done.stderr[-3000:] else RuntimeError
-            raise kind(f"{self.place(job).name} failed:\n{done.stderr[-3000:]}")
-        print(f"  {time.monotonic() - start:5.0f} s  {self.place(job).name}", flush=True)
+            raise kind(f"{self.folder_of(job).name} failed:\n{done.stderr[-3000:]}")
+        print(f"  {time.monotonic() - start:5.0f} s  {self.folder_of(job).name}", flush=True)
 
 
 def run_all(kept: Kept, jobs: Iterable[Job], cores: int) -> None:
@@ -148,7 +148,7 @@ def run_all(kept: Kept, jobs: Iterable[Job], cores: int) -> None:
                 job = running.pop(ended)
                 error = ended.exception()
                 if isinstance(error, Diverged):
-                    print(f"  diverged: {kept.place(job).name}", flush=True)
+                    print(f"  diverged: {kept.folder_of(job).name}", flush=True)
                     waiting = [other for other in waiting if job.key not in {need.key for need in unique(other.needs)}]
                 elif error is not None:
                     failed.append(error)

@@ -55,7 +55,7 @@ def figures(results: Mapping[str, Any]) -> str:
         runs = [run for run in results["runs"] if run["setting"] == name]
         if not runs:
             continue
-        blocks += [f"## {setting['means']} (`{name}`)", told(results, name, runs)]
+        blocks += [f"## {setting['means']} (`{name}`)", describe_setting(results, name, runs)]
         for comparison, title in COMPARED.items():
             rows = [run for run in runs if run["comparison"] == comparison]
             if rows:
@@ -66,7 +66,7 @@ def figures(results: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
-def told(results: Mapping[str, Any], name: str, runs: Sequence[Mapping[str, Any]]) -> str:
+def describe_setting(results: Mapping[str, Any], name: str, runs: Sequence[Mapping[str, Any]]) -> str:
     """What stands above the tables of a setting: the teacher, chance, and how exact an accuracy is."""
     teacher, count = results["teachers"].get(name), runs[0]["heldout"]["predictions"]
     share, most = (runs[0]["heldout"][key] for key in ("masked_accuracy", "unigram_accuracy"))

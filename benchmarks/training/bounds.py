@@ -49,7 +49,7 @@ def mean_products(name: str) -> float:
     return mean(products(f"{name}{stage:02d}") for stage in range(1, work.LAYERS + 1))
 
 
-def told() -> str:
+def paragraph() -> str:
     """A paragraph for the report."""
     whole = products("untrimmed")
     found = {name: mean_products(name) for name in ARMS}

@@ -90,7 +90,7 @@ def _step(options: argparse.Namespace) -> dict[str, float]:
     student = models.build(configs.named(options.student, VOCABULARY), 1)
     teacher = models.build(configs.named(options.teacher, VOCABULARY), 2)
     objective, optimization = MaskedLmObjective(student, teacher, 0.5), Optimization()
-    optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization)
+    optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, optimization)
     steps = Steps(objective, optimizer, optimization, 1, Accelerator(tf.distribute.get_strategy(), "CPU", 1))
     steps.feed(lambda *_: tf.data.Dataset.from_tensors(tensors).repeat(), 0)
     steps.run(0, 5)

@@ -36,10 +36,10 @@ def write_model(folder: Path, model: Any) -> None:
 def write_records(folder: Path) -> None:
     """40,000 full sequences of random ids, two thirds of them starts of words."""
     from mobilebert.records.dataset import shard_name
-    from mobilebert.records.record_format import Form
+    from mobilebert.records.record_format import RecordFormat
     from mobilebert.storage import artifacts
 
-    form, random, counts = Form(work.LENGTH, work.VOCABULARY), np.random.default_rng(3), {"train": [20000, 20000], "heldout": [8]}
+    form, random, counts = RecordFormat(work.LENGTH, work.VOCABULARY), np.random.default_rng(3), {"train": [20000, 20000], "heldout": [8]}
     with artifacts.writing(folder, "records") as writer:
         for split, shards in counts.items():
             for number, count in enumerate(shards):

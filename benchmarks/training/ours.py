@@ -54,7 +54,7 @@ def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: d
         steps=10**6, batch_size=len(batch["input_ids"]), learning_rate=work.LEARNING_RATE, weight_decay=work.DECAY, clip_norm=work.CLIP
     )
     made = objective(student, teacher, kind)
-    optimizer = optimizers.make(made.variables, made.rate_factors, optimization)
+    optimizer = optimizers.make(made.variables, made.learning_rate_multipliers, optimization)
     steps = Steps(made, optimizer, optimization, 1, accelerator)
     tensors = {name: tf.constant(values) for name, values in batch.items()}
     batches = tf.data.Dataset.from_tensors(tensors).repeat()
@@ -98,7 +98,11 @@ class Gated:
     def __init__(self, transfer: Any) -> None:
         """Take the objective of all layers."""
         self._transfer = transfer
-        self.variables, self.rate_factors, self.weighted_by = transfer.variables, transfer.rate_factors, transfer.weighted_by
+        self.variables, self.learning_rate_multipliers, self.weighted_by = (
+            transfer.variables,
+            transfer.learning_rate_multipliers,
+            transfer.weighted_by,
+        )
 
     def loss(self, batch: Any, seed: Any, totals: Any = None) -> dict[str, Any]:
         """The gated sum."""
@@ -113,7 +117,7 @@ class Gated:
         for layer in range(1, work.LAYERS + 1):
             transfer.matches = [match for match in matches if match.student_layer == layer]
             gate = tf.cast(tf.equal(last, layer), tf.float32)
-            parts = transfer.parts(teacher, student, batch["input_mask"], totals)
+            parts = transfer.terms(teacher, student, batch["input_mask"], totals)
             total += gate * tf.add_n(list(parts.values()))
         transfer.matches = matches
         return {"loss": total}

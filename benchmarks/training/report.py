@@ -157,7 +157,7 @@ def _progressive(found: Found) -> str:
         f"the same turns ({_beside(found, 'untrimmed')} s and\n"
         f"{_beside(found, 'peer')} s beside stages {', '.join(map(str, found['beside']))}): a machine's speed changes.\n"
     )
-    return f"## Progressive transfer, {found['precision']}\n\n" + _table(*_arms(arms)) + told + bounds.told()
+    return f"## Progressive transfer, {found['precision']}\n\n" + _table(*_arms(arms)) + told + bounds.paragraph()
 
 
 def _times(found: Found, name: str, other: str) -> str:

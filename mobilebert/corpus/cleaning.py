@@ -16,9 +16,9 @@ import xxhash
 
 from mobilebert.corpus import decontamination, funnel
 from mobilebert.corpus.dedup import block_store, minhash
-from mobilebert.corpus.plan import Element, Piece
+from mobilebert.corpus.plan import Element, FileRange
 from mobilebert.corpus.readers import by_format, streams
-from mobilebert.corpus.readers.document import Found
+from mobilebert.corpus.readers.document import RawDocument
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus
 from mobilebert.storage import paths
@@ -31,7 +31,7 @@ REJECTS = pa.schema([(name, pa.string()) for name in funnel.Reject._fields])
 
 
 @dataclass(frozen=True)
-class Work:
+class CleaningContext:
     """What every worker needs to know; small, it travels with each function."""
 
     settings: Corpus
@@ -50,7 +50,7 @@ class _Gathered:
     size: int = 0
 
 
-def clean_element(element: Element, work: Work) -> tuple[int, list[int]]:
+def clean_element(element: Element, work: CleaningContext) -> tuple[int, list[int]]:
     """Clean the documents of an element, if a run that was killed has not done it.
 
     Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many documents each has, "sources":
@@ -68,7 +68,7 @@ def clean_element(element: Element, work: Work) -> tuple[int, list[int]]:
     return element.number, json.loads(paths.read(f"{stem}.json"))["blocks"]
 
 
-def _clean(element: Element, work: Work, stem: str) -> None:
+def _clean(element: Element, work: CleaningContext, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
     with writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         blocks = _cleaned_blocks(element, counts, rejects, work)
@@ -84,11 +84,11 @@ def writing_rejects(place: str, most: int | str) -> Iterator[funnel.Rejects]:
         rejects.flush()
 
 
-def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: Work) -> list[int]:
+def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: CleaningContext) -> list[int]:
     """Write the blocks of an element; how many documents each has."""
     blocks: list[int] = []
     gathered = _Gathered()
-    for piece in element.pieces:
+    for piece in element.ranges:
         mine = counts.setdefault(piece.source, funnel.new())
         for found, text, size in _judged(piece, mine, rejects, work):
             gathered.texts.append(text)
@@ -109,7 +109,7 @@ def stopped(file: str, why: str) -> UserError:
     return UserError(f"{file}: {why}; mend or remove the file, or set corpus.on_error to skip to count such files and go on")
 
 
-def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterator[Found]:
+def _readable(piece: FileRange, counts: dict[str, Any], settings: Corpus) -> Iterator[RawDocument]:
     """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
     try:
         yield from by_format.documents(piece)
@@ -119,7 +119,9 @@ def _readable(piece: Piece, counts: dict[str, Any], settings: Corpus) -> Iterato
         counts["unreadable"].append({"file": piece.reference, "why": str(error)})
 
 
-def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work: Work) -> Iterator[tuple[Found, str, int]]:
+def _judged(
+    piece: FileRange, counts: dict[str, Any], rejects: funnel.Rejects, work: CleaningContext
+) -> Iterator[tuple[RawDocument, str, int]]:
     """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is counted and, by sample, kept."""
     settings = work.settings
     for batch in _batches(_readable(piece, counts, settings)):
@@ -139,9 +141,9 @@ def _judged(piece: Piece, counts: dict[str, Any], rejects: funnel.Rejects, work:
                 rejects.add(funnel.Reject(found.name, piece.source, reason, found.text, detail or ""))
 
 
-def _batches(documents: Iterator[Found]) -> Iterator[list[Found]]:
+def _batches(documents: Iterator[RawDocument]) -> Iterator[list[RawDocument]]:
     """Documents that are measured together."""
-    batch: list[Found] = []
+    batch: list[RawDocument] = []
     size = 0
     for found in documents:
         batch.append(found)
@@ -165,7 +167,7 @@ def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list
     return cleaned
 
 
-def _write(element: int, block: int, gathered: _Gathered, work: Work) -> int:
+def _write(element: int, block: int, gathered: _Gathered, work: CleaningContext) -> int:
     """Write a block and the keys of its documents; how many these are."""
     encoded = [text.encode() for text in gathered.texts]
     index = np.zeros(len(encoded), block_store.INDEX)
@@ -193,7 +195,7 @@ def _keys(key: np.ndarray, rank: np.ndarray, document: np.ndarray) -> np.ndarray
     return found
 
 
-def _size(found: Found) -> int:
+def _size(found: RawDocument) -> int:
     """UTF-8 bytes of a raw document."""
     return len(found.text.encode("utf-8", "surrogatepass")) if found.size is None else found.size
 

@@ -68,31 +68,31 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
-        job = cleaning.Work(settings, folder, int(settings.block_megabytes * 1e6))
-        running.run("clean-corpus", stages(_within_reach(elements, folder), job), folder, where, workers)
+        job = cleaning.CleaningContext(settings, folder, int(settings.block_megabytes * 1e6))
+        running.run("clean-corpus", stages(_upload_inputs(elements, folder), job), folder, where, workers)
         found = writing.collect(
-            folder, writing.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
+            folder, writing.shard_count(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
         _write(out, inputs, shaping, found, skipped)
 
 
-def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Element]:
+def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
     """The elements with files that all workers see: local ones are copied beside a work folder that is elsewhere."""
     if paths.is_local(folder):
         return elements
     sent: dict[str, str] = {}
     paths.make_folder(paths.join(folder, "sources"))
-    for path in sorted({piece.path for element in elements for piece in element.pieces if paths.is_local(piece.path)}):
+    for path in sorted({piece.path for element in elements for piece in element.ranges if paths.is_local(piece.path)}):
         # The ending tells the compression.
         sent[path] = paths.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
         paths.send(Path(path), sent[path])
     return [
-        replace(element, pieces=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.pieces))
+        replace(element, ranges=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.ranges))
         for element in elements
     ]
 
 
-def stages(elements: Sequence[plan.Element], work: cleaning.Work) -> list[Stage]:
+def stages(elements: Sequence[plan.Element], work: cleaning.CleaningContext) -> list[Stage]:
     """The stages from the elements of the sources to the parts of the corpus."""
     folder, count = work.folder, len(elements)  # the elements themselves travel with one function only
 
@@ -109,7 +109,7 @@ def stages(elements: Sequence[plan.Element], work: cleaning.Work) -> list[Stage]
 
     def parts(_: list[int]) -> Iterable[int]:
         near_duplicates.decide(work)
-        return range(writing.parts(count))
+        return range(writing.shard_count(count))
 
     made = [
         Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], work)),
@@ -126,7 +126,7 @@ def stages(elements: Sequence[plan.Element], work: cleaning.Work) -> list[Stage]
                 lambda partition: paragraphs.share(partition, work),
             ),
         ]
-    return [*made, Stage("Write", parts, lambda part: writing.write_part(part, count, work))]
+    return [*made, Stage("Write", parts, lambda part: writing.write_shard(part, count, work))]
 
 
 def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: writing.Collected, skipped: list[dict[str, Any]]) -> None:
@@ -152,7 +152,7 @@ def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: 
         "%d documents (%.1f MB) kept of %d",
         report["total"]["out"]["documents"],
         report["total"]["out"]["bytes"] / 1e6,
-        _read(report["total"]),
+        _documents_read(report["total"]),
     )
 
 
@@ -172,7 +172,9 @@ def _check(report: dict[str, Any]) -> None:
     for name, counts in report["sources"].items():
         for entry in counts["unreadable"]:
             logging.warning("source %s: %s cannot be read: %s", name, entry["file"], entry["why"])
-        logging.info("source %s: %d documents, %d kept; dropped: %s", name, _read(counts), counts["out"]["documents"], _reasons(counts))
+        logging.info(
+            "source %s: %d documents, %d kept; dropped: %s", name, _documents_read(counts), counts["out"]["documents"], _reasons(counts)
+        )
         if not counts["in"]["documents"]:
             unreadable = "".join(f"\n  {entry['file']}: {entry['why']}" for entry in counts["unreadable"][:5])
             raise UserError(f"sources: {name} has no document at all in its files; check its path and format{unreadable}")
@@ -180,7 +182,7 @@ def _check(report: dict[str, Any]) -> None:
             logging.warning("source %s: nothing of it is left", name)
     if not report["total"]["out"]["documents"]:
         raise UserError(
-            f"corpus: nothing is left of {_read(report['total'])} documents (dropped: {_reasons(report['total'])}); "
+            f"corpus: nothing is left of {_documents_read(report['total'])} documents (dropped: {_reasons(report['total'])}); "
             "check the format of the sources, or loosen the rule that drops most"
         )
 
@@ -189,7 +191,7 @@ def _reasons(counts: dict[str, Any]) -> str:
     return funnel.lines_of(counts["reasons"].items())
 
 
-def _read(counts: dict[str, Any]) -> int:
+def _documents_read(counts: dict[str, Any]) -> int:
     return counts["in"]["documents"]
 
 

@@ -25,7 +25,7 @@ _SPLITTABLE = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class FileRange:
     """A file, or the part of it whose documents begin in [start, end) bytes; `end` None: all of it."""
 
     source: str
@@ -49,12 +49,12 @@ class Element:
     """What one Beam element refers to; `number` gives the order of the output."""
 
     number: int
-    pieces: tuple[Piece, ...]
+    ranges: tuple[FileRange, ...]
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.pieces)
+        return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.ranges)
 
 
 def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -71,9 +71,9 @@ def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[st
 def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Element]:
     """Group small files and cut large ones into elements of about `block_bytes`, in the order of `entries`."""
     made: list[Element] = []
-    gathered: list[Piece] = []
+    gathered: list[FileRange] = []
     size = 0
-    for piece in _pieces(entries, block_bytes):
+    for piece in _ranges(entries, block_bytes):
         if gathered and (piece.end is not None or size + piece.size > block_bytes):
             made.append(Element(len(made), tuple(gathered)))
             gathered, size = [], 0
@@ -87,10 +87,10 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
     return made
 
 
-def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Piece]:
+def _ranges(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[FileRange]:
     for ordinal, entry in enumerate(entries):
         written = entry.get("text_format", "plain")
-        piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
+        piece = FileRange(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
         parts = -(-piece.size // block_bytes)
         if parts <= 1 or not _splittable(piece):
             yield piece
@@ -101,7 +101,7 @@ def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Pie
             yield replace(piece, start=start, end=end)
 
 
-def _splittable(piece: Piece) -> bool:
+def _splittable(piece: FileRange) -> bool:
     try:
         with streams.open_raw(piece.path) as stream:
             compression = streams.compression_of(piece.path, stream)

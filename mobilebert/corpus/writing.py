@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mobilebert.corpus import funnel
-from mobilebert.corpus.cleaning import REJECTS, Work, writing_rejects
+from mobilebert.corpus.cleaning import REJECTS, CleaningContext, writing_rejects
 from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
 from mobilebert.storage import paths, row_groups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
-ELEMENTS_PER_PART = 8
+ELEMENTS_PER_SHARD = 8
 # Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
 Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
 Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
@@ -27,7 +27,7 @@ _REASONS = {near_duplicates.EXACT: "exact_duplicate", near_duplicates.NEAR: "nea
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
-def write_part(part: int, elements: int, work: Work) -> None:
+def write_shard(part: int, elements: int, work: CleaningContext) -> None:
     """Write the documents of a part of all the `elements` that stay, and what became of the others, into the work folder.
 
     `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
@@ -36,12 +36,12 @@ def write_part(part: int, elements: int, work: Work) -> None:
     stem = _stem(work.folder, part)
     if paths.exists(f"{stem}.json"):
         return  # by a run that was killed
-    mine = range(part * ELEMENTS_PER_PART, min((part + 1) * ELEMENTS_PER_PART, elements))
+    mine = range(part * ELEMENTS_PER_SHARD, min((part + 1) * ELEMENTS_PER_SHARD, elements))
     blocks = block_store.Blocks(work.folder)
-    fates = near_duplicates.fates(blocks.before(mine.start), blocks.before(mine.stop), work)
+    fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), work)
     shared = _Shared(work)
     counts: dict[str, dict[str, Any]] = {}
-    with _Parts(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
+    with _ParquetFiles(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
         for element in mine:
             summary = json.loads(paths.read(paths.join(work.folder, f"{element:06d}.json")))
             for source, found in summary["sources"].items():
@@ -77,9 +77,9 @@ def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) ->
     return counts, files, pa.Table.from_pylist(sample, REJECTS)
 
 
-def parts(elements: int) -> int:
+def shard_count(elements: int) -> int:
     """The number of parts."""
-    return -(-elements // ELEMENTS_PER_PART)
+    return -(-elements // ELEMENTS_PER_SHARD)
 
 
 def _kept(
@@ -89,7 +89,7 @@ def _kept(
     gone: Gone,
     counts: dict[str, dict[str, Any]],
     rejects: funnel.Rejects,
-    work: Work,
+    work: CleaningContext,
 ) -> pa.Table:
     """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`; the others are counted
     under their reason.
@@ -156,7 +156,7 @@ def _file(stem: str, number: int) -> str:
 class _Shared:
     """What paragraphs go from the documents of a block; those of one batch are held."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: CleaningContext) -> None:
         self._blocks = block_store.Blocks(work.folder)
         self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, work))
         self._none = work.settings.max_paragraph_documents is None
@@ -171,7 +171,7 @@ class _Shared:
         return {count - first: lines for count, lines in taken.items() if first <= count < first + size}
 
 
-class _Parts:
+class _ParquetFiles:
     """The Parquet files of one part: a new one after `_PART_BYTES` of text, none without rows."""
 
     def __init__(self, stem: str) -> None:
@@ -181,7 +181,7 @@ class _Parts:
         self._open = ExitStack()
         self._writer: pq.ParquetWriter | None = None
 
-    def __enter__(self) -> _Parts:
+    def __enter__(self) -> _ParquetFiles:
         return self
 
     def __exit__(self, *error: Any) -> None:

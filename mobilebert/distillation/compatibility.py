@@ -28,7 +28,7 @@ FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_pro
 
 
 def needs(student: Any, *, layerwise: bool | Collection[str] = True) -> dict[str, int]:
-    """What a student (`models.configs.Shape`) asks of any teacher, its vocabulary apart: names of a configuration -> numbers.
+    """What a student (`models.configs.ModelConfig`) asks of any teacher, its vocabulary apart: names of a configuration -> numbers.
 
     With `layerwise`, layer by layer, or such keys of that as are named (`matching.shared`); else by its predictions and tables
     alone, where depth and width are free.
@@ -57,7 +57,7 @@ def unmet(teacher: Any, wanted: Mapping[str, int]) -> list[str]:
 
 
 def misfits(teacher: Any, student: Any, *, layerwise: bool | Collection[str] = True) -> list[str]:
-    """What keeps a teacher from teaching a student (both `models.configs.Shape`), vocabulary included (`needs`, `unmet`)."""
+    """What keeps a teacher from teaching a student (both `models.configs.ModelConfig`), vocabulary included (`needs`, `unmet`)."""
     return unmet(teacher, needs(student, layerwise=layerwise) | {key: getattr(student, key) for key in ALWAYS})
 
 

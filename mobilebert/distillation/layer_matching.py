@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mobilebert.distillation.loss_variants import form
+from mobilebert.distillation.loss_variants import variant
 from mobilebert.settings import Match, Transfer
 
 ALL = "all"
@@ -28,11 +28,13 @@ def matches(settings: Transfer, student_layers: int, teacher_layers: int) -> lis
     return [
         match
         for layer in range(1, student_layers + 1)
-        for match in _mobilebert(settings, layer, student_layers, mapped(settings.layer_map, layer, student_layers, teacher_layers))
+        for match in _mobilebert(
+            settings, layer, student_layers, teacher_layer_for(settings.layer_map, layer, student_layers, teacher_layers)
+        )
     ]
 
 
-def mapped(layer_map: str, layer: int, student_layers: int, teacher_layers: int) -> int:
+def teacher_layer_for(layer_map: str, layer: int, student_layers: int, teacher_layers: int) -> int:
     """The teacher's layer for a student's layer (both from 1 on).
 
     `same`: the same number; `last`: the teacher's last ones; `uniform`: ceil(layer * teacher / student), which is TinyBERT's
@@ -45,7 +47,7 @@ def mapped(layer_map: str, layer: int, student_layers: int, teacher_layers: int)
 
 def _mobilebert(settings: Transfer, layer: int, depth: int, teacher_layer: int) -> Iterator[Match]:
     """The terms of one layer as `transfer.losses` and the four factors have them; those of weight 0 are left out."""
-    chosen = form(settings.losses)
+    chosen = variant(settings.losses)
     divisor = chosen.divisor(layer, depth)
 
     def match(feature: str, loss: str, factor: float, **more: Any) -> Iterator[Match]:
@@ -88,7 +90,7 @@ def least_layers(settings: Transfer, student_layers: int) -> int:
 
 
 def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
-    """What keeps the matches from fitting two shapes (`models.configs.Shape`) besides `shared`, a line each.
+    """What keeps the matches from fitting two shapes (`models.configs.ModelConfig`) besides `shared`, a line each.
 
     `teacher` may be None where it is not known yet: what depends on it is left out.
     """

@@ -15,16 +15,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-FormName = Literal["corrected", "published", "google_tf2"]
+LossVariantName = Literal["corrected", "published", "google_tf2"]
 BERT_EPSILON = 1e-12  # contrib_layers.layer_norm, as in BERT
 KERAS_EPSILON = 1e-3  # tf.keras.layers.LayerNormalization, which Google's TF2 port uses
 
 
 @dataclass(frozen=True)
-class Form:
+class LossVariant:
     """What tells one published form of the transfer losses from another."""
 
-    name: FormName
+    name: LossVariantName
     ignores_padding: bool
     all_outputs: bool  # statistics against every teacher output, the embeddings' included
     epsilon: float
@@ -34,10 +34,10 @@ class Form:
         return layer if self.name == "google_tf2" else depth
 
 
-def form(name: FormName) -> Form:
+def variant(name: LossVariantName) -> LossVariant:
     """The form that `transfer.losses` names."""
     if name == "corrected":
-        return Form(name, ignores_padding=True, all_outputs=False, epsilon=BERT_EPSILON)
+        return LossVariant(name, ignores_padding=True, all_outputs=False, epsilon=BERT_EPSILON)
     if name == "published":
-        return Form(name, ignores_padding=False, all_outputs=True, epsilon=BERT_EPSILON)
-    return Form(name, ignores_padding=False, all_outputs=False, epsilon=KERAS_EPSILON)
+        return LossVariant(name, ignores_padding=False, all_outputs=True, epsilon=BERT_EPSILON)
+    return LossVariant(name, ignores_padding=False, all_outputs=False, epsilon=KERAS_EPSILON)

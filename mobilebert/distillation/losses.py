@@ -17,17 +17,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation.loss_variants import BERT_EPSILON, KERAS_EPSILON, Form, FormName, form
+from mobilebert.distillation.loss_variants import BERT_EPSILON, KERAS_EPSILON, LossVariant, LossVariantName, variant
 from mobilebert.models.layers import MASKED_SCORE
 
 __all__ = [
     "BERT_EPSILON",
     "KERAS_EPSILON",
-    "Form",
-    "FormName",
+    "LossVariant",
+    "LossVariantName",
     "attention_transfer",
     "feature_map_transfer",
-    "form",
     "hidden_transfer",
     "masked_lm_loss",
     "mean_transfer",
@@ -36,6 +35,7 @@ __all__ = [
     "teacher_masked_lm_loss",
     "value_relation_transfer",
     "variance_transfer",
+    "variant",
 ]
 WEIGHT_EPSILON = 1e-5  # run_pretraining.py, get_masked_lm_output: no division by zero without predictions
 

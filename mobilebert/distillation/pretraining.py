@@ -53,7 +53,7 @@ class MaskedLmObjective:
         everything = student.variables_by_name
         own = everything if names is None else {name: everything[name] for name in names}
         self.variables: Mapping[str, Any] = own | self._pair_head | (transfer.projections if transfer else {})
-        self.rate_factors: Mapping[str, float] = {}
+        self.learning_rate_multipliers: Mapping[str, float] = {}
         self.weighted_by = (WEIGHTS, *(transfer.weighted_by if transfer else ()))
 
     def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class MaskedLmObjective:
             target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
             soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
             parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
-        added = {} if self._transfer is None else self._transfer.parts(teacher, student, batch["input_mask"], totals)
+        added = {} if self._transfer is None else self._transfer.terms(teacher, student, batch["input_mask"], totals)
         if self._pair_head:
             added["next_sentence"] = self._next_sentence(student.sequence, batch)
         for name, value in added.items():
@@ -114,7 +114,7 @@ class MaskedLmObjective:
 def _pair_head(student: Any) -> dict[str, tf.Variable]:
     """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names: those that the student carries, or fresh."""
     made = {}
-    for part, shape, kind in (("weight", (student.shape.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
+    for part, shape, kind in (("weight", (student.config.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
         name = f"{PAIR_HEAD}.{part}"
         given = student.carried.get(name)  # as files have it, a kernel transposed
         made[name] = tf.Variable(initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if given is None else given.T, name=name)

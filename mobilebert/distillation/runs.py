@@ -13,7 +13,7 @@ from mobilebert import tokenization
 from mobilebert.distillation import compatibility, evaluation, recipes, stage_schedule
 from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import weights
-from mobilebert.models.configs import Shape, from_config, named
+from mobilebert.models.configs import ModelConfig, from_config, named
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, sections_of
 from mobilebert.storage import artifacts
@@ -85,7 +85,7 @@ class TrainingRun:
         """The seed of what has these names, derived from the run's."""
         return derive_seed(self.settings.seed, *names)
 
-    def shape(self, name: str) -> Shape:
+    def config(self, name: str) -> ModelConfig:
         """The shape of that name for the records' vocabulary: one of the user's own, or a known one.
 
         Raises:
@@ -105,9 +105,9 @@ class TrainingRun:
         """The model of a folder (`models.Model`), refused if the records are not for it."""
         self.check_tokenizer(folder)
         model = weights.load(folder, compute_dtype=self.settings.training.precision)
-        if model.shape.max_position_embeddings < self.records.sequence_length:
+        if model.config.max_position_embeddings < self.records.sequence_length:
             raise UserError(
-                f"{folder}: it knows {model.shape.max_position_embeddings} positions, but the records hold sequences of "
+                f"{folder}: it knows {model.config.max_position_embeddings} positions, but the records hold sequences of "
                 f"{self.records.sequence_length} tokens; lower records.sequence_length"
             )
         return model
@@ -154,7 +154,7 @@ class TrainingPlan:
     optimization: Optimization
     seed: int
     make: Callable[[], tuple[Any, Any]]
-    shape: Mapping[str, Any]
+    config: Mapping[str, Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Mapping[str, Path] = field(default_factory=dict)
     evaluate: bool = True
@@ -175,7 +175,7 @@ def run_training(run: TrainingRun, plan: TrainingPlan, options: RunOptions) -> N
     lengths = schedules.lengths(plan.optimization, steps.start, steps.stop, whole)
     for length in set(lengths.values()) - {whole}:
         run.records.check_length(length)  # now, and not when its phase comes
-    fingerprint = state.fingerprint(plan.command, settings | {"shape": dict(plan.shape)}, inputs, run.accelerator.environment)
+    fingerprint = state.fingerprint(plan.command, settings | {"shape": dict(plan.config)}, inputs, run.accelerator.environment)
     with multihost.opened(run.accelerator, options, plan.name, fingerprint) as workspace:
         batches = _batches(run, plan, lengths, steps.origin)
         job, at_once = _job(run, plan, objective, span, lengths, batches, skips=options.on_nonfinite == "skip")
@@ -222,7 +222,7 @@ def _job(
         span,
         lengths,
         measure=evaluation.measure(*heldout, run.accelerator),
-        records=lambda step: _by_file(run.records.train_places(size, plan.seed, step)),
+        records=lambda step: _by_file(run.records.locate_train(size, plan.seed, step)),
         skips=skips,
     )
     return job, at_once

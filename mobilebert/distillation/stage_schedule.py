@@ -142,7 +142,7 @@ class Stage:
         """
         if not self._unbroken or self._span is None:
             return
-        above = range(self._layers[-1] + 1, student.shape.num_hidden_layers + 1)
+        above = range(self._layers[-1] + 1, student.config.num_hidden_layers + 1)
         waiting = [name for layer in above for name in student.layer_variables(layer)]
         variables = student.variables_by_name
         if not self._index:
@@ -158,6 +158,6 @@ class Stage:
         if self._span is None:
             return Span(0, self.optimization.steps)
         moments = read(previous, self._span.start) if self._unbroken and self._index and previous else {}
-        trained = {name for name in objective.variables if objective.rate_factors.get(name, 1.0)}
+        trained = {name for name in objective.variables if objective.learning_rate_multipliers.get(name, 1.0)}
         kept = {name: array for name, array in moments.items() if name.partition("/")[2] in trained}
         return dataclasses.replace(self._span, moments=kept, counted=objective.counted)

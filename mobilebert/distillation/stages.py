@@ -39,7 +39,7 @@ def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions
     """
     run = TrainingRun(settings, ("teacher.shape", "teacher.training", *COMMON), data, options.threads, own_shapes)
     teacher = run.settings.teacher
-    shape = run.shape(teacher.shape)
+    shape = run.config(teacher.shape)
 
     def make() -> tuple[Any, Any]:
         model = models.build(shape, run.seed("teacher"), compute_dtype=run.settings.training.precision)
@@ -96,7 +96,7 @@ def transfer_layer(
         optimization=own.optimization,
         seed=run.seed("transfer_layer", student),  # of all stages: batches go on from one to the next
         make=make,
-        shape=start.shape.to_config(),
+        config=start.shape.to_config(),
         arguments={"student": student, "stage": stage, **start.arguments},
         inputs=start.inputs,
         evaluate=False,
@@ -161,7 +161,7 @@ def pretrain_student(
         optimization=pretraining.training.model_copy(update={"steps": pretraining.training.steps + extra_steps}),
         seed=run.seed("pretrain_student", student),
         make=make,
-        shape=start.shape.to_config(),
+        config=start.shape.to_config(),
         arguments={"student": student, "arm": arm, "extra_steps": extra_steps, **start.arguments},
         inputs=start.inputs,
         finish=MaskedLmObjective.hand_over,
@@ -214,12 +214,12 @@ class Start:
         self._teaches = teaches
         self.inputs: dict[str, Path] = {}
         self.arguments: dict[str, Any] = {}
-        self.shape = read_shape(self._source) if self._source else run.shape(name)
+        self.shape = read_model_config(self._source) if self._source else run.config(name)
         if previous:
             artifacts.read(previous, "model")
             self.inputs["previous"] = previous
         if own and self._source:  # as it lies there, or imported before
-            compatibility.check_given(self.shape, run.shape(name), name, str(self._source / tensor_files.CONFIG))
+            compatibility.check_given(self.shape, run.config(name), name, str(self._source / tensor_files.CONFIG))
         if external:
             files = [external / tensor_files.CONFIG, *sorted(external.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
@@ -228,8 +228,10 @@ class Start:
                 raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
-            compatibility.check(read_shape(teacher), self.shape, name, layerwise=layer_matching.shared(matched) if matched else False)
-            compatibility.check_matches(matched, read_shape(teacher), self.shape, name)
+            compatibility.check(
+                read_model_config(teacher), self.shape, name, layerwise=layer_matching.shared(matched) if matched else False
+            )
+            compatibility.check_matches(matched, read_model_config(teacher), self.shape, name)
             run.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:
@@ -247,7 +249,7 @@ class Start:
         return student, (teacher if self._teaches else None)
 
 
-def read_shape(folder: Path) -> configs.Shape:
+def read_model_config(folder: Path) -> configs.ModelConfig:
     """The shape of the model in a folder.
 
     Raises:

@@ -15,7 +15,7 @@ from mobilebert import tokenization
 from mobilebert.distillation import compatibility, parity
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.runs import RecordsInput, TrainingPlan, TrainingRun, run_training, write_evaluation
-from mobilebert.distillation.stages import COMMON, read_shape
+from mobilebert.distillation.stages import COMMON, read_model_config
 from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import import_teacher, weights
 from mobilebert.records import reader
@@ -53,7 +53,7 @@ def export_teacher(
         UserError: it does not fit the students, its tokenizer is not the records', our forward is not the
             source's, or it fills masks hardly better than guessing (`teacher.min_head_lift`).
     """
-    compatibility.check_needs(read_shape(source), needs, str(source))
+    compatibility.check_needs(read_model_config(source), needs, str(source))
     run = TrainingRun(settings, ("teacher.min_head_lift", *COMMON), data, threads)
     manifest = artifacts.read(source, "model")
     with run.accelerator.scope():
@@ -86,7 +86,7 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.
     """
-    shape = read_shape(source)
+    shape = read_model_config(source)
     compatibility.check_needs(shape, needs, str(source))
     run = TrainingRun(settings, (HEAD_TRAINING, *COMMON), data, options.threads)
     artifacts.read(source, "model")
@@ -101,7 +101,7 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
         optimization=run.settings.teacher.head_training,
         seed=run.seed("retrain_head"),
         make=make,
-        shape=shape.to_config(),
+        config=shape.to_config(),
         inputs={"source": source},
         evaluate=False,
     )

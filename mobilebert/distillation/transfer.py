@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from mobilebert.distillation import layer_matching, losses, recipes
 from mobilebert.errors import UserError
-from mobilebert.models.model import Once, initial
+from mobilebert.models.model import TracedOnce, initial
 from mobilebert.models.parameters import Kind, Tensor
 from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
@@ -65,14 +65,14 @@ class TransferObjective:
             ValueError: if the settings are not resolved.
         """
         self._student, self.teacher = student, teacher
-        self._form = losses.form(settings.losses)
-        self.depth = depth = student.shape.num_hidden_layers
+        self._form = losses.variant(settings.losses)
+        self.depth = depth = student.config.num_hidden_layers
         matched = layer_matching.matched_layers(settings, depth)
         self.layers = stage_layers(stage, depth, matched if settings.matches else None)
-        listed = layer_matching.matches(settings, depth, teacher.shape.num_hidden_layers)
+        listed = layer_matching.matches(settings, depth, teacher.config.num_hidden_layers)
         self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
         self.computed = max(match.student_layer for match in self.matches), layer_matching.top(self.matches)
-        self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
+        self.projections = _projections(self.matches, student.config.hidden_size, teacher.config.hidden_size, seed)
         rules, earlier = recipes.RULES[recipe], settings.earlier_layers
         if earlier is None:
             raise ValueError("transfer.earlier_layers is null: pass settings that recipes.resolve has seen")
@@ -84,11 +84,11 @@ class TransferObjective:
         factors |= dict.fromkeys(self.counted, 0.0)
         names = [name for name in (*below, *own) if factors[name] or name in self.counted]
         self.variables = {name: student.variables_by_name[name] for name in names} | self.projections
-        self.rate_factors = {name: factors[name] for name in names if factors[name] != 1.0}
+        self.learning_rate_multipliers = {name: factors[name] for name in names if factors[name] != 1.0}
         self.weighted_by = (MASK,) if self._form.ignores_padding else ()
         # Traced once and not once a layer.
-        self._attention = Once(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
-        self._feature_map = Once(
+        self._attention = TracedOnce(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
+        self._feature_map = TracedOnce(
             partial(losses.feature_map_transfer, factor=1.0, epsilon=self._form.epsilon), inlined=student.inlines_layers
         )
 
@@ -105,10 +105,10 @@ class TransferObjective:
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
         teacher = self.teacher.encode(*inputs, layers=teacher_layers)
-        parts = self.parts(teacher, student, batch[MASK], totals)
+        parts = self.terms(teacher, student, batch[MASK], totals)
         return {"loss": tf.add_n(list(parts.values())), **parts}
 
-    def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def terms(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The weighted parts by name, from what both models computed (`models.Encoded`).
 
         Args:

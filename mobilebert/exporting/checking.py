@@ -87,7 +87,7 @@ def _check_tflite(model: Path, export: Path) -> Verdict:
 def _check_tf1(model: Path, export: Path) -> Verdict:
     """The checkpoint through TensorFlow's own reader: every variable bit for bit, no other there, and what it computes."""
     loaded, prefix, config = network.load(model), export / tf1.PREFIX, export / ORIGINAL_CONFIG
-    shape, reader = loaded.model.shape, tf.train.load_checkpoint(str(prefix))
+    shape, reader = loaded.model.config, tf.train.load_checkpoint(str(prefix))
     expected = {tf1.original(name, shape): value for name, value in _tensors(model).items() if name not in parameters.unused(shape)}
     there = reader.get_variable_to_shape_map().keys()
     if unlike := sorted(there ^ {name for name, _ in expected}):
@@ -108,7 +108,7 @@ def _check_transformers(model: Path, export: Path) -> Verdict:
     """transformers in float64 where it is installed; else our own loader alone."""
     _compare_files(model, export)
     loaded = network.load(model, "float64")
-    batches = probes(loaded.tokenizer, min(64, loaded.model.shape.max_position_embeddings), PROBE_SEED)
+    batches = probes(loaded.tokenizer, min(64, loaded.model.config.max_position_embeddings), PROBE_SEED)
     if importlib.util.find_spec("torch") and importlib.util.find_spec("transformers"):
         judge = f"transformers {metadata.version('transformers')} in float64"
         answers = _transformers_answers(export, loaded, batches)

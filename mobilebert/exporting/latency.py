@@ -41,7 +41,7 @@ def measure(export: Path, form: str, settings: Export) -> dict[str, Any]:
         length = runner.inputs["input_ids"]["shape"][1]
         engine, call, weights = "LiteRT", runner.run, export / tflite.FILE
     else:
-        length = min(settings.sequence_length, loaded.model.shape.max_position_embeddings)
+        length = min(settings.sequence_length, loaded.model.config.max_position_embeddings)
         traced = tf.function(loaded, input_signature=[tf.TensorSpec((1, length), tf.int32, name=name) for name in INPUTS])
         engine, weights = f"TensorFlow {tf.__version__}", export / "model.safetensors"
 

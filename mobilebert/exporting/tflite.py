@@ -26,7 +26,7 @@ def convert(network: Network, length: int) -> bytes:
     Raises:
         UserError: the model has fewer positions than that.
     """
-    positions = network.model.shape.max_position_embeddings
+    positions = network.model.config.max_position_embeddings
     if length > positions:
         raise UserError(f"export.sequence_length: {length}, but the model has {positions} positions; set it to at most {positions}")
     module = tf.Module()

@@ -12,7 +12,7 @@ from mobilebert.finetuning import batches
 from mobilebert.finetuning.features import Features, Windows
 from mobilebert.finetuning.objective import task_logits
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.distributed import Spread
+from mobilebert.training.distributed import ReplicatedFunction
 
 MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 
@@ -22,7 +22,7 @@ class Forward:
 
     def __init__(self, model: Any, head: Any, accelerator: Accelerator | None = None) -> None:
         """Take a `models.Model` and its head, and in whose scope they were made; None: one device."""
-        self._spread = Spread(lambda batch: task_logits(model, head, batch), accelerator)
+        self._spread = ReplicatedFunction(lambda batch: task_logits(model, head, batch), accelerator)
 
     def logits(self, features: Features, batch_size: int) -> Iterator[np.ndarray]:
         """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""

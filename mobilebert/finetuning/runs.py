@@ -231,8 +231,8 @@ def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
 
 def _head(model: Any, task: Task, seed: int) -> Any:
     if task.kind == "classification":
-        return heads.for_classification(model.shape, len(task.labels), seed, carried=model.carried)
-    return heads.SpanHead(model.shape.hidden_size, seed)
+        return heads.for_classification(model.config, len(task.labels), seed, carried=model.carried)
+    return heads.SpanHead(model.config.hidden_size, seed)
 
 
 def _check_head(folder: Path, head: Any, task: Task) -> None:
@@ -244,9 +244,9 @@ def _check_head(folder: Path, head: Any, task: Task) -> None:
 def _tokenizer(folder: Path, model: Any, sequence_length: int) -> Any:
     """The model's tokenizer, checked against its word table; and the positions against the sequence length."""
     tokenizer = tokenization.load(folder)
-    if tokenizer.size > model.shape.vocab_size:
-        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, its word table only {model.shape.vocab_size} rows")
-    if sequence_length > model.shape.max_position_embeddings:
-        most = model.shape.max_position_embeddings
+    if tokenizer.size > model.config.vocab_size:
+        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, its word table only {model.config.vocab_size} rows")
+    if sequence_length > model.config.max_position_embeddings:
+        most = model.config.max_position_embeddings
         raise UserError(f"sequence_length: {sequence_length}, but {folder} has only {most} positions; set it to {most} or less")
     return tokenizer

@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from mobilebert.models.configs import BertShape, ElectraShape
+from mobilebert.models.configs import BertConfig, ElectraConfig
 from mobilebert.models.layers import Scope, activation, attention, sizes
 
 
-def embed(scope: Scope, shape: BertShape | ElectraShape, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
+def embed(scope: Scope, shape: BertConfig | ElectraConfig, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
     """Embedding output (B, S, H) from token ids and segment ids (B, S)."""
     words = tf.gather(scope.variable("word_embeddings.weight"), ids)
     x = add_positions(scope, tf.cast(words, scope.dtype), segments)
     x = scope.layer_norm("LayerNorm", x, shape.layer_norm_eps)
     x = scope.dropout(x, shape.hidden_dropout_prob, 0)
-    if isinstance(shape, ElectraShape) and shape.projects_embeddings:
+    if isinstance(shape, ElectraConfig) and shape.projects_embeddings:
         x = replace(scope, prefix=shape.model_type).dense("embeddings_project", x)
     return x
 
@@ -31,7 +31,7 @@ def add_positions(scope: Scope, words: tf.Tensor, segments: tf.Tensor) -> tf.Ten
     return words + tf.cast(types, scope.dtype) + tf.cast(positions, scope.dtype)
 
 
-def layer(scope: Scope, shape: BertShape | ElectraShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
+def layer(scope: Scope, shape: BertConfig | ElectraConfig, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
     """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout.

@@ -22,7 +22,7 @@ NORMALIZATIONS = ("no_norm", "layer_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
+class ModelConfig:
     """What BERT and MobileBERT have in common. Sizes are numbers of units, `*_prob` and `*_dropout` shares in 0..1."""
 
     model_type: ClassVar[str]
@@ -88,7 +88,7 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BertShape(Shape):
+class BertConfig(ModelConfig):
     """Plain BERT: also BERT-wwm, RoBERTa-wwm-ext, MacBERT, PERT, LERT."""
 
     model_type: ClassVar[str] = "bert"
@@ -102,7 +102,7 @@ class BertShape(Shape):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElectraShape(Shape):
+class ElectraConfig(ModelConfig):
     """ELECTRA's discriminator: a BERT whose tables may be narrower than its hidden states.
 
     It was trained without an MLM head; the one it gets here has the form of transformers' ElectraForMaskedLM.
@@ -137,7 +137,7 @@ class ElectraShape(Shape):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MobileBertShape(Shape):
+class MobileBertConfig(ModelConfig):
     """MobileBERT; without bottleneck and with layer norm it is a BERT with trigram input (a teacher trained here).
 
     `use_bottleneck_attention` wins over `key_query_shared_bottleneck`, as in the original code; both set is held as the
@@ -201,10 +201,10 @@ class MobileBertShape(Shape):
         return self.trigram_input or self.embedding_size != self.hidden_size
 
 
-_KINDS: tuple[type[Shape], ...] = (BertShape, ElectraShape, MobileBertShape)
+_KINDS: tuple[type[ModelConfig], ...] = (BertConfig, ElectraConfig, MobileBertConfig)
 
 
-def named(name: str, vocabulary_size: int) -> Shape:
+def named(name: str, vocabulary_size: int) -> ModelConfig:
     """The shape of that name for a vocabulary of that many entries.
 
     Raises:
@@ -222,7 +222,7 @@ def names() -> list[str]:
     return list(_named())
 
 
-def _named() -> dict[str, tuple[type[Shape], dict[str, Any]]]:
+def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
     f2 = {"num_feedforward_networks": 2, "use_bottleneck_attention": True}
     f4 = {"num_feedforward_networks": 4, "key_query_shared_bottleneck": True}
     # Chinese-MobileBERT config/student_*.json: embedding_size = hidden_size, since tables and MLM head start from the teacher's.
@@ -236,20 +236,20 @@ def _named() -> dict[str, tuple[type[Shape], dict[str, Any]]]:
     plain = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
     mini_teacher = _sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
     return {
-        "base-f2": (MobileBertShape, base | f2),
-        "base-f4": (MobileBertShape, base | f4),
-        "large-f2": (MobileBertShape, large | f2),
-        "large-f4": (MobileBertShape, large | f4),
-        "opt": (MobileBertShape, english | f4),
-        "opt-qat": (MobileBertShape, english | f4 | {"hidden_act": "relu6"}),
-        "tiny": (MobileBertShape, english | f2),
-        "mini": (MobileBertShape, mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True}),
-        "mini-teacher": (MobileBertShape, mini_teacher | {"hidden_act": "gelu"} | undropped),
+        "base-f2": (MobileBertConfig, base | f2),
+        "base-f4": (MobileBertConfig, base | f4),
+        "large-f2": (MobileBertConfig, large | f2),
+        "large-f4": (MobileBertConfig, large | f4),
+        "opt": (MobileBertConfig, english | f4),
+        "opt-qat": (MobileBertConfig, english | f4 | {"hidden_act": "relu6"}),
+        "tiny": (MobileBertConfig, english | f2),
+        "mini": (MobileBertConfig, mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True}),
+        "mini-teacher": (MobileBertConfig, mini_teacher | {"hidden_act": "gelu"} | undropped),
         # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained further.
-        "rbt3": (BertShape, _sizes(768, 3, 12, intermediate=3072)),
-        "rbtl3": (BertShape, _sizes(1024, 3, 16, intermediate=4096)),
-        "bert-base": (BertShape, _sizes(768, 12, 12, intermediate=3072)),
-        "bert-large": (BertShape, _sizes(1024, 24, 16, intermediate=4096)),
+        "rbt3": (BertConfig, _sizes(768, 3, 12, intermediate=3072)),
+        "rbtl3": (BertConfig, _sizes(1024, 3, 16, intermediate=4096)),
+        "bert-base": (BertConfig, _sizes(768, 12, 12, intermediate=3072)),
+        "bert-large": (BertConfig, _sizes(1024, 24, 16, intermediate=4096)),
     }
 
 
@@ -257,7 +257,7 @@ def _sizes(hidden: int, layers: int, heads: int, *, intermediate: int) -> dict[s
     return {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": intermediate}
 
 
-def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
+def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelConfig:
     """The shape that a configuration describes: transformers' config.json, or an original TF1 one.
 
     The two worlds differ in their defaults and in what "gelu" means (erf in transformers, tanh in TF1); an original file
@@ -276,7 +276,7 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
     try:
         if config.get("position_embedding_type", "absolute") != "absolute":
             raise UserError(f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions are known here")
-        if original and kind is not ElectraShape and given.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
+        if original and kind is not ElectraConfig and given.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
             given["hidden_act"] = "gelu_new"
         given = _defaults(kind, original, given) | given
         for key, value in given.items():
@@ -286,13 +286,13 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> Shape:
         raise UserError(f"{where}: {error}") from None
 
 
-def to_original(shape: Shape) -> dict[str, Any]:
+def to_original(shape: ModelConfig) -> dict[str, Any]:
     """The content of a TF1 configuration file (`bert_config.json`, `student_base_f2.json`) that means this shape.
 
     Raises:
         UserError: TF1's code computes something else, whatever its file says.
     """
-    if isinstance(shape, ElectraShape):
+    if isinstance(shape, ElectraConfig):
         raise UserError("an ELECTRA with MLM head: no TF1 code has such a model; it cannot be written in that form")
     if shape.hidden_act in GELU_ERF:
         raise UserError(
@@ -306,7 +306,7 @@ def to_original(shape: Shape) -> dict[str, Any]:
     return keys | ({"hidden_act": "gelu"} if shape.hidden_act in GELU_TANH else {})
 
 
-def _kind(config: Mapping[str, Any], where: str) -> tuple[type[Shape], bool]:
+def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], bool]:
     """The shape's class, and whether the file is an original TF1 one."""
     named_type = config.get("model_type")
     classes = config.get("architectures") or []
@@ -315,25 +315,25 @@ def _kind(config: Mapping[str, Any], where: str) -> tuple[type[Shape], bool]:
         named_type = next((kind.model_type for kind in _KINDS if first.startswith(f"{kind.class_prefix}For")), first)
     if named_type is None:
         mobile = any(key in config for key in ("use_bottleneck", "intra_bottleneck_size", "trigram_input"))
-        return (MobileBertShape if mobile else ElectraShape if "embedding_size" in config else BertShape), True
+        return (MobileBertConfig if mobile else ElectraConfig if "embedding_size" in config else BertConfig), True
     for kind in _KINDS:
         if kind.model_type == named_type:
             return kind, False
     raise UserError(f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}")
 
 
-def _defaults(kind: type[Shape], original: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(kind: type[ModelConfig], original: bool, given: Mapping[str, Any]) -> dict[str, Any]:
     """What an absent key means in the source's own world."""
     if "vocab_size" not in given and original:
         raise UserError("vocab_size: missing; is this the configuration of a BERT?")
-    if kind is not MobileBertShape:
+    if kind is not MobileBertConfig:
         hidden = given.get("hidden_dropout_prob", 0.1)
         small, base = _sizes(256, 12, 4, intermediate=1024), _sizes(768, 12, 12, intermediate=3072)
         electra = base if original else small | {"embedding_size": 128}  # the original names embedding_size, or is taken for a BERT
-        return (electra if kind is ElectraShape else {}) | {
+        return (electra if kind is ElectraConfig else {}) | {
             "vocab_size": 30522,
-            "hidden_act": "gelu_new" if original and kind is BertShape else "gelu",
-            "type_vocab_size": 16 if original and kind is BertShape else 2,
+            "hidden_act": "gelu_new" if original and kind is BertConfig else "gelu",
+            "type_vocab_size": 16 if original and kind is BertConfig else 2,
             "classifier_dropout": 0.1 if original else hidden,
         }
     if original:  # BertConfig in Google's mobilebert/modeling.py
@@ -346,7 +346,7 @@ def _defaults(kind: type[Shape], original: bool, given: Mapping[str, Any]) -> di
     return _sizes(512, 24, 4, intermediate=512) | english | keys
 
 
-def _fits(kind: type[Shape], key: str, value: Any) -> bool:
+def _fits(kind: type[ModelConfig], key: str, value: Any) -> bool:
     annotation = {field.name: field.type for field in dataclasses.fields(kind)}[key]
     if annotation == "float":
         return isinstance(value, int | float) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from mobilebert.models.configs import ElectraShape, Shape
+from mobilebert.models.configs import ElectraConfig, ModelConfig
 from mobilebert.models.layers import Scope, activation, dropout
 from mobilebert.models.model import initial
 from mobilebert.models.parameters import Kind, Tensor
@@ -20,7 +20,7 @@ INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
 
 def for_classification(
-    shape: Shape, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
+    shape: ModelConfig, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
 ) -> ClassificationHead:
     """The head of transformers' `...ForSequenceClassification` for this shape.
 
@@ -35,7 +35,7 @@ def for_classification(
         shape.hidden_size,
         labels,
         seed,
-        form=form_of(shape),
+        form=kind_of(shape),
         prefix=shape.model_type,
         dropout_rate=shape.classifier_dropout,
         variable_dtype=variable_dtype,
@@ -46,14 +46,14 @@ def for_classification(
     return made
 
 
-def form_of(shape: Shape) -> str:
+def kind_of(shape: ModelConfig) -> str:
     """Which form of `ClassificationHead` fits the shape."""
-    return "electra" if isinstance(shape, ElectraShape) else "pooled" if shape.has_pooler else "plain"
+    return "electra" if isinstance(shape, ElectraConfig) else "pooled" if shape.has_pooler else "plain"
 
 
-def classifier_name(shape: Shape) -> str:
+def classifier_name(shape: ModelConfig) -> str:
     """The last layer of a classifier for that shape."""
-    return "classifier.out_proj" if isinstance(shape, ElectraShape) else "classifier"
+    return "classifier.out_proj" if isinstance(shape, ElectraConfig) else "classifier"
 
 
 class ClassificationHead(tf.Module):
@@ -77,7 +77,7 @@ class ClassificationHead(tf.Module):
         variable_dtype: str = "float32",
     ) -> None:
         super().__init__(name="classification")
-        self.labels, self.form, self.dropout_rate = labels, form, dropout_rate
+        self.labels, self.kind, self.dropout_rate = labels, form, dropout_rate
         self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[form]
         self._last = "classifier.out_proj" if form == "electra" else "classifier"
         kernels = {self._last: (hidden, labels)} | ({self._inner: (hidden, hidden)} if self._inner else {})
@@ -87,10 +87,10 @@ class ClassificationHead(tf.Module):
         """(B, S, H) -> logits (B, labels) in the head's type; `seed` (2,) int32 turns on dropout of the pooled vector."""
         scope = _scope(self.variables_by_name)
         pooled = tf.cast(sequence[:, 0], scope.dtype)
-        if self.form == "electra":
+        if self.kind == "electra":
             pooled = scope.dense(self._inner, self._dropped(pooled, seed, 1))
             pooled = activation("gelu", pooled)
-        elif self.form == "pooled":
+        elif self.kind == "pooled":
             pooled = tf.tanh(scope.dense(self._inner, pooled))
         return scope.dense(self._last, self._dropped(pooled, seed, 0))
 

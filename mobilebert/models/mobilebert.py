@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mobilebert.models.bert import add_positions
-from mobilebert.models.configs import MobileBertShape
+from mobilebert.models.configs import MobileBertConfig
 from mobilebert.models.layers import Scope, activation, attention, sizes
 
 # transformers forgets to hand `layer_norm_eps` to two of its norms, which so keep torch's default. It only shows with
@@ -16,7 +16,7 @@ from mobilebert.models.layers import Scope, activation, attention, sizes
 FORGOTTEN_EPSILON = 1e-5
 
 
-def embed(scope: Scope, shape: MobileBertShape, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
+def embed(scope: Scope, shape: MobileBertConfig, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
     """Embedding output (B, S, H) from token ids and segment ids (B, S)."""
     words = tf.cast(tf.gather(scope.variable("word_embeddings.weight"), ids), scope.dtype)  # (B, S, E)
     if shape.trigram_input:
@@ -37,7 +37,7 @@ def trigrams(words: tf.Tensor) -> tf.Tensor:
     return tf.concat([following, words, previous], axis=2)
 
 
-def layer(scope: Scope, shape: MobileBertShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
+def layer(scope: Scope, shape: MobileBertConfig, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
     """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout. With a bottleneck, dropout of hidden states acts on the
@@ -66,12 +66,12 @@ def layer(scope: Scope, shape: MobileBertShape, x: tf.Tensor, bias: tf.Tensor, s
     return y, scores
 
 
-def value_input(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tf.Tensor:
+def value_input(scope: Scope, shape: MobileBertConfig, x: tf.Tensor) -> tf.Tensor:
     """What a layer's values are computed from (B, S, width), from the layer's input x (B, S, H)."""
     return _attention_inputs(scope, shape, x)[1]
 
 
-def _attention_inputs(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _attention_inputs(scope: Scope, shape: MobileBertConfig, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Inputs of query and key, of value, and the residual of attention, each (..., width) from x (..., H)."""
     if not shape.use_bottleneck:
         return x, x, x
@@ -83,11 +83,11 @@ def _attention_inputs(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tup
     return x, x, narrow
 
 
-def _narrow(scope: Scope, shape: MobileBertShape, name: str, x: tf.Tensor) -> tf.Tensor:
+def _narrow(scope: Scope, shape: MobileBertConfig, name: str, x: tf.Tensor) -> tf.Tensor:
     return _norm(scope, shape, f"{name}.LayerNorm", scope.dense(f"{name}.dense", x))
 
 
-def _norm(scope: Scope, shape: MobileBertShape, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
+def _norm(scope: Scope, shape: MobileBertConfig, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
     if shape.normalization_type == "no_norm":
         return scope.no_norm(name, x)
     return scope.layer_norm(name, x, shape.layer_norm_eps if epsilon is None else epsilon)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from mobilebert.errors import UserError
 from mobilebert.models import configs, parameters
 from mobilebert.models.checkpoints.tensor_files import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config, read_json
-from mobilebert.models.configs import Shape
+from mobilebert.models.configs import ModelConfig
 from mobilebert.models.parameters import Kind, Tensors
 
 CHINESE, ENGLISH = 21128, 30522  # entries of Google's vocabularies, with which the published counts are made
@@ -23,13 +23,13 @@ CONVENTION = "FLOPs: 2 for each multiply-add of the matrix products of embedding
 class Cost(NamedTuple):
     """Parameters and floating-point operations."""
 
-    parts: dict[str, int]
+    by_component: dict[str, int]
     total: int
     flops: dict[int, int]  # by sequence length
     head_flops: int  # for each predicted token
 
 
-def cost(shape: Shape) -> Cost:
+def cost(shape: ModelConfig) -> Cost:
     """Count. `total` is backbone and MLM head with the tied table once, no pooler, no NSP: the published convention."""
     embeddings, head = parameters.embeddings(shape), parameters.head(shape)
     table = f"{shape.model_type}.embeddings.word_embeddings.weight"
@@ -46,7 +46,7 @@ def cost(shape: Shape) -> Cost:
     return Cost(parts, sum(parts.values()), {length: _flops(shape, length) for length in LENGTHS}, 2 * products)
 
 
-def _flops(shape: Shape, length: int) -> int:
+def _flops(shape: ModelConfig, length: int) -> int:
     """Of embeddings and layers for one sequence. MobileBERT's paper counts alike: BERT-base has 22.5e9 at length 128."""
     weighed = _products(parameters.embeddings(shape)) + shape.num_hidden_layers * _products(parameters.layer(shape, 1))
     attention = 2 * length * shape.inner_size * shape.num_hidden_layers  # scores and their sum, for each token
@@ -62,7 +62,7 @@ def _count(made: Tensors) -> int:
     return sum(math.prod(tensor.shape) for tensor in made.values())
 
 
-def bytes_on_disk(shape: Shape, size: int) -> int:
+def bytes_on_disk(shape: ModelConfig, size: int) -> int:
     """Size of a safetensors file with numbers of `size` bytes: the numbers, and the header that names them."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
@@ -72,7 +72,7 @@ def bytes_on_disk(shape: Shape, size: int) -> int:
     return 8 + -(-len(json.dumps(header, separators=(",", ":"))) // 8) * 8 + end
 
 
-def find(name: str, vocabulary: int | None = None) -> Shape:
+def find(name: str, vocabulary: int | None = None) -> ModelConfig:
     """The shape of a name, of an original or transformers configuration, or of a model's folder.
 
     Raises:
@@ -90,7 +90,7 @@ def find(name: str, vocabulary: int | None = None) -> Shape:
     return shape
 
 
-def read(path: Path) -> Shape:
+def read(path: Path) -> ModelConfig:
     """The shape that an original or transformers configuration describes, or the one in a model's folder.
 
     Raises:
@@ -101,13 +101,13 @@ def read(path: Path) -> Shape:
     return configs.from_config(read_json(path), str(path))
 
 
-def page(name: str, shape: Shape) -> str:
+def page(name: str, shape: ModelConfig) -> str:
     """A page about one shape: its keys, parameters, FLOPs and sizes."""
     made = cost(shape)
     keys = {
         key: value for key, value in shape.to_config().items() if key in ("hidden_act", "vocab_size") or key.endswith(("_size", "_layers"))
     }
-    rows = [(part, f"{count:,}", f"{count / made.total:.1%}") for part, count in made.parts.items()]
+    rows = [(part, f"{count:,}", f"{count / made.total:.1%}") for part, count in made.by_component.items()]
     rows.append(("parameters (no pooler, no NSP)", f"{made.total:,}", ""))
     rows += [(f"GFLOPs at length {length}", f"{flops / 1e9:.2f}", "") for length, flops in made.flops.items()]
     rows.append(("MFLOPs for each predicted token", f"{made.head_flops / 1e6:.1f}", ""))

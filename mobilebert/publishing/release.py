@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
-from mobilebert.reporting.card import Card, Form, render
+from mobilebert.reporting.card import Card, ExportInfo, render
 from mobilebert.settings import Publish
 from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Manifest
@@ -91,7 +91,7 @@ def collect(
         licence=settings.licence,
         sources=sources,
         model=models.pop(),
-        forms=[_form(form, folder, manifest, judged[form][0], digests[form]) for form, (folder, manifest) in manifests.items()],
+        exports=[_export_info(form, folder, manifest, judged[form][0], digests[form]) for form, (folder, manifest) in manifests.items()],
         scores=_scores(scores, name),
     )
     content = {"card": render(card, AUTO), "files": {path: payload.sha256 for path, payload in files.items()}, "checks": check_digests}
@@ -132,8 +132,8 @@ def _check(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _form(form: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> Form:
-    return Form(
+def _export_info(form: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> ExportInfo:
+    return ExportInfo(
         name=form,
         sizes={path: entry["size"] for path, entry in manifest.files.items()},
         facts=manifest.counts,

@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 
 from mobilebert.records import counter_rng
-from mobilebert.records.record_format import SHORTEST_WINDOW, Form
+from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 from mobilebert.settings import Records
 from mobilebert.text import sentences, words
 from mobilebert.tokenization import Tokenizer
@@ -49,7 +49,7 @@ class _Windows:
     length: np.ndarray
 
 
-def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: Form, settings: Records, cut: words.Cut | None = None) -> Packed:
+def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: RecordFormat, settings: Records, cut: words.Cut | None = None) -> Packed:
     """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
 
     What becomes of a document depends on its text alone, here in UTF-8; `cut` is what cuts it into words.
@@ -70,7 +70,7 @@ def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: Form, settings:
     return Packed(rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout))
 
 
-def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> Tokens:
+def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: RecordFormat, cut: words.Cut) -> Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
     ids, starts, firsts = tokenizer.encode_joined(texts)
     joined = "\n".join(texts)
@@ -101,7 +101,7 @@ def _sentence_starts(texts: Sequence[str], tokens: Tokens) -> np.ndarray:
     return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
 
 
-def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form: Form, hashes: np.ndarray) -> np.ndarray:
+def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form: RecordFormat, hashes: np.ndarray) -> np.ndarray:
     """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
     end = windows.first + windows.length
     low = np.searchsorted(sentence_starts, windows.first, "right")
@@ -114,7 +114,7 @@ def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form:
     return np.where(found > 0, chosen, np.where(word < end, word, middle)) - windows.first
 
 
-def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, form: Form) -> np.ndarray:
+def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, form: RecordFormat) -> np.ndarray:
     """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
     count = len(windows.first)
     rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobilebert.records.record_format import SHORTEST_WINDOW, Form
+from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 
 
-def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: Form, special: Sequence[int], *, paired: bool) -> np.ndarray:
+def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: RecordFormat, special: Sequence[int], *, paired: bool) -> np.ndarray:
     """One piece of each record, framed as a record of its own: [CLS] tokens [SEP] [PAD] ...
 
     A record's text is what lies between its [CLS] and its last [SEP], a [SEP] inside counted. It falls into windows of `length` - 2

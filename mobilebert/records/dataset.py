@@ -12,7 +12,7 @@ from mobilebert.errors import UserError
 from mobilebert.records import counter_rng, crops, gzip_blocks
 from mobilebert.records.bert_format import static
 from mobilebert.records.masking import Batch, mask
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 
@@ -21,7 +21,7 @@ SPECIAL = ("pad", "unk", "cls", "sep", "mask")
 # What records.json did not say when there was no choice.
 FIRST_RELEASE = {"layout": "windows", "next_sentence": False, "compression": "none"}
 HELDOUT = -1  # stands where training has the epoch, so held-out masks are always the same
-PIECE = 4096  # where in a record's stream the draw of its piece stands (`masking` has those before)
+CROP_DRAW = 4096  # where in a record's stream the draw of its piece stands (`masking` has those before)
 
 
 class _Split:
@@ -30,7 +30,7 @@ class _Split:
     So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
     """
 
-    def __init__(self, folder: Path, split: str, counts: list[int], form: Form, compression: str) -> None:
+    def __init__(self, folder: Path, split: str, counts: list[int], form: RecordFormat, compression: str) -> None:
         self.count = sum(counts)
         whole = np.array(counts) // gzip_blocks.BLOCK * gzip_blocks.BLOCK
         self._ends = np.cumsum(np.append(whole, counts - whole))
@@ -46,13 +46,13 @@ class _Split:
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) stored ids with flags of the records with these numbers."""
         made = np.empty((len(numbers), self._form.sequence_length), self._form.dtype)
-        shards, places = self.places(numbers)
+        shards, places = self.locate(numbers)
         for which in np.unique(shards).tolist():
             here = np.flatnonzero(shards == which)
             made[here] = self._shards[which].rows(places[here])
         return made
 
-    def places(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The file, and the record of it, both from 0 on, of the records with these numbers, each (n,)."""
         part = np.searchsorted(self._ends, numbers, "right")
         return part % len(self._shards), numbers - self._shift[part]
@@ -86,9 +86,9 @@ class RecordSet:
         self._segments = body["layout"] != "full"
         # P of records that bring their masks; of others the settings say it.
         self._given: int | None = body.get("max_predictions")
-        self._form = Form(self.sequence_length, self.vocabulary_size)
+        self._form = RecordFormat(self.sequence_length, self.vocabulary_size)
         if self._given is not None:
-            self._form = static.form(self.sequence_length, self._given, self.vocabulary_size)
+            self._form = static.format_of(self.sequence_length, self._given, self.vocabulary_size)
         self.train_files = len(body["train"])
         self._train, self._heldout = (_Split(folder, split, body[split], self._form, body["compression"]) for split in ("train", "heldout"))
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
@@ -118,9 +118,9 @@ class RecordSet:
         epoch, numbers = self._order(batch_size, seed, step, steps, share)
         return self._batch(self._train, numbers, counter_rng.keys(seed, epoch, numbers), masking, length)
 
-    def train_places(self, batch_size: int, seed: int, step: int) -> list[tuple[str, int]]:
+    def locate_train(self, batch_size: int, seed: int, step: int) -> list[tuple[str, int]]:
         """The file and the number in it, from 0 on, of each record in the batch of a step, (B,)."""
-        shards, places = self._train.places(self._order(batch_size, seed, step)[1])
+        shards, places = self._train.locate(self._order(batch_size, seed, step)[1])
         names = [shard_name("train", number, self.train_files) for number in range(self.train_files)]
         return [(names[shard], place) for shard, place in zip(shards.tolist(), places.tolist(), strict=True)]
 
@@ -144,7 +144,7 @@ class RecordSet:
     def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking, length: int | None = None) -> Batch:
         rows = split.rows(numbers)
         if length is not None:
-            rows = crops.cut(rows, length, counter_rng.uniform(keys, PIECE), self._form, self.special, paired=self.next_sentence)
+            rows = crops.cut(rows, length, counter_rng.uniform(keys, CROP_DRAW), self._form, self.special, paired=self.next_sentence)
             masking = masking.model_copy(update={"max_predictions": self.predictions(masking, length)})
         if self._given is not None:
             return static.batch(rows, self._given, self._form)

@@ -16,7 +16,7 @@ import numpy as np
 from isal import isal_zlib
 
 from mobilebert.errors import UserError
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.storage import paths
 
 SUFFIX, LIST = ".tfrecord", ".blocks"
@@ -36,7 +36,7 @@ def files(place: str, compression: str) -> list[str]:
 class Sink:
     """Takes rows in any number and writes them, block by block where the file is compressed."""
 
-    def __init__(self, stream: Any, form: Form, compression: str) -> None:
+    def __init__(self, stream: Any, form: RecordFormat, compression: str) -> None:
         self._stream, self._form, self._compressed = stream, form, compression == "gzip"
         self._held = np.empty((0, form.sequence_length), form.dtype)
         self.sizes: list[int] = []
@@ -64,7 +64,7 @@ class Sink:
 
 
 @contextmanager
-def writing(place: str, form: Form, compression: str) -> Iterator[Sink]:
+def writing(place: str, form: RecordFormat, compression: str) -> Iterator[Sink]:
     """A file of records at a place that ends in `.tfrecord`, and the list of its blocks."""
     with paths.writing(place) as stream:
         sink = Sink(stream, form, compression)
@@ -77,7 +77,7 @@ def writing(place: str, form: Form, compression: str) -> Iterator[Sink]:
 class Plain:
     """The rows of an uncompressed file, memory-mapped."""
 
-    def __init__(self, path: Path, count: int, form: Form) -> None:
+    def __init__(self, path: Path, count: int, form: RecordFormat) -> None:
         """Raises: UserError: the file is not of this form or count."""
         expected = count * form.record.itemsize
         if path.stat().st_size != expected:
@@ -93,7 +93,7 @@ class Plain:
 class Compressed:
     """The rows of a compressed file."""
 
-    def __init__(self, path: Path, count: int, form: Form, cached: Callable[[Compressed, int], np.ndarray]) -> None:
+    def __init__(self, path: Path, count: int, form: RecordFormat, cached: Callable[[Compressed, int], np.ndarray]) -> None:
         """`cached` is `Compressed.inflated` with the memory that all files of a reader share.
 
         Raises: UserError: the file is not of this form or count.
@@ -125,7 +125,7 @@ class Compressed:
             raise UserError(f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the records anew") from None
 
 
-def check_head(records: np.ndarray, path: Path, form: Form) -> None:
+def check_head(records: np.ndarray, path: Path, form: RecordFormat) -> None:
     """Refuse a file whose first record is of another form."""
     if len(records) and records["head"][0].tobytes() != form.head():
         raise UserError(f"{path}: its first record is not one of {form.sequence_length} ids of {form.dtype.itemsize} bytes")

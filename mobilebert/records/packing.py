@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from mobilebert.records import counter_rng
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
 
 GROUP = 4096  # rows
@@ -29,7 +29,7 @@ class Arrangement(Protocol):
         ...
 
 
-def arrangement(settings: Records, form: Form, special: Sequence[int]) -> Arrangement:
+def arrangement(settings: Records, form: RecordFormat, special: Sequence[int]) -> Arrangement:
     """The arrangement that the settings ask for; `special` are the ids of [PAD] [UNK] [CLS] [SEP] [MASK]."""
     if settings.layout == "full":
         return _Joined(form, special)
@@ -39,7 +39,7 @@ def arrangement(settings: Records, form: Form, special: Sequence[int]) -> Arrang
 class _AsTheyAre:
     """Rows stay what they are."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: RecordFormat) -> None:
         self._none = np.empty((0, form.sequence_length), form.dtype)
 
     def group(self, rows: np.ndarray) -> np.ndarray:
@@ -54,25 +54,25 @@ class _AsTheyAre:
 class _Joined:
     """Full windows: rows without padding stay; the others' texts, each with its [SEP], follow each other and are cut anew."""
 
-    def __init__(self, form: Form, special: Sequence[int]) -> None:
+    def __init__(self, form: RecordFormat, special: Sequence[int]) -> None:
         self._form = form
         self._pad, _, self._cls, self._sep, _ = special
-        self._held = np.empty(0, form.dtype)
+        self._pending = np.empty(0, form.dtype)
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """The group's full rows, then those made of its short ones and of what was left before."""
         ids = rows["ids"]
         short = ids[:, -1] == self._pad
         texts = ids[short, 1:]
-        stream = np.concatenate([self._held, texts[texts != self._pad]])
+        stream = np.concatenate([self._pending, texts[texts != self._pad]])
         capacity = self._form.sequence_length - 2
         full = len(stream) // capacity
-        self._held = stream[full * capacity :]
+        self._pending = stream[full * capacity :]
         return np.concatenate([ids[~short], self._framed(stream[: full * capacity].reshape(full, capacity))])
 
     def rest(self) -> np.ndarray:
         """One last row, padded; its last [SEP] is its own."""
-        return self._framed(self._held[None, :-1]) if len(self._held) > 1 else self._framed(self._held[None, :0])[:0]
+        return self._framed(self._pending[None, :-1]) if len(self._pending) > 1 else self._framed(self._pending[None, :0])[:0]
 
     def _framed(self, texts: np.ndarray) -> np.ndarray:
         made = np.full((len(texts), self._form.sequence_length), self._pad, self._form.dtype)
@@ -90,7 +90,7 @@ class _NextSentence:
     a row is tells nothing about its label. Rows of the same document never exchange.
     """
 
-    def __init__(self, form: Form, special: Sequence[int]) -> None:
+    def __init__(self, form: RecordFormat, special: Sequence[int]) -> None:
         self._form = form
         self._pad, _, _, self._sep, _ = special
 

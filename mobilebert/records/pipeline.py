@@ -17,7 +17,7 @@ from mobilebert import tokenization
 from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
 from mobilebert.records import chunking, dataset, packing, shuffling
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
 from mobilebert.storage import paths, row_groups
 from mobilebert.text import words
@@ -41,7 +41,7 @@ class Job:
     special: tuple[int, ...]  # its ids of [PAD] [UNK] [CLS] [SEP] [MASK]
     dictionary: str  # the content of the user's dictionary, or nothing
     folder: str  # work folder that all workers see, a place
-    form: Form
+    form: RecordFormat
     settings: Records
     seed: int
 
@@ -63,7 +63,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Block:
+class RowGroupRange:
     """Row groups `first` to `last` (excluded) of a Parquet file, about `BLOCK_BYTES` of text or a share of all."""
 
     number: int
@@ -73,7 +73,7 @@ class Block:
     size: int
 
 
-def blocks(corpus: Path) -> list[Block]:
+def blocks(corpus: Path) -> list[RowGroupRange]:
     """The corpus cut into blocks.
 
     Raises:
@@ -81,14 +81,14 @@ def blocks(corpus: Path) -> list[Block]:
     """
     found = {path: _group_sizes(path) for path in sorted(corpus.glob("*.parquet"))}
     most = max(BLOCK_BYTES, sum(map(sum, found.values())) // MOST_BLOCKS)
-    made: list[Block] = []
+    made: list[RowGroupRange] = []
     for path, sizes in found.items():
         fresh = True
         for group, size in enumerate(sizes):
             if not fresh and made[-1].size + size <= most:
                 made[-1] = replace(made[-1], last=group + 1, size=made[-1].size + size)
             else:
-                made.append(Block(len(made), str(path), group, group + 1, size))
+                made.append(RowGroupRange(len(made), str(path), group, group + 1, size))
             fresh = False
     if not made:
         raise UserError(f"{corpus}: no documents in Parquet files there; check the corpus stage's funnel.json")
@@ -105,7 +105,7 @@ def _group_sizes(path: Path) -> list[int]:
     return [groups.row_group(group).column(column).total_uncompressed_size for group in range(groups.num_row_groups)]
 
 
-def sent(blocks: list[Block], folder: str) -> list[Block]:
+def sent(blocks: list[RowGroupRange], folder: str) -> list[RowGroupRange]:
     """The blocks with their files copied to a place, for workers that do not see ours."""
     paths.make_folder(folder)
     there = {path: paths.join(folder, Path(path).name) for path in sorted({block.path for block in blocks})}
@@ -114,7 +114,7 @@ def sent(blocks: list[Block], folder: str) -> list[Block]:
     return [replace(block, path=there[block.path]) for block in blocks]
 
 
-def stages(job: Job, corpus: list[Block]) -> list[Stage]:
+def stages(job: Job, corpus: list[RowGroupRange]) -> list[Stage]:
     """Encode all blocks, then write all shards."""
     count = len(corpus)
     shards = [(split, number) for split in shuffling.SPLITS for number in range(job.shards(split))]
@@ -129,7 +129,7 @@ def stages(job: Job, corpus: list[Block]) -> list[Stage]:
     ]
 
 
-def encode_block(block: Block, job: Job) -> tuple[int, dict[str, int]]:
+def encode_block(block: RowGroupRange, job: Job) -> tuple[int, dict[str, int]]:
     """A block of documents to spills of rows, unless a run that was killed has done it.
 
     Returns:
@@ -160,7 +160,7 @@ def _load(job: Job) -> tuple[tokenization.Tokenizer, words.Cut]:
         return tokenization.load(folder), words.cutter(job.dictionary)
 
 
-def _encode(block: Block, job: Job) -> None:
+def _encode(block: RowGroupRange, job: Job) -> None:
     """Pack the block's documents some at a time, so that a huge row group needs no more memory than a small one."""
     tokenizer, cut = _load(job)
     counts: Counter[str] = Counter()
@@ -176,7 +176,7 @@ def _encode(block: Block, job: Job) -> None:
     shuffling.save_counts(job.block(block.number), counts)
 
 
-def _write_spills(block: Block, rows: Rows, counts: Counter[str], job: Job) -> None:
+def _write_spills(block: RowGroupRange, rows: Rows, counts: Counter[str], job: Job) -> None:
     """Write what is in `rows`, count the spills, and empty it."""
     for split, batches in rows.items():
         if batches:
@@ -196,7 +196,7 @@ def _spill(job: Job, split: str, block: int, part: int) -> str:
     return paths.join(job.folder, f"{split}-{block:06d}-{part:03d}.rows")
 
 
-def texts(block: Block) -> Iterator[list[bytes]]:
+def texts(block: RowGroupRange) -> Iterator[list[bytes]]:
     """The block's documents in UTF-8, some at a time: at least one, together about `BYTES_AT_ONCE`."""
     held: list[bytes] = []
     size = 0

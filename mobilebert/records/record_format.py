@@ -23,7 +23,7 @@ MASK_DELTA = 0xA282EAD8
 
 
 @dataclass(frozen=True)
-class Form:
+class RecordFormat:
     """Numbers and framing of the records of one artefact."""
 
     sequence_length: int

@@ -18,7 +18,7 @@ import xxhash
 
 from mobilebert.records import gzip_blocks
 from mobilebert.records.packing import GROUP, Arrangement
-from mobilebert.records.record_format import Form, each
+from mobilebert.records.record_format import RecordFormat, each
 from mobilebert.storage import paths
 
 BUCKET_BYTES = 16_000_000
@@ -26,12 +26,12 @@ CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records
 SPLITS = ("train", "heldout")
 
 
-def spilled(form: Form) -> np.dtype:
+def spilled(form: RecordFormat) -> np.dtype:
     """A row in a spill: its key, the hash of its document, its ids."""
     return np.dtype([("key", "<u8"), ("document", "<u8"), ("ids", form.dtype, (form.sequence_length,))])
 
 
-def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed: int, shards: int) -> None:
+def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: RecordFormat, seed: int, shards: int) -> None:
     """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
     keys = np.fromiter(map(xxhash.xxh3_64_intdigest, each(rows), repeat(seed)), np.uint64, len(rows))
     order = np.argsort(keys, kind="stable")
@@ -43,7 +43,7 @@ def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed:
 
 
 def write_shard(
-    place: str, spills: Sequence[str], form: Form, arrangement: Arrangement, compression: str, shard: int, shards: int
+    place: str, spills: Sequence[str], form: RecordFormat, arrangement: Arrangement, compression: str, shard: int, shards: int
 ) -> Counter[int]:
     """Write one of `shards` equal ranges of keys as a TFRecord file, as arranged and compressed.
 
@@ -66,7 +66,7 @@ def _arranged(groups: Iterable[np.ndarray], arrangement: Arrangement) -> Iterato
     yield arrangement.rest()
 
 
-def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Iterator[np.ndarray]:
+def _sorted(spills: Sequence[str], form: RecordFormat, shard: int, shards: int) -> Iterator[np.ndarray]:
     """The spilled rows of a shard in the order of their keys, a bucket at a time."""
     cells = _cells(shards) // shards
     # (spills, cells + 1): where the cells of this shard begin in each spill
@@ -112,7 +112,7 @@ def _buckets(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: Form) -> np.ndarray:
+def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: RecordFormat) -> np.ndarray:
     """Rows `first` to `last` (excluded) of each spill."""
     kind = spilled(form)
     rows = np.empty(int((last - first).sum()), kind)

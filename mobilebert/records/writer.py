@@ -12,7 +12,7 @@ from mobilebert import tokenization
 from mobilebert.dataflow import running, workdir
 from mobilebert.errors import UserError
 from mobilebert.records import dataset, gzip_blocks, pipeline, shuffling
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts, paths
 from mobilebert.text import words
@@ -53,7 +53,7 @@ def write(
     artifacts.read(corpus, "corpus")
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
-    form = Form(settings.sequence_length, tokenizer.size)
+    form = RecordFormat(settings.sequence_length, tokenizer.size)
     known = words.read_dictionary(dictionary) if dictionary else ""
     shaping = {
         "records": settings.shaping(),

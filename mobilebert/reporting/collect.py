@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 class Artefact:
     """One artefact of the run: where it lies (relative to the results folder), its manifest and digest."""
 
-    place: str
+    subfolder: str
     manifest: Manifest
     digest: str
 
@@ -82,7 +82,7 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
     given = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
     roots = [path.parent for path in given if path.name == artifacts.MANIFEST]
     found = [_artefact(results, folder) for folder in sorted(set(roots))]
-    folders = {artefact.place: results / artefact.place for artefact in found}
+    folders = {artefact.subfolder: results / artefact.subfolder for artefact in found}
     corpus, records = (_folder_of_kind(results, found, kind) for kind in ("corpus", "records"))
     funnel = _json(corpus / "funnel.json") or {}
     return Run(
@@ -100,7 +100,7 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
 
 def _folder_of_kind(results: Path, found: list[Artefact], kind: str) -> Path:
     """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has none."""
-    return next((results / artefact.place for artefact in found if artefact.manifest.kind == kind), results / f"no {kind}")
+    return next((results / artefact.subfolder for artefact in found if artefact.manifest.kind == kind), results / f"no {kind}")
 
 
 def model_name(place: str) -> str:

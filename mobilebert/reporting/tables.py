@@ -212,13 +212,13 @@ def receipts(run: Run) -> Table:
 
 def lineage(run: Run) -> Table:
     """Every artefact with its digest and those of its inputs."""
-    places = {artefact.digest: artefact.place for artefact in run.artefacts}
+    places = {artefact.digest: artefact.subfolder for artefact in run.artefacts}
     rows = []
     for artefact in run.artefacts:
         inputs = ", ".join(
             f"{role} {places.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
         )
-        rows.append([artefact.place, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
+        rows.append([artefact.subfolder, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
     return table(["artefact", "kind", "digest", "#size (MB)", "made from"], rows)
 
 

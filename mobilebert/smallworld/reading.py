@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from mobilebert.smallworld import names
 from mobilebert.smallworld.documents import Documents
 from mobilebert.smallworld.entities import KINDS, Entity
-from mobilebert.smallworld.facts import Told
+from mobilebert.smallworld.facts import Mention
 from mobilebert.smallworld.grammar import integer, pick, sample
 
 QUESTIONS_PER_CONTEXT = 4
@@ -90,7 +90,7 @@ def _pair(documents: Documents, rng: random.Random, split: str, number: int) -> 
     return (first, second)
 
 
-def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Told]]:
+def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Mention]]:
     """Runs of sentences about both things, in random order, with other sentences between them."""
     facts = documents.facts.of(first.kind)
     shared = sample(rng, facts, 2)
@@ -110,7 +110,7 @@ def _context(documents: Documents, rng: random.Random, first: Entity, second: En
     return text, told
 
 
-def _questions(documents: Documents, rng: random.Random, context: str, told: list[Told], taken: Collection[str]) -> list[Question]:
+def _questions(documents: Documents, rng: random.Random, context: str, told: list[Mention], taken: Collection[str]) -> list[Question]:
     asked: dict[str, Question] = {}
     for item in sample(rng, told, len(told)):
         name, value = item.entity.name, item.entity.values[item.fact]

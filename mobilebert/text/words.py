@@ -68,13 +68,13 @@ def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """
     if not text:
         return np.zeros(0, np.int32)
-    lengths = np.concatenate([_lengths(piece, cut) for piece in pieces(text)])
+    lengths = np.concatenate([_lengths(piece, cut) for piece in chunks(text)])
     starts = np.zeros(len(lengths), np.int32)
     np.cumsum(lengths[:-1], out=starts[1:])
     return starts
 
 
-def pieces(text: str) -> Iterator[str]:
+def chunks(text: str) -> Iterator[str]:
     """The text in pieces that end with a line, over which no word reaches."""
     start = 0
     while start < len(text):

@@ -94,8 +94,8 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     if kind == "tpu" and not chips:
         raise UserError("training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or cpu")
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):
-        return _said(_tpu(chips[0]))
-    host, hosts = place(os.environ.get("TF_CONFIG", ""))
+        return _logged(_tpu(chips[0]))
+    host, hosts = host_rank(os.environ.get("TF_CONFIG", ""))
     gpus = tf.config.list_physical_devices("GPU") if kind != "tpu" else []
     if kind == "gpu" and not gpus:
         raise UserError(
@@ -110,10 +110,10 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     if strategy:
         description = f"{hosts} hosts, each with {found.description}; this is number {host}"
         found = replace(found, description=description, devices=strategy.num_replicas_in_sync, host=host, hosts=hosts)
-    return _said(found, warn=not gpus and kind != "cpu")
+    return _logged(found, warn=not gpus and kind != "cpu")
 
 
-def place(told: str) -> tuple[int, int]:
+def host_rank(told: str) -> tuple[int, int]:
     """This host's number and how many there are, from what TF_CONFIG says; (0, 1) where it says nothing.
 
     Raises:
@@ -145,7 +145,7 @@ def tpu_chips(devices: Path) -> list[str]:
     return chips
 
 
-def _said(found: Accelerator, *, warn: bool = False) -> Accelerator:
+def _logged(found: Accelerator, *, warn: bool = False) -> Accelerator:
     if warn:
         LOG.warning("no accelerator: training on %s", found.description)
     else:

@@ -9,7 +9,7 @@ from mobilebert.settings import Training
 from mobilebert.training.steps import rounds
 
 
-def told(training: Training, share: int, start: int, stop: int, lengths: Mapping[int, int]) -> str:
+def describe(training: Training, share: int, start: int, stop: int, lengths: Mapping[int, int]) -> str:
     """ "each device takes 384 sequences a step in 8 rounds of 48, float32; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens".
 
     Args:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from mobilebert.training.accelerators import Accelerator
 
 
-class Spread:
+class ReplicatedFunction:
     """A function of a batch, traced once for each shape; every device computes it on its share of the rows.
 
     Several hosts must call it together, with the same batches; each gets the whole result.

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mobilebert.settings import Training
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.distributed import Spread
+from mobilebert.training.distributed import ReplicatedFunction
 from mobilebert.training.objective import Objective, totals_of
 
 LOG = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class LossParts:
         """Take the batches, all of one shape `(B, ...)`, whose B is a multiple of the devices."""
         self._objective, self._batches = objective, batches
         self._names: list[str] = []
-        self._spread = Spread(self._parts, accelerator)
+        self._spread = ReplicatedFunction(self._parts, accelerator)
 
     def __call__(self) -> dict[str, float]:
         """Means over the batches, by name."""

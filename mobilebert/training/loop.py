@@ -29,8 +29,8 @@ from mobilebert.training.evaluation import Curve, Measure
 from mobilebert.training.nonfinite import SKIPPED, Guard
 from mobilebert.training.objective import Objective
 from mobilebert.training.progress import Progress
-from mobilebert.training.state.train_state import Held
-from mobilebert.training.state.workspace import State
+from mobilebert.training.state.train_state import TrainState
+from mobilebert.training.state.workspace import Workspace
 from mobilebert.training.steps import LEARNING_RATE, Batches, Steps
 
 LOG = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class Trained:
         return {"last_step": self.step, "kept_step": self.kept, "skipped_steps": self.skipped}
 
 
-def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
+def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
     """Train the job's variables to its last step, from the newest checkpoint of `state` if there is one.
 
     Args:
@@ -130,8 +130,8 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     span = job.span or Span(0, job.optimization.steps)
     objective = job.objective
     with accelerator.scope():
-        optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
-    held = Held(optimizer.tensors(), state, accelerator.threads)
+        optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted)
+    held = TrainState(optimizer.tensors(), state, accelerator.threads)
     multihost.align(accelerator, state)
     start = held.restore(span.start, span.moments)
     lines = _lines(state)
@@ -152,7 +152,7 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     )
     batch_size = steps.feed(job.batches, start)
     LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
-    LOG.info("%s: %s", job.name, banner.told(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
+    LOG.info("%s: %s", job.name, banner.describe(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
     beside = log if accelerator.chief else None
     progress = Progress(job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths)
     with progress, _termination() as terminated:
@@ -197,7 +197,7 @@ def _check_scope(job: Job, accelerator: Accelerator) -> None:
         raise ValueError(f"variables made outside Accelerator.scope(): {', '.join(sorted(outside)[:5])}")
 
 
-def _lines(state: State) -> list[dict[str, Any]]:
+def _lines(state: Workspace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in state.metrics.read_text(encoding="utf-8").splitlines()]
 
 

@@ -20,11 +20,11 @@ from mobilebert.training.options import RunOptions
 from mobilebert.training.state import checkpoints, workspace
 
 NEVER = "no checkpoint yet"
-PART = 2**26  # bytes that are sent at once; the checkpoint of a large teacher has 4 GB
+CHUNK = 2**26  # bytes that are sent at once; the checkpoint of a large teacher has 4 GB
 
 
 @contextmanager
-def opened(accelerator: Accelerator, options: RunOptions, name: str, fingerprint: str) -> Iterator[workspace.State]:
+def opened(accelerator: Accelerator, options: RunOptions, name: str, fingerprint: str) -> Iterator[workspace.Workspace]:
     """The state folder (`state.open_state`) that the options name; hosts that do not write have a scratch one, and wait at the end."""
     with tempfile.TemporaryDirectory() as scratch:
         root, bucket = (options.state, options.state_bucket) if accelerator.chief else (scratch, "")
@@ -33,7 +33,7 @@ def opened(accelerator: Accelerator, options: RunOptions, name: str, fingerprint
         agreed(accelerator, False)
 
 
-def align(accelerator: Accelerator, held: workspace.State) -> None:
+def align(accelerator: Accelerator, held: workspace.Workspace) -> None:
     """Bring the chief's newest checkpoint, and the metrics that belong to it, to the others' state folders."""
     if accelerator.hosts == 1:
         return
@@ -55,12 +55,12 @@ def agreed(accelerator: Accelerator, wish: bool) -> bool:
 
 def _from_chief(accelerator: Accelerator, data: bytes) -> bytes:
     """The chief's bytes, on every host."""
-    count, rest = _sum(accelerator, np.array(divmod(len(data), PART) if accelerator.chief else (0, 0), np.int32)).tolist()
+    count, rest = _sum(accelerator, np.array(divmod(len(data), CHUNK) if accelerator.chief else (0, 0), np.int32)).tolist()
     found = []
-    for number, size in enumerate([PART] * count + [rest] * bool(rest)):
+    for number, size in enumerate([CHUNK] * count + [rest] * bool(rest)):
         words = np.zeros(-(-size // 4), np.int32)
         if accelerator.chief:
-            words.view(np.uint8)[:size] = np.frombuffer(data, np.uint8, size, number * PART)
+            words.view(np.uint8)[:size] = np.frombuffer(data, np.uint8, size, number * CHUNK)
         found.append(_sum(accelerator, words).tobytes()[:size])
     return b"".join(found)
 

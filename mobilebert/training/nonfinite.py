@@ -49,7 +49,7 @@ class Guard:
         sound = np.isfinite(rows).all(axis=1)
         for place in np.flatnonzero(~sound):
             self._in_a_row = self._in_a_row + 1 if place == 0 or not sound[place - 1] else 1
-            told = self._told(first + int(place), names, rows[place])
+            told = self._describe(first + int(place), names, rows[place])
             if not self._skips:
                 raise UserError(
                     f"{told}; the checkpoint before it is whole. Lower the learning rate, warm up longer, look at these records, or let "
@@ -63,7 +63,7 @@ class Guard:
         left_out = int((~sound).sum())
         return rows[sound], {SKIPPED: left_out, IN_A_ROW: self._in_a_row} if left_out else {}
 
-    def _told(self, step: int, names: Sequence[str], row: np.ndarray) -> str:
+    def _describe(self, step: int, names: Sequence[str], row: np.ndarray) -> str:
         parts = ", ".join(f"{part} {value:.6g}" for part, value in zip(names, row, strict=True))
         where = f" of the records {self._records(step)}" if self._records else ""
         return f"{self._name}: the loss or a gradient is not a finite number at step {step + 1}{where}: {parts}"

@@ -112,7 +112,7 @@ def test_counts_are_the_published_ones(case: Case) -> None:
     assert len(case.values) - (4 if case.name == "bert-base" else 0) == variables
     with safe_open(case.folder / "model.safetensors", "numpy") as file:
         assert len(file.keys()) == stored
-    assert tf1.describe(case.prefix).parts["model"].variables == len(case.values)
+    assert tf1.describe(case.prefix).components["model"].variables == len(case.values)
 
 
 def test_the_tf1_round_trip_is_bit_equal(case: Case, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
     auto = transformers.AutoModelForMaskedLM.from_pretrained(case.folder)
     auto.save_pretrained(tmp_path)
     ours, again = weights.load(case.folder), weights.load(tmp_path)
-    assert again.shape == ours.shape
+    assert again.config == ours.config
     for name, variable in ours.variables_by_name.items():
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
     written = {path.name: path.stat().st_size for path in (case.folder / "model.safetensors", tmp_path / "model.safetensors")}
@@ -137,7 +137,7 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
 @pytest.mark.parametrize("task", ["classification", "reading"])
 def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, batch: Batch, tmp_path: Path) -> None:
     classifies = task == "classification"
-    shape = case.model.shape
+    shape = case.model.config
     head: Any = heads.SpanHead(shape.hidden_size, 2, variable_dtype="float64")
     if classifies:
         head = heads.for_classification(shape, 3, 1, "float64", case.model.carried)
@@ -156,7 +156,7 @@ def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, b
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
 
 
-def _single(head: Any, classifies: bool, shape: configs.Shape) -> Any:
+def _single(head: Any, classifies: bool, shape: configs.ModelConfig) -> Any:
     """The head in float32, whose numbers it holds."""
     made_anew = heads.for_classification(shape, 3, 0) if classifies else heads.SpanHead(shape.hidden_size, 0)
     for name, variable in made_anew.variables_by_name.items():

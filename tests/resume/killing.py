@@ -206,7 +206,7 @@ def _opening(death: Death) -> None:
     """Nothing has happened yet but the lock."""
     from mobilebert.training.state import workspace
 
-    death.around(workspace.State, "restore", after=False)
+    death.around(workspace.Workspace, "restore", after=False)
 
 
 def _measure(death: Death) -> None:
@@ -218,9 +218,9 @@ def _measure(death: Death) -> None:
 
 def _best(death: Death) -> None:
     """The best weights so far are known, and in no checkpoint yet."""
-    from mobilebert.training.state.train_state import Held
+    from mobilebert.training.state.train_state import TrainState
 
-    death.around(Held, "note_best", after=True)
+    death.around(TrainState, "note_best", after=True)
 
 
 def _evaluation(death: Death) -> None:
@@ -241,7 +241,7 @@ def _finish(death: Death) -> None:
     """The artefact is whole, the state is still there."""
     from mobilebert.training.state import workspace
 
-    death.around(workspace.State, "finish", after=False)
+    death.around(workspace.Workspace, "finish", after=False)
 
 
 def _removal(death: Death) -> None:

@@ -67,7 +67,7 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
 def test_parts_add_up_and_original_files_and_folders_are_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in configs.names():
         made = model_size.cost(configs.named(name, 21128))
-        assert made.total == sum(made.parts.values()) == models.parameters.parameters(configs.named(name, 21128))
+        assert made.total == sum(made.by_component.values()) == models.parameters.count(configs.named(name, 21128))
     config = configs.to_original(configs.named("base-f2", 21128))
     (tmp_path / "student_base_f2.json").write_text(json.dumps(config))
     text = printed(capsys, tmp_path / "student_base_f2.json")

@@ -41,7 +41,7 @@ def test_a_teacher_that_passes_keeps_its_weights_and_gets_its_measure(chain, com
     assert parity["tokens"] > 20
     assert max(parity["hidden"], parity["logits"]) < 1e-9
     assert 0 <= heldout["masked_accuracy"] < 0.2
-    assert heldout["masked_loss"] == pytest.approx(np.log(source.shape.vocab_size), rel=0.1)
+    assert heldout["masked_loss"] == pytest.approx(np.log(source.config.vocab_size), rel=0.1)
 
 
 def test_a_random_head_is_refused_with_one_line_and_nothing_is_written(chain, root, tmp_path):

@@ -55,22 +55,22 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
 def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mobilebert.training.state.workspace import State
+    from mobilebert.training.state.workspace import Workspace
 
     given = (tmp_path, "chnsenticorp", tiny_tasks.model(tmp_path / "model", kind="bert"), tiny_tasks.sentiment(tmp_path / "task"))
     finetune(*given, out="unbroken", epochs=2.0)
-    honest = State.add_metrics
+    honest = Workspace.add_metrics
 
-    def dying(self: State, line: Any) -> None:
+    def dying(self: Workspace, line: Any) -> None:
         if line["step"] > 10:
             raise KeyboardInterrupt
         honest(self, line)
 
-    monkeypatch.setattr(State, "add_metrics", dying)
+    monkeypatch.setattr(Workspace, "add_metrics", dying)
     with pytest.raises(KeyboardInterrupt):
         finetune(*given, epochs=2.0)
     assert not artifacts.exists(tmp_path / "out")
-    monkeypatch.setattr(State, "add_metrics", honest)
+    monkeypatch.setattr(Workspace, "add_metrics", honest)
     with caplog.at_level(logging.INFO):
         finetune(*given, epochs=2.0)
     assert "resuming from step 7" in caplog.text  # calls end where the dev file is measured

@@ -186,7 +186,7 @@ def test_unfinished_work_from_a_given_student_follows_its_content_and_not_its_pl
     name, _ = start(previous=None, student={"from": str(given)})
     moved = given.rename(tmp_path / "moved")
     assert start(previous=None, student={"from": str(moved)}) == (name, 3)
-    model = models.build(models.weights.load(moved).shape, 77)
+    model = models.build(models.weights.load(moved).config, 77)
     models.weights.save(artifacts.Writer(moved), model)
     other, step = start(previous=None, student={"from": str(moved)})
     assert (other != name, step) == (True, 0)
@@ -203,7 +203,7 @@ def test_a_given_student_of_another_shape_is_refused(chain, command, tmp_path):
 
 def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, tmp_path, planned):
     deep = tmp_path / "deep"
-    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    shape = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
     with artifacts.writing(deep, "model") as writer:
         models.weights.save(writer, models.build(shape, 1))
         tokenization.copy_files(chain.tokenizer, writer)

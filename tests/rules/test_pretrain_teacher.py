@@ -51,7 +51,7 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert np.mean([line["hard"] for line in lines[-3:]]) < 0.8 * lines[0]["hard"]
 
     model = models.weights.load(out)
-    assert model.shape == models.configs.named("mini-teacher", tokenization.load(out).size)
+    assert model.config == models.configs.named("mini-teacher", tokenization.load(out).size)
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert evaluation["parameters"] == model.parameters
     assert evaluation["heldout"]["masked_loss"] < lines[0]["hard"]

@@ -32,14 +32,14 @@ def model(folder: Path, *, kind: str = "mobilebert", tokenizer: bool = True) -> 
     """An untrained model of one layer with its tokenizer's files."""
     from mobilebert import models
     from mobilebert.models.checkpoints import weights
-    from mobilebert.models.configs import BertShape, MobileBertShape
+    from mobilebert.models.configs import BertConfig, MobileBertConfig
     from mobilebert.tokenization import files
 
     entries = [*SPECIAL, *COMMON, *GOOD, *BAD, *NAMES, "是", "谁", "（", "）"]
     sizes = {"vocab_size": len(entries), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "max_position_embeddings": 32}
     sizes["intermediate_size"] = 64
     mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "use_bottleneck_attention": True}
-    shape = BertShape(**sizes) if kind == "bert" else MobileBertShape(**sizes, **mobile)
+    shape = BertConfig(**sizes) if kind == "bert" else MobileBertConfig(**sizes, **mobile)
     with artifacts.writing(folder, "model") as writer:
         if tokenizer:
             files.write(writer, "wordpiece", ("\n".join(entries) + "\n").encode(), True)

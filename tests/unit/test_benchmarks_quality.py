@@ -37,8 +37,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
 
     def stand_in(kept: Kept, job: Job) -> None:
-        told.append(kept.place(job).name)
-        with artifacts.writing(kept.place(job), "model") as writer:
+        told.append(kept.folder_of(job).name)
+        with artifacts.writing(kept.folder_of(job), "model") as writer:
             if job.script == "score_task":
                 body = {"metrics": {"accuracy": 0.8}, "majority": {"accuracy": 0.5}, "examples": 100}
                 writer.path("scores.json").write_text(json.dumps(body))
@@ -47,7 +47,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             accuracy = 0.3 + 0.001 * int(job.settings.get("seed", 0)) + (0.1 if "joint" in job.name else 0.0)
             heldout = {"masked_accuracy": accuracy, "masked_loss": 4.0, "predictions": 1000, "unigram_accuracy": 0.05}
             figures = {"steps": 20, "counted": 20 * rate, "first": 9.0, "process": 30.0, "heldout": heldout}
-            kept.told(job).write_text(json.dumps(figures))
+            kept.figures_file(job).write_text(json.dumps(figures))
 
     monkeypatch.setattr(Kept, "run", stand_in)
     monkeypatch.setattr(quality, "outside", lambda job: [])
@@ -131,7 +131,9 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
     assert "teacher" not in last["scratch"].arguments
     assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
     assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * (len(ARMS) - 2)]
-    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 3 * len(stages)
+    assert len({Kept(tmp_path).figures_file(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 3 * len(
+        stages
+    )
     for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
         assert other.arguments["previous"] is one
 
@@ -173,8 +175,8 @@ def test_no_more_threads_are_used_than_there_are_cores(tmp_path: Path, monkeypat
             used[0] += job.threads
             most[0] = max(most[0], used[0])
         time.sleep(0.01)
-        kept.place(job).mkdir()
-        (kept.place(job) / artifacts.MANIFEST).write_text("{}")
+        kept.folder_of(job).mkdir()
+        (kept.folder_of(job) / artifacts.MANIFEST).write_text("{}")
         with lock:
             used[0] -= job.threads
 

@@ -16,7 +16,7 @@ from benchmarks.training import models as training_models
 from benchmarks.training import ours as training_ours
 from benchmarks.training import workload as work
 from mobilebert import models
-from mobilebert.models.configs import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 
 torch = pytest.importorskip("torch")
 LAYERS = 2
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both models and a batch, small."""
     made = tmp_path_factory.mktemp("models")
     same = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
-    student = MobileBertShape(
+    student = MobileBertConfig(
         **same,
         embedding_size=16,
         intermediate_size=24,
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
     )
-    for name, shape, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertShape(**same, intermediate_size=32), 2)):
+    for name, shape, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertConfig(**same, intermediate_size=32), 2)):
         model = models.build(shape, seed)
         for number, variable in enumerate(model.variables_by_name.values()):  # so that every term has something to say
             variable.assign_add(np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32))

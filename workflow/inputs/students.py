@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from mobilebert.distillation import layer_matching
 from workflow import paths
-from workflow.external_inputs import existing, is_artifact, shape_of, tf1_checkpoint, with_shape
+from workflow.external_inputs import config_of, existing, is_artifact, tf1_checkpoint, with_config
 from workflow.inputs.stage import Stage, to_text
 from workflow.inputs.teacher import TeacherInputs
 
@@ -28,7 +28,7 @@ class StudentInputs(Stage):
         """The names of the transfer's stages, in their order."""
         transfer = self.settings.transfer
         if transfer.schedule == "progressive":
-            layers = shape_of(self.settings, student).num_hidden_layers
+            layers = config_of(self.settings, student).num_hidden_layers
             return [f"layer{layer:02d}" for layer in layer_matching.matched_layers(transfer, layers)]
         return ["joint"] if transfer.schedule == "joint" else []
 
@@ -93,13 +93,13 @@ class StudentInputs(Stage):
 
     def transfer_settings(self, wildcards: Any) -> str:
         """The settings of a stage of a student's transfer."""
-        return with_shape(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
+        return with_config(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
 
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of a student's pretraining; with those of the transfer where that is part of its loss."""
         student, arm = student_and_arm(wildcards.model)
         transfer = ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
-        return with_shape(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
+        return with_config(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
 
     def transfer_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a stage must show; where a given student lies is not part of what it is."""

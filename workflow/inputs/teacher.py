@@ -7,7 +7,7 @@ from typing import Any
 
 from mobilebert.distillation import compatibility, layer_matching
 from mobilebert.settings import sections_of
-from workflow.external_inputs import existing, shape_of, with_shape
+from workflow.external_inputs import config_of, existing, with_config
 from workflow.inputs.stage import Stage, to_text
 
 
@@ -48,7 +48,7 @@ class TeacherInputs(Stage):
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of the teacher's pretraining."""
         shape = self.settings.teacher.shape
-        return with_shape(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
+        return with_config(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
 
     def manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of the checked teacher must show."""
@@ -60,7 +60,7 @@ class TeacherInputs(Stage):
         transfer = self.settings.transfer
         layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
         needs = set()
-        for shape in (shape_of(self.settings, student) for student in self.settings.students):
+        for shape in (config_of(self.settings, student) for student in self.settings.students):
             least = 1 if transfer.schedule == "none" else layer_matching.least_layers(transfer, shape.num_hidden_layers)
             need = compatibility.needs(shape, layerwise=layerwise) | ({compatibility.LEAST_LAYERS: least} if least > 1 else {})
             needs.add(json.dumps(need, sort_keys=True))

@@ -53,7 +53,7 @@ def document(element: int, block: int, place: int = 0) -> int:
     return (element << (_BLOCK_BITS + _PLACE_BITS)) | (block << _PLACE_BITS) | place
 
 
-def place_of(number: int) -> tuple[int, int, int]:
+def position_of(number: int) -> tuple[int, int, int]:
     """Element, block and place of a document's number."""
     return number >> (_BLOCK_BITS + _PLACE_BITS), (number >> _PLACE_BITS) & ((1 << _BLOCK_BITS) - 1), number & (MAX_DOCUMENTS - 1)
 
@@ -93,12 +93,12 @@ class Documents:
 
     def entry(self, number: int) -> np.void:
         """The INDEX entry of a document."""
-        element, block, place = place_of(number)
+        element, block, place = position_of(number)
         return self._index(_stem(self._folder, element, block))[place]
 
     def text(self, number: int) -> str:
         """The text of a document."""
-        element, block, _ = place_of(number)
+        element, block, _ = position_of(number)
         entry = self.entry(number)
         stream = self._file(_stem(self._folder, element, block))
         stream.seek(int(entry["offset"]))
@@ -212,7 +212,7 @@ class Blocks:
 
     def keys(self, batch: int) -> np.ndarray:
         """(M,) KEY: the entries of the blocks of a batch, in their order."""
-        stems = (_stem(self._folder, *place_of(number)[:2]) for number in self.batch(batch)[0])
+        stems = (_stem(self._folder, *position_of(number)[:2]) for number in self.batch(batch)[0])
         return np.frombuffer(b"".join(paths.read(f"{stem}.keys") for stem in stems), KEY)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from mobilebert.corpus.cleaning import Work
+from mobilebert.corpus.cleaning import CleaningContext
 from mobilebert.corpus.dedup import block_store, minhash
 from mobilebert.splitmix import mixed
 from mobilebert.storage import paths
@@ -33,7 +33,7 @@ _COMPARED = 200_000  # characters of the longer texts of pairs that are compared
 _READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
 
-def gather(batch: int, work: Work) -> int:
+def gather(batch: int, work: CleaningContext) -> int:
     """Bring the keys of a batch of blocks together (`keys-NNNNNN`, KEY by partition); returns it.
 
     Of equal texts in the batch only the first keeps its keys, so that copies of one text, however many, do not fill a partition; the
@@ -56,7 +56,7 @@ def gather(batch: int, work: Work) -> int:
     return batch
 
 
-def candidates(partition: int, work: Work) -> int:
+def candidates(partition: int, work: CleaningContext) -> int:
     """Find the documents with equal keys in a partition of the keys; returns it.
 
     Writes the copies of each text but the first (`copies-NNNNNN`, uint64 by count) and the pairs of similar texts (`pairs-NNNNNN`, PAIR by
@@ -84,7 +84,7 @@ def candidates(partition: int, work: Work) -> int:
     return partition
 
 
-def confirm(group: int, work: Work) -> int:
+def confirm(group: int, work: CleaningContext) -> int:
     """Compare the pairs of a group, of all partitions; returns it.
 
     Writes those whose 5-grams have a Jaccard similarity of at least `corpus.near_duplicate_similarity` (`alike-NNNNNN`, PAIR by count,
@@ -105,7 +105,7 @@ def confirm(group: int, work: Work) -> int:
     return group
 
 
-def alike(group: int, groups: int, work: Work) -> Iterator[tuple[int, int, int]]:
+def alike(group: int, groups: int, work: CleaningContext) -> Iterator[tuple[int, int, int]]:
     """What `confirm` wrote for one of the groups; the file is open only while a little of it is read, since there are many."""
     place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // groups) * PAIR.itemsize
     while data := paths.read(place, start, size):
@@ -113,13 +113,13 @@ def alike(group: int, groups: int, work: Work) -> Iterator[tuple[int, int, int]]
         start += len(data)
 
 
-def decide(work: Work) -> None:
-    """Write what becomes of each document (`fates`, a byte each: STAYS, EXACT or NEAR).
+def decide(work: CleaningContext) -> None:
+    """Write what becomes of each document (`verdicts`, a byte each: STAYS, EXACT or NEAR).
 
     The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
     if it stays, those that are alike to it go.
     """
-    if paths.exists(_fates(work)):
+    if paths.exists(_verdict_file(work)):
         return
     blocks = block_store.Blocks(work.folder)
     fates = bytearray(blocks.documents)
@@ -130,12 +130,12 @@ def decide(work: Work) -> None:
     for _, first, second in heapq.merge(*(alike(number, groups, work) for number in range(groups))):
         if not fates[first]:
             fates[second] = NEAR
-    paths.write(_fates(work), fates)
+    paths.write(_verdict_file(work), fates)
 
 
-def fates(first: int, end: int, work: Work) -> np.ndarray:
+def verdicts(first: int, end: int, work: CleaningContext) -> np.ndarray:
     """(D,) uint8: what becomes of each document from one to before another, by count."""
-    return np.frombuffer(paths.read(_fates(work), first, end - first), np.uint8)
+    return np.frombuffer(paths.read(_verdict_file(work), first, end - first), np.uint8)
 
 
 def _copies(keys: np.ndarray) -> np.ndarray:
@@ -145,7 +145,7 @@ def _copies(keys: np.ndarray) -> np.ndarray:
     return copy
 
 
-def _shared(partition: int, blocks: block_store.Blocks, work: Work) -> Iterator[np.ndarray]:
+def _shared(partition: int, blocks: block_store.Blocks, work: CleaningContext) -> Iterator[np.ndarray]:
     """The KEY entries of a partition whose key another has too, by key, rank and document, some at a time.
 
     Those of one key come together, unless they are more than `_AT_ONCE`. Some may come that share their key with none.
@@ -170,7 +170,7 @@ def _sharing(keys: np.ndarray) -> np.ndarray:
     return keys[np.lexsort((keys["document"], keys["rank"], keys["key"]))]
 
 
-def _slices(partition: int, blocks: block_store.Blocks, work: Work) -> Iterator[np.ndarray]:
+def _slices(partition: int, blocks: block_store.Blocks, work: CleaningContext) -> Iterator[np.ndarray]:
     """The KEY entries of a partition: all of them, if they are about as many as its share of the documents has.
 
     They are more where millions of texts have one key. Then they come by key and, of such a key, by rank, cut where a sample of them says.
@@ -246,9 +246,9 @@ def _similarities(pairs: np.ndarray, together: np.ndarray, documents: block_stor
     return np.array(found)
 
 
-def _file(work: Work, name: str, number: int) -> str:
+def _file(work: CleaningContext, name: str, number: int) -> str:
     return paths.join(work.folder, f"{name}-{number:06d}")
 
 
-def _fates(work: Work) -> str:
+def _verdict_file(work: CleaningContext) -> str:
     return paths.join(work.folder, "fates")

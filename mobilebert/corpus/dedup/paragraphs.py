@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import xxhash
 
-from mobilebert.corpus.cleaning import Work
+from mobilebert.corpus.cleaning import CleaningContext
 from mobilebert.corpus.dedup import block_store, near_duplicates
 from mobilebert.storage import paths
 
@@ -39,12 +39,12 @@ def hashes(text: bytes) -> np.ndarray:
     return made
 
 
-def partitions(work: Work) -> int:
+def partitions(work: CleaningContext) -> int:
     """How many parts the paragraphs of all documents are counted in."""
     return max(4, -(-block_store.Blocks(work.folder).batches // _BATCHES_OF_A_PARTITION))
 
 
-def count(batch: int, work: Work) -> int:
+def count(batch: int, work: CleaningContext) -> int:
     """Count in how many documents of a batch of blocks each paragraph stands; returns it.
 
     Writes the lines of the documents that stay (`lines-NNNNNN`, _LINE in their order) and the counts (`paragraphs-NNNNNN`, _COUNT by
@@ -64,7 +64,7 @@ def count(batch: int, work: Work) -> int:
     return batch
 
 
-def share(partition: int, work: Work) -> int:
+def share(partition: int, work: CleaningContext) -> int:
     """Tell every batch which of its paragraphs too many documents have (`shared-NNNNNN`), of a partition; returns it."""
     out = _file(work, "shared", partition)
     if paths.exists(out):
@@ -80,7 +80,7 @@ def share(partition: int, work: Work) -> int:
     return partition
 
 
-def shared(batch: int, work: Work) -> dict[int, set[int]]:
+def shared(batch: int, work: CleaningContext) -> dict[int, set[int]]:
     """The lines, by number, that go from each document of a batch, by count, that has some."""
     files = (_file(work, "shared", partition) for partition in range(partitions(work)))
     gone = block_store.read_ranges(files, batch, block_store.Blocks(work.folder).batches, _HASH)
@@ -93,12 +93,12 @@ def shared(batch: int, work: Work) -> dict[int, set[int]]:
     return taken
 
 
-def _lines(batch: int, work: Work) -> Iterator[np.ndarray]:
+def _lines(batch: int, work: CleaningContext) -> Iterator[np.ndarray]:
     """(L,) _LINE of the documents of each block of a batch that stay."""
     numbers, first, end = block_store.Blocks(work.folder).batch(batch)
-    fates = near_duplicates.fates(first, end, work)
+    fates = near_duplicates.verdicts(first, end, work)
     for number in numbers:
-        element, block, _ = block_store.place_of(number)
+        element, block, _ = block_store.position_of(number)
         index, texts = block_store.read_index(work.folder, element, block), block_store.read_texts(work.folder, element, block)
         stays = np.flatnonzero(fates[: len(index)] == near_duplicates.STAYS)
         each = [texts[offset : offset + size] for offset, size, *_ in index[stays].tolist()]
@@ -115,5 +115,5 @@ def _changes(values: np.ndarray) -> np.ndarray:
     return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
-def _file(work: Work, name: str, number: int) -> str:
+def _file(work: CleaningContext, name: str, number: int) -> str:
     return paths.join(work.folder, f"{name}-{number:06d}")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import document, markup, mediawiki, parquet, plain, warc
-from mobilebert.corpus.readers.document import Found
+from mobilebert.corpus.readers.document import RawDocument
 
 # Each imports its parser where that is slow to import.
-READERS: dict[str, Callable[[Piece], Iterator[Found]]] = {
+READERS: dict[str, Callable[[FileRange], Iterator[RawDocument]]] = {
     "text": plain.text,
     "lines": plain.lines,
     "jsonl": plain.jsonl,
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Piece], Iterator[Found]]] = {
 }
 
 
-def documents(piece: Piece) -> Iterator[Found]:
+def documents(piece: FileRange) -> Iterator[RawDocument]:
     """The documents that begin in `piece`, long ones in parts.
 
     Raises:
@@ -33,4 +33,4 @@ def documents(piece: Piece) -> Iterator[Found]:
     if piece.format in {"jsonl", "parquet"} and piece.text_format != "plain":
         extract = markup.EXTRACTORS[piece.text_format]
         read = (document.extracted(each, extract) for each in read)
-    return itertools.chain.from_iterable(map(document.parts, read))
+    return itertools.chain.from_iterable(map(document.split_long, read))

@@ -15,7 +15,7 @@ MAX_MARKS = 50_000
 MOST_CHARACTERS = 500_000
 
 
-class Found(NamedTuple):
+class RawDocument(NamedTuple):
     """A document as it was found: its raw text; or a reason and what to show of it instead of text.
 
     `name` is the document's own id if it has one, else its place in the sources (`ordinal-offset-number`).
@@ -27,14 +27,14 @@ class Found(NamedTuple):
     size: int | None = None  # bytes, where they are not those of `text`
 
 
-class Oversized(Exception):
+class TooManyMarks(Exception):
     """A text of more marks than `MAX_MARKS`."""
 
 
 def bounded(text: str, marks: Iterable[str]) -> str:
     """The text, if it has few enough of these marks for a parser. Raises: Oversized."""
     if sum(map(text.count, marks)) > MAX_MARKS:
-        raise Oversized
+        raise TooManyMarks
     return text
 
 
@@ -43,7 +43,7 @@ def shown(data: bytes, most: int = 10_000) -> str:
     return data[:most].decode("utf-8", "backslashreplace")
 
 
-def extracted(found: Found, extract: Callable[[str], str]) -> Found:
+def extracted(found: RawDocument, extract: Callable[[str], str]) -> RawDocument:
     """The document with its text taken out of its markup, or the reason why there is none: the page of a stranger never stops a run."""
     if found.reason:
         return found
@@ -51,7 +51,7 @@ def extracted(found: Found, extract: Callable[[str], str]) -> Found:
         return found._replace(reason=OVERSIZED)
     try:
         text = extract(found.text)
-    except Oversized:
+    except TooManyMarks:
         return found._replace(reason=OVERSIZED)
     except Exception as error:  # whatever a parser makes of what it was never written for, RecursionError first
         logging.debug("%s: %s: %s", found.name, type(error).__name__, error)
@@ -59,7 +59,7 @@ def extracted(found: Found, extract: Callable[[str], str]) -> Found:
     return found._replace(text=text) if text.strip() else found._replace(reason=NO_MAIN_TEXT)
 
 
-def parts(found: Found) -> Iterator[Found]:
+def split_long(found: RawDocument) -> Iterator[RawDocument]:
     """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence where there is one.
 
     The parts are named by their number after the document's name, and hold all of it.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import streams
-from mobilebert.corpus.readers.document import Found, bounded, extracted, shown
+from mobilebert.corpus.readers.document import RawDocument, bounded, extracted, shown
 from mobilebert.corpus.readers.restructured import rst_prose
 from mobilebert.text import decode
 
@@ -22,17 +22,17 @@ _LINE_ENDING = {"softbreak", "hardbreak"}
 _BLOCK_ENDS = {"paragraph_close", "heading_close", "tr_close", "inline_html"}
 
 
-def html(piece: Piece) -> Iterator[Found]:
+def html(piece: FileRange) -> Iterator[RawDocument]:
     """The main text of a page (trafilatura: judged best of its kind by several comparisons); `no_main_text` if there is none."""
     yield from _one(piece, main_text)
 
 
-def markdown(piece: Piece) -> Iterator[Found]:
+def markdown(piece: FileRange) -> Iterator[RawDocument]:
     """The prose of a Markdown file; `no_main_text` if there is none."""
     yield from _one(piece, prose)
 
 
-def rst(piece: Piece) -> Iterator[Found]:
+def rst(piece: FileRange) -> Iterator[RawDocument]:
     """The prose of a reStructuredText file; `no_main_text` if there is none."""
     yield from _one(piece, rst_prose)
 
@@ -87,16 +87,16 @@ def _parser() -> Any:
     return MarkdownIt("commonmark").enable("table")
 
 
-def _one(piece: Piece, extract: Callable[[str], str]) -> Iterator[Found]:
+def _one(piece: FileRange, extract: Callable[[str], str]) -> Iterator[RawDocument]:
     data = streams.read_document(piece.path)
     if data:
         yield extracted(decoded(f"{piece.ordinal:06d}", data), extract)
 
 
-def decoded(name: str, data: bytes) -> Found:
+def decoded(name: str, data: bytes) -> RawDocument:
     """A document's bytes as text, or the reason why not."""
     found = decode.decode(data)
-    return Found(name, shown(data), found.reason, len(data)) if found.text is None else Found(name, found.text)
+    return RawDocument(name, shown(data), found.reason, len(data)) if found.text is None else RawDocument(name, found.text)
 
 
 # What `text_format` names.

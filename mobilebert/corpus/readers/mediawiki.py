@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import byte_lines, multistream, streams, wikitext
-from mobilebert.corpus.readers.document import OVERSIZED, Found, extracted, shown
+from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, extracted, shown
 
 _OPEN, _CLOSE = b"<page>", b"</page>"
 _NAMESPACE = re.compile(r"<ns>(-?\d+)</ns>")
@@ -20,21 +20,21 @@ _ID = re.compile(r"<id>(\d+)</id>")
 _TEXT = re.compile(r"<text\b[^<>]*>")
 
 
-def mediawiki(piece: Piece) -> Iterator[Found]:
+def mediawiki(piece: FileRange) -> Iterator[RawDocument]:
     """The pages whose tag begins in the piece: articles with their text, all others with the reason why they are none."""
     chunks = multistream.chunks(piece.path, piece.start, piece.end, multistream.BZ2)
     for page in _pages((chunk.data, piece.end is None or chunk.offset < piece.end) for chunk in chunks):
         yield _found(piece, page)
 
 
-def _found(piece: Piece, page: bytes) -> Found:
+def _found(piece: FileRange, page: bytes) -> RawDocument:
     if isinstance(page, byte_lines.Truncated):
         number = _ID.search(shown(page))
-        return Found(number[1] if number else f"{piece.ordinal:06d}", shown(page), OVERSIZED, page.size)
+        return RawDocument(number[1] if number else f"{piece.ordinal:06d}", shown(page), OVERSIZED, page.size)
     try:
         source = page.decode()
     except UnicodeDecodeError:
-        return Found(f"{piece.ordinal:06d}", shown(page), "undecodable", len(page))
+        return RawDocument(f"{piece.ordinal:06d}", shown(page), "undecodable", len(page))
     number = _ID.search(source)
     name = number[1] if number else f"{piece.ordinal:06d}"
     title = unescape(_between(source, "<title>", "</title>"))
@@ -42,8 +42,8 @@ def _found(piece: Piece, page: bytes) -> Found:
     raw = unescape(_between(source, body[0], "</text>")) if body and not body[0].endswith("/>") else ""
     reason = _not_an_article(source, title, raw)
     if reason:
-        return Found(name, f"{title}\n{raw}", reason)
-    return extracted(Found(name, raw), wikitext.plain)
+        return RawDocument(name, f"{title}\n{raw}", reason)
+    return extracted(RawDocument(name, raw), wikitext.plain)
 
 
 def _between(source: str, begin: str, end: str) -> str:

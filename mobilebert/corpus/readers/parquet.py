@@ -8,9 +8,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import byte_lines, streams
-from mobilebert.corpus.readers.document import OVERSIZED, Found, shown
+from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, shown
 from mobilebert.corpus.readers.markup import decoded
 from mobilebert.corpus.readers.plain import own_name
 from mobilebert.storage import row_groups
@@ -23,7 +23,7 @@ MAX_PAGE_BYTES = 256_000_000
 _PAGE_ROWS = 1024
 
 
-def parquet(piece: Piece) -> Iterator[Found]:
+def parquet(piece: FileRange) -> Iterator[RawDocument]:
     """The rows of the row groups that begin in the piece; read in small batches, so that no row group fills
     the memory.
     """
@@ -35,7 +35,7 @@ def parquet(piece: Piece) -> Iterator[Found]:
             raise streams.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _columns(piece: Piece, schema: Any) -> list[str]:
+def _columns(piece: FileRange, schema: Any) -> list[str]:
     """The column of text, and that of ids if there is one that can name the rows."""
     if piece.text_field not in schema.names:
         raise streams.Unreadable(f"it has no column {piece.text_field} (but {', '.join(schema.names[:20])}); set text_field")
@@ -48,7 +48,7 @@ def _columns(piece: Piece, schema: Any) -> list[str]:
     return [piece.text_field, "id"] if has_id else [piece.text_field]
 
 
-def _rows(piece: Piece, stream: BinaryIO, file: Any, columns: list[str]) -> Iterator[Found]:
+def _rows(piece: FileRange, stream: BinaryIO, file: Any, columns: list[str]) -> Iterator[RawDocument]:
     first = 0
     expansion = streams.Expansion(stream)
     for number in range(file.num_row_groups):
@@ -86,7 +86,7 @@ def _checked_size(number: int, group: Any, columns: list[str]) -> int:
     return size
 
 
-def _documents(piece: Piece, first: int, columns: list[Any]) -> Iterator[Found]:
+def _documents(piece: FileRange, first: int, columns: list[Any]) -> Iterator[RawDocument]:
     """A batch of rows, the first of which has the number `first` in the file."""
     texts, *ids = columns
     for at, text in enumerate(texts):
@@ -95,9 +95,9 @@ def _documents(piece: Piece, first: int, columns: list[Any]) -> Iterator[Found]:
         name = own_name(own, f"{piece.ordinal:06d}-{first + at}")
         data = text.as_buffer()
         if data is None:
-            yield Found(name, "", "no_text_field", 0)
+            yield RawDocument(name, "", "no_text_field", 0)
         elif data.size > byte_lines.MAX_LINE_BYTES:
-            yield Found(name, shown(data[: byte_lines.SHOWN_BYTES].to_pybytes()), OVERSIZED, data.size)
+            yield RawDocument(name, shown(data[: byte_lines.SHOWN_BYTES].to_pybytes()), OVERSIZED, data.size)
         else:
             yield decoded(name, data.to_pybytes())
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import byte_lines, streams
-from mobilebert.corpus.readers.document import OVERSIZED, Found, shown
+from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, shown
 from mobilebert.text import decode
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
@@ -24,7 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 MOST_UNREAD = 100_000  # lines
 
 
-def text(piece: Piece) -> Iterator[Found]:
+def text(piece: FileRange) -> Iterator[RawDocument]:
     """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
     with streams.open_decompressed(piece.path) as stream:
         data = stream.read(CUT_BYTES + 1)
@@ -33,7 +33,7 @@ def text(piece: Piece) -> Iterator[Found]:
         yield from _cut(piece)
     elif data:
         decoded = decode.decode(data)
-        yield Found(
+        yield RawDocument(
             f"{piece.ordinal:06d}",
             shown(data) if decoded.text is None else decoded.text,
             decoded.reason,
@@ -41,7 +41,7 @@ def text(piece: Piece) -> Iterator[Found]:
         )
 
 
-def _cut(piece: Piece) -> Iterator[Found]:
+def _cut(piece: FileRange) -> Iterator[RawDocument]:
     with streams.open_decompressed(piece.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
@@ -60,7 +60,7 @@ def _cut(piece: Piece) -> Iterator[Found]:
             yield _joined(piece, first, gathered)
 
 
-def lines(piece: Piece) -> Iterator[Found]:
+def lines(piece: FileRange) -> Iterator[RawDocument]:
     """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
 
     A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
@@ -89,7 +89,7 @@ def lines(piece: Piece) -> Iterator[Found]:
             yield _joined(piece, first, gathered)
 
 
-def jsonl(piece: Piece) -> Iterator[Found]:
+def jsonl(piece: FileRange) -> Iterator[RawDocument]:
     """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing.
 
     Raises:
@@ -106,7 +106,7 @@ def jsonl(piece: Piece) -> Iterator[Found]:
                     raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{piece.text_field}'; the rest is not read")
 
 
-def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
+def _objects(piece: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
     for number, (offset, line) in enumerate(batch):
         name = f"{piece.ordinal:06d}-{offset}"
         if isinstance(line, byte_lines.Truncated):
@@ -132,28 +132,28 @@ def _objects(piece: Piece, batch: list[tuple[int, bytes]]) -> Iterator[Found]:
         yield _found(piece, name, row, line)
 
 
-def _object(piece: Piece, name: str, data: bytes, decoded: str | None) -> Found:
+def _object(piece: FileRange, name: str, data: bytes, decoded: str | None) -> RawDocument:
     """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
     if isinstance(data, byte_lines.Truncated):
         return _oversized(name, data)
     if decoded is None:
-        return Found(name, shown(data), decode.UNDECODABLE, len(data))
+        return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
     try:
         return _found(piece, name, json.loads(decoded), data)
     except (ValueError, RecursionError):
-        return Found(name, decoded, "invalid_json")
+        return RawDocument(name, decoded, "invalid_json")
 
 
-def _found(piece: Piece, name: str, row: Any, data: bytes) -> Found:
+def _found(piece: FileRange, name: str, row: Any, data: bytes) -> RawDocument:
     value = row.get(piece.text_field) if isinstance(row, dict) else None
     if not isinstance(value, str):
         data = data.strip()
-        return Found(name, shown(data), "no_text_field", len(data))
-    return Found(own_name(row.get("id"), name), value)
+        return RawDocument(name, shown(data), "no_text_field", len(data))
+    return RawDocument(own_name(row.get("id"), name), value)
 
 
-def _oversized(name: str, line: byte_lines.Truncated) -> Found:
-    return Found(name, shown(line), OVERSIZED, line.size)
+def _oversized(name: str, line: byte_lines.Truncated) -> RawDocument:
+    return RawDocument(name, shown(line), OVERSIZED, line.size)
 
 
 def own_name(own: Any, place: str) -> str:
@@ -162,15 +162,15 @@ def own_name(own: Any, place: str) -> str:
     return name if 0 < len(name) <= 200 and name.isprintable() else place
 
 
-def _joined(piece: Piece, offset: int, gathered: list[tuple[bytes, str | None]]) -> Found:
+def _joined(piece: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
     name = f"{piece.ordinal:06d}-{offset}"
     if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
         return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
     texts = [decoded for _, decoded in gathered if decoded is not None]
     if len(texts) < len(gathered):
         data = b"".join(line for line, _ in gathered)
-        return Found(name, shown(data), decode.UNDECODABLE, len(data))
-    return Found(name, "".join(texts))
+        return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
+    return RawDocument(name, "".join(texts))
 
 
 def _decoded(source: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:

@@ -16,16 +16,16 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.bufferedreaders import ChunkedDataReader
 from warcio.statusandheaders import StatusAndHeadersParser
 
-from mobilebert.corpus.plan import Piece
+from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import multistream, streams
-from mobilebert.corpus.readers.document import OVERSIZED, Found, extracted
+from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, extracted
 from mobilebert.corpus.readers.markup import decoded, main_text
 
 NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = "not_a_page", "http_status", "broken_http", "wrong_length"
 _MEDIA = {"text/html", "application/xhtml+xml"}
 
 
-def warc(piece: Piece) -> Iterator[Found]:
+def warc(piece: FileRange) -> Iterator[RawDocument]:
     """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other records with their reason."""
     stream = _Heads(_owned(piece))
     archive = ArchiveIterator(stream, no_record_parse=True)
@@ -64,9 +64,9 @@ def _next(archive: Any, stream: _Heads) -> Any:
     return record
 
 
-def _found(record: Any, place: str) -> Found:
+def _found(record: Any, place: str) -> RawDocument:
     name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[:200] or place
-    told = Found(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
+    told = RawDocument(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
     if record.rec_type not in {"response", "resource", "conversion"}:
         return told._replace(reason=NOT_A_PAGE)
     if record.length > streams.MAX_DOCUMENT_BYTES:
@@ -91,11 +91,11 @@ def _is_page(headers: Any) -> bool:
     return (headers.get_header("Content-Type") or "").partition(";")[0].strip().lower() in _MEDIA
 
 
-def _text(told: Found, data: bytes) -> Found:
+def _text(told: RawDocument, data: bytes) -> RawDocument:
     return decoded(told.name, data) if data else told._replace(reason="empty")
 
 
-def _page(told: Found, data: bytes) -> Found:
+def _page(told: RawDocument, data: bytes) -> RawDocument:
     if len(data) > streams.MAX_DOCUMENT_BYTES:
         return told._replace(reason=OVERSIZED)
     return extracted(_text(told, data), main_text)
@@ -152,7 +152,7 @@ class _Heads(io.RawIOBase):
         return 0  # offsets are not asked for
 
 
-def _owned(piece: Piece) -> Iterator[bytes]:
+def _owned(piece: FileRange) -> Iterator[bytes]:
     """The records whose gzip member begins in the piece; a record that fills several members belongs where its first one begins."""
     for chunk in multistream.chunks(piece.path, piece.start, piece.end, multistream.WARC_GZ):
         if chunk.first and chunk.data.startswith(b"WARC/") and piece.end is not None and chunk.offset >= piece.end:

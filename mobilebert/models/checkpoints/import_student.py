@@ -35,9 +35,9 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
     digests = {path.name: artifacts.sha256(path) for path in (*before.files, config, vocabulary)}
     with artifacts.writing(out, "model", settings={"files": digests}, versions=weights.versions()) as writer:
         entries = files.write(writer, kind, content, lowercase).size
-        if entries != model.shape.vocab_size:
-            raise UserError(f"{vocabulary}: {entries} entries, {config} says vocab_size {model.shape.vocab_size}; they must be equal")
+        if entries != model.config.vocab_size:
+            raise UserError(f"{vocabulary}: {entries} entries, {config} says vocab_size {model.config.vocab_size}; they must be equal")
         weights.save(writer, model)
-        writer.counts = {"parameters": model.parameters, "layers": model.shape.num_hidden_layers}
+        writer.counts = {"parameters": model.parameters, "layers": model.config.num_hidden_layers}
         after = sum(path.stat().st_size for path in writer.folder.glob("*.safetensors"))
     logging.info("%s: %.1f MB before, %.1f MB after", out, before.bytes_on_disk / 1e6, after / 1e6)

@@ -38,7 +38,7 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     model, shaping = _from_tf1(source) if found == "tf1" else _from_directory(source)
     if model.fresh_head and not without_head:
         raise UserError(f"{source}: {NO_HEAD}")
-    shape = model.shape
+    shape = model.config
     tokenizer = tokenizers.find(source)
     digests = {path.name: artifacts.sha256(path) for path in shaping}
     settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}

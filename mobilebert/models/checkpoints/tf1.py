@@ -23,14 +23,14 @@ from mobilebert.errors import UserError
 from mobilebert.models import configs, parameters
 from mobilebert.models.checkpoints import weights
 from mobilebert.models.checkpoints.tensor_files import ORIGINAL_CONFIG, Checkpoint, Entry, disguise, read_json
-from mobilebert.models.configs import ElectraShape, MobileBertShape, Shape
+from mobilebert.models.configs import ElectraConfig, MobileBertConfig, ModelConfig
 from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model
 
 PREFIX = "bert_model.ckpt"
 MODEL, OTHERS = "model", "others"
 # What else stands in a training's checkpoint. Order matters: a teacher comes before everything that it may be made of.
-PARTS = {
+COMPONENTS = {
     "teacher": r"teacher/",
     "optimizer slots": r".*/(adam|lamb)_[mv]$|.*/(Adam|Adam_1|Momentum)$|beta[12]_power$",
     "step": r"global_step$",
@@ -51,7 +51,7 @@ EXCEPTIONS = {
 }
 
 
-class Part(NamedTuple):
+class ComponentSize(NamedTuple):
     """So many variables of a checkpoint, and their size."""
 
     variables: int
@@ -59,11 +59,11 @@ class Part(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What a checkpoint holds: `parts` by the names of `PARTS`, the model itself first (`MODEL`)."""
+    """What a checkpoint holds: `parts` by the names of `COMPONENTS`, the model itself first (`MODEL`)."""
 
     prefix: Path
     files: list[Path]
-    parts: dict[str, Part]
+    components: dict[str, ComponentSize]
 
     @property
     def bytes_on_disk(self) -> int:
@@ -71,7 +71,7 @@ class Description(NamedTuple):
         return sum(path.stat().st_size for path in self.files)
 
     def __str__(self) -> str:
-        lines = [f"{name}: {part.variables} variables, {part.bytes / 1e6:.1f} MB" for name, part in self.parts.items()]
+        lines = [f"{name}: {part.variables} variables, {part.bytes / 1e6:.1f} MB" for name, part in self.components.items()]
         return f"{self.prefix}: {self.bytes_on_disk / 1e6:.1f} MB on disk; {'; '.join(lines)}"
 
 
@@ -115,17 +115,17 @@ def write(folder: Path, model: Model, head: ClassificationHead | SpanHead | None
     Raises:
         UserError: the TF1 code cannot express this model.
     """
-    config = json.dumps(configs.to_original(model.shape), indent=2, sort_keys=True) + "\n"
+    config = json.dumps(configs.to_original(model.config), indent=2, sort_keys=True) + "\n"
     arrays: dict[str, np.ndarray] = {}
-    absent = parameters.head(model.shape) if head is not None else {}
+    absent = parameters.head(model.config) if head is not None else {}
     for name, variable in (model.variables_by_name | (head.variables_by_name if head is not None else {})).items():
         if name not in absent:
-            spelled, _ = original(name, model.shape)
+            spelled, _ = original(name, model.config)
             turned = name in ("classifier.weight", "qa_outputs.weight", "cls.predictions.dense.weight")  # held as [in, out]
             arrays[spelled] = np.asarray(variable, np.float32).T if turned else np.asarray(variable, np.float32)
-    for name in parameters.carried(model.shape) if head is None else ():
+    for name in parameters.carried(model.config) if head is None else ():
         if name in model.carried:
-            spelled, turned = original(name, model.shape)
+            spelled, turned = original(name, model.config)
             arrays[spelled] = np.asarray(model.carried[name].T if turned else model.carried[name], np.float32)
     folder.mkdir(parents=True, exist_ok=True)
     names = sorted(arrays)
@@ -149,29 +149,29 @@ def describe(prefix: Path) -> Description:
     prefix, files = _whole(prefix)
     reader = _reader(prefix)
     types = reader.get_variable_to_dtype_map()
-    counted: dict[str, Part] = {MODEL: Part(0, 0)}
+    counted: dict[str, ComponentSize] = {MODEL: ComponentSize(0, 0)}
     for name, shape in reader.get_variable_to_shape_map().items():
-        part, size = part_of(name), math.prod(shape) * types[name].size
-        known = counted.get(part, Part(0, 0))
-        counted[part] = Part(known.variables + 1, known.bytes + size)
+        part, size = component_of(name), math.prod(shape) * types[name].size
+        known = counted.get(part, ComponentSize(0, 0))
+        counted[part] = ComponentSize(known.variables + 1, known.bytes + size)
     return Description(prefix, files, counted)
 
 
-def part_of(name: str) -> str:
-    """Which of `PARTS` a variable belongs to, or the model, or `OTHERS`."""
+def component_of(name: str) -> str:
+    """Which of `COMPONENTS` a variable belongs to, or the model, or `OTHERS`."""
     known = r"(bert|electra|cls)/|output_(weights|bias)$"
-    return next((part for part, pattern in PARTS.items() if re.match(pattern, name)), MODEL if re.match(known, name) else OTHERS)
+    return next((part for part, pattern in COMPONENTS.items() if re.match(pattern, name)), MODEL if re.match(known, name) else OTHERS)
 
 
-def original(name: str, shape: Shape) -> tuple[str, bool]:
+def original(name: str, shape: ModelConfig) -> tuple[str, bool]:
     """A tensor's name in TF1, and whether it lies there as the transpose of how transformers stores it."""
     if name in EXCEPTIONS:
         return EXCEPTIONS[name]
     body = name.removeprefix(f"{shape.model_type}.")
-    root = "" if body == name else "electra/" if isinstance(shape, ElectraShape) else "bert/"
+    root = "" if body == name else "electra/" if isinstance(shape, ElectraConfig) else "bert/"
     body = re.sub(r"\bencoder\.layer\.", "encoder.layer_", re.sub(r"\bffn\.", "ffn_layer_", body))
     if match := re.fullmatch(r"(.*)\.LayerNorm\.(weight|bias)", body):
-        fake = isinstance(shape, MobileBertShape) and shape.normalization_type == "no_norm" and root
+        fake = isinstance(shape, MobileBertConfig) and shape.normalization_type == "no_norm" and root
         path, kind, turned = f"{match[1]}.{'Fake' if fake else ''}LayerNorm", {"weight": "gamma", "bias": "beta"}[match[2]], False
     elif body.endswith("_embeddings.weight"):
         return f"{root}{body.removesuffix('.weight').replace('.', '/')}", False
@@ -185,7 +185,7 @@ def original(name: str, shape: Shape) -> tuple[str, bool]:
 class _Tf1Checkpoint(Checkpoint):
     """The variables under transformers' names; those that the shape does not know keep their own."""
 
-    def __init__(self, prefix: Path, shape: Shape, config: Path) -> None:
+    def __init__(self, prefix: Path, shape: ModelConfig, config: Path) -> None:
         super().__init__(prefix, {}, config.name)
         self._shape = shape
         reader = _reader(prefix)
@@ -195,7 +195,7 @@ class _Tf1Checkpoint(Checkpoint):
         named = {original(name, shape): name for name in [*known, *EXCEPTIONS]}
         by_name = {spelled: (name, turned) for (spelled, turned), name in named.items()}
         for spelled, sizes in reader.get_variable_to_shape_map().items():
-            if part_of(spelled) == MODEL:
+            if component_of(spelled) == MODEL:
                 name, turned = by_name.get(spelled, (spelled, False))
                 stored = tuple(sizes[::-1] if turned else sizes)
                 dtype = TYPES.get(types[spelled], types[spelled].name)
@@ -206,7 +206,7 @@ class _Tf1Checkpoint(Checkpoint):
         return spelled, list(shape[::-1] if turned else shape)
 
 
-def _open(prefix: Path, config: Path) -> tuple[_Tf1Checkpoint, Shape]:
+def _open(prefix: Path, config: Path) -> tuple[_Tf1Checkpoint, ModelConfig]:
     shape = configs.from_config(read_json(config), str(config))
     return _Tf1Checkpoint(_whole(prefix)[0], shape, config), shape
 

@@ -11,10 +11,10 @@ from mobilebert.errors import UserError
 from mobilebert.tokenization import importing
 
 EXPECTED = "bert_model.ckpt.index, bert_model.ckpt.data-00000-of-00001, bert_config.json and vocab.txt are expected"
-PARTS = ("*.index", "*.data-?????-of-?????")
+FILE_PATTERNS = ("*.index", "*.data-?????-of-?????")
 
 
-class Original(NamedTuple):
+class Tf1Files(NamedTuple):
     """A TF1 checkpoint: its prefix (no such file) and its configuration."""
 
     prefix: Path
@@ -23,16 +23,16 @@ class Original(NamedTuple):
     @property
     def files(self) -> list[Path]:
         """What shapes a model: the configuration and the files of the checkpoint."""
-        return [self.config, *(path for path in _parts(self.prefix.parent) if path.name.startswith(f"{self.prefix.name}."))]
+        return [self.config, *(path for path in _checkpoint_files(self.prefix.parent) if path.name.startswith(f"{self.prefix.name}."))]
 
 
 def is_there(source: Path) -> bool:
     """Whether a folder holds, or a prefix names, any file of a TF1 checkpoint."""
     folder = importing.home(source)
-    return folder.is_dir() and (not source.is_dir() or bool(_parts(folder)))
+    return folder.is_dir() and (not source.is_dir() or bool(_checkpoint_files(folder)))
 
 
-def find(source: Path) -> Original:
+def find(source: Path) -> Tf1Files:
     """The checkpoint of a folder (also one inside it, as archives unpack), of a prefix, or of one of its files.
 
     Raises:
@@ -40,16 +40,16 @@ def find(source: Path) -> Original:
     """
     folder = importing.home(source)
     named = None if source.is_dir() else folder / re.sub(importing.PART, "", source.name)
-    return Original(named or _prefix(folder), _config(folder))
+    return Tf1Files(named or _prefix(folder), _config(folder))
 
 
-def _parts(folder: Path) -> list[Path]:
-    return sorted(path for pattern in PARTS for path in folder.glob(pattern))
+def _checkpoint_files(folder: Path) -> list[Path]:
+    return sorted(path for pattern in FILE_PATTERNS for path in folder.glob(pattern))
 
 
 def _prefix(folder: Path) -> Path:
     """The only checkpoint of a folder, or the one that its file `checkpoint` names."""
-    known = sorted({re.sub(importing.PART, "", path.name) for path in _parts(folder)})
+    known = sorted({re.sub(importing.PART, "", path.name) for path in _checkpoint_files(folder)})
     state = folder / "checkpoint"
     newest = re.search(r'^model_checkpoint_path: "(?:.*/)?([^"/]+)"', state.read_text("utf-8"), re.M) if state.is_file() else None
     if newest and newest[1] in known:

@@ -142,7 +142,7 @@ def _read_stream(path: Path) -> dict[str, Stored]:
         tensors = _state_dict(_Unpickler(stream).load())
         keys = [str(key) for key in _Unpickler(stream).load()]
         storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-        places = _places(stream, keys, storages, path.stat().st_size)
+        places = _storage_ranges(stream, keys, storages, path.stat().st_size)
 
     def raw(storage: _Storage) -> bytes:
         start, size = places[storage.key]
@@ -153,7 +153,7 @@ def _read_stream(path: Path) -> dict[str, Stored]:
     return {name: _stored(tensor, partial(raw, tensor.storage)) for name, tensor in tensors.items()}
 
 
-def _places(stream: BinaryIO, keys: list[str], storages: dict[str, _Storage], end: int) -> dict[str, tuple[int, int]]:
+def _storage_ranges(stream: BinaryIO, keys: list[str], storages: dict[str, _Storage], end: int) -> dict[str, tuple[int, int]]:
     """Start and size in bytes of each storage: they follow one another, each with its count of numbers before it."""
     places = {}
     for key in keys:

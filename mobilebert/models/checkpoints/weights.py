@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from mobilebert.errors import UserError
 from mobilebert.models import configs, heads, parameters
 from mobilebert.models.checkpoints.tensor_files import CONFIG, EXTRA, WEIGHTS, Checkpoint, config_of, of_folder, read_config
-from mobilebert.models.configs import MobileBertShape, Shape
+from mobilebert.models.configs import MobileBertConfig, ModelConfig
 from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model, initial
 from mobilebert.models.parameters import Kind, Tensor, Tensors
@@ -48,39 +48,39 @@ def save(writer: Writer, model: Model, head: ClassificationHead | SpanHead | Non
     Raises:
         UserError: transformers has no class for this shape.
     """
-    _check_expressible(model.shape, head)
-    wanted = dict(parameters.specification(model.shape))
-    insisted = parameters.unused(model.shape)
+    _check_expressible(model.config, head)
+    wanted = dict(parameters.specification(model.config))
+    insisted = parameters.unused(model.config)
     dtype = next(iter(model.variables_by_name.values())).dtype.name
-    config = model.shape.to_config() | {"dtype": dtype}
+    config = model.config.to_config() | {"dtype": dtype}
     variables: dict[str, Any] = dict(model.variables_by_name)
     if head is not None:
-        wanted = {name: tensor for name, tensor in wanted.items() if name not in parameters.head(model.shape)} | heads.tensors(head)
+        wanted = {name: tensor for name, tensor in wanted.items() if name not in parameters.head(model.config)} | heads.tensors(head)
         insisted = {name: tensor for name, tensor in insisted.items() if not name.startswith("cls.")}
         variables |= head.variables_by_name
-        config |= _head_config(model.shape, head, labels)
+        config |= _head_config(model.config, head, labels)
     arrays = {name: _to_stored(tensor, tf.convert_to_tensor(variables[name]).numpy()) for name, tensor in wanted.items()}
     for name, tensor in insisted.items():
         arrays[name] = model.carried.get(name, np.zeros(tensor.stored_shape, np.float32))
     text = json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
     writer.path(CONFIG).write_text(text, encoding="utf-8")
     save_file(arrays, writer.path(WEIGHTS), metadata={"format": "pt"})
-    extra = {name: model.carried[name] for name in parameters.carried(model.shape) if name in model.carried}
+    extra = {name: model.carried[name] for name in parameters.carried(model.config) if name in model.carried}
     if extra and head is None:
         save_file(extra, writer.path(EXTRA), metadata={"format": "pt"})
 
 
-def _check_expressible(shape: Shape, head: ClassificationHead | SpanHead | None) -> None:
-    if isinstance(shape, MobileBertShape) and shape.query_width != shape.inner_size:
+def _check_expressible(shape: ModelConfig, head: ClassificationHead | SpanHead | None) -> None:
+    if isinstance(shape, MobileBertConfig) and shape.query_width != shape.inner_size:
         raise UserError(
             "use_bottleneck with neither use_bottleneck_attention nor key_query_shared_bottleneck: transformers' query and key "
             f"take {shape.inner_size} inputs, these take {shape.query_width}; set one of the two keys"
         )
-    if isinstance(head, ClassificationHead) and heads.form_of(shape) != head.form:
+    if isinstance(head, ClassificationHead) and heads.kind_of(shape) != head.kind:
         raise ValueError("this classification head does not fit the model's class; make it with heads.for_classification(shape, ...)")
 
 
-def _head_config(shape: Shape, head: ClassificationHead | SpanHead, labels: Sequence[str] | None) -> dict[str, Any]:
+def _head_config(shape: ModelConfig, head: ClassificationHead | SpanHead, labels: Sequence[str] | None) -> dict[str, Any]:
     config: dict[str, Any] = {"architectures": [shape.architecture(head.task)]}
     if isinstance(head, ClassificationHead):
         known = list(labels) if labels is not None else [f"LABEL_{number}" for number in range(head.labels)]
@@ -101,7 +101,7 @@ def load(folder: Path | str, *, compute_dtype: str = "float32", variable_dtype: 
     return assemble(checkpoint, shape, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
 
 
-def assemble(checkpoint: Checkpoint, shape: Shape, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+def assemble(checkpoint: Checkpoint, shape: ModelConfig, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
     """The model of that shape from a checkpoint of either world.
 
     Pooler and NSP head are carried along (`model.carried`); what else is left behind is said in the log. Where there is no MLM
@@ -144,7 +144,7 @@ def load_head(folder: Path | str, *, variable_dtype: str = "float32") -> Classif
     return assemble_head(checkpoint, shape, variable_dtype=variable_dtype)
 
 
-def assemble_head(checkpoint: Checkpoint, shape: Shape, *, variable_dtype: str = "float32") -> ClassificationHead | SpanHead:
+def assemble_head(checkpoint: Checkpoint, shape: ModelConfig, *, variable_dtype: str = "float32") -> ClassificationHead | SpanHead:
     """The task's head from a finetuned model's checkpoint of either world.
 
     Raises:
@@ -167,7 +167,7 @@ def assemble_head(checkpoint: Checkpoint, shape: Shape, *, variable_dtype: str =
     return made
 
 
-def _open(folder: Path) -> tuple[Shape, Checkpoint]:
+def _open(folder: Path) -> tuple[ModelConfig, Checkpoint]:
     shape = configs.from_config(read_config(folder), str(config_of(folder)))
     return shape, of_folder(folder, shape.model_type)
 
@@ -182,10 +182,10 @@ def copy_tables(teacher: Model, student: Model) -> list[str]:
     Returns:
         The student's names that were copied.
     """
-    source = {_common_name(name, teacher.shape): variable for name, variable in teacher.variables_by_name.items()}
+    source = {_common_name(name, teacher.config): variable for name, variable in teacher.variables_by_name.items()}
     copied = []
     for name, variable in student.variables_by_name.items():
-        given = source.get(_common_name(name, student.shape))
+        given = source.get(_common_name(name, student.config))
         if given is None or not TABLES.search(name):
             continue
         if given.shape != variable.shape:
@@ -196,18 +196,18 @@ def copy_tables(teacher: Model, student: Model) -> list[str]:
     return copied
 
 
-def _common_name(name: str, shape: Shape) -> str:
+def _common_name(name: str, shape: ModelConfig) -> str:
     plain = name.removeprefix(f"{shape.model_type}.")
     # ELECTRA's head has other names; it is made of the same parts.
     plain = plain.replace("generator_predictions.", "cls.predictions.transform.").replace("generator_lm_head.", "cls.predictions.")
     return plain
 
 
-def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, shape: Shape) -> list[str]:
+def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, shape: ModelConfig) -> list[str]:
     """Refuse what does not fit; return the names that are left behind."""
     leavable = [r"cls\.seq_relationship\.", r"classifier\.", r"qa_outputs\.", r"discriminator_predictions\.", r".*position_ids$"]
     leavable.append(rf"{shape.model_type}\.pooler\.")
-    if isinstance(shape, MobileBertShape) and shape.use_bottleneck_attention:
+    if isinstance(shape, MobileBertConfig) and shape.use_bottleneck_attention:
         # transformers' default for key_query_shared_bottleneck makes these, though its forward does not use them
         leavable.append(r"mobilebert\.encoder\.layer\.\d+\.bottleneck\.attention\.")
     problems = _problems(checkpoint, wanted | carried)
@@ -223,7 +223,7 @@ def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, shape: Sha
     return left
 
 
-def _check_tied(checkpoint: Checkpoint, values: Mapping[str, np.ndarray], shape: Shape) -> None:
+def _check_tied(checkpoint: Checkpoint, values: Mapping[str, np.ndarray], shape: ModelConfig) -> None:
     table = f"{shape.model_type}.embeddings.word_embeddings.weight"
     for name in TIED:
         if name in checkpoint.entries and not np.array_equal(checkpoint.array(name), values[table]):

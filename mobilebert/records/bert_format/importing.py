@@ -19,7 +19,7 @@ from mobilebert.errors import UserError
 from mobilebert.records import dataset, packing, shuffling
 from mobilebert.records.bert_format import classic, static
 from mobilebert.records.masking import Batch
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import Tokenizer
@@ -51,7 +51,7 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
     tokenizer = tokenization.load(tokenizer_folder)
     sources = _files(place)
     predictions = _predictions(sources, settings.sequence_length)
-    form = static.form(settings.sequence_length, predictions, tokenizer.size)
+    form = static.format_of(settings.sequence_length, predictions, tokenizer.size)
     shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, sources))}
     with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")) as writer:
         spills = writer.path(SPILLS, "-").parent
@@ -137,7 +137,9 @@ def _problem(batch: Batch, tokenizer: Tokenizer) -> str:
     return ""
 
 
-def _spill(batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, form: Form, settings: Records, seed: int) -> dict[str, list[str]]:
+def _spill(
+    batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, form: RecordFormat, settings: Records, seed: int
+) -> dict[str, list[str]]:
     """Spills of either split, by place."""
     places: dict[str, list[str]] = {split: [] for split in shuffling.SPLITS}
     held: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in shuffling.SPLITS}
@@ -160,7 +162,7 @@ def _spill(batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, form: Form
     return places
 
 
-def _shards(writer: artifacts.Writer, split: str, spills: list[str], form: Form, settings: Records) -> list[int]:
+def _shards(writer: artifacts.Writer, split: str, spills: list[str], form: RecordFormat, settings: Records) -> list[int]:
     """Write the files of a split; returns the number of records in each."""
     count = settings.shards if split == "train" else 1
     found = []

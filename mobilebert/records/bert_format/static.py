@@ -1,6 +1,6 @@
 """Records that bring their masks with them: the form in which classic BERT records are kept here, and batches from it.
 
-A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of `form.Form`. The top bit of an id is
+A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of `format_of.Form`. The top bit of an id is
 its segment (of the first, [CLS], the next-sentence label), the top bit of a label says that it counts (weight 1).
 """
 
@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from mobilebert.records.masking import Batch
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 
 
-def form(sequence_length: int, predictions: int, vocabulary_size: int) -> Form:
+def format_of(sequence_length: int, predictions: int, vocabulary_size: int) -> RecordFormat:
     """The form of such rows."""
-    return Form(sequence_length + 2 * predictions + 1, vocabulary_size)
+    return RecordFormat(sequence_length + 2 * predictions + 1, vocabulary_size)
 
 
-def rows(batch: Batch, of: Form) -> np.ndarray:
+def rows(batch: Batch, of: RecordFormat) -> np.ndarray:
     """(n, S + 2 P + 1) rows of a batch as `masking.mask` makes it, with `next_sentence_labels`."""
     flag = of.dtype.type(of.word_start)
     ids = batch["input_ids"].astype(of.dtype)
@@ -28,7 +28,7 @@ def rows(batch: Batch, of: Form) -> np.ndarray:
     return np.concatenate([ids, batch["masked_positions"].astype(of.dtype), labels, length.astype(of.dtype)], axis=1)
 
 
-def batch(stored: np.ndarray, predictions: int, of: Form) -> Batch:
+def batch(stored: np.ndarray, predictions: int, of: RecordFormat) -> Batch:
     """What `rows` was given."""
     length = stored.shape[1] - 2 * predictions - 1
     flag = of.dtype.type(of.word_start)

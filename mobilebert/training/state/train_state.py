@@ -9,19 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
-from mobilebert.training.state.workspace import State
+from mobilebert.training.state.workspace import Workspace
 
 LOG = logging.getLogger(__name__)
 WEIGHTS, BEST = "variables/", "best/"  # what names of tensors in a checkpoint begin with
 
 
-class Held:
+class TrainState:
     """The optimizer's tensors and, where they are to be kept, the weights of the best measure.
 
     Both lie in one file, so that a kill at any moment can neither lose nor mix them.
     """
 
-    def __init__(self, tensors: dict[str, tf.Variable], state: State, threads: int) -> None:
+    def __init__(self, tensors: dict[str, tf.Variable], state: Workspace, threads: int) -> None:
         """Take the tensors by name, the folder, and the number of threads that compute."""
         self._tensors, self._state, self._threads = tensors, state, threads
         self._best: dict[str, np.ndarray] = {}

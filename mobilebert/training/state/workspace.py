@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 FINGERPRINT_DIGITS = 12
 
 
-class State:
+class Workspace:
     """A locked state folder: checkpoints and the metrics file of one piece of work."""
 
     def __init__(self, folder: Path, fingerprint: str, remote: RemoteCheckpoints | None = None) -> None:
@@ -113,7 +113,7 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
 
 
 @contextmanager
-def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "") -> Iterator[State]:
+def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "") -> Iterator[Workspace]:
     """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless `finish` was called.
 
     Args:
@@ -135,12 +135,12 @@ def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "
         _tell_others(folder.parent, name)
     with locked(folder):
         if not bucket:
-            yield State(folder, fingerprint)
+            yield Workspace(folder, fingerprint)
             return
         from mobilebert.training.state.remote_checkpoints import RemoteCheckpoints  # the client takes a second to import
 
         remote = RemoteCheckpoints(bucket, folder, fingerprint)
-        state = State(folder, fingerprint, remote)
+        state = Workspace(folder, fingerprint, remote)
         try:
             yield state
         finally:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.corpus import deduplication
-from mobilebert.corpus.cleaning import Work
+from mobilebert.corpus.cleaning import CleaningContext
 from mobilebert.corpus.dedup import block_store, minhash, near_duplicates
 from mobilebert.settings import Corpus
 
@@ -77,7 +77,7 @@ def test_texts_without_shingles_have_no_keys():
 def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int], bool]:
     """(element, place) -> exact, of what goes."""
     folder = tempfile.mkdtemp(dir=tmp_path)
-    fates = deduplication.find(blocks, Work(Corpus.model_validate(changes), folder, 1 << 20))
+    fates = deduplication.find(blocks, CleaningContext(Corpus.model_validate(changes), folder, 1 << 20))
     return {
         (element, place): fate == near_duplicates.EXACT
         for element, each in enumerate(fates)
@@ -143,7 +143,7 @@ def test_however_few_documents_are_looked_at_together_the_verdict_is_the_same(tm
 def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
     monkeypatch.setattr(block_store, "TOGETHER", 100)
     one = text(random.Random(14), 100)
-    work = Work(Corpus(), str(tmp_path), 1 << 20)
+    work = CleaningContext(Corpus(), str(tmp_path), 1 << 20)
     fates = deduplication.find([[one] * 50] * 20, work)
     assert np.concatenate(fates).tolist() == [near_duplicates.STAYS] + [near_duplicates.EXACT] * 999
     blocks = block_store.Blocks(work.folder)
@@ -153,9 +153,9 @@ def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
     assert sum(held) == 10 * (1 + minhash.BANDS)
 
 
-def variants(folder: Path, documents: int) -> Work:
+def variants(folder: Path, documents: int) -> CleaningContext:
     """Keys of documents without texts: of each three that it shares with none, one with two others, and one with all, in partition 0."""
-    work = Work(Corpus(), str(folder), 1 << 20)
+    work = CleaningContext(Corpus(), str(folder), 1 << 20)
     block_store.write_blocks(work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes)
     blocks = block_store.Blocks(work.folder)
     random_ = np.random.default_rng(15)
@@ -172,7 +172,7 @@ def variants(folder: Path, documents: int) -> Work:
     return work
 
 
-def pairs_of(work: Work, partition: int) -> np.ndarray:
+def pairs_of(work: CleaningContext, partition: int) -> np.ndarray:
     """What `candidates` finds in a partition, each pair once."""
     near_duplicates.candidates(partition, work)
     groups = block_store.Blocks(work.folder).partitions
@@ -257,7 +257,7 @@ def test_pairs_fall_into_all_groups_though_each_block_has_one_document(tmp_path)
     random_ = random.Random(12)
     bases = [text(random_, 100) for _ in range(40)]
     blocks = [[base + tail] for base in bases for tail in ("", "好")]
-    work = Work(Corpus(), str(tmp_path), 1 << 20)
+    work = CleaningContext(Corpus(), str(tmp_path), 1 << 20)
     deduplication.find(blocks, work)
     groups = block_store.Blocks(work.folder).partitions
     assert groups > 4
@@ -281,7 +281,7 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
     peaks = []
     for count in (20_000, 200_000):
         folder = tempfile.mkdtemp(dir=tmp_path)
-        work = Work(Corpus(), folder, 1 << 20)
+        work = CleaningContext(Corpus(), folder, 1 << 20)
         block_store.write_blocks(folder, [(element, [documents // 10]) for element in range(10)], work.block_bytes)
         groups = block_store.Blocks(folder).partitions
         rank = random_.integers(0, most, documents)
@@ -301,5 +301,5 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
         stays = np.ones(documents, bool)
         for _, first, second in pairs.tolist():
             stays[second] &= not stays[first]
-        assert (stays == (near_duplicates.fates(0, documents, work) == near_duplicates.STAYS)).all()
+        assert (stays == (near_duplicates.verdicts(0, documents, work) == near_duplicates.STAYS)).all()
     assert peaks[1] < 1.5 * peaks[0] < 1e6  # ten times the pairs; what else a process allocates meanwhile varies by a tenth

@@ -13,7 +13,7 @@ import pytest
 from mobilebert.corpus import plan
 from mobilebert.corpus.readers import byte_lines, document, markup, multistream, streams, wikitext
 from mobilebert.corpus.readers.by_format import documents
-from mobilebert.corpus.readers.document import Found
+from mobilebert.corpus.readers.document import RawDocument
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好。"
 COMPRESS = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
@@ -21,7 +21,7 @@ COMPRESS = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
 
 def read(path: Path, format: str, block_bytes: int = 1 << 30, text_field: str = "text") -> list:
     entry = {"source": "s", "path": str(path), "format": format, "text_field": text_field, "size": path.stat().st_size}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.pieces for found in documents(piece)]
+    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
 
 
 def test_broken_json_lines_are_told_apart(tmp_path):
@@ -121,7 +121,7 @@ def test_wikitext_gives_its_prose():
 )
 def test_hostile_wikitext_takes_seconds_not_hours(raw):
     start = time.process_time()
-    document.extracted(Found("hostile", raw), wikitext.plain)
+    document.extracted(RawDocument("hostile", raw), wikitext.plain)
     assert time.process_time() - start < 5
 
 
@@ -137,8 +137,8 @@ def test_hostile_wikitext_takes_seconds_not_hours(raw):
 def test_a_text_with_too_many_marks_for_a_parser_is_oversized(monkeypatch, extract, unit):
     monkeypatch.setattr(document, "MAX_MARKS", 400)
     prose = "从前有一座山，山里有一座庙。" * 100
-    assert document.extracted(Found("few", prose + unit * 50), extract).reason != document.OVERSIZED
-    found = Found("many", prose + unit * 500)
+    assert document.extracted(RawDocument("few", prose + unit * 50), extract).reason != document.OVERSIZED
+    found = RawDocument("many", prose + unit * 500)
     assert document.extracted(found, extract) == found._replace(reason=document.OVERSIZED)
 
 
@@ -195,7 +195,7 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
     entry = {"source": "s", "path": str(path), "format": "mediawiki", "text_field": "text", "size": path.stat().st_size}
     names, failures = [], []
     for element in plan.elements([entry], block_bytes):
-        for piece in element.pieces:
+        for piece in element.ranges:
             try:
                 for found in documents(piece):
                     names.append(found.name)
@@ -250,7 +250,7 @@ def test_texts_of_a_jsonl_file_may_be_markdown(tmp_path: Path) -> None:
     ]
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    piece = plan.Piece("s", 0, str(path), "jsonl", "text", path.stat().st_size, text_format="markdown")
+    piece = plan.FileRange("s", 0, str(path), "jsonl", "text", path.stat().st_size, text_format="markdown")
     found = list(documents(piece))
     assert found[0].text.split() == ["城市", "有山有水。"]
     assert [each.reason for each in found] == [None, "no_main_text", "no_text_field"]
@@ -258,14 +258,14 @@ def test_texts_of_a_jsonl_file_may_be_markdown(tmp_path: Path) -> None:
 
 def test_long_documents_come_in_parts_that_hold_all_of_them_and_none_is_a_scrap():
     most = document.MOST_CHARACTERS
-    whole = document.Found("name", "文" * most)
-    assert list(document.parts(whole)) == [whole]
-    refused = document.Found("name", "x" * (most + 1), "invalid_json", 7)
-    assert list(document.parts(refused)) == [refused]
+    whole = document.RawDocument("name", "文" * most)
+    assert list(document.split_long(whole)) == [whole]
+    refused = document.RawDocument("name", "x" * (most + 1), "invalid_json", 7)
+    assert list(document.split_long(refused)) == [refused]
     for unit, end in (("一行。又一句\n", "\n"), ("一句。再一句，", "。"), ("无", "无"), ("\r\n", "\n")):
         for size in (most + 1, 2 * most, 2 * most + 1, 7 * most + 13):
             text = "題\n" + (unit * (size // len(unit) + 1))[:size]
-            parts = list(document.parts(document.Found("name", text)))
+            parts = list(document.split_long(document.RawDocument("name", text)))
             assert "".join(part.text for part in parts) == text
             assert [part.name for part in parts] == [f"name-{number}" for number in range(len(parts))]
             assert all(most // 4 < len(part.text) <= most for part in parts)

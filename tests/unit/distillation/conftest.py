@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from mobilebert import models
-from mobilebert.models.configs import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 from mobilebert.settings import Optimization, Training
 from mobilebert.training import loop
 from mobilebert.training.accelerators import Accelerator
@@ -23,7 +23,7 @@ VOCABULARY, BATCH, LENGTH, PREDICTIONS = 40, 4, 12, 3
 
 @pytest.fixture
 def student() -> Any:
-    shape = MobileBertShape(
+    shape = MobileBertConfig(
         vocab_size=VOCABULARY,
         hidden_size=16,
         embedding_size=16,
@@ -41,7 +41,7 @@ def student() -> Any:
 
 @pytest.fixture
 def teacher() -> Any:
-    shape = BertShape(
+    shape = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=16,
         num_hidden_layers=2,

@@ -25,7 +25,7 @@ from mobilebert.finetuning import predictions
 from mobilebert.finetuning.features import Features
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads
-from mobilebert.models.configs import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 from mobilebert.settings import Masking, Optimization, Transfer
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
@@ -46,7 +46,7 @@ def made(precision: str) -> tuple[Any, Any]:
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
     }
-    student = MobileBertShape(
+    student = MobileBertConfig(
         **common,
         embedding_size=WIDTH,
         intermediate_size=24,
@@ -55,7 +55,7 @@ def made(precision: str) -> tuple[Any, Any]:
         key_query_shared_bottleneck=True,
     )
     return models.build(student, 1, compute_dtype=precision), models.build(
-        BertShape(**common, intermediate_size=32), 2, compute_dtype=precision
+        BertConfig(**common, intermediate_size=32), 2, compute_dtype=precision
     )
 
 
@@ -110,7 +110,9 @@ def rows(name: str, accelerator: Accelerator, device_batch: int | None) -> list[
     optimization = Optimization(steps=STEPS, learning_rate=1e-3, decay="constant", warmup_steps=STEPS, optimizer=optimizer_name)
     with accelerator.scope():
         objective = objective_of(*made(precision))
-        optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
+        optimizer = optimizers.make(
+            objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ())
+        )
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=device_batch)
     steps.feed(batches(("input_ids", "segment_ids", "input_mask", *given)), 0)
     found = steps.run(0, STEPS)

@@ -47,20 +47,20 @@ def test_mobilebert_is_a_list_of_four_matches_a_layer():
     ],
 )
 def test_layer_maps(layer_map, student, teacher, expected):
-    assert [layer_matching.mapped(layer_map, layer, student, teacher) for layer in range(1, student + 1)] == expected
+    assert [layer_matching.teacher_layer_for(layer_map, layer, student, teacher) for layer in range(1, student + 1)] == expected
 
 
 @pytest.fixture
 def other_teacher(teacher: Any) -> Any:
     """Deeper and wider than the student, with other heads."""
-    shape = dataclasses.replace(teacher.shape, num_hidden_layers=4, hidden_size=24, num_attention_heads=4, intermediate_size=32)
+    shape = dataclasses.replace(teacher.config, num_hidden_layers=4, hidden_size=24, num_attention_heads=4, intermediate_size=32)
     return models.build(shape, 5)
 
 
 def test_a_student_of_other_depth_and_width_learns_through_projections(student, other_teacher, batch, train):
     settings = Transfer(earlier_layers=0.1, layer_map="uniform", projection="linear", attention_factor=0)
     assert layer_matching.shared(settings) == []
-    compatibility.check(other_teacher.shape, student.shape, "x", layerwise=layer_matching.shared(settings))
+    compatibility.check(other_teacher.config, student.config, "x", layerwise=layer_matching.shared(settings))
     objective = TransferObjective(student, other_teacher, settings, "joint")
     assert {name: tuple(v.shape) for name, v in objective.projections.items()} == {
         f"projection.{here}.{there}.{part}": shape
@@ -133,18 +133,18 @@ def test_what_must_be_shared_follows_from_the_matches():
 def test_layers_that_are_not_there_are_refused(student, teacher):
     listed = [{"teacher_layer": 9, "student_layer": 8, "feature": "attention", "loss": "cross_entropy"}]
     with pytest.raises(UserError) as refused:
-        compatibility.check_matches(Transfer(matches=listed), teacher.shape, student.shape, "mine")
+        compatibility.check_matches(Transfer(matches=listed), teacher.config, student.config, "mine")
     assert [line.split(": ", 2)[1:] for line in str(refused.value).splitlines()] == [
         ["transfer.matches[0].student_layer", "8, but the student has 2 layers"],
         ["transfer.matches[0].teacher_layer", "9, but the teacher has 2 layers"],
     ]
-    shallow = dataclasses.replace(teacher.shape, num_hidden_layers=1)
+    shallow = dataclasses.replace(teacher.config, num_hidden_layers=1)
     with pytest.raises(UserError, match="last needs a teacher with at least 2 layers, this one has 1"):
-        compatibility.check_matches(Transfer(layer_map="last"), shallow, student.shape, "mine")
-    odd = dataclasses.replace(teacher.shape, hidden_size=15, num_attention_heads=3)
+        compatibility.check_matches(Transfer(layer_map="last"), shallow, student.config, "mine")
+    odd = dataclasses.replace(teacher.config, hidden_size=15, num_attention_heads=3)
     relation = [{"teacher_layer": 1, "student_layer": 1, "feature": "value_relation", "loss": "cross_entropy"}]
     with pytest.raises(UserError, match="values are 15 wide, which the student's 2 heads do not divide"):
-        compatibility.check_matches(Transfer(matches=relation), odd, student.shape, "mine")
+        compatibility.check_matches(Transfer(matches=relation), odd, student.config, "mine")
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def twin(student: Any) -> Any:
     """Another student of the same weights."""
     from mobilebert import models
 
-    return models.build(student.shape, 1)
+    return models.build(student.config, 1)
 
 
 @pytest.mark.parametrize(("recipe", "optimizer"), [("chinese", "adamw"), ("google", "lamb")])
@@ -196,7 +196,7 @@ def test_googles_rate_within_a_stage():
 
 def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, teacher):
     objective = TransferObjective(student, teacher, resolved("google"), "layer02", "google")
-    factors = {name: objective.rate_factors.get(name, 1.0) for name in objective.variables}
+    factors = {name: objective.learning_rate_multipliers.get(name, 1.0) for name in objective.variables}
     for name, factor in factors.items():
         layer = re.search(r"layer\.(\d)\.", name)
         assert factor == pytest.approx(0.0 if layer is None else 3.0 if layer[1] == "1" else 0.3)

@@ -48,14 +48,14 @@ def tiny_model() -> Callable[..., Any]:
 
     def build(kind: str = "mobilebert", **changes: Any) -> Any:
         from mobilebert import models
-        from mobilebert.models.configs import BertShape, MobileBertShape
+        from mobilebert.models.configs import BertConfig, MobileBertConfig
 
         common = {"vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
         common |= {"intermediate_size": 64}
         if kind == "bert":
-            return models.build(BertShape(**(common | changes)), 3)
+            return models.build(BertConfig(**(common | changes)), 3)
         mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "key_query_shared_bottleneck": True}
-        return models.build(MobileBertShape(**(common | mobile | changes)), 3)
+        return models.build(MobileBertConfig(**(common | mobile | changes)), 3)
 
     return build
 

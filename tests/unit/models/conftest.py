@@ -19,7 +19,7 @@ VOCABULARY = 97
 
 
 @pytest.fixture(scope="session")
-def shape_of() -> Callable[..., configs.Shape]:
+def shape_of() -> Callable[..., configs.ModelConfig]:
     """A named shape cut to two layers and a small vocabulary."""
     return lambda name, **keys: replace(configs.named(name, VOCABULARY), **({"num_hidden_layers": 2} | keys))
 
@@ -28,7 +28,7 @@ def shape_of() -> Callable[..., configs.Shape]:
 def filled() -> Callable[..., models.Model]:
     """A float64 model of a shape whose every weight, bias and norm is random."""
 
-    def make(shape: configs.Shape) -> models.Model:
+    def make(shape: configs.ModelConfig) -> models.Model:
         model = models.build(shape, 7, compute_dtype="float64", variable_dtype="float64")
         shake(model.variables_by_name)
         return model

@@ -48,7 +48,7 @@ STUDENT_BASE_F2 = {
 )
 def test_parameter_counts_are_the_published_ones(name: str, vocabulary: int, parameters: int, count: int) -> None:
     shape = configs.named(name, vocabulary)
-    assert tensors.parameters(shape) == parameters
+    assert tensors.count(shape) == parameters
     assert len(tensors.specification(shape)) == count
 
 
@@ -58,7 +58,7 @@ def test_english_shapes_have_the_backbone_of_googles_configurations(name: str, b
     head = sum(
         tensors.Tensor(*tensor).shape[0] * (tensor.shape[1] if len(tensor.shape) > 1 else 1) for tensor in tensors.head(shape).values()
     )
-    assert tensors.parameters(shape) - head == backbone
+    assert tensors.count(shape) - head == backbone
     assert tensors.head(shape)["cls.predictions.dense.weight"].shape == (384, 30522)
 
 
@@ -75,13 +75,13 @@ def test_an_original_bert_file_means_the_tanh_gelu_and_tf1_defaults() -> None:
         "pooler_type": "first_token_transform",
     }
     shape = configs.from_config(original)
-    assert isinstance(shape, configs.BertShape)
+    assert isinstance(shape, configs.BertConfig)
     assert (shape.hidden_act, shape.type_vocab_size, shape.intermediate_size) == ("gelu_new", 16, 3072)
 
 
 def test_original_mobilebert_defaults_differ_from_those_of_transformers() -> None:
     shape = configs.from_config({"vocab_size": 100, "hidden_size": 512, "num_attention_heads": 4, "trigram_input": True})
-    assert isinstance(shape, configs.MobileBertShape)
+    assert isinstance(shape, configs.MobileBertConfig)
     assert (shape.embedding_size, shape.intra_bottleneck_size, shape.num_feedforward_networks) == (512, 512, 1)
     assert (shape.use_bottleneck, shape.key_query_shared_bottleneck, shape.normalization_type) == (False, False, "layer_norm")
     assert shape.classifier_activation

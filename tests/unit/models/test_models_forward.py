@@ -14,7 +14,7 @@ from mobilebert.models import configs, heads, mobilebert, parameters
 from mobilebert.models.checkpoints import weights
 
 Batch = dict[str, np.ndarray]
-ShapeOf = Callable[..., configs.Shape]
+ShapeOf = Callable[..., configs.ModelConfig]
 
 
 def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
@@ -23,7 +23,7 @@ def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
 
 def test_fresh_weights_are_a_truncated_normal_and_norms_are_neutral(shape_of: ShapeOf) -> None:
     model = models.build(shape_of("base-f4"), 11)
-    for name, tensor in parameters.specification(model.shape).items():
+    for name, tensor in parameters.specification(model.config).items():
         values = model.variables_by_name[name].numpy()
         assert values.dtype == np.float32
         assert values.shape == tensor.shape

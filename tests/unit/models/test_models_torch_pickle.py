@@ -220,7 +220,7 @@ def test_a_conversion_of_2019_is_read_with_its_bert_config(theirs: Any, saved: C
     (folder / "bert_config.json").write_text(json.dumps(config))
     model = weights.load(folder)
     assert_holds(model, theirs)
-    assert model.shape.hidden_act == "gelu_new"
+    assert model.config.hidden_act == "gelu_new"
     assert_holds(weights.load(saved(model)), theirs)
 
 

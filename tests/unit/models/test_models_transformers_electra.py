@@ -92,7 +92,7 @@ def test_heads_of_tasks_agree_both_ways(
     theirs_at_random(transformers.ElectraForPreTraining, 16).save_pretrained(tmp_path / "theirs")
     model = weights.load(tmp_path / "theirs", compute_dtype="float64", variable_dtype="float64")
     classifies = task == "classification"
-    head: Any = heads.for_classification(model.shape, 3, 1, "float64") if classifies else heads.SpanHead(48, 1, variable_dtype="float64")
+    head: Any = heads.for_classification(model.config, 3, 1, "float64") if classifies else heads.SpanHead(48, 1, variable_dtype="float64")
     shaken(head.variables_by_name)
     sequence = encode(model, batch).sequence
     auto = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModelForQuestionAnswering
@@ -115,8 +115,8 @@ def test_absent_keys_mean_what_transformers_means() -> None:
     assert configs.from_config(ours.to_config()) == ours
 
 
-def test_tables_and_head_are_copied_to_a_student_of_equal_width(shape_of: Callable[..., configs.Shape]) -> None:
-    shape = configs.ElectraShape(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
+def test_tables_and_head_are_copied_to_a_student_of_equal_width(shape_of: Callable[..., configs.ModelConfig]) -> None:
+    shape = configs.ElectraConfig(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
     teacher, student = models.build(shape, 5), models.build(shape_of("mini"), 1)
     copied = weights.copy_tables(teacher, student)
     tables = [f"mobilebert.embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")]
@@ -137,8 +137,8 @@ def test_a_tf1_checkpoint_is_read_without_its_generator_and_not_written(tmp_path
     generator = made.values_of(made.dense("generator_predictions/dense", 12, 16) | made.dense("discriminator_predictions/dense", 48, 48))
     prefix = made.save(tmp_path / "electra.ckpt", values | projection | generator, config)
     model = tf1.read(prefix, tmp_path / "bert_config.json")
-    assert isinstance(model.shape, configs.ElectraShape)
-    assert (model.shape.hidden_act, model.fresh_head) == ("gelu", True)  # ELECTRA's TF1 code has the erf form
+    assert isinstance(model.config, configs.ElectraConfig)
+    assert (model.config.hidden_act, model.fresh_head) == ("gelu", True)  # ELECTRA's TF1 code has the erf form
     kernel = model.variables_by_name["electra.embeddings_project.weight"].numpy()
     np.testing.assert_array_equal(kernel, projection["electra/embeddings_project/kernel"])
     with pytest.raises(UserError, match="ELECTRA"):

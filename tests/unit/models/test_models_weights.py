@@ -21,7 +21,7 @@ from mobilebert.models import configs, heads
 from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 
-ShapeOf = Callable[..., configs.Shape]
+ShapeOf = Callable[..., configs.ModelConfig]
 POSITION = "mobilebert.embeddings.position_embeddings.weight"
 QUERY = "mobilebert.encoder.layer.1.attention.self.query.weight"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilebert.records import chunking
-from mobilebert.records.record_format import SHORTEST_WINDOW, Form
+from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 from mobilebert.settings import Records
 from mobilebert.text import sentences, words
 from mobilebert.tokenization import SPECIAL
@@ -19,12 +19,12 @@ TOKENIZER = WordPieceTokenizer([*SPECIAL, *sorted({c for c in TEXT if not c.isas
 PAD, UNK, CLS, SEP, MASK = TOKENIZER.special_ids
 
 
-def packed(texts: list[str], length: int = 32, **changed: object) -> tuple[chunking.Packed, Form]:
-    form = Form(length, TOKENIZER.size)
+def packed(texts: list[str], length: int = 32, **changed: object) -> tuple[chunking.Packed, RecordFormat]:
+    form = RecordFormat(length, TOKENIZER.size)
     return chunking.pack([text.encode() for text in texts], TOKENIZER, form, Records(sequence_length=length, **changed)), form
 
 
-def plain(row: np.ndarray, form: Form) -> list[int]:
+def plain(row: np.ndarray, form: RecordFormat) -> list[int]:
     return [int(value) & (form.word_start - 1) for value in row]
 
 
@@ -119,7 +119,7 @@ def test_bytes_are_those_of_the_documents_used() -> None:
 
 def test_large_vocabularies_take_four_bytes() -> None:
     large = WordPieceTokenizer([*SPECIAL, *(f"[unused{n}]" for n in range(40000)), *"茶叶"], True)
-    form = Form(32, large.size)
+    form = RecordFormat(32, large.size)
     rows = chunking.pack([("茶叶" * 15).encode()], large, form, Records(sequence_length=32)).rows
     assert rows.dtype == np.dtype("<u4")
     assert (rows[0, 1:31] & (form.word_start - 1)).tolist() == [40005, 40006] * 15

@@ -12,12 +12,12 @@ import pytest
 from mobilebert.errors import UserError
 from mobilebert.records import crops
 from mobilebert.records.dataset import RecordSet, shard_name
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = 0, 1, 2, 3, 4
-FORM = Form(64, 300)
+FORM = RecordFormat(64, 300)
 FLAG = FORM.word_start
 MASKING = Masking(max_predictions=10)
 

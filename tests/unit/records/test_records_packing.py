@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilebert.records import chunking, packing, shuffling
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
 from mobilebert.tokenization import SPECIAL
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
@@ -14,7 +14,7 @@ from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 HAN = [chr(0x4E00 + n) for n in range(400)]
 TOKENIZER = WordPieceTokenizer([*SPECIAL, "。", *HAN], True)
 PAD, UNK, CLS, SEP, MASK = TOKENIZER.special_ids
-FORM = Form(32, TOKENIZER.size)
+FORM = RecordFormat(32, TOKENIZER.size)
 
 
 def documents(count: int) -> list[str]:

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 
 
 @pytest.mark.parametrize(("length", "vocabulary", "largest"), [(16, 300, 0xFFFF), (128, 32768, 0xFFFF), (512, 32769, 0xFFFFFFFF)])
 def test_bytes_are_those_that_tensorflow_writes_and_reads(tmp_path: Path, length: int, vocabulary: int, largest: int) -> None:
     import tensorflow as tf
 
-    form = Form(length, vocabulary)
+    form = RecordFormat(length, vocabulary)
     assert form.dtype.itemsize == (2 if largest == 0xFFFF else 4)
     rows = np.random.default_rng(1).integers(0, largest, (5, length), endpoint=True).astype(form.dtype)
     path = str(tmp_path / "judge.tfrecord")
@@ -34,4 +34,4 @@ def test_bytes_are_those_that_tensorflow_writes_and_reads(tmp_path: Path, length
 
 def test_the_flag_never_touches_an_id() -> None:
     for vocabulary in (300, 32768, 32769, 65536):
-        assert Form(128, vocabulary).word_start >= vocabulary
+        assert RecordFormat(128, vocabulary).word_start >= vocabulary

@@ -17,7 +17,7 @@ from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.records import chunking, counter_rng, gzip_blocks, pipeline, shuffling, writer
 from mobilebert.records.dataset import RecordSet
-from mobilebert.records.record_format import Form
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
@@ -62,7 +62,7 @@ def stored(records: RecordSet, split: str) -> np.ndarray:
 
 def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Path) -> None:
     records, loaded = RecordSet(written), tokenization.load(tokenizer)
-    packed = chunking.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
+    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
     for split, rows in (("train", packed.rows[~packed.heldout]), ("heldout", packed.rows[packed.heldout])):
         assert Counter(map(bytes, stored(records, split))) == Counter(map(bytes, rows))
     counts = artifacts.read(written).counts
@@ -90,7 +90,7 @@ def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) 
 
 def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     loaded = tokenization.load(tokenizer)
-    packed = chunking.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
+    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
     place = {bytes(row): n for n, row in enumerate(packed.rows)}
     order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
     assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2

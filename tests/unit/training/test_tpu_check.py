@@ -78,8 +78,8 @@ def test_a_step_in_rounds_is_lowered_with_layers_that_are_traced_once():
     """XLA must know every constant inside the loop over rounds; no TPU compiler is needed to see that it does."""
     common = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 16}
     bottleneck = {"embedding_size": 16, "intermediate_size": 24, "intra_bottleneck_size": 8, "num_feedforward_networks": 1}
-    student = models.build(configs.MobileBertShape(**common, **bottleneck, key_query_shared_bottleneck=True), 1)
-    teacher = models.build(configs.BertShape(**common, intermediate_size=32), 2)
+    student = models.build(configs.MobileBertConfig(**common, **bottleneck, key_query_shared_bottleneck=True), 1)
+    teacher = models.build(configs.BertConfig(**common, intermediate_size=32), 2)
     student.inlines_layers = teacher.inlines_layers = True
     objective = TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint")
     specs = {name: tf.TensorSpec((4, 12), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")}

@@ -43,7 +43,7 @@ class Valley:
         return b"".join(variable.numpy().tobytes() for variable in self.made.variables.values())
 
 
-def run(folder: Path, job: loop.Job, meddle: Callable[[workspace.State], None] | None = None, log: Path | None = None) -> loop.Trained:
+def run(folder: Path, job: loop.Job, meddle: Callable[[workspace.Workspace], None] | None = None, log: Path | None = None) -> loop.Trained:
     with workspace.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
@@ -138,7 +138,7 @@ def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(
     expected, weights, metrics = unbroken
     broken, best = Valley(**SETTINGS), expected.kept
 
-    def dying(work: workspace.State) -> None:
+    def dying(work: workspace.Workspace) -> None:
         add, save, figures = work.add_metrics, work.save, broken._figures
 
         def line(body: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from mobilebert.settings import Optimization, Phase, Training
 from mobilebert.training import accelerators, banner, loop, schedules
 from mobilebert.training.optimizers import AdamW
 from mobilebert.training.state import workspace
-from mobilebert.training.state.train_state import Held
+from mobilebert.training.state.train_state import TrainState
 from mobilebert.training.steps import Steps
 
 HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
@@ -84,7 +84,7 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
     unbroken, broken = toy.Regression(), toy.Regression()
     run(tmp_path / "unbroken", toy.job(unbroken, optimizer=optimizer))
 
-    def terminate_at_10(work: workspace.State) -> None:
+    def terminate_at_10(work: workspace.Workspace) -> None:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[method-assign,assign]
 
@@ -268,7 +268,7 @@ def test_going_on_with_another_number_of_threads_is_said_once(tmp_path: Path, ca
         here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1, threads=threads)
         with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
             loop.train(toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None)
-        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == Held.__module__]
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == TrainState.__module__]
 
     assert attempt(threads=4, steps=5) == []
     assert attempt(threads=4, steps=10) == []
@@ -289,15 +289,15 @@ def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> Non
 def test_the_banner_names_rounds_and_phases_that_are_left() -> None:
     lengths = schedules.lengths(Optimization(phases=[Phase(share=0.9, sequence_length=128)]), 0, 1000, 512)
     settings = Training(device_batch=48, precision="bfloat16")
-    assert banner.told(settings, 384, 0, 1000, lengths) == (
+    assert banner.describe(settings, 384, 0, 1000, lengths) == (
         "each device takes 384 sequences a step in 8 rounds of 48, bfloat16; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens"
     )
     assert (
-        banner.told(settings, 48, 950, 1000, lengths)
+        banner.describe(settings, 48, 950, 1000, lengths)
         == "each device takes 48 sequences a step at once, bfloat16; steps 951 to 1000: 512 tokens"
     )
     nothing_left = schedules.lengths(Optimization(phases=[Phase(share=0.999, sequence_length=128)]), 0, 10, 512)
-    assert banner.told(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
+    assert banner.describe(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
 
 
 def test_a_step_with_longer_sequences_costs_more() -> None:

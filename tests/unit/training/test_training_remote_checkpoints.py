@@ -15,7 +15,7 @@ import pytest
 
 from mobilebert.errors import PassingError, UserError
 from mobilebert.training.state import remote_checkpoints, workspace
-from mobilebert.training.state.workspace import State
+from mobilebert.training.state.workspace import Workspace
 from tests.loopback_gcs import Fault, LoopbackGcs
 
 PRINT = "12" * 32
@@ -32,7 +32,7 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
         yield server
 
 
-def machine(root: Path, fingerprint: str = PRINT) -> AbstractContextManager[State]:
+def machine(root: Path, fingerprint: str = PRINT) -> AbstractContextManager[Workspace]:
     return workspace.open_state(root, "job", fingerprint, bucket="gs://states/prefix/run")
 
 
@@ -40,13 +40,13 @@ def tensors(step: int) -> dict[str, np.ndarray]:
     return {"weights": np.full(1000, step, np.float32)}
 
 
-def train(work: State, *steps: int) -> None:
+def train(work: Workspace, *steps: int) -> None:
     for step in steps:
         work.add_metrics({"step": step})
         work.save(step, tensors(step))
 
 
-def train_and_wait(gcs: LoopbackGcs, work: State, *steps: int) -> None:
+def train_and_wait(gcs: LoopbackGcs, work: Workspace, *steps: int) -> None:
     """Each checkpoint is whole in the bucket, and the older ones removed, before the next one is made."""
     for step in steps:
         train(work, step)

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from mobilebert.settings import Optimization, Training
 from mobilebert.training import accelerators, loop, multihost, objective
-from mobilebert.training.distributed import Spread
+from mobilebert.training.distributed import ReplicatedFunction
 from mobilebert.training.evaluation import LossParts, Measure
 from mobilebert.training.options import RunOptions
 
@@ -37,7 +37,7 @@ class Regression:
 
     def __init__(self) -> None:
         self.variables = {"dense.weight": tf.Variable(tf.zeros((FEATURES, 1))), "dense.bias": tf.Variable(tf.zeros((1,)))}
-        self.rate_factors: dict[str, float] = {}
+        self.learning_rate_multipliers: dict[str, float] = {}
         self.weighted_by = ("weight",)
 
     def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
@@ -128,7 +128,7 @@ def main(folder: Path, which: str, pause: float) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
     if which == "host":
-        multihost.PART = 700  # so that a checkpoint goes in several
+        multihost.CHUNK = 700  # so that a checkpoint goes in several
         found = accelerators.find("cpu", 2)
         try:
             train(folder, "hosts", found, curve, pause, steps=103)
@@ -145,7 +145,7 @@ def main(folder: Path, which: str, pause: float) -> None:
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
         train(folder, "mirrored", two, curve, steps=103)
-        spread = {name: Spread(lambda batch: tf.math.log(batch["x"]), found) for name, found in (("one", None), ("two", two))}
+        spread = {name: ReplicatedFunction(lambda batch: tf.math.log(batch["x"]), found) for name, found in (("one", None), ("two", two))}
         np.savez(folder / "spread.npz", **{name: function(batch_at(7000)) for name, function in spread.items()})
         rounds = {"training": Training(steps_per_call=5, device_batch=1)}
         train(folder, "rounds", two, rounds, steps=103)
