@@ -29,11 +29,11 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = parser()
-    told = arguments.parse_args()
-    if not told.all and not told.model:
+    parsed = arguments.parse_args()
+    if not parsed.all and not parsed.model:
         arguments.error("name a model, or say --all")
     try:
-        main(told)
+        main(parsed)
     except UserError as error:
         logging.error("%s", error)
         sys.exit(1)

@@ -13,9 +13,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the artefact."""
     from mobilebert.records.bert_format import exporting
 
-    given = settings.from_json(options.settings)
-    seed = settings.derive_seed(given.get("seed", 0), "export_records")
-    masking, dupe_factor = given.get("masking", settings.Masking()), given.get("records.dupe_factor", settings.Records().dupe_factor)
+    sections = settings.from_json(options.settings)
+    seed = settings.derive_seed(sections.get("seed", 0), "export_records")
+    masking, dupe_factor = sections.get("masking", settings.Masking()), sections.get("records.dupe_factor", settings.Records().dupe_factor)
     exporting.export(options.records, options.out, masking, dupe_factor, seed)
 
 

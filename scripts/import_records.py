@@ -13,9 +13,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the records artefact."""
     from mobilebert.records.bert_format import importing
 
-    given = settings.from_json(options.settings)
-    seed = settings.derive_seed(given.get("seed", 0), "import_records")
-    importing.write(options.source, options.tokenizer, options.out, given.get("records", settings.Records()), seed)
+    sections = settings.from_json(options.settings)
+    seed = settings.derive_seed(sections.get("seed", 0), "import_records")
+    importing.write(options.source, options.tokenizer, options.out, sections.get("records", settings.Records()), seed)
 
 
 def parser() -> argparse.ArgumentParser:

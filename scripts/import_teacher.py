@@ -13,8 +13,8 @@ def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
     from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
-    told = json.loads(options.settings)
-    import_teacher(options.source, options.out, kind=told.get("teacher.kind"), without_head=told.get("teacher.retrain_head", False))
+    sections = json.loads(options.settings)
+    import_teacher(options.source, options.out, kind=sections.get("teacher.kind"), without_head=sections.get("teacher.retrain_head", False))
 
 
 def parser() -> argparse.ArgumentParser:

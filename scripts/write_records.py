@@ -13,9 +13,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the records artefact."""
     from mobilebert.records import writer
 
-    given = settings.from_json(options.settings)
-    records = given.get("records", settings.Records())
-    seed = settings.derive_seed(given.get("seed", 0), "write_records")
+    sections = settings.from_json(options.settings)
+    records = sections.get("records", settings.Records())
+    seed = settings.derive_seed(sections.get("seed", 0), "write_records")
     dictionary = Path(options.dictionary) if options.dictionary else None
     writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam, dictionary)
 

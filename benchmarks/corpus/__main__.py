@@ -36,24 +36,24 @@ Verdicts = dict[str, str | None]
 def main() -> None:
     """Measure and write."""
     logging.basicConfig(level=logging.WARNING)
-    parts = [
+    sections = [
         "# How well the corpus is cleaned\n\nWritten by `make corpus-quality`; docs/corpus.md says what each table means.\n",
-        *(part(SHARED) for part in (sample, encodings, mojibake, wiki, dedup, paragraphs, contamination, costs)),
+        *(section(SHARED) for section in (sample, encodings, mojibake, wiki, dedup, paragraphs, contamination, costs)),
     ]
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(parts), encoding="utf-8")
+    RESULTS.write_text("\n".join(sections), encoding="utf-8")
 
 
 def verdicts(files: Iterable[tuple[str, Path, str]], **settings: Any) -> Verdicts:
     """What the pipeline makes of sources (name, path, text format of a JSONL file): the reason by id, None for a document that is kept."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        named = [Source.model_validate({"name": name, "from": str(path), "text_format": form}) for name, path, form in files]
+        named = [Source.model_validate({"name": name, "from": str(path), "text_format": text_format}) for name, path, text_format in files]
         list_sources(named, base / "sources", None, [])
         chosen = Corpus.model_validate({"near_duplicates": False, "rejects_per_reason": "all"} | settings)
         clean_corpus(base / "sources", base / "corpus", chosen, 1)
-        found: Verdicts = {row["id"]: row["reason"] for row in _rows(base / "corpus" / "rejects")}
-        return found | dict.fromkeys((row["id"] for row in _rows(base / "corpus")), None)
+        rejected: Verdicts = {row["id"]: row["reason"] for row in _rows(base / "corpus" / "rejects")}
+        return rejected | dict.fromkeys((row["id"] for row in _rows(base / "corpus")), None)
 
 
 def sample(shared: Path) -> str:
@@ -69,17 +69,17 @@ def sample(shared: Path) -> str:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             sources.append((file, path, FORMATS.get(file, "plain")))
         judged, looser = (
-            [(label, None if (reason := found[f"{file}/{name}"]) in _DUPLICATES else reason) for (file, name), label in labels.items()]
-            for found in (verdicts(sources), verdicts(sources, min_han_share=0.2))
+            [(label, None if (reason := reasons[f"{file}/{name}"]) in _DUPLICATES else reason) for (file, name), label in labels.items()]
+            for reasons in (verdicts(sources), verdicts(sources, min_han_share=0.2))
         )
     rows = [_scores(name, [each for each in judged if chosen(each[0])]) for name, chosen in _groups(corpus_sample.DRAWN)]
     rows.insert(1, _scores("all, at `min_han_share: 0.2`", looser))
-    wrong = Counter(
+    disagreements = Counter(
         (f"{label.file}, {label.why}: {label.label}", reason or "kept")
         for label, reason in judged
         if (label.label == "drop") != bool(reason)
     )
-    mistakes = [[what, verdict, str(count)] for (what, verdict), count in sorted(wrong.items())]
+    mistakes = [[what, verdict, str(count)] for (what, verdict), count in sorted(disagreements.items())]
     head = ["documents", "", "to drop", "dropped", "precision", "recall", "clean ones lost"]
     return (
         f"## The labelled sample\n\n{_table(head, rows)}\nWhere verdict and label differ:\n\n"
@@ -159,9 +159,9 @@ def mojibake(shared: Path) -> str:
     """Damaged texts that are found, and clean ones that are lost."""
     corpus = shared / "corpus"
     damage = {row["id"]: row["damage"] for row in _lines(corpus / "mojibake.gold.jsonl.gz")}
-    found = verdicts([("mojibake", corpus / "mojibake.jsonl.gz", "plain")])
+    reason_of = verdicts([("mojibake", corpus / "mojibake.jsonl.gz", "plain")])
     kinds = sorted(set(damage.values()))
-    mine = {kind: [found[name] is not None for name, each in damage.items() if each == kind] for kind in kinds}
+    mine = {kind: [reason_of[name] is not None for name, each in damage.items() if each == kind] for kind in kinds}
     rows = [[kind, str(len(dropped)), str(sum(dropped)), _share(sum(dropped), len(dropped))] for kind, dropped in mine.items()]
     damaged = [each for kind, dropped in mine.items() if kind != "clean" for each in dropped]
     rows.append(["all but clean", str(len(damaged)), str(sum(damaged)), _share(sum(damaged), len(damaged))])
@@ -170,8 +170,8 @@ def mojibake(shared: Path) -> str:
         verdict = verdicts([(name, corpus / f"{name}.jsonl.gz", "plain")])
         reasons = Counter(reason for reason in verdict.values() if reason and reason not in _DUPLICATES)
         encoding = reasons["uncommon_characters"] + reasons["broken_characters"]
-        told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "-"
-        losses.append([name, str(len(verdict)), f"{encoding / len(verdict):.2%}", f"{sum(reasons.values()) / len(verdict):.2%}", told])
+        summary = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "-"
+        losses.append([name, str(len(verdict)), f"{encoding / len(verdict):.2%}", f"{sum(reasons.values()) / len(verdict):.2%}", summary])
     head = ["clean text", "documents", "lost to the two rules for damage", "lost to any rule", "reasons"]
     return f"## Mojibake\n\n{_table(['damage', 'documents', 'dropped', 'share'], rows)}\n{_table(head, losses)}"
 
@@ -180,38 +180,38 @@ def wiki(shared: Path) -> str:
     """Pages of the dump that are read as articles or skipped as the answers say, by reader and rules together."""
     corpus = shared / "corpus"
     gold = {str(row["id"]): row["keep"] for row in _lines(corpus / "wiki_dump_sample.gold.jsonl.gz")}
-    found = verdicts([("wiki", corpus / "wiki_dump_sample.xml.bz2", "plain")])
-    read = {name: found.get(name, "not read") in _DUPLICATES | {None} for name in gold}
+    reason_of = verdicts([("wiki", corpus / "wiki_dump_sample.xml.bz2", "plain")])
+    read = {name: reason_of.get(name, "not read") in _DUPLICATES | {None} for name in gold}
     right = sum(read[name] == keep for name, keep in gold.items())
-    lost = Counter(reason for name, reason in found.items() if gold.get(name) and reason)
-    told = ", ".join(f"{reason} {count}" for reason, count in lost.most_common()) or "none"
+    lost = Counter(reason for name, reason in reason_of.items() if gold.get(name) and reason)
+    summary = ", ".join(f"{reason} {count}" for reason, count in lost.most_common()) or "none"
     share = f"{right} of {len(gold)} pages kept or skipped as they should ({right / len(gold):.4f})"
-    return f"## Wiki pages\n\n{share}. Articles dropped: {told}.\n"
+    return f"## Wiki pages\n\n{share}. Articles dropped: {summary}.\n"
 
 
 def dedup(shared: Path) -> str:
     """Near-duplicates alone, without any filter; and what the filters drop of the same groups."""
     corpus = shared / "corpus"
     gold = {row["id"]: row["cluster"] for row in _lines(corpus / "dedup_mix.gold.jsonl.gz")}
-    found = verdicts([("mix", corpus / "dedup_mix.jsonl.gz", "plain")])
+    reason_of = verdicts([("mix", corpus / "dedup_mix.jsonl.gz", "plain")])
     groups: dict[int, list[str | None]] = defaultdict(list)
     for name, cluster in gold.items():
-        groups[cluster].append(found[name])
+        groups[cluster].append(reason_of[name])
     filtered = [reasons for reasons in groups.values() if all(reason and reason not in _DUPLICATES for reason in reasons)]
-    told = Counter(reasons[0] for reasons in filtered)
+    first_reasons = Counter(reasons[0] for reasons in filtered)
     return (
         "## Near-duplicates\n\nThe deduplication alone, no rule before it:\n\n"
         f"{deduplication.judge(corpus).table()}\nOther choices among the same pairs:\n\n{deduplication.choices(corpus)}\n"
         f"Rules alone: of {len(groups)} groups {len(filtered)} lost every text to a rule, "
         "which is a verdict on the text and no loss of the deduplication "
-        f"({', '.join(f'{reason} {count}' for reason, count in told.most_common())}).\n"
+        f"({', '.join(f'{reason} {count}' for reason, count in first_reasons.most_common())}).\n"
     )
 
 
 def paragraphs(shared: Path) -> str:
     """What a limit on the documents that share a paragraph would take."""
-    told = "`corpus.max_paragraph_documents`, off by default, after deduplication:"
-    return f"## Paragraphs that many documents share\n\n{told}\n\n{shared_paragraphs.table(shared / 'corpus', FORMATS)}"
+    introduction = "`corpus.max_paragraph_documents`, off by default, after deduplication:"
+    return f"## Paragraphs that many documents share\n\n{introduction}\n\n{shared_paragraphs.table(shared / 'corpus', FORMATS)}"
 
 
 def contamination(shared: Path) -> str:
@@ -223,12 +223,19 @@ def contamination(shared: Path) -> str:
     for name in ("wiki_paragraphs_hans", "wiki_paragraphs_hant", "articles_markdown", "hant_statutes", "dialogue"):
         path = shared / "corpus" / f"{name}.jsonl.gz"
         texts = {row["id"]: normalise(row["text"]) for row in _lines(path)}
-        found = verdicts([(name, path, FORMATS.get(name, "plain"))], decontaminate=[str(tests)])
-        gone = {one for one, reason in found.items() if reason == "contaminated"}
-        held = {one for one, text in texts.items() if text in contexts}
-        clean = sum(len(texts[one]) for one in gone - held) / sum(map(len, texts.values()))
+        reason_of = verdicts([(name, path, FORMATS.get(name, "plain"))], decontaminate=[str(tests)])
+        gone = {one for one, reason in reason_of.items() if reason == "contaminated"}
+        test_contexts = {one for one, text in texts.items() if text in contexts}
+        clean = sum(len(texts[one]) for one in gone - test_contexts) / sum(map(len, texts.values()))
         rows.append(
-            [name, str(len(texts)), str(len(held)), str(sum(found[one] is not None for one in held)), str(len(gone - held)), f"{clean:.2%}"]
+            [
+                name,
+                str(len(texts)),
+                str(len(test_contexts)),
+                str(sum(reason_of[one] is not None for one in test_contexts)),
+                str(len(gone - test_contexts)),
+                f"{clean:.2%}",
+            ]
         )
     head = ["file", "documents", "test contexts in it", "of them dropped", "others dropped", "share of its text"]
     return f"## Decontamination\n\nAgainst `{tests.name}` ({len(contexts)} contexts and their questions).\n\n{_table(head, rows)}"
@@ -249,23 +256,23 @@ def costs(shared: Path) -> str:
         *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]
     ]
     size = sum(len(text.encode()) for text in texts) / 1e6
-    rows = [[name, f"{_seconds(work, items) * 1000 / size:.2f}"] for name, work, items in timed]
-    told = f"The best of three, on {size:.1f} MB of clean text in {len(texts):,} short documents."
-    return f"## Cost\n\n{told}\n\n{_table(['step', 'CPU ms/MB'], rows)}"
+    rows = [[name, f"{_seconds(function, items) * 1000 / size:.2f}"] for name, function, items in timed]
+    introduction = f"The best of three, on {size:.1f} MB of clean text in {len(texts):,} short documents."
+    return f"## Cost\n\n{introduction}\n\n{_table(['step', 'CPU ms/MB'], rows)}"
 
 
-def _seconds(work: Callable[[Any], object], items: Sequence[Any]) -> float:
+def _seconds(function: Callable[[Any], object], items: Sequence[Any]) -> float:
     taken = []
     for _ in range(3):
         start = time.process_time()
         for item in items:
-            work(item)
+            function(item)
         taken.append(time.process_time() - start)
     return min(taken)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.3f}" if whole else "-"
+def _share(count: int, whole: int) -> str:
+    return f"{count / whole:.3f}" if whole else "-"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -44,18 +44,18 @@ class Judgement:
     def recall(self) -> float:
         """Share found of what the gold calls duplicates."""
         counted = [pair for change, pair in self.hits_by_change.items() if change not in KEEP_BOTH and not change.endswith("or less)")]
-        return sum(found for found, _ in counted) / sum(total for _, total in counted)
+        return sum(hits for hits, _ in counted) / sum(total for _, total in counted)
 
     @property
     def kept_apart(self) -> str:
         """How many of the pairs that the gold wants kept both are."""
         counted = [pair for change, pair in self.hits_by_change.items() if change in KEEP_BOTH]
         total = sum(total for _, total in counted)
-        return f"{total - sum(found for found, _ in counted)} of {total}"
+        return f"{total - sum(hits for hits, _ in counted)} of {total}"
 
     def table(self) -> str:
         """Markdown: a row for each kind of change, then the sums."""
-        rows = [f"| {change} | {found} of {total} |\n" for change, (found, total) in self.hits_by_change.items()]
+        rows = [f"| {change} | {hits} of {total} |\n" for change, (hits, total) in self.hits_by_change.items()]
         others = ", ".join(f"{count} to a text made by `{change}`" for change, count in sorted(self.lost_to.items()))
         return (
             "| change | dropped, or its original is |\n|---|---|\n"
@@ -85,7 +85,7 @@ class Mix:
     def judge(self, gone_for: dict[int, int]) -> Judgement:
         """Judge a deduplication: each text that goes, with the one that it goes for."""
         base = {entry["cluster"]: number for number, entry in enumerate(self.gold) if entry["change"] == "base"}
-        found: dict[str, list[bool]] = defaultdict(list)
+        gone_by_change: dict[str, list[bool]] = defaultdict(list)
         members: dict[int, list[int]] = defaultdict(list)
         for number, entry in enumerate(self.gold):
             members[entry["cluster"]].append(number)
@@ -94,12 +94,12 @@ class Mix:
                 change = entry["change"]
                 if change == LONG[0]:
                     change += f" (over {LONG[1]})" if len(self.texts[original]) > LONG[1] else f" ({LONG[1]} or less)"
-                found[change].append(number in gone_for or original in gone_for)
+                gone_by_change[change].append(number in gone_for or original in gone_for)
         lost = [cluster for cluster, group in members.items() if all(number in gone_for for number in group)]
         kept = {cluster: _end(base[cluster], gone_for) for cluster in lost}
         stays = np.unique(np.concatenate([each for number, each in enumerate(self.shingles) if number not in gone_for]))
         return Judgement(
-            {change: (sum(each), len(each)) for change, each in sorted(found.items())},
+            {change: (sum(each), len(each)) for change, each in sorted(gone_by_change.items())},
             len(members),
             len(lost),
             sum(self.contained_share(base[cluster], number) >= CONTAINED for cluster, number in kept.items()),
@@ -142,8 +142,8 @@ def choices(folder: Path) -> str:
         ]
         rows.append((f"both stay if one holds the other whole and their similarity is under {least}", mix.judge(_gone(mix.texts, apart))))
     return "| choice | recall | labels lost | to be kept both, kept | 5-grams lost |\n|---|---|---|---|---|\n" + "".join(
-        f"| {name} | {found.recall:.4f} | {found.lost} ({found.lost / found.groups:.2%}) | {found.kept_apart} | {found.forgotten:.2%} |\n"
-        for name, found in rows
+        f"| {name} | {judgement.recall:.4f} | {judgement.lost} ({judgement.lost / judgement.groups:.2%}) | {judgement.kept_apart} | {judgement.forgotten:.2%} |\n"
+        for name, judgement in rows
     )
 
 
@@ -155,10 +155,10 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
     """(D,) the fates of the texts; and the pairs that were found alike, in order, the one that stays first."""
     blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
     with tempfile.TemporaryDirectory() as folder:
-        work = cleaning.CleaningContext(settings, folder, 1 << 30)
-        fates = np.concatenate(find(blocks, work))
+        context = cleaning.CleaningContext(settings, folder, 1 << 30)
+        fates = np.concatenate(find(blocks, context))
         groups = block_store.Blocks(folder).partitions
-        alike = sorted(pair for number in range(groups) for pair in near_duplicates.alike(number, groups, work))
+        alike = sorted(pair for number in range(groups) for pair in near_duplicates.alike(number, groups, context))
     return fates, [(first, second) for _, first, second in alike]
 
 
@@ -178,9 +178,9 @@ def _end(number: int, gone_for: dict[int, int]) -> int:
     return number
 
 
-def decide(work: cleaning.CleaningContext) -> None:
+def decide(context: cleaning.CleaningContext) -> None:
     """All steps from the keys of cleaned blocks to what becomes of each document, in one process."""
-    blocks = block_store.Blocks(work.folder)
+    blocks = block_store.Blocks(context.folder)
     steps = (
         (near_duplicates.gather, blocks.batches),
         (near_duplicates.candidates, blocks.partitions),
@@ -188,17 +188,17 @@ def decide(work: cleaning.CleaningContext) -> None:
     )
     for step, count in steps:
         for number in range(count):
-            step(number, work)
-    near_duplicates.decide(work)
+            step(number, context)
+    near_duplicates.decide(context)
 
 
-def find(blocks: list[list[str]], work: cleaning.CleaningContext) -> list[np.ndarray]:
+def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.ndarray]:
     """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's texts."""
     written = []
     for element, texts in enumerate(blocks):
         gathered = cleaning._Gathered(texts, [""] * len(texts), [""] * len(texts), [1] * len(texts))
-        written.append((element, [cleaning._write(element, 0, gathered, work)]))
-    block_store.write_blocks(work.folder, written, work.block_bytes)
-    decide(work)
-    fates = near_duplicates.verdicts(0, sum(map(len, blocks)), work)
+        written.append((element, [cleaning._write(element, 0, gathered, context)]))
+    block_store.write_blocks(context.folder, written, context.block_bytes)
+    decide(context)
+    fates = near_duplicates.verdicts(0, sum(map(len, blocks)), context)
     return np.split(fates, np.cumsum([len(texts) for texts in blocks])[:-1])

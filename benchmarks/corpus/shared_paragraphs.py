@@ -21,7 +21,7 @@ REASON = "shared_paragraphs"
 
 def table(corpus: Path, formats: Mapping[str, str]) -> str:
     """Markdown: a row a source and limit, of the sources that lose a paragraph; then the labels of what goes."""
-    rows, told = [], []
+    rows, judgements = [], []
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         files = [file for file in sample.DRAWN if file != "mojibake"]
@@ -34,8 +34,8 @@ def table(corpus: Path, formats: Mapping[str, str]) -> str:
             out = base / str(limit)
             settings = Corpus(max_paragraph_documents=limit, rejects_per_reason="all")
             clean_corpus(base / "sources", out, settings, 1)
-            found: dict[str, Any] = json.loads((out / "funnel.json").read_text(encoding="utf-8"))["sources"]
-            for name, counts in found.items():
+            by_source: dict[str, Any] = json.loads((out / "funnel.json").read_text(encoding="utf-8"))["sources"]
+            for name, counts in by_source.items():
                 if "shared" in counts["lines"]:
                     rows.append(_row(limit, name, counts))
             gone = {
@@ -45,9 +45,9 @@ def table(corpus: Path, formats: Mapping[str, str]) -> str:
                 if row["reason"] == REASON
             }
             labels = [label.label for label in sample.labels() if label.id in gone]
-            told.append(f"at {limit}, {labels.count('keep')} labelled `keep` and {labels.count('drop')} labelled `drop`")
+            judgements.append(f"at {limit}, {labels.count('keep')} labelled `keep` and {labels.count('drop')} labelled `drop`")
     head = "| limit | source | lines | kB | share of its text | documents that go |\n|---|---|---|---|---|---|\n"
-    return f"{head}{''.join(rows)}\nOf the labelled sample go, by this rule alone: {'; '.join(told)}.\n"
+    return f"{head}{''.join(rows)}\nOf the labelled sample go, by this rule alone: {'; '.join(judgements)}.\n"
 
 
 def _row(limit: int, name: str, counts: dict[str, Any]) -> str:

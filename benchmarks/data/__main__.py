@@ -54,13 +54,18 @@ class Bench:
     def peer(self, name: str, number: int | str) -> Arm:
         """A command of data_peers on the slice."""
         script = str(ROOT / "benchmarks" / "data_peers.py")
-        place = self.folder / "peers"
+        folder = self.folder / "peers"
 
         def arm() -> Measured:
-            shutil.rmtree(place, ignore_errors=True)
-            place.mkdir()
-            given = [str(self.folder / "slice" / "slice.jsonl"), str(self.folder / "tokenizer" / "vocab.txt"), str(place), str(number)]
-            return run([str(self.peers), script, name, *given], self.cores[:1], self.folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            arguments_of = [
+                str(self.folder / "slice" / "slice.jsonl"),
+                str(self.folder / "tokenizer" / "vocab.txt"),
+                str(folder),
+                str(number),
+            ]
+            return run([str(self.peers), script, name, *arguments_of], self.cores[:1], self.folder)
 
         return arm
 
@@ -72,15 +77,17 @@ def main() -> None:
     # Not below /tmp: the corpora of a run take several GB.
     bench = Bench(options.folder.resolve(), options.peers, options.megabytes, options.slice_megabytes, options.repeats, cores)
     sizes = prepare(bench)
-    for part in options.only.split(","):
-        print(part, flush=True)
-        measured = in_turns(PARTS[part](bench), 1 if part == "real" else bench.repeats)
-        if part == "loops" and len({json.dumps(run["digests"]) for name in measured if name != "small" for run in measured[name]}) > 1:
+    for section in options.only.split(","):
+        print(section, flush=True)
+        measured = in_turns(PARTS[section](bench), 1 if section == "real" else bench.repeats)
+        if section == "loops" and len({json.dumps(run["digests"]) for name in measured if name != "small" for run in measured[name]}) > 1:
             sys.exit("the bare loop and Beam wrote different bytes: their times cannot be compared")
         body = {"machine": machine.describe(), "sizes": sizes, "arms": measured}
-        (bench.folder / f"{part}.json").write_text(json.dumps(body, indent=1), encoding="utf-8")
-    parts = {part: json.loads(path.read_text("utf-8")) for part in PARTS if (path := bench.folder / f"{part}.json").exists()}
-    report.write(parts, options.out)
+        (bench.folder / f"{section}.json").write_text(json.dumps(body, indent=1), encoding="utf-8")
+    measurements = {
+        section: json.loads(path.read_text("utf-8")) for section in PARTS if (path := bench.folder / f"{section}.json").exists()
+    }
+    report.write(measurements, options.out)
     print(f"Written: {options.out / 'data.md'}")
 
 
@@ -103,23 +110,23 @@ def prepare(bench: Bench) -> dict[str, int]:
     Returns:
         UTF-8 bytes of the texts of each corpus.
     """
-    told = bench.folder / "sizes.json"
+    sizes_file = bench.folder / "sizes.json"
     wanted = {"megabytes": bench.megabytes, "slice": bench.slice_megabytes}
-    if told.exists() and (found := json.loads(told.read_text("utf-8")))["of"] == wanted:
-        return found["sizes"]
+    if sizes_file.exists() and (stored := json.loads(sizes_file.read_text("utf-8")))["of"] == wanted:
+        return stored["sizes"]
     shutil.rmtree(bench.folder, ignore_errors=True)
     bench.folder.mkdir(parents=True)
     world = {"small_world": {"megabytes": bench.megabytes / WITH_DIRT, "questions": 20, "reviews": 20}, "seed": 1}
     _script("make_small_world", world, bench.folder / "world", "--threads", str(len(bench.cores)))
-    parts = sorted((bench.folder / "world" / "documents").iterdir())
-    chosen = {"large": parts, "small": parts[: -(-len(parts) // 3)], "masking": parts[: -(-len(parts) // 15)]}
+    documents = sorted((bench.folder / "world" / "documents").iterdir())
+    chosen = {"large": documents, "small": documents[: -(-len(documents) // 3)], "masking": documents[: -(-len(documents) // 15)]}
     sizes = {}
     for name, paths in chosen.items():
         _linked(paths, bench.folder / name)
         sizes[name] = sum(_text_bytes(path) for path in paths)
         _sources(bench, name, [str(bench.folder / name / "*.jsonl")])
     (bench.folder / "slice").mkdir()
-    sizes["slice"] = _cut(parts[0], bench.folder / "slice" / "slice.jsonl", bench.slice_megabytes * 1e6)
+    sizes["slice"] = _cut(documents[0], bench.folder / "slice" / "slice.jsonl", bench.slice_megabytes * 1e6)
     _joined(chosen["masking"], bench.folder / "steps.jsonl")
     sizes["steps"] = sizes["masking"]
     if SHARED.is_dir():
@@ -130,7 +137,7 @@ def prepare(bench: Bench) -> dict[str, int]:
     for length in (128, 512):
         more = ("--corpus", str(corpus), "--tokenizer", str(bench.folder / "tokenizer"))
         _script("write_records", {"records": {"sequence_length": length}, "seed": 1}, bench.folder / f"masked-{length}", *more)
-    told.write_text(json.dumps({"of": wanted, "sizes": sizes}), encoding="utf-8")
+    sizes_file.write_text(json.dumps({"of": wanted, "sizes": sizes}), encoding="utf-8")
     return sizes
 
 
@@ -193,8 +200,8 @@ def _script(name: str, settings: dict[str, Any], out: Path, *more: str) -> None:
     subprocess.run(words, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
 
-def _sources(bench: Bench, name: str, places: list[str]) -> None:
-    listed = [{"name": f"source{number}", "from": place, "format": "jsonl"} for number, place in enumerate(places)]
+def _sources(bench: Bench, name: str, paths: list[str]) -> None:
+    listed = [{"name": f"source{number}", "from": path, "format": "jsonl"} for number, path in enumerate(paths)]
     _script("list_sources", {"sources": listed}, bench.folder / f"sources-{name}")
 
 
@@ -202,10 +209,10 @@ def _vocabulary(bench: Bench) -> Path:
     """Google's Chinese vocabulary where it is, else one of all characters of the first part."""
     if (SHARED / "vocab" / "vocab.txt").is_file():
         return SHARED / "vocab" / "vocab.txt"
-    found = sorted(set((bench.folder / "slice" / "slice.jsonl").read_text("utf-8")) - set(" \n\u2028"))
+    characters = sorted(set((bench.folder / "slice" / "slice.jsonl").read_text("utf-8")) - set(" \n\u2028"))
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     made = bench.folder / "vocab.txt"
-    made.write_bytes("\n".join([*special, *found, *(f"##{each}" for each in found), ""]).encode("utf-8", "replace"))
+    made.write_bytes("\n".join([*special, *characters, *(f"##{each}" for each in characters), ""]).encode("utf-8", "replace"))
     return made
 
 

@@ -39,7 +39,7 @@ def prepare(texts: Iterable[str], vocabulary_file: Path, out: Path, dupe: int, c
     """
     tokens = vocabulary_file.read_bytes().decode().removesuffix("\n").split("\n")
     vocabulary = {token.strip(): number for number, token in enumerate(tokens)}
-    documents = [[segment(pieces, cut) for pieces in sentences(text, vocabulary)] for text in texts]
+    documents = [[segment(sentence, cut) for sentence in sentences(text, vocabulary)] for text in texts]
     documents = [document for document in documents if document]
     rng = random.Random(12345)
     words = list(vocabulary)
@@ -57,9 +57,9 @@ def prepare(texts: Iterable[str], vocabulary_file: Path, out: Path, dupe: int, c
 def sentences(text: str, vocabulary: dict[str, int]) -> Iterator[list[str]]:
     """The pieces of each sentence."""
     for sentence in _SENTENCE.findall(text):
-        pieces = [piece for word in basic(sentence) for piece in wordpiece(word, vocabulary)]
-        if pieces:
-            yield pieces
+        tokens = [token for word in basic(sentence) for token in wordpiece(word, vocabulary)]
+        if tokens:
+            yield tokens
 
 
 def basic(text: str) -> list[str]:
@@ -73,52 +73,52 @@ def basic(text: str) -> list[str]:
         elif point and point != 0xFFFD and category not in ("Cc", "Cf"):
             han = 0x4E00 <= point <= 0x9FFF or 0x3400 <= point <= 0x4DBF or 0x20000 <= point <= 0x2CEAF or 0xF900 <= point <= 0xFAFF
             cleaned.append(f" {character} " if han else character)
-    found = []
+    words = []
     for word in "".join(cleaned).split():
-        plain = "".join(part for part in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(part) != "Mn")
+        plain = "".join(mark for mark in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(mark) != "Mn")
         current = ""
         for character in plain:
             if unicodedata.category(character).startswith("P") or (character.isascii() and not character.isalnum()):
-                found += [current, character] if current else [character]
+                words += [current, character] if current else [character]
                 current = ""
             else:
                 current += character
         if current:
-            found.append(current)
-    return found
+            words.append(current)
+    return words
 
 
 def wordpiece(word: str, vocabulary: dict[str, int]) -> list[str]:
     """Greedy longest match first."""
     if len(word) > 200:
         return ["[UNK]"]
-    pieces, start = [], 0
+    tokens, start = [], 0
     while start < len(word):
         end = len(word)
         while start < end:
-            piece = ("##" if start else "") + word[start:end]
-            if piece in vocabulary:
+            token = ("##" if start else "") + word[start:end]
+            if token in vocabulary:
                 break
             end -= 1
         if start == end:
             return ["[UNK]"]
-        pieces.append(piece)
+        tokens.append(token)
         start = end
-    return pieces
+    return tokens
 
 
-def segment(pieces: list[str], cut: Any) -> list[str]:
+def segment(tokens: list[str], cut: Any) -> list[str]:
     """ "##" before every Han character that goes on a word of up to three characters which jieba sees in the sentence."""
-    words = set(cut("".join(pieces)))
+    words = set(cut("".join(tokens)))
     marked, at = [], 0
-    while at < len(pieces):
-        if not re.match("[\u4e00-\u9fa5]", pieces[at]):
-            marked.append(pieces[at])
+    while at < len(tokens):
+        if not re.match("[\u4e00-\u9fa5]", tokens[at]):
+            marked.append(tokens[at])
             at += 1
             continue
         for length in (3, 2, 1):
-            if at + length <= len(pieces) and (length == 1 or "".join(pieces[at : at + length]).replace("##", "") in words):
-                marked += [pieces[at], *("##" + piece for piece in pieces[at + 1 : at + length])]
+            if at + length <= len(tokens) and (length == 1 or "".join(tokens[at : at + length]).replace("##", "") in words):
+                marked += [tokens[at], *("##" + token for token in tokens[at + 1 : at + length])]
                 at += length
                 break
     return marked
@@ -135,7 +135,7 @@ def pairs(documents: list[Document], document: Document, number: int, rng: rando
         length += len(document[at])
         if at == len(document) - 1 or length >= target:
             end = rng.randint(1, len(run) - 1) if len(run) >= 2 else 1
-            first = [piece for sentence in run[:end] for piece in sentence]
+            first = [token for sentence in run[:end] for token in sentence]
             is_random = len(run) == 1 or rng.random() < 0.5
             second: list[str] = []
             if is_random:
@@ -146,7 +146,7 @@ def pairs(documents: list[Document], document: Document, number: int, rng: rando
                         break
                 at -= len(run) - end
             else:
-                second = [piece for sentence in run[end:] for piece in sentence]
+                second = [token for sentence in run[end:] for token in sentence]
             while len(first) + len(second) > most:
                 longer = first if len(first) > len(second) else second
                 del longer[0 if rng.random() < 0.5 else -1]
@@ -156,20 +156,20 @@ def pairs(documents: list[Document], document: Document, number: int, rng: rando
         at += 1
 
 
-def masked(pieces: list[str], second: int, is_random: bool, rng: random.Random, words: list[str]) -> dict[str, Any]:
+def masked(tokens: list[str], second: int, is_random: bool, rng: random.Random, words: list[str]) -> dict[str, Any]:
     """create_masked_lm_predictions with whole words."""
     groups: list[list[int]] = []
-    for at, piece in enumerate(pieces):
-        if piece in ("[CLS]", "[SEP]"):
+    for at, token in enumerate(tokens):
+        if token in ("[CLS]", "[SEP]"):
             continue
-        if groups and piece.startswith("##"):
+        if groups and token.startswith("##"):
             groups[-1].append(at)
         else:
             groups.append([at])
     rng.shuffle(groups)
-    shown = [piece[2:] if re.match("##[\u4e00-\u9fa5]", piece) else piece for piece in pieces]
+    shown = [token[2:] if re.match("##[\u4e00-\u9fa5]", token) else token for token in tokens]
     output, chosen = list(shown), []
-    most = min(MAX_PREDICTIONS, max(1, round(len(pieces) * SHARE)))
+    most = min(MAX_PREDICTIONS, max(1, round(len(tokens) * SHARE)))
     for group in groups:
         if len(chosen) >= most:
             break
@@ -185,7 +185,7 @@ def masked(pieces: list[str], second: int, is_random: bool, rng: random.Random, 
 
 def serialised(example: dict[str, Any], vocabulary: dict[str, int], tf: Any) -> bytes:
     """The tf.train.Example with the seven features of run_pretraining.py."""
-    ids = [vocabulary.get(piece, vocabulary["[UNK]"]) for piece in example["pieces"]]
+    ids = [vocabulary.get(token, vocabulary["[UNK]"]) for token in example["pieces"]]
     room = MAX_LENGTH - len(ids)
     empty = MAX_PREDICTIONS - len(example["positions"])
     features = collections.OrderedDict(
@@ -193,7 +193,7 @@ def serialised(example: dict[str, Any], vocabulary: dict[str, int], tf: Any) -> 
         input_mask=[1] * len(ids) + [0] * room,
         segment_ids=[int(at >= example["second"]) for at in range(len(ids))] + [0] * room,
         masked_lm_positions=example["positions"] + [0] * empty,
-        masked_lm_ids=[vocabulary.get(piece, vocabulary["[UNK]"]) for piece in example["labels"]] + [0] * empty,
+        masked_lm_ids=[vocabulary.get(token, vocabulary["[UNK]"]) for token in example["labels"]] + [0] * empty,
         next_sentence_labels=[int(example["random"])],
     )
     made = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for name, values in features.items()}

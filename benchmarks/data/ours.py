@@ -77,14 +77,16 @@ def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
     made.encode_many(texts[:10])
     blocks = list(_blocks(texts, BYTES_AT_ONCE))
     cut = words.cutter("")
-    cuts = [iter([cut(piece) for piece in words.chunks("\n".join(block))]) for block in blocks]
+    cuts = [iter([cut(chunk) for chunk in words.chunks("\n".join(block))]) for block in blocks]
 
     def work() -> int:
         each = zip(blocks, cuts, strict=True)
-        return sum(len(chunking.tokenize(block, made, stored, lambda _, found=found: next(found)).values) for block, found in each)
+        return sum(
+            len(chunking.tokenize(block, made, stored, lambda _, cut_words=cut_words: next(cut_words)).values) for block, cut_words in each
+        )
 
-    cpu, found = _timed(work)
-    return {"cpu": cpu, "tokens": found}
+    cpu, count = _timed(work)
+    return {"cpu": cpu, "tokens": count}
 
 
 def minhash(folder: Path, _: int, slice_: str) -> dict[str, Any]:
@@ -93,8 +95,8 @@ def minhash(folder: Path, _: int, slice_: str) -> dict[str, Any]:
 
     minhash.band_keys(["先把表做好。"])
     blocks = list(_blocks(_texts(Path(slice_)), int(settings.Corpus().block_megabytes * 1e6)))
-    cpu, found = _timed(lambda: sum(len(minhash.band_keys(block)[1]) for block in blocks))
-    return {"cpu": cpu, "values": found}
+    cpu, count = _timed(lambda: sum(len(minhash.band_keys(block)[1]) for block in blocks))
+    return {"cpu": cpu, "values": count}
 
 
 def masking(folder: Path, length: int, how: str, size: str) -> dict[str, Any]:
@@ -143,20 +145,20 @@ def _texts(path: Path) -> list[str]:
 
 def _blocks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     block: list[str] = []
-    held = 0
+    size_now = 0
     for text in texts:
         block.append(text)
-        held += 3 * len(text)
-        if held >= size:
+        size_now += 3 * len(text)
+        if size_now >= size:
             yield block
-            block, held = [], 0
+            block, size_now = [], 0
     if block:
         yield block
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(function: Callable[[], Any]) -> tuple[float, Any]:
     start = seconds()
-    result = work()
+    result = function()
     return seconds() - start, result
 
 

@@ -26,10 +26,10 @@ def seconds() -> float:
     return time.process_time() + sum(os.times()[2:4])
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds of a call, and what it gave."""
     start = seconds()
-    result = work()
+    result = function()
     return seconds() - start, result
 
 
@@ -51,10 +51,10 @@ def tokenizers(slice_: Path, vocabulary: Path, folder: Path, by_lines: int) -> d
     from tokenizers import BertWordPieceTokenizer
 
     made = BertWordPieceTokenizer(str(vocabulary), lowercase=True)
-    given = [line for text in texts(slice_) for line in text.split("\n")] if by_lines else texts(slice_)
-    made.encode_batch(given[:10])
-    cpu, found = timed(lambda: made.encode_batch(given))
-    return {"cpu": cpu, "tokens": sum(len(one.ids) for one in found)}
+    inputs = [line for text in texts(slice_) for line in text.split("\n")] if by_lines else texts(slice_)
+    made.encode_batch(inputs[:10])
+    cpu, encodings = timed(lambda: made.encode_batch(inputs))
+    return {"cpu": cpu, "tokens": sum(len(one.ids) for one in encodings)}
 
 
 def tensorflow_text(slice_: Path, vocabulary: Path, folder: Path, batch: int) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def tensorflow_text(slice_: Path, vocabulary: Path, folder: Path, batch: int) ->
 
     tokens = vocabulary.read_bytes().decode().removesuffix("\n").split("\n")
     made = tensorflow_text.FastBertTokenizer(tokens, lower_case_nfd_strip_accents=True, token_out_type=tf.int32)
-    given = tf.data.Dataset.from_tensor_slices(texts(slice_)).batch(batch).map(made.tokenize)
-    for _ in given.take(1):
+    dataset = tf.data.Dataset.from_tensor_slices(texts(slice_)).batch(batch).map(made.tokenize)
+    for _ in dataset.take(1):
         pass
-    cpu, found = timed(lambda: sum(int(one.flat_values.shape[0]) for one in given))
-    return {"cpu": cpu, "tokens": found}
+    cpu, count = timed(lambda: sum(int(one.flat_values.shape[0]) for one in dataset))
+    return {"cpu": cpu, "tokens": count}
 
 
 def datasketch(slice_: Path, vocabulary: Path, folder: Path, permutations: int) -> dict[str, Any]:
@@ -130,8 +130,8 @@ def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str,
     language = Languages.mandarin_chinese
     jieba.initialize()  # what spaCy cuts with
     config = MinhashConfig(hash_config=HashConfig(precision=64), num_buckets=14, hashes_per_bucket=8, n_grams=5)
-    given = JsonlReader(str(slice_.parent), glob_pattern=slice_.name)
-    place = {name: str(folder / f"datatrove-{name}") for name in ("signatures", "buckets", "remove", "out")}
+    source = JsonlReader(str(slice_.parent), glob_pattern=slice_.name)
+    folders = {name: str(folder / f"datatrove-{name}") for name in ("signatures", "buckets", "remove", "out")}
     filters = [
         GopherRepetitionFilter(
             language=language,
@@ -150,10 +150,10 @@ def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str,
         PIIFormatter(),
     ]  # fmt: skip
     stages: list[tuple[list[Any], int]] = [
-        ([given, MinhashDedupSignature(place["signatures"], config=config, language=language)], 1),
-        ([MinhashDedupBuckets(place["signatures"], place["buckets"], config=config)], config.num_buckets),
-        ([MinhashDedupCluster(place["buckets"], place["remove"], config=config)], 1),
-        ([given, MinhashDedupFilter(place["remove"]), *filters, JsonlWriter(place["out"])], 1),
+        ([source, MinhashDedupSignature(folders["signatures"], config=config, language=language)], 1),
+        ([MinhashDedupBuckets(folders["signatures"], folders["buckets"], config=config)], config.num_buckets),
+        ([MinhashDedupCluster(folders["buckets"], folders["remove"], config=config)], 1),
+        ([source, MinhashDedupFilter(folders["remove"]), *filters, JsonlWriter(folders["out"])], 1),
     ]
 
     def work() -> None:

@@ -30,34 +30,34 @@ Written by `make bench-data`. {machine}.
 """
 
 
-def write(parts: Parts, folder: Path) -> None:
+def write(measurements: Parts, folder: Path) -> None:
     """Write the page and, where there are rates to show, the plot."""
-    rates = list(_rates(parts))
+    rates = list(_rates(measurements))
     if rates:
         folder.mkdir(parents=True, exist_ok=True)
         plot(rates, folder / "data.png")
-    write_atomically(folder / "data.md", page(parts).encode())
+    write_atomically(folder / "data.md", page(measurements).encode())
 
 
-def page(parts: Parts) -> str:
+def page(measurements: Parts) -> str:
     """The Markdown text; parts that were not measured are left out."""
-    some = next(iter(parts.values()))
+    some = next(iter(measurements.values()))
     sizes = {name: size / 1e6 for name, size in some["sizes"].items()}
-    repeats = max(len(runs) for part in parts.values() for runs in part["arms"].values())
+    repeats = max(len(runs) for section in measurements.values() for runs in section["arms"].values())
     blocks = [HEAD.format(machine=some["machine"], repeats=repeats, **sizes)]
-    blocks.append(_told(_targets(parts)))
-    rates = [[name, f"{rate:,.2f}", f"{low:,.2f} to {high:,.2f}"] for name, rate, low, high in _rates(parts)]
+    blocks.append(_told(_targets(measurements)))
+    rates = [[name, f"{rate:,.2f}", f"{low:,.2f} to {high:,.2f}"] for name, rate, low, high in _rates(measurements)]
     if rates:
         blocks += ["## Text a CPU second\n\n" + _table(["", "MB", "all runs"], rates), "![MB of text a CPU second](data.png)\n"]
-    rows = [row for part in ("loops", "real") for row in _stages(parts, part)]
+    rows = [row for section in ("loops", "real") for row in _stages(measurements, section)]
     if rows:
         head = ["run", "CPU s", "wall s", "of it importing", "clean", "records", "text kept, MB", "record bytes a byte"]
-        told = "The columns `importing`, `clean` and `records` are seconds of the main process: with several workers it only waits.\n"
-        blocks.append("## Both stages\n\n" + _table(head, rows) + "\n" + told)
-    if "masking" in parts:
+        note = "The columns `importing`, `clean` and `records` are seconds of the main process: with several workers it only waits.\n"
+        blocks.append("## Both stages\n\n" + _table(head, rows) + "\n" + note)
+    if "masking" in measurements:
         rows = [
             [name, f"{median(runs, 'sequences') / median(runs, 'cpu'):,.0f}", f"{median(runs, 'cpu'):.1f}"]
-            for name, runs in parts["masking"]["arms"].items()
+            for name, runs in measurements["masking"]["arms"].items()
         ]
         blocks.append("## Masking while training\n\n" + _table(["way and length", "sequences a CPU second", "CPU s"], rows))
     return "\n".join(blocks)
@@ -65,25 +65,25 @@ def page(parts: Parts) -> str:
 
 def _told(targets: list[list[str]]) -> str:
     """The table of targets, after a sentence that says which are missed."""
-    missed = [f"{name} ({found}, {bound})" for name, found, bound, verdict in targets if verdict != "met"]
-    told = f"{len(targets) - len(missed)} of {len(targets)} are met" + (f"; missed: {'; '.join(missed)}." if missed else ".")
+    missed = [f"{name} ({measured}, {bound})" for name, measured, bound, verdict in targets if verdict != "met"]
+    summary = f"{len(targets) - len(missed)} of {len(targets)} are met" + (f"; missed: {'; '.join(missed)}." if missed else ".")
     starred = "With a star: not of issue 3, but of the reference page of the design."
-    return f"## Targets\n\n{told} {starred}\n\n{_table(['', 'measured', 'target', ''], targets)}"
+    return f"## Targets\n\n{summary} {starred}\n\n{_table(['', 'measured', 'target', ''], targets)}"
 
 
-def _targets(parts: Parts) -> list[list[str]]:
+def _targets(measurements: Parts) -> list[list[str]]:
     """Each target of the issue and of the reference page whose parts were measured: name, measured, target, met or not."""
-    rate = {name: middle for name, middle, _, _ in _rates(parts)}
+    rate = {name: middle for name, middle, _, _ in _rates(measurements)}
     rows: list[list[str]] = []
 
-    def add(name: str, found: float | None, least: float | None = None, most: float | None = None, form: str = ".2f") -> None:
-        met = found is not None and (found >= least if least is not None else found <= (most or 0))
-        if found is not None:
+    def add(name: str, value: float | None, least: float | None = None, most: float | None = None, number_format: str = ".2f") -> None:
+        met = value is not None and (value >= least if least is not None else value <= (most or 0))
+        if value is not None:
             bound = f"at least {least:,g}" if least is not None else f"at most {most:g}"
-            rows.append([name, format(found, form), bound, "met" if met else "**not met**"])
+            rows.append([name, format(value, number_format), bound, "met" if met else "**not met**"])
 
     def ratio(name: str, one: str, other: str, least: float) -> None:
-        add(name, rate[one] / rate[other] if one in rate and other in rate else None, least, form=".1f")
+        add(name, rate[one] / rate[other] if one in rate and other in rate else None, least, number_format=".1f")
 
     add("end to end, MB a second and core", rate.get(ENDS), 5)
     ratio("times the classic preparation, dupe 1", ENDS, "classic, dupe 1", 18)
@@ -95,7 +95,7 @@ def _targets(parts: Parts) -> list[list[str]]:
     ratio("tokenizer*: times FastBertTokenizer at its best", "ours, tokenizer", fast, 1)
     ratio("MinHash*: times datasketch", "ours, MinHash", "datasketch", 30)
     ratio("MinHash*: times rensa", "ours, MinHash", "rensa", 5)
-    loops = parts.get("loops", {}).get("arms", {})
+    loops = measurements.get("loops", {}).get("arms", {})
     tree = {name: median(runs, "tree") for name, runs in loops.items()}
     wall = {name: median(runs, "wall") for name, runs in loops.items()}
     for count in (1, 2, 4):
@@ -108,38 +108,38 @@ def _targets(parts: Parts) -> list[list[str]]:
         first = loops["beam 1"][0]
         add("records, bytes a byte of kept text", first["bytes"] / first["text"], most=0.65)
     if "small" in tree:
-        sizes = parts["loops"]["sizes"]
+        sizes = measurements["loops"]["sizes"]
         name = f"CPU seconds, {sizes['large'] / 1e6:.0f} MB over {sizes['small'] / 1e6:.0f} MB"
         add(name, tree["beam 1"] / tree["small"], most=3.15)
-    for name, runs in parts.get("masking", {}).get("arms", {}).items():
+    for name, runs in measurements.get("masking", {}).get("arms", {}).items():
         how, length, *_ = name.replace(",", "").split()
         if how == "tf.data":
-            found = median(runs, "sequences") / median(runs, "cpu")
-            add(f"masking{'*' * (length == '512')}, {name}, sequences a second and core", found, MASKING[length], form=",.0f")
+            speed = median(runs, "sequences") / median(runs, "cpu")
+            add(f"masking{'*' * (length == '512')}, {name}, sequences a second and core", speed, MASKING[length], number_format=",.0f")
     return rows
 
 
-def _rates(parts: Parts) -> list[tuple[str, float, float, float]]:
+def _rates(measurements: Parts) -> list[tuple[str, float, float, float]]:
     """Name, and MB of text a CPU second: median, least, most."""
-    found = []
-    for part, arms in (("loops", ["beam 1"]), ("peers", None), ("steps", None)):
-        for name in (arms or parts[part]["arms"]) if part in parts else []:
-            runs = parts[part]["arms"][name]
-            given = {"beam 1": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
-            key = "cpu" if given in ("steps", "slice") else "tree"
-            size = parts[part]["sizes"][given] / 1e6
+    rates = []
+    for section, arms in (("loops", ["beam 1"]), ("peers", None), ("steps", None)):
+        for name in (arms or measurements[section]["arms"]) if section in measurements else []:
+            runs = measurements[section]["arms"][name]
+            corpus = {"beam 1": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
+            key = "cpu" if corpus in ("steps", "slice") else "tree"
+            size = measurements[section]["sizes"][corpus] / 1e6
             seconds = [run[key] for run in runs]
             named = ENDS if name == "beam 1" else name
-            found.append((named, size / median(runs, key), size / max(seconds), size / min(seconds)))
-    return found
+            rates.append((named, size / median(runs, key), size / max(seconds), size / min(seconds)))
+    return rates
 
 
-def _stages(parts: Parts, part: str) -> list[list[str]]:
+def _stages(measurements: Parts, section: str) -> list[list[str]]:
     rows = []
-    for name, runs in parts.get(part, {}).get("arms", {}).items():
+    for name, runs in measurements.get(section, {}).get("arms", {}).items():
         figures = [f"{median(runs, key):.1f}" for key in ("tree", "wall", "import", "clean", "records")]
         kept, stored = runs[0]["kept"], runs[0]["bytes"] / runs[0]["text"]
-        rows.append([f"{part}: {name}", *figures, f"{kept / 1e6:.1f}", f"{stored:.3f}"])
+        rows.append([f"{section}: {name}", *figures, f"{kept / 1e6:.1f}", f"{stored:.3f}"])
     return rows
 
 
@@ -159,8 +159,8 @@ def plot(rates: list[tuple[str, float, float, float]], path: Path) -> None:
     middles = [middle for _, middle, _, _ in rates][::-1]
     figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(names) + 1.2), layout="constrained")
     axes.barh(names, middles, color=["#c0392b" if name.startswith("ours") else "#95a5a6" for name in names])
-    for place, middle in enumerate(middles):
-        axes.text(middle * 1.05, place, f"{middle:.2f}" if middle < 10 else f"{middle:.0f}", va="center", fontsize=9)
+    for position, middle in enumerate(middles):
+        axes.text(middle * 1.05, position, f"{middle:.2f}" if middle < 10 else f"{middle:.0f}", va="center", fontsize=9)
     axes.set_xscale("log")
     axes.set_xlim(min(middles) / 2, max(middles) * 3)
     axes.set_xlabel("MB of text a CPU second, one core")

@@ -131,9 +131,9 @@ def collected(plan: Plan, kept: Kept, seeds: Iterable[int]) -> dict[str, Any]:
                 runs.append({"comparison": comparison} | figures)
     teachers = {}
     for name, job in plan.teachers.items():
-        if (found := kept.figures(job)) is not None:
+        if (figures_of := kept.figures(job)) is not None:
             scores = [score(kept, plan.teacher_score(name, seed)) for seed in seeds] if plan.settings[name]["scored"] else []
-            teachers[name] = {**found, "scores": [value for value in scores if value]}
+            teachers[name] = {**figures_of, "scores": [value for value in scores if value]}
     return {"teachers": teachers, "runs": runs}
 
 
@@ -160,25 +160,25 @@ def score(kept: Kept, job: Job) -> dict[str, Any] | None:
     """The content of a finished scoring's scores.json."""
     if not kept.done(job):
         return None
-    found: dict[str, Any] = json.loads((kept.folder_of(job) / "scores.json").read_text("utf-8"))
-    return found
+    body: dict[str, Any] = json.loads((kept.folder_of(job) / "scores.json").read_text("utf-8"))
+    return body
 
 
 def tune(plan: Plan, kept: Kept, options: argparse.Namespace, named: list[str]) -> None:
     """Train every arm with every rate of the grid, with the tuning's own seed, and write accuracies and the best."""
-    told = plan.design["tuning"]
-    found: dict[str, dict[str, Any]] = {}
+    tuning = plan.design["tuning"]
+    trials: dict[str, dict[str, Any]] = {}
     for name, arm in itertools.product(named, options.only):
-        lengths = plan.lengths(name, arm, told["factor"])
-        transfers = told["transfer"] if lengths.stages else told["transfer"][:1]
+        lengths = plan.lengths(name, arm, tuning["factor"])
+        transfers = tuning["transfer"] if lengths.stages else tuning["transfer"][:1]
         # Where the terms of the transfer stand in the pretraining's loss, its rate is the transfer's.
-        pretrainings = told["transfer"] if ARMS[arm].get("schedule") == "auxiliary" else told["pretraining"]
+        pretrainings = tuning["transfer"] if ARMS[arm].get("schedule") == "auxiliary" else tuning["pretraining"]
         grid = [{"transfer": one, "pretraining": other} for one, other in itertools.product(transfers, pretrainings)]
         for rates in grid:
-            chain = plan.chain(name, arm, told["seed"], lengths, rates)
-            found[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}
-    run_all(kept, [job for one in found.values() for job in one["chain"].trainings], options.cores)
-    rows = [figures | {"rates": one["rates"]} for one in found.values() if (figures := measured(kept, one["chain"])) is not None]
+            chain = plan.chain(name, arm, tuning["seed"], lengths, rates)
+            trials[f"{name} {arm} {rates}"] = {"chain": chain, "rates": rates}
+    run_all(kept, [job for one in trials.values() for job in one["chain"].trainings], options.cores)
+    rows = [figures | {"rates": one["rates"]} for one in trials.values() if (figures := measured(kept, one["chain"])) is not None]
     write_atomically(options.results or TUNING, canonical_json(rows))
     for (name, arm), group in itertools.groupby(rows, lambda row: (row["setting"], row["arm"])):
         best = max(group, key=lambda row: row["heldout"]["masked_accuracy"])  # one that diverged has no row

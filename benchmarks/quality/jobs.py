@@ -56,8 +56,8 @@ class Job:
     @cached_property  # of many jobs that share the data's: files are read once
     def key(self) -> str:
         """The digest of everything that shapes the result."""
-        told = {flag: value.key if isinstance(value, Job) else value for flag, value in self.arguments.items()}
-        body: list[Any] = [self.script, dict(self.settings), told, [artifacts.sha256(path) for path in self.input_files]]
+        arguments = {flag: value.key if isinstance(value, Job) else value for flag, value in self.arguments.items()}
+        body: list[Any] = [self.script, dict(self.settings), arguments, [artifacts.sha256(path) for path in self.input_files]]
         if (number := PROGRAM.get(self.script, 1)) > 1:
             body.append(number)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:DIGITS]
@@ -98,15 +98,15 @@ class Kept:
 
     def command(self, job: Job) -> list[str]:
         """Its command line."""
-        place = self.folder_of(job)
-        told = ["--settings", json.dumps(job.settings, ensure_ascii=False, sort_keys=True)]
+        folder = self.folder_of(job)
+        arguments = ["--settings", json.dumps(job.settings, ensure_ascii=False, sort_keys=True)]
         for flag, value in job.arguments.items():
-            told += [f"--{flag}", *([] if value is None else [str(self.folder_of(value)) if isinstance(value, Job) else value])]
-        where = ["--out", str(place), "--log", str(self.folder / "logs" / f"{place.name}.log"), "--threads", str(job.threads)]
+            arguments += [f"--{flag}", *([] if value is None else [str(self.folder_of(value)) if isinstance(value, Job) else value])]
+        where = ["--out", str(folder), "--log", str(self.folder / "logs" / f"{folder.name}.log"), "--threads", str(job.threads)]
         if not job.trains:
-            return [sys.executable, "-m", f"scripts.{job.script}", *told, *where]
+            return [sys.executable, "-m", f"scripts.{job.script}", *arguments, *where]
         wrapped = ["benchmarks.quality.one_job", str(self.figures_file(job)), str(MASKS_SEED), job.script]
-        return [sys.executable, "-m", *wrapped, *told, *where, "--state", str(self.folder / "state"), *HOW]
+        return [sys.executable, "-m", *wrapped, *arguments, *where, "--state", str(self.folder / "state"), *HOW]
 
     def run(self, job: Job) -> None:
         """Run one job.
@@ -158,8 +158,8 @@ def run_all(kept: Kept, jobs: Iterable[Job], cores: int) -> None:
 
 def unique(jobs: Iterable[Job]) -> list[Job]:
     """The jobs and all that they need, each once, needs first."""
-    found: dict[str, Job] = {}
+    by_key: dict[str, Job] = {}
     for job in jobs:
         for one in [*unique(job.needs), job]:
-            found.setdefault(one.key, one)
-    return list(found.values())
+            by_key.setdefault(one.key, one)
+    return list(by_key.values())

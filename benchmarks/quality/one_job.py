@@ -34,10 +34,10 @@ def main() -> None:
     def measured(options: argparse.Namespace) -> None:
         count_calls(noted)
         script.main(options)
-        found = summary(read_calls(noted)) | {"process": time.process_time()}
+        body = summary(read_calls(noted)) | {"process": time.process_time()}
         if name.startswith("pretrain"):
-            found["heldout"] = heldout(options, int(seed))
-        write_atomically(Path(figures), json.dumps(found).encode())
+            body["heldout"] = heldout(options, int(seed))
+        write_atomically(Path(figures), json.dumps(body).encode())
         noted.unlink(missing_ok=True)
 
     sys.argv = [name, *arguments]
@@ -85,8 +85,8 @@ def heldout(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     from mobilebert.models.checkpoints import weights
     from mobilebert.records import reader
 
-    told = settings.from_json(options.settings)
-    return evaluation.masked_lm(weights.load(options.out), reader.RecordSet(options.records), told["masking"], 32, seed)
+    sections = settings.from_json(options.settings)
+    return evaluation.masked_lm(weights.load(options.out), reader.RecordSet(options.records), sections["masking"], 32, seed)
 
 
 if __name__ == "__main__":

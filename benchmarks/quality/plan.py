@@ -63,24 +63,29 @@ class Plan:
         self._data(design["data"])
         self.teachers = {name: self._teacher(setting) for name, setting in self.settings.items()}
 
-    def _data(self, told: Mapping[str, Any]) -> None:
+    def _data(self, data: Mapping[str, Any]) -> None:
         """The jobs from the source files to `records`, `tokenizer` and `task`."""
         seed = {"seed": self.design["teacher_seed"]}
-        sources = Job("list_sources", "sources", {"sources": told["sources"]}, {}, _files(source["from"] for source in told["sources"]))
-        tests = _files(told["corpus"]["decontaminate"])
-        corpus = Job("clean_corpus", "corpus", {"corpus": told["corpus"]}, {"sources": sources}, tests)
-        self.tokenizer = Job("learn_vocabulary", "tokenizer", {"vocabulary": told["vocabulary"]} | seed, {"corpus": corpus})
+        sources = Job("list_sources", "sources", {"sources": data["sources"]}, {}, _files(source["from"] for source in data["sources"]))
+        tests = _files(data["corpus"]["decontaminate"])
+        corpus = Job("clean_corpus", "corpus", {"corpus": data["corpus"]}, {"sources": sources}, tests)
+        self.tokenizer = Job("learn_vocabulary", "tokenizer", {"vocabulary": data["vocabulary"]} | seed, {"corpus": corpus})
         arguments = {"corpus": corpus, "tokenizer": self.tokenizer}
-        self.records = Job("write_records", "records", {"records": told["records"]} | seed, arguments)
-        self.task = Job("prepare_task", TASK, {f"task.{TASK}.files": told["task"]}, {"task": TASK}, _files(told["task"].values()))
+        self.records = Job("write_records", "records", {"records": data["records"]} | seed, arguments)
+        self.task = Job("prepare_task", TASK, {f"task.{TASK}.files": data["task"]}, {"task": TASK}, _files(data["task"].values()))
 
     def _teacher(self, setting: Mapping[str, Any]) -> Job:
-        told = setting["teacher"]
-        settings = {"teacher.shape": told["shape"], "teacher.training": told["training"], "seed": self.design["teacher_seed"]}
+        teacher = setting["teacher"]
+        settings = {"teacher.shape": teacher["shape"], "teacher.training": teacher["training"], "seed": self.design["teacher_seed"]}
         arguments = {"records": self.records, "tokenizer": self.tokenizer}
-        name = f"teacher-{told['shape']}"
+        name = f"teacher-{teacher['shape']}"
         return Job(
-            "pretrain_teacher", name, settings | self._shapes(told["shape"]) | self._common, arguments, trains=True, threads=told["threads"]
+            "pretrain_teacher",
+            name,
+            settings | self._shapes(teacher["shape"]) | self._common,
+            arguments,
+            trains=True,
+            threads=teacher["threads"],
         )
 
     def _shapes(self, name: str) -> dict[str, Any]:
@@ -103,9 +108,9 @@ class Plan:
         self, setting: str, arm: str, seed: int, lengths: Lengths, rates: Mapping[str, float] | None = None, *, scored: bool = False
     ) -> Chain:
         """The jobs of an arm, with those of its task score if asked for; `rates` replaces the design's of `transfer` and `pretraining`."""
-        told = self.settings[setting]
-        rates = rates or told["rates"][arm]
-        student, teacher = told["student"], self.teachers[setting]
+        entry = self.settings[setting]
+        rates = rates or entry["rates"][arm]
+        student, teacher = entry["student"], self.teachers[setting]
         common = self._shapes(student) | self._common | {"seed": seed, "recipe": "ours", "student": {}}
         data = {"student": student, "records": self.records, "tokenizer": self.tokenizer}
         transfer = {name: ARMS[arm][name] for name in ("schedule", "earlier_layers") if name in ARMS[arm]}
@@ -140,8 +145,8 @@ class Plan:
             settings["transfer"] = dict(transfer)
         taught: dict[str, str | Job | None] = {} if arm == "scratch" else {"teacher": teacher}
         previous: dict[str, str | Job | None] = {"previous": before[-1]} if before else {}
-        told = {"arm": arm if arm in ("scratch", "tables") else "distilled"}
-        return Job("pretrain_student", name, settings, dict(data) | told | taught | previous, trains=True)
+        arm_argument = {"arm": arm if arm in ("scratch", "tables") else "distilled"}
+        return Job("pretrain_student", name, settings, dict(data) | arm_argument | taught | previous, trains=True)
 
     def stages(self, arm: str, lengths: Lengths) -> list[str]:
         """The names of an arm's stages of transfer."""

@@ -60,8 +60,8 @@ def figures(results: Mapping[str, Any]) -> str:
             rows = [run for run in runs if run["comparison"] == comparison]
             if rows:
                 shown = arms(rows)
-                full = [place for place in range(len(HEADS)) if any(row[place] is not None for row in shown)]
-                chosen = table([HEADS[place] for place in full], [[row[place] for place in full] for row in shown])
+                full = [column for column in range(len(HEADS)) if any(row[column] is not None for row in shown)]
+                chosen = table([HEADS[column] for column in full], [[row[column] for column in full] for row in shown])
                 blocks += [f"### {title}", markdown(chosen)]
     return "\n\n".join(blocks)
 

@@ -87,8 +87,8 @@ class Worker:
         """Seconds of each of so many steps but the first, and CPU seconds of the thread that told them; the first finds the processor's
         caches as another arm left them.
         """
-        told = self._asked(steps)
-        return told["seconds"][1:], told["host"][1:]
+        answer = self._asked(steps)
+        return answer["seconds"][1:], answer["host"][1:]
 
     def close(self) -> None:
         """End it, and note the most memory that it held."""
@@ -140,29 +140,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
         folder = Path(scratch)
         subprocess.run([sys.executable, "-m", "benchmarks.training.models", str(folder)], check=True, cwd=ROOT)
-        found = measure(folder, cores, options.rounds, set(options.skip), set(options.only), before)
-    report.write(found, options.out, cores=len(cores), rounds=options.rounds)
+        measured = measure(folder, cores, options.rounds, set(options.skip), set(options.only), before)
+    report.write(measured, options.out, cores=len(cores), rounds=options.rounds)
 
 
-def measure(folder: Path, cores: Sequence[int], rounds: int, skip: set[str], parts: set[str], before: Mapping[str, Any]) -> dict[str, Any]:
+def measure(
+    folder: Path, cores: Sequence[int], rounds: int, skip: set[str], sections: set[str], before: Mapping[str, Any]
+) -> dict[str, Any]:
     """The groups of these parts, one after the other; the others as an earlier run found them."""
-    found = dict(before)
+    measured = dict(before)
     for precision, group in JOINT.items():
-        if precision not in parts:
+        if precision not in sections:
             continue
         print(f"joint step, {precision}", flush=True)
         arms = {name: (*arm, precision) for name, arm in group.items() if arm[1] not in skip}
         with workers(folder, arms, cores) as living:
             in_turns(living, rounds)
         ours = living["ours"].seconds
-        found[precision] = {name: worker.result() | {"of_ours": paired(worker.seconds, ours)} for name, worker in living.items()}
-        check_same_work(found[precision], 1e-3 if precision == "float32" else 2e-2)
-    if PROGRESSIVE not in parts:
-        return found
-    found[PROGRESSIVE] = progressive(folder, cores, rounds, found)
+        measured[precision] = {name: worker.result() | {"of_ours": paired(worker.seconds, ours)} for name, worker in living.items()}
+        check_same_work(measured[precision], 1e-3 if precision == "float32" else 2e-2)
+    if PROGRESSIVE not in sections:
+        return measured
+    measured[PROGRESSIVE] = progressive(folder, cores, rounds, measured)
     pipeline = Worker(folder, OURS, "pipeline", "float32", cores)
-    found["pipeline"] = pipeline.facts
-    return found
+    measured["pipeline"] = pipeline.facts
+    return measured
 
 
 def paired(seconds: Sequence[float], ours: Sequence[float]) -> float:
@@ -178,11 +180,11 @@ def check_same_work(arms: Mapping[str, Mapping[str, Any]], tolerance: float) -> 
             raise ValueError(f"{name} starts with a loss of {arm['loss']}, ours is {ours}: not the same work")
 
 
-def progressive(folder: Path, cores: Sequence[int], rounds: int, found: Mapping[str, Any]) -> dict[str, Any]:
+def progressive(folder: Path, cores: Sequence[int], rounds: int, measured: Mapping[str, Any]) -> dict[str, Any]:
     """Stages beside our own untrimmed step and the fastest peer that computes all layers, in our faster precision."""
-    precision = min(JOINT, key=lambda name: found[name]["ours"]["seconds"])
+    precision = min(JOINT, key=lambda name: measured[name]["ours"]["seconds"])
     peers = {
-        (name, one): body["seconds"] for one in JOINT for name, body in found[one].items() if name in ("PyTorch eager", "torch.compile")
+        (name, one): body["seconds"] for one in JOINT for name, body in measured[one].items() if name in ("PyTorch eager", "torch.compile")
     }
     fastest, theirs = min(peers, key=lambda pair: peers[pair])
     kind = "untrimmed-compiled" if fastest == "torch.compile" else "untrimmed"

@@ -32,16 +32,16 @@ def products(kind: str) -> float:
 
 def _parts(name: str) -> tuple[float, float]:
     """GFLOP of the embeddings and of one layer for a batch, forward."""
-    shape = configs.named(name, work.VOCABULARY)
-    one, two = (model_size.cost(replace(shape, num_hidden_layers=layers)).flops[work.LENGTH] * work.BATCH / 1e9 for layers in (1, 2))
+    config = configs.named(name, work.VOCABULARY)
+    one, two = (model_size.cost(replace(config, num_hidden_layers=layers)).flops[work.LENGTH] * work.BATCH / 1e9 for layers in (1, 2))
     return one - (two - one), two - one
 
 
 def _on_input() -> float:
     """GFLOP of the products of a student's layer that take its input, for a batch, forward."""
-    shape = configs.named("base-f4", work.VOCABULARY)
-    kernels = (tensor.shape for tensor in parameters.layer(shape, 1).values() if tensor.kind is parameters.Kind.KERNEL)
-    return 2 * work.BATCH * work.LENGTH * sum(wide * out for wide, out in kernels if wide == shape.hidden_size) / 1e9
+    config = configs.named("base-f4", work.VOCABULARY)
+    kernels = (tensor.shape for tensor in parameters.layer(config, 1).values() if tensor.kind is parameters.Kind.KERNEL)
+    return 2 * work.BATCH * work.LENGTH * sum(wide * out for wide, out in kernels if wide == config.hidden_size) / 1e9
 
 
 def mean_products(name: str) -> float:
@@ -52,6 +52,6 @@ def mean_products(name: str) -> float:
 def paragraph() -> str:
     """A paragraph for the report."""
     whole = products("untrimmed")
-    found = {name: mean_products(name) for name in ARMS}
-    less = {("less_" + name).replace("less_layer", "less"): whole / one for name, one in found.items()}
-    return TOLD.format(whole=whole, **found, **less)
+    means = {name: mean_products(name) for name in ARMS}
+    less = {("less_" + name).replace("less_layer", "less"): whole / one for name, one in means.items()}
+    return TOLD.format(whole=whole, **means, **less)

@@ -33,17 +33,17 @@ def main() -> None:
     tensors = {"weights": np.random.default_rng(1).random(options.megabytes * 250_000, np.float32)}
     pauses: dict[str, list[tuple[float, float]]] = {"local": [], "bucket": []}
     with tempfile.TemporaryDirectory() as scratch:
-        places = {"local": "", "bucket": "gs://states/run"}
+        buckets = {"local": "", "bucket": "gs://states/run"}
         for step in range(1, options.checkpoints + 1):
-            for kind, bucket in places.items():
-                with workspace.open_state(Path(scratch), kind, "12" * 32, bucket=bucket) as work:
+            for kind, bucket in buckets.items():
+                with workspace.open_state(Path(scratch), kind, "12" * 32, bucket=bucket) as run_state:
                     # The one before is on its way while this one is written.
-                    for part in (2 * step, 2 * step + 1):
+                    for number in (2 * step, 2 * step + 1):
                         wall, cpu = time.perf_counter(), time.thread_time()
-                        work.save(part, tensors)
+                        run_state.save(number, tensors)
                     pauses[kind].append((time.perf_counter() - wall, time.thread_time() - cpu))
-    for kind, found in pauses.items():
-        wall, cpu = (statistics.median(column) for column in zip(*found, strict=True))
+    for kind, pairs in pauses.items():
+        wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(
             f"{kind:7s} {wall * 1000:.0f} ms a checkpoint of {options.megabytes} MB, {cpu * 1000:.0f} ms of them CPU of the loop's thread"
         )

@@ -27,13 +27,13 @@ def main() -> None:
     if options.arm:
         print(json.dumps(_step(options)))
         return
-    told = [f"--{name}={getattr(options, name)}" for name in ("student", "teacher", "batch", "length", "steps")]
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("student", "teacher", "batch", "length", "steps")]
     with tempfile.TemporaryDirectory() as scratch:
         cores = sorted(os.sched_getaffinity(0))[: options.cores]
         runs = measuring.in_turns(
             {
                 arm: lambda arm=arm: measuring.run(  # type: ignore[misc]
-                    [sys.executable, "-m", "benchmarks.training.determinism", f"--arm={arm}", f"--threads={len(cores)}", *told],
+                    [sys.executable, "-m", "benchmarks.training.determinism", f"--arm={arm}", f"--threads={len(cores)}", *arguments],
                     cores,
                     Path(scratch),
                 )
@@ -42,8 +42,10 @@ def main() -> None:
             options.turns,
         )
     for unit, key in (("CPU s", "cpu"), ("s", "wall_step")):
-        found = {arm: measuring.median(runs[arm], key) for arm in ARMS}
-        print(f"{unit} a step: {found['without']:.4f} without, {found['with']:.4f} with, ratio {found['with'] / found['without']:.3f}")
+        medians = {arm: measuring.median(runs[arm], key) for arm in ARMS}
+        print(
+            f"{unit} a step: {medians['without']:.4f} without, {medians['with']:.4f} with, ratio {medians['with'] / medians['without']:.3f}"
+        )
 
 
 def _options() -> argparse.Namespace:

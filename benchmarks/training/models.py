@@ -39,14 +39,18 @@ def write_records(folder: Path) -> None:
     from mobilebert.records.record_format import RecordFormat
     from mobilebert.storage import artifacts
 
-    form, random, counts = RecordFormat(work.LENGTH, work.VOCABULARY), np.random.default_rng(3), {"train": [20000, 20000], "heldout": [8]}
+    record_format, random, counts = (
+        RecordFormat(work.LENGTH, work.VOCABULARY),
+        np.random.default_rng(3),
+        {"train": [20000, 20000], "heldout": [8]},
+    )
     with artifacts.writing(folder, "records") as writer:
         for split, shards in counts.items():
             for number, count in enumerate(shards):
                 rows = random.integers(5, work.VOCABULARY, (count, work.LENGTH))
-                rows |= form.word_start * (random.random(rows.shape) < 0.67)
+                rows |= record_format.word_start * (random.random(rows.shape) < 0.67)
                 rows[:, 0], rows[:, work.LENGTH // 2], rows[:, -1] = 2, 3, 3
-                writer.path(shard_name(split, number, len(shards))).write_bytes(form.pack(rows.astype(form.dtype)))
+                writer.path(shard_name(split, number, len(shards))).write_bytes(record_format.pack(rows.astype(record_format.dtype)))
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
         body = {"sequence_length": work.LENGTH, "vocabulary_size": work.VOCABULARY, "unigram_accuracy": 0.0, "vocabulary": "none"}
         writer.path("records.json").write_text(json.dumps(body | counts | special), encoding="utf-8")

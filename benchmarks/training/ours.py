@@ -117,8 +117,8 @@ class Gated:
         for layer in range(1, work.LAYERS + 1):
             transfer.matches = [match for match in matches if match.student_layer == layer]
             gate = tf.cast(tf.equal(last, layer), tf.float32)
-            parts = transfer.terms(teacher, student, batch["input_mask"], totals)
-            total += gate * tf.add_n(list(parts.values()))
+            terms = transfer.terms(teacher, student, batch["input_mask"], totals)
+            total += gate * tf.add_n(list(terms.values()))
         transfer.matches = matches
         return {"loss": total}
 

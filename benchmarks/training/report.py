@@ -33,7 +33,7 @@ NAMED = {"layer": "", "frozen": ", below frozen"}
 HEAD_KEYS = ("machine", "flags", "cores", "rounds", "transformers", "torch", "tensorflow", "batch", "length", "predictions")
 
 
-def write(found: Found, folder: Path, *, cores: int, rounds: int) -> None:
+def write(measured: Found, folder: Path, *, cores: int, rounds: int) -> None:
     """Write the page, its figures as JSON and its picture."""
     import tensorflow as tf
     import torch
@@ -52,10 +52,10 @@ def write(found: Found, folder: Path, *, cores: int, rounds: int) -> None:
         "predictions": work.PREDICTIONS,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "training.json", (json.dumps({"about": about, **found}, indent=1) + "\n").encode())
-    text = document(found, about)
+    write_atomically(folder / "training.json", (json.dumps({"about": about, **measured}, indent=1) + "\n").encode())
+    text = document(measured, about)
     write_atomically(folder / "training.md", text.encode())
-    picture(found, folder / "training.png")
+    picture(measured, folder / "training.png")
     print(text)
 
 
@@ -68,32 +68,32 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / "training.json"
     if not path.is_file():
         raise SystemExit(f"{path}: not there, so the page would lack the parts that are not measured; run without --only first")
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    del found["about"]
+    measured: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    del measured["about"]
     for name in ("stages", "beside"):  # JSON's keys are text
-        found["progressive"][name] = {int(stage): arms for stage, arms in found["progressive"][name].items()}
-    return found
+        measured["progressive"][name] = {int(stage): arms for stage, arms in measured["progressive"][name].items()}
+    return measured
 
 
-def document(found: Found, about: Mapping[str, Any]) -> str:
+def document(measured: Found, about: Mapping[str, Any]) -> str:
     """The page."""
     blocks = [HEAD.format(**about)]
-    rows = [[name, value, target, "met" if met else "**missed**"] for name, value, target, met in targets(found)]
+    rows = [[name, value, target, "met" if met else "**missed**"] for name, value, target, met in targets(measured)]
     blocks.append("## Targets\n\n" + _table(["", "measured", "target", ""], rows))
     blocks.append("![seconds a step](training.png)\n")
     for precision in ("float32", "bfloat16"):
-        blocks.append(f"## Joint step, {precision}\n\n" + _table(*_arms(found[precision])))
-    blocks.append(_progressive(found["progressive"]))
+        blocks.append(f"## Joint step, {precision}\n\n" + _table(*_arms(measured[precision])))
+    blocks.append(_progressive(measured["progressive"]))
     return "\n".join(blocks)
 
 
-def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
+def targets(measured: Found) -> Iterator[tuple[str, str, str, bool]]:
     """What, measured, target, met; a row for each target of which both arms ran."""
 
     def ratio(name: str, slow: float, fast: float, target: float) -> tuple[str, str, str, bool]:
         return name, f"{slow / fast:.2f} times", f"at least {target}", slow / fast >= target
 
-    single, half, progressive = found["float32"], found["bfloat16"], found["progressive"]
+    single, half, progressive = measured["float32"], measured["bfloat16"], measured["progressive"]
     for arms, other, name, target in (
         (single, EAGER, "joint step, float32, speed against PyTorch eager", 1.25),
         (single, TEXTBREWER, "joint step, float32, speed against TextBrewer", 1.25),
@@ -118,7 +118,7 @@ def targets(found: Found) -> Iterator[tuple[str, str, str, bool]]:
         overhead <= 0.03,
     )
     least = min(stage[name]["seconds"] for stage in progressive["stages"].values() for name in stage)
-    room = found["pipeline"]["batches_per_second"] * least
+    room = measured["pipeline"]["batches_per_second"] * least
     yield "batches from the records against the need of the fastest stage", f"{room:.0f} times", "at least 10", room >= 10
 
 
@@ -143,37 +143,37 @@ def _of_ours(arms: Mapping[str, Mapping[str, float]], name: str) -> float:
     return arms[name].get("of_ours", arms[name]["seconds"] / arms["ours"]["seconds"])
 
 
-def _progressive(found: Found) -> str:
-    arms = {"ours": found["untrimmed"], f"peer: {found['fastest']}": found["peer"]}
-    for stage, measured in found["stages"].items():
+def _progressive(progressive: Found) -> str:
+    arms = {"ours": progressive["untrimmed"], f"peer: {progressive['fastest']}": progressive["peer"]}
+    for stage, measured in progressive["stages"].items():
         arms |= {f"stage of layer {stage}{NAMED[name]}": arm for name, arm in measured.items()}
-    told = (
+    note = (
         "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; so does the peer. Neither\n"
         "has an MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means over stages 1 to 12, those not\n"
-        f"measured interpolated linearly: {', '.join(f'{mean:.3f} s{NAMED[name]}' for name, mean in found['means'].items())}.\n"
+        f"measured interpolated linearly: {', '.join(f'{mean:.3f} s{NAMED[name]}' for name, mean in progressive['means'].items())}.\n"
         "The phase is\n"
-        f"{_times(found, 'layer', 'untrimmed')} our untrimmed step's speed and {_times(found, 'layer', 'peer')} the fastest peer's, and\n"
-        f"frozen {_times(found, 'frozen', 'untrimmed')} our untrimmed step's. These ratios compare each stage with `ours` and the peer in\n"
-        f"the same turns ({_beside(found, 'untrimmed')} s and\n"
-        f"{_beside(found, 'peer')} s beside stages {', '.join(map(str, found['beside']))}): a machine's speed changes.\n"
+        f"{_times(progressive, 'layer', 'untrimmed')} our untrimmed step's speed and {_times(progressive, 'layer', 'peer')} the fastest peer's, and\n"
+        f"frozen {_times(progressive, 'frozen', 'untrimmed')} our untrimmed step's. These ratios compare each stage with `ours` and the peer in\n"
+        f"the same turns ({_beside(progressive, 'untrimmed')} s and\n"
+        f"{_beside(progressive, 'peer')} s beside stages {', '.join(map(str, progressive['beside']))}): a machine's speed changes.\n"
     )
-    return f"## Progressive transfer, {found['precision']}\n\n" + _table(*_arms(arms)) + told + bounds.paragraph()
+    return f"## Progressive transfer, {progressive['precision']}\n\n" + _table(*_arms(arms)) + note + bounds.paragraph()
 
 
-def _times(found: Found, name: str, other: str) -> str:
-    return f"{1 / found['shares'][name][other]:.2f} times"
+def _times(progressive: Found, name: str, other: str) -> str:
+    return f"{1 / progressive['shares'][name][other]:.2f} times"
 
 
-def _beside(found: Found, name: str) -> str:
-    return ", ".join(f"{both[name]:.3f}" for both in found["beside"].values())
+def _beside(progressive: Found, name: str) -> str:
+    return ", ".join(f"{both[name]:.3f}" for both in progressive["beside"].values())
 
 
-def picture(found: Found, path: Path) -> None:
+def picture(measured: Found, path: Path) -> None:
     """Seconds a step of every arm, as bars."""
     from matplotlib.figure import Figure
 
-    bars = [(f"{name}, {precision}", arm["seconds"]) for precision in ("float32", "bfloat16") for name, arm in found[precision].items()]
-    progressive = found["progressive"]
+    bars = [(f"{name}, {precision}", arm["seconds"]) for precision in ("float32", "bfloat16") for name, arm in measured[precision].items()]
+    progressive = measured["progressive"]
     bars += [("all layers, ours", progressive["untrimmed"]["seconds"]), ("all layers, fastest peer", progressive["peer"]["seconds"])]
     bars += [(f"progressive, mean of stages{NAMED[name]}", seconds) for name, seconds in progressive["means"].items()]
     figure = Figure(figsize=(8, 0.3 * len(bars) + 1), layout="constrained")

@@ -116,18 +116,18 @@ def layer_losses(encoded: Any, target: Any) -> list[torch.Tensor]:
     return [(one + other) / len(features) for one, other in zip(features, attentions, strict=True)]
 
 
-def feature_map(found: torch.Tensor, target: torch.Tensor, mask: Any = None) -> torch.Tensor:
+def feature_map(output: torch.Tensor, target: torch.Tensor, mask: Any = None) -> torch.Tensor:
     """Mean square of the difference of layer-normalised outputs (B, S, H)."""
     del mask
-    width = found.shape[-1:]
-    one, other = (functional.layer_norm(tensor.float(), width, eps=EPSILON) for tensor in (found, target))
+    width = output.shape[-1:]
+    one, other = (functional.layer_norm(tensor.float(), width, eps=EPSILON) for tensor in (output, target))
     return functional.mse_loss(one, other)
 
 
-def attention(found: torch.Tensor, target: torch.Tensor, mask: Any = None) -> torch.Tensor:
+def attention(output: torch.Tensor, target: torch.Tensor, mask: Any = None) -> torch.Tensor:
     """Cross-entropy of attention maps (B, A, S, S), probabilities as transformers gives them."""
     del mask
-    return -(target.float() * (found.float() + 1e-30).log()).sum(-1).mean()
+    return -(target.float() * (output.float() + 1e-30).log()).sum(-1).mean()
 
 
 def _encoded(student: Any, teacher: Any, batch: Tensors) -> tuple[Any, Any]:

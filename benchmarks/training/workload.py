@@ -27,12 +27,12 @@ STUDENT, TEACHER, ARRAYS = "student", "teacher", "batch.npz"
 def batch(vocabulary: int = VOCABULARY, size: int = BATCH, length: int = LENGTH, predictions: int = PREDICTIONS) -> dict[str, np.ndarray]:
     """Full sequences of random ids, two segments each, with predictions at places drawn without repetition: int32, weights float32."""
     numbers = np.random.default_rng(7)
-    places = np.sort(np.stack([numbers.choice(length, predictions, replace=False) for _ in range(size)]))
+    positions = np.sort(np.stack([numbers.choice(length, predictions, replace=False) for _ in range(size)]))
     return {
         "input_ids": numbers.integers(5, vocabulary, (size, length)).astype(np.int32),
         "segment_ids": np.repeat((np.arange(length) >= length // 2)[None], size, 0).astype(np.int32),
         "input_mask": np.ones((size, length), np.int32),
-        "masked_positions": places.astype(np.int32),
+        "masked_positions": positions.astype(np.int32),
         "masked_ids": numbers.integers(5, vocabulary, (size, predictions)).astype(np.int32),
         "masked_weights": np.ones((size, predictions), np.float32),
     }

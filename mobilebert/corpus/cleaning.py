@@ -50,7 +50,7 @@ class _Gathered:
     size: int = 0
 
 
-def clean_element(element: Element, work: CleaningContext) -> tuple[int, list[int]]:
+def clean_element(element: Element, context: CleaningContext) -> tuple[int, list[int]]:
     """Clean the documents of an element, if a run that was killed has not done it.
 
     Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many documents each has, "sources":
@@ -62,45 +62,45 @@ def clean_element(element: Element, work: CleaningContext) -> tuple[int, list[in
     Raises:
         UserError: a file cannot be read and `corpus.on_error` is `stop`.
     """
-    stem = paths.join(work.folder, f"{element.number:06d}")
+    stem = paths.join(context.folder, f"{element.number:06d}")
     if not paths.exists(f"{stem}.json"):
-        _clean(element, work, stem)
+        _clean(element, context, stem)
     return element.number, json.loads(paths.read(f"{stem}.json"))["blocks"]
 
 
-def _clean(element: Element, work: CleaningContext, stem: str) -> None:
+def _clean(element: Element, context: CleaningContext, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
-    with writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
-        blocks = _cleaned_blocks(element, counts, rejects, work)
+    with writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
+        blocks = _cleaned_blocks(element, counts, rejects, context)
     paths.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
 
 
 @contextmanager
-def writing_rejects(place: str, most: int | str) -> Iterator[funnel.Rejects]:
+def writing_rejects(path: str, most: int | str) -> Iterator[funnel.Rejects]:
     """Rejects that are written to a Parquet file of REJECTS."""
-    with paths.writing(place) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
+    with paths.writing(path) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
         rejects = funnel.Rejects(most, lambda rows: writer.write_table(pa.Table.from_pylist([row._asdict() for row in rows], REJECTS)))
         yield rejects
         rejects.flush()
 
 
-def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, work: CleaningContext) -> list[int]:
+def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, context: CleaningContext) -> list[int]:
     """Write the blocks of an element; how many documents each has."""
     blocks: list[int] = []
     gathered = _Gathered()
-    for piece in element.ranges:
-        mine = counts.setdefault(piece.source, funnel.new())
-        for found, text, size in _judged(piece, mine, rejects, work):
+    for file_range in element.ranges:
+        mine = counts.setdefault(file_range.source, funnel.new())
+        for raw_document, text, size in _judged(file_range, mine, rejects, context):
             gathered.texts.append(text)
-            gathered.names.append(found.name)
-            gathered.sources.append(piece.source)
+            gathered.names.append(raw_document.name)
+            gathered.sources.append(file_range.source)
             gathered.raw.append(size)
             gathered.size += 3 * len(text)
-            if gathered.size >= work.block_bytes or len(gathered.texts) == block_store.TOGETHER:
-                blocks.append(_write(element.number, len(blocks), gathered, work))
+            if gathered.size >= context.block_bytes or len(gathered.texts) == block_store.TOGETHER:
+                blocks.append(_write(element.number, len(blocks), gathered, context))
                 gathered = _Gathered()
     if gathered.texts:
-        blocks.append(_write(element.number, len(blocks), gathered, work))
+        blocks.append(_write(element.number, len(blocks), gathered, context))
     return blocks
 
 
@@ -109,45 +109,47 @@ def stopped(file: str, why: str) -> UserError:
     return UserError(f"{file}: {why}; mend or remove the file, or set corpus.on_error to skip to count such files and go on")
 
 
-def _readable(piece: FileRange, counts: dict[str, Any], settings: Corpus) -> Iterator[RawDocument]:
+def _readable(file_range: FileRange, counts: dict[str, Any], settings: Corpus) -> Iterator[RawDocument]:
     """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
     try:
-        yield from by_format.documents(piece)
+        yield from by_format.documents(file_range)
     except streams.Unreadable as error:
         if settings.on_error == "stop":
-            raise stopped(piece.reference, str(error)) from None
-        counts["unreadable"].append({"file": piece.reference, "why": str(error)})
+            raise stopped(file_range.reference, str(error)) from None
+        counts["unreadable"].append({"file": file_range.reference, "why": str(error)})
 
 
 def _judged(
-    piece: FileRange, counts: dict[str, Any], rejects: funnel.Rejects, work: CleaningContext
+    file_range: FileRange, counts: dict[str, Any], rejects: funnel.Rejects, context: CleaningContext
 ) -> Iterator[tuple[RawDocument, str, int]]:
     """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is counted and, by sample, kept."""
-    settings = work.settings
-    for batch in _batches(_readable(piece, counts, settings)):
-        documents = document.Documents(_cleaned(["" if found.reason else found.text for found in batch], counts, settings))
+    settings = context.settings
+    for batch in _batches(_readable(file_range, counts, settings)):
+        documents = document.Documents(
+            _cleaned(["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings)
+        )
         reasons = filters.judge(documents, settings)
-        for place, (found, text) in enumerate(zip(batch, documents.texts, strict=True)):
-            reason, detail = found.reason or reasons[place], None
+        for index, (raw_document, text) in enumerate(zip(batch, documents.texts, strict=True)):
+            reason, detail = raw_document.reason or reasons[index], None
             if reason is None and settings.decontaminate:
-                tests = decontamination.test_texts(work.folder)
-                detail = tests.match(documents.wording_of(place), settings.max_contamination)
+                tests = decontamination.test_texts(context.folder)
+                detail = tests.match(documents.wording_of(index), settings.max_contamination)
                 reason = "contaminated" if detail else None
-            size = _size(found)
+            size = _size(raw_document)
             funnel.count(counts, size, reason)
             if reason is None:
-                yield found, text, size
+                yield raw_document, text, size
             else:
-                rejects.add(funnel.Reject(found.name, piece.source, reason, found.text, detail or ""))
+                rejects.add(funnel.Reject(raw_document.name, file_range.source, reason, raw_document.text, detail or ""))
 
 
 def _batches(documents: Iterator[RawDocument]) -> Iterator[list[RawDocument]]:
     """Documents that are measured together."""
     batch: list[RawDocument] = []
     size = 0
-    for found in documents:
-        batch.append(found)
-        size += len(found.text) + _EACH
+    for raw_document in documents:
+        batch.append(raw_document)
+        size += len(raw_document.text) + _EACH
         if size >= _BATCH_CHARACTERS:
             yield batch
             batch, size = [], 0
@@ -167,7 +169,7 @@ def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list
     return cleaned
 
 
-def _write(element: int, block: int, gathered: _Gathered, work: CleaningContext) -> int:
+def _write(element: int, block: int, gathered: _Gathered, context: CleaningContext) -> int:
     """Write a block and the keys of its documents; how many these are."""
     encoded = [text.encode() for text in gathered.texts]
     index = np.zeros(len(encoded), block_store.INDEX)
@@ -176,28 +178,28 @@ def _write(element: int, block: int, gathered: _Gathered, work: CleaningContext)
     index["raw"] = gathered.raw
     sources = sorted(set(gathered.sources))
     index["source"] = [sources.index(source) for source in gathered.sources]
-    block_store.write_block(work.folder, element, block, encoded, index, gathered.names, sources)
+    block_store.write_block(context.folder, element, block, encoded, index, gathered.names, sources)
 
     digests = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, encoded)), ">u8").reshape(-1, 2).astype(np.uint64)
     numbers = block_store.document(element, block) + np.arange(len(encoded), dtype=np.uint64)
     ranks = block_store.ranks(np.array([len(text) for text in gathered.texts]), digests[:, 0])
     keys = _keys(digests[:, 1] | block_store.OF_TEXT, ranks, numbers)
-    if work.settings.near_duplicates:
+    if context.settings.near_duplicates:
         owners, band = minhash.band_keys(gathered.texts)
         keys = np.concatenate([keys, _keys(band & ~block_store.OF_TEXT, ranks[owners], numbers[owners])])
-    block_store.write_keys(work.folder, element, block, keys)
+    block_store.write_keys(context.folder, element, block, keys)
     return len(encoded)
 
 
 def _keys(key: np.ndarray, rank: np.ndarray, document: np.ndarray) -> np.ndarray:
-    found = np.empty(len(key), block_store.KEY)
-    found["key"], found["rank"], found["document"] = key, rank, document
-    return found
+    entries = np.empty(len(key), block_store.KEY)
+    entries["key"], entries["rank"], entries["document"] = key, rank, document
+    return entries
 
 
-def _size(found: RawDocument) -> int:
+def _size(raw_document: RawDocument) -> int:
     """UTF-8 bytes of a raw document."""
-    return len(found.text.encode("utf-8", "surrogatepass")) if found.size is None else found.size
+    return len(raw_document.text.encode("utf-8", "surrogatepass")) if raw_document.size is None else raw_document.size
 
 
 def _simplified(text: str) -> str:

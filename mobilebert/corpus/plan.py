@@ -54,7 +54,7 @@ class Element:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.ranges)
+        return sum((file_range.size if file_range.end is None else file_range.end) - file_range.start for file_range in self.ranges)
 
 
 def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -73,15 +73,15 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
     made: list[Element] = []
     gathered: list[FileRange] = []
     size = 0
-    for piece in _ranges(entries, block_bytes):
-        if gathered and (piece.end is not None or size + piece.size > block_bytes):
+    for file_range in _ranges(entries, block_bytes):
+        if gathered and (file_range.end is not None or size + file_range.size > block_bytes):
             made.append(Element(len(made), tuple(gathered)))
             gathered, size = [], 0
-        if piece.end is not None:
-            made.append(Element(len(made), (piece,)))
+        if file_range.end is not None:
+            made.append(Element(len(made), (file_range,)))
         else:
-            gathered.append(piece)
-            size += piece.size
+            gathered.append(file_range)
+            size += file_range.size
     if gathered:
         made.append(Element(len(made), tuple(gathered)))
     return made
@@ -90,22 +90,24 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
 def _ranges(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[FileRange]:
     for ordinal, entry in enumerate(entries):
         written = entry.get("text_format", "plain")
-        piece = FileRange(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
-        parts = -(-piece.size // block_bytes)
-        if parts <= 1 or not _splittable(piece):
-            yield piece
+        file_range = FileRange(
+            entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written
+        )
+        count = -(-file_range.size // block_bytes)
+        if count <= 1 or not _splittable(file_range):
+            yield file_range
             continue
         # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.
-        bounds = [piece.size * part // parts for part in range(parts + 1)]
+        bounds = [file_range.size * number // count for number in range(count + 1)]
         for start, end in itertools.pairwise(bounds):
-            yield replace(piece, start=start, end=end)
+            yield replace(file_range, start=start, end=end)
 
 
-def _splittable(piece: FileRange) -> bool:
+def _splittable(file_range: FileRange) -> bool:
     try:
-        with streams.open_raw(piece.path) as stream:
-            compression = streams.compression_of(piece.path, stream)
-            wide = piece.format in {"jsonl", "lines"} and not compression and byte_lines.is_wide(stream)
+        with streams.open_raw(file_range.path) as stream:
+            compression = streams.compression_of(file_range.path, stream)
+            wide = file_range.format in {"jsonl", "lines"} and not compression and byte_lines.is_wide(stream)
     except streams.Unreadable:
         return False
-    return (piece.format, compression) in _SPLITTABLE and not wide
+    return (file_range.format, compression) in _SPLITTABLE and not wide

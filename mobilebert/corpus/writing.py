@@ -27,41 +27,41 @@ _REASONS = {near_duplicates.EXACT: "exact_duplicate", near_duplicates.NEAR: "nea
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
-def write_shard(part: int, elements: int, work: CleaningContext) -> None:
+def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
     """Write the documents of a part of all the `elements` that stay, and what became of the others, into the work folder.
 
     `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
     Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
     """
-    stem = _stem(work.folder, part)
+    stem = _stem(context.folder, shard)
     if paths.exists(f"{stem}.json"):
         return  # by a run that was killed
-    mine = range(part * ELEMENTS_PER_SHARD, min((part + 1) * ELEMENTS_PER_SHARD, elements))
-    blocks = block_store.Blocks(work.folder)
-    fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), work)
-    shared = _Shared(work)
+    mine = range(shard * ELEMENTS_PER_SHARD, min((shard + 1) * ELEMENTS_PER_SHARD, elements))
+    blocks = block_store.Blocks(context.folder)
+    fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
+    shared = _Shared(context)
     counts: dict[str, dict[str, Any]] = {}
-    with _ParquetFiles(stem) as parts, writing_rejects(f"{stem}.rejects", work.settings.rejects_per_reason) as rejects:
+    with _ParquetFiles(stem) as writer, writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
         for element in mine:
-            summary = json.loads(paths.read(paths.join(work.folder, f"{element:06d}.json")))
-            for source, found in summary["sources"].items():
-                funnel.merge(counts.setdefault(source, funnel.new()), found)
-            _add(paths.join(work.folder, f"{element:06d}.rejects"), rejects)
+            summary = json.loads(paths.read(paths.join(context.folder, f"{element:06d}.json")))
+            for source, source_counts in summary["sources"].items():
+                funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
+            _add(paths.join(context.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
-                parts.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, work))
+                writer.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, context))
                 fates = fates[size:]
-    summary = {"files": parts.number, "rejects": rejects.written, "sources": counts}
+    summary = {"files": writer.number, "rejects": rejects.written, "sources": counts}
     paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
 
 
-def collect(folder: str, parts: int, sources: Iterable[str], most: int | str) -> Collected:
+def collect(folder: str, shards: int, sources: Iterable[str], most: int | str) -> Collected:
     """What all parts left in the work folder."""
     counts = {source: funnel.new() for source in sources}
     files, rejected = [], []
-    for stem in (_stem(folder, part) for part in range(parts)):
+    for stem in (_stem(folder, shard) for shard in range(shards)):
         summary = json.loads(paths.read(f"{stem}.json"))
-        for source, found in summary["sources"].items():
-            funnel.merge(counts.setdefault(source, funnel.new()), found)
+        for source, source_counts in summary["sources"].items():
+            funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
         files += [_file(stem, number) for number in range(summary["files"])]
         rejected += [f"{stem}.rejects"] if summary["rejects"] else []
     for entry in counts.values():
@@ -89,64 +89,64 @@ def _kept(
     gone: Gone,
     counts: dict[str, dict[str, Any]],
     rejects: funnel.Rejects,
-    work: CleaningContext,
+    context: CleaningContext,
 ) -> pa.Table:
     """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`; the others are counted
     under their reason.
     """
-    held = block_store.read_block(work.folder, element, block)
-    texts = block_store.read_texts(work.folder, element, block)
-    index = held.index
+    stored = block_store.read_block(context.folder, element, block)
+    texts = block_store.read_texts(context.folder, element, block)
+    index = stored.index
     if gone:
-        index, texts, fates = _without(gone, held, texts, fates, counts, work.settings.min_characters)
+        index, texts, fates = _without(gone, stored, texts, fates, counts, context.settings.min_characters)
     stays = fates == near_duplicates.STAYS
-    for number, source in enumerate(held.sources):
+    for number, source in enumerate(stored.sources):
         sizes = index["size"][stays & (index["source"] == number)]
         funnel.keep(counts[source], int(sizes.sum()), len(sizes))
-    for place in np.flatnonzero(~stays).tolist():
-        entry, source, reason = index[place], held.source(place), _REASONS[int(fates[place])]
+    for row in np.flatnonzero(~stays).tolist():
+        entry, source, reason = index[row], stored.source(row), _REASONS[int(fates[row])]
         funnel.drop(counts[source], int(entry["raw"]), reason)
         text = texts[int(entry["offset"]) : int(entry["offset"]) + int(entry["size"])].decode()
-        rejects.add(funnel.Reject(held.names[place], source, reason, text))
+        rejects.add(funnel.Reject(stored.names[row], source, reason, text))
     offsets = np.append(index["offset"], len(texts)).astype(np.int32)
     columns = [
-        pa.array(held.names, pa.string()),
-        pa.array(held.sources, pa.string()).take(pa.array(index["source"])),
+        pa.array(stored.names, pa.string()),
+        pa.array(stored.sources, pa.string()).take(pa.array(index["source"])),
         pa.StringArray.from_buffers(len(index), pa.py_buffer(offsets), pa.py_buffer(texts)),
     ]
     return pa.Table.from_arrays(columns, schema=DOCUMENTS).filter(pa.array(stays))
 
 
 def _without(
-    lines: Gone, held: block_store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
+    lines: Gone, stored: block_store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
 ) -> tuple[np.ndarray, bytes, np.ndarray]:
     """Index, texts and fates of a block whose documents lose these lines, by number; one with fewer than `least` characters left goes."""
-    index, fates = held.index.copy(), fates.copy()
+    index, fates = stored.index.copy(), fates.copy()
     each = [texts[offset : offset + size] for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)]
-    for place, gone in sorted(lines.items()):
-        text = each[place].split(b"\n")
+    for row, gone in sorted(lines.items()):
+        text = each[row].split(b"\n")
         left = b"\n".join(line for number, line in enumerate(text) if number not in gone)
-        funnel.count_lines(counts[held.source(place)], {"shared": (len(gone), sum(len(text[number]) for number in gone))})
+        funnel.count_lines(counts[stored.source(row)], {"shared": (len(gone), sum(len(text[number]) for number in gone))})
         if len("".join(left.decode().split())) < least:
-            fates[place] = _SHARED
+            fates[row] = _SHARED
         else:
-            each[place] = left
+            each[row] = left
     index["size"] = [len(text) for text in each]
     index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
     return index, b"".join(each), fates
 
 
-def _add(place: str, rejects: funnel.Rejects) -> None:
+def _add(path: str, rejects: funnel.Rejects) -> None:
     """Add the rejects of a file."""
-    with paths.opened(place) as stream:
+    with paths.opened(path) as stream:
         file = pq.ParquetFile(stream)
         for batch in row_groups.batches(file, range(file.num_row_groups)):
             for row in batch.to_pylist():
                 rejects.add(funnel.Reject(**row))
 
 
-def _stem(folder: str, part: int) -> str:
-    return paths.join(folder, f"part-{part:06d}")
+def _stem(folder: str, shard: int) -> str:
+    return paths.join(folder, f"part-{shard:06d}")
 
 
 def _file(stem: str, number: int) -> str:
@@ -156,10 +156,10 @@ def _file(stem: str, number: int) -> str:
 class _Shared:
     """What paragraphs go from the documents of a block; those of one batch are held."""
 
-    def __init__(self, work: CleaningContext) -> None:
-        self._blocks = block_store.Blocks(work.folder)
-        self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, work))
-        self._none = work.settings.max_paragraph_documents is None
+    def __init__(self, context: CleaningContext) -> None:
+        self._blocks = block_store.Blocks(context.folder)
+        self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, context))
+        self._none = context.settings.max_paragraph_documents is None
 
     def of(self, element: int, block: int, size: int) -> Gone:
         """Of a block of so many documents."""

@@ -99,11 +99,11 @@ def check_matches(settings: Transfer | None, teacher: Any, student: Any, name: s
         raise UserError("\n".join(f"teacher and student '{name}' do not fit: {line}" for line in lines))
 
 
-def check_given(found: Any, expected: Any, name: str, where: str) -> None:
+def check_given(config: Any, expected: Any, name: str, where: str) -> None:
     """Refuse a given student whose shape is not the one that its name stands for.
 
     Args:
-        found: the shape of the given directory.
+        config: the shape of the given directory.
         expected: the shape called `name`.
         name: of the student.
         where: the configuration that was read, for the message.
@@ -111,7 +111,7 @@ def check_given(found: Any, expected: Any, name: str, where: str) -> None:
     Raises:
         UserError: naming the keys that differ, found and expected.
     """
-    has, wants = ({key: value for key, value in shape.to_config().items() if key not in FREE} for shape in (found, expected))
+    has, wants = ({key: value for key, value in config.to_config().items() if key not in FREE} for config in (config, expected))
     keys = sorted(key for key in has.keys() | wants.keys() if has.get(key) != wants.get(key))
     if keys:
         differing = "; ".join(f"{key} {has.get(key, 'absent')}, expected {wants.get(key, 'absent')}" for key in keys)
@@ -131,10 +131,10 @@ def check_tokenizers(digests: dict[str, str]) -> None:
     """
     (first, expected), *others = digests.items()
     lines = [
-        f"the tokenizer of {name} is not the one of {first} (digest {found[:12]}, expected {expected[:12]}); "
+        f"the tokenizer of {name} is not the one of {first} (digest {digest[:12]}, expected {expected[:12]}); "
         "write the records again with this model's vocabulary (vocabulary.kind: teacher), or choose a model that was trained with this one"
-        for name, found in others
-        if found != expected
+        for name, digest in others
+        if digest != expected
     ]
     if lines:
         raise UserError("\n".join(lines))

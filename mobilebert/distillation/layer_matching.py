@@ -96,8 +96,8 @@ def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
     """
     depth = student.num_hidden_layers
     lines = [
-        f"transfer.matches[{place}].student_layer: {match.student_layer}, but the student has {depth} layers"
-        for place, match in enumerate(settings.matches)
+        f"transfer.matches[{index}].student_layer: {match.student_layer}, but the student has {depth} layers"
+        for index, match in enumerate(settings.matches)
         if match.student_layer > depth
     ]
     if teacher is None:
@@ -107,12 +107,12 @@ def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
         lines.append(
             f"transfer.layer_map: last needs a teacher with at least {depth} layers, this one has {teacher_depth}; set it to uniform"
         )
-    for place, match in enumerate(settings.matches):
+    for index, match in enumerate(settings.matches):
         if match.teacher_layer != ALL and match.teacher_layer > teacher_depth:
-            lines.append(f"transfer.matches[{place}].teacher_layer: {match.teacher_layer}, but the teacher has {teacher_depth} layers")
+            lines.append(f"transfer.matches[{index}].teacher_layer: {match.teacher_layer}, but the teacher has {teacher_depth} layers")
         if match.feature == "value_relation" and teacher.inner_size % student.num_attention_heads:
             lines.append(
-                f"transfer.matches[{place}]: the teacher's values are {teacher.inner_size} wide, which the student's "
+                f"transfer.matches[{index}]: the teacher's values are {teacher.inner_size} wide, which the student's "
                 f"{student.num_attention_heads} heads do not divide; leave value_relation out"
             )
     return lines

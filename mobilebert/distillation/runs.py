@@ -93,13 +93,13 @@ class TrainingRun:
         """
         if name not in self._shapes:
             return named(name, self.tokenizer.size)
-        shape = from_config(self._shapes[name], f"shapes.{name}")
-        if shape.vocab_size != self.tokenizer.size:
+        config = from_config(self._shapes[name], f"shapes.{name}")
+        if config.vocab_size != self.tokenizer.size:
             raise UserError(
-                f"shapes.{name}: vocab_size is {shape.vocab_size}, but the tokenizer of the records ({self.inputs['tokenizer']}) has "
+                f"shapes.{name}: vocab_size is {config.vocab_size}, but the tokenizer of the records ({self.inputs['tokenizer']}) has "
                 f"{self.tokenizer.size} entries; change the file, or take the vocabulary that it is for (vocabulary.kind)"
             )
-        return shape
+        return config
 
     def load(self, folder: Path) -> Any:
         """The model of a folder (`models.Model`), refused if the records are not for it."""

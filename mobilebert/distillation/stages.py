@@ -39,14 +39,14 @@ def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions
     """
     run = TrainingRun(settings, ("teacher.shape", "teacher.training", *COMMON), data, options.threads, own_shapes)
     teacher = run.settings.teacher
-    shape = run.config(teacher.shape)
+    config = run.config(teacher.shape)
 
     def make() -> tuple[Any, Any]:
-        model = models.build(shape, run.seed("teacher"), compute_dtype=run.settings.training.precision)
+        model = models.build(config, run.seed("teacher"), compute_dtype=run.settings.training.precision)
         return model, MaskedLmObjective(model)
 
     seed, name = run.seed("pretrain_teacher"), f"pretrain_teacher-{teacher.shape}"
-    run_training(run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, shape.to_config()), options)
+    run_training(run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, config.to_config()), options)
 
 
 def transfer_layer(

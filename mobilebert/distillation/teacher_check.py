@@ -86,8 +86,8 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.
     """
-    shape = read_model_config(source)
-    compatibility.check_needs(shape, needs, str(source))
+    config = read_model_config(source)
+    compatibility.check_needs(config, needs, str(source))
     run = TrainingRun(settings, (HEAD_TRAINING, *COMMON), data, options.threads)
     artifacts.read(source, "model")
 
@@ -101,7 +101,7 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
         optimization=run.settings.teacher.head_training,
         seed=run.seed("retrain_head"),
         make=make,
-        config=shape.to_config(),
+        config=config.to_config(),
         inputs={"source": source},
         evaluate=False,
     )

@@ -79,15 +79,15 @@ def load(folder: Path | str, dtype: str = "float32") -> Network:
 
 def facts(network: Network) -> dict[str, Any]:
     """What a card says of a model."""
-    shape = network.model.config
+    config = network.model.config
     head = network.head.variables_by_name.values() if network.head is not None else ()
     mlm = [network.model.variables_by_name[name] for name in network.model.head_names] if network.head is not None else ()
     parameters = network.model.parameters - sum(int(tf.size(value)) for value in mlm) + sum(int(tf.size(value)) for value in head)
     return {
         "architecture": network.architecture,
-        "layers": shape.num_hidden_layers,
-        "hidden_size": shape.hidden_size,
-        "vocabulary_size": shape.vocab_size,
+        "layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "vocabulary_size": config.vocab_size,
         "parameters": parameters,
     }
 

@@ -76,8 +76,8 @@ class Runner:
 
     def run(self, batch: Batch) -> dict[str, np.ndarray]:
         """Outputs by name, float32."""
-        found: dict[str, np.ndarray] = self.run_signature(**batch)
-        return found
+        outputs: dict[str, np.ndarray] = self.run_signature(**batch)
+        return outputs
 
 
 def _described(details: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -272,38 +272,38 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
     """
     kind, original = _kind(config, where)
     fields = {field.name for field in dataclasses.fields(kind)}
-    given = {key: value for key, value in config.items() if key in fields and value is not None}
+    values = {key: value for key, value in config.items() if key in fields and value is not None}
     try:
         if config.get("position_embedding_type", "absolute") != "absolute":
             raise UserError(f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions are known here")
-        if original and kind is not ElectraConfig and given.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
-            given["hidden_act"] = "gelu_new"
-        given = _defaults(kind, original, given) | given
-        for key, value in given.items():
+        if original and kind is not ElectraConfig and values.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
+            values["hidden_act"] = "gelu_new"
+        values = _defaults(kind, original, values) | values
+        for key, value in values.items():
             _expect(_fits(kind, key, value), f"{key}: {value!r} is not of the expected type")
-        return kind(**given)
+        return kind(**values)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
 
 
-def to_original(shape: ModelConfig) -> dict[str, Any]:
+def to_original(config: ModelConfig) -> dict[str, Any]:
     """The content of a TF1 configuration file (`bert_config.json`, `student_base_f2.json`) that means this shape.
 
     Raises:
         UserError: TF1's code computes something else, whatever its file says.
     """
-    if isinstance(shape, ElectraConfig):
+    if isinstance(config, ElectraConfig):
         raise UserError("an ELECTRA with MLM head: no TF1 code has such a model; it cannot be written in that form")
-    if shape.hidden_act in GELU_ERF:
+    if config.hidden_act in GELU_ERF:
         raise UserError(
-            f"hidden_act '{shape.hidden_act}' (erf): TF1's gelu is the tanh form, which transformers calls gelu_new, so that code "
+            f"hidden_act '{config.hidden_act}' (erf): TF1's gelu is the tanh form, which transformers calls gelu_new, so that code "
             "would compute something else; if these weights came from TF1, their config.json should say gelu_new"
         )
-    if shape.layer_norm_eps != ORIGINAL_EPSILON:
-        raise UserError(f"layer_norm_eps {shape.layer_norm_eps}: the TF1 code always takes {ORIGINAL_EPSILON}")
+    if config.layer_norm_eps != ORIGINAL_EPSILON:
+        raise UserError(f"layer_norm_eps {config.layer_norm_eps}: the TF1 code always takes {ORIGINAL_EPSILON}")
     ours = ("layer_norm_eps", "pad_token_id", "classifier_dropout")  # constants of that code
-    keys = {key: value for key, value in dataclasses.asdict(shape).items() if key not in ours}
-    return keys | ({"hidden_act": "gelu"} if shape.hidden_act in GELU_TANH else {})
+    keys = {key: value for key, value in dataclasses.asdict(config).items() if key not in ours}
+    return keys | ({"hidden_act": "gelu"} if config.hidden_act in GELU_TANH else {})
 
 
 def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], bool]:
@@ -322,12 +322,12 @@ def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], boo
     raise UserError(f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}")
 
 
-def _defaults(kind: type[ModelConfig], original: bool, given: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(kind: type[ModelConfig], original: bool, values: Mapping[str, Any]) -> dict[str, Any]:
     """What an absent key means in the source's own world."""
-    if "vocab_size" not in given and original:
+    if "vocab_size" not in values and original:
         raise UserError("vocab_size: missing; is this the configuration of a BERT?")
     if kind is not MobileBertConfig:
-        hidden = given.get("hidden_dropout_prob", 0.1)
+        hidden = values.get("hidden_dropout_prob", 0.1)
         small, base = _sizes(256, 12, 4, intermediate=1024), _sizes(768, 12, 12, intermediate=3072)
         electra = base if original else small | {"embedding_size": 128}  # the original names embedding_size, or is taken for a BERT
         return (electra if kind is ElectraConfig else {}) | {
@@ -337,12 +337,16 @@ def _defaults(kind: type[ModelConfig], original: bool, given: Mapping[str, Any])
             "classifier_dropout": 0.1 if original else hidden,
         }
     if original:  # BertConfig in Google's mobilebert/modeling.py
-        hidden_size = given.get("hidden_size", 768)
+        hidden_size = values.get("hidden_size", 768)
         bert = _sizes(768, 12, 12, intermediate=3072) | {"hidden_act": "gelu_new", "hidden_dropout_prob": 0.1, "type_vocab_size": 16}
         layer = {"embedding_size": hidden_size, "intra_bottleneck_size": hidden_size, "normalization_type": "layer_norm"}
         return bert | layer | {"trigram_input": False, "use_bottleneck": False, "classifier_activation": True}
     english = {"vocab_size": 30522, "embedding_size": 128, "intra_bottleneck_size": 128, "num_feedforward_networks": 4}
-    keys = {"key_query_shared_bottleneck": True, "classifier_activation": True, "classifier_dropout": given.get("hidden_dropout_prob", 0.0)}
+    keys = {
+        "key_query_shared_bottleneck": True,
+        "classifier_activation": True,
+        "classifier_dropout": values.get("hidden_dropout_prob", 0.0),
+    }
     return _sizes(512, 24, 4, intermediate=512) | english | keys
 
 

@@ -20,24 +20,24 @@ INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
 
 def for_classification(
-    shape: ModelConfig, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
+    config: ModelConfig, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
 ) -> ClassificationHead:
     """The head of transformers' `...ForSequenceClassification` for this shape.
 
     Args:
-        shape: the model's.
+        config: the model's.
         labels: number of classes.
         seed: of what starts at random.
         variable_dtype: type of its variables.
         carried: `Model.carried`; where it holds a pooler, the head's starts from it.
     """
     made = ClassificationHead(
-        shape.hidden_size,
+        config.hidden_size,
         labels,
         seed,
-        form=kind_of(shape),
-        prefix=shape.model_type,
-        dropout_rate=shape.classifier_dropout,
+        kind=kind_of(config),
+        prefix=config.model_type,
+        dropout_rate=config.classifier_dropout,
         variable_dtype=variable_dtype,
     )
     for name, value in (carried or {}).items():
@@ -46,14 +46,14 @@ def for_classification(
     return made
 
 
-def kind_of(shape: ModelConfig) -> str:
+def kind_of(config: ModelConfig) -> str:
     """Which form of `ClassificationHead` fits the shape."""
-    return "electra" if isinstance(shape, ElectraConfig) else "pooled" if shape.has_pooler else "plain"
+    return "electra" if isinstance(config, ElectraConfig) else "pooled" if config.has_pooler else "plain"
 
 
-def classifier_name(shape: ModelConfig) -> str:
+def classifier_name(config: ModelConfig) -> str:
     """The last layer of a classifier for that shape."""
-    return "classifier.out_proj" if isinstance(shape, ElectraConfig) else "classifier"
+    return "classifier.out_proj" if isinstance(config, ElectraConfig) else "classifier"
 
 
 class ClassificationHead(tf.Module):
@@ -71,15 +71,15 @@ class ClassificationHead(tf.Module):
         labels: int,
         seed: int,
         *,
-        form: str = "plain",
+        kind: str = "plain",
         prefix: str = "",
         dropout_rate: float = 0.1,
         variable_dtype: str = "float32",
     ) -> None:
         super().__init__(name="classification")
-        self.labels, self.kind, self.dropout_rate = labels, form, dropout_rate
-        self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[form]
-        self._last = "classifier.out_proj" if form == "electra" else "classifier"
+        self.labels, self.kind, self.dropout_rate = labels, kind, dropout_rate
+        self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[kind]
+        self._last = "classifier.out_proj" if kind == "electra" else "classifier"
         kernels = {self._last: (hidden, labels)} | ({self._inner: (hidden, hidden)} if self._inner else {})
         self.variables_by_name = _variables(kernels, seed, variable_dtype)
 
@@ -125,8 +125,8 @@ def tensors(head: ClassificationHead | SpanHead) -> dict[str, Tensor]:
 def _variables(kernels: dict[str, tuple[int, int]], seed: int, dtype: str) -> dict[str, tf.Variable]:
     made: dict[str, tf.Variable] = {}
     for name, (wide, out) in kernels.items():
-        for part, tensor in (("weight", Tensor((wide, out), Kind.KERNEL)), ("bias", Tensor((out,), Kind.BIAS))):
-            full = f"{name}.{part}"
+        for suffix, tensor in (("weight", Tensor((wide, out), Kind.KERNEL)), ("bias", Tensor((out,), Kind.BIAS))):
+            full = f"{name}.{suffix}"
             made[full] = tf.Variable(tf.cast(initial(full, tensor, seed, INITIAL_DEVIATION), dtype), name=full)
     return made
 

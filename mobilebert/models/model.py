@@ -46,7 +46,7 @@ class TracedOnce:
     def __call__(self, *arguments: Any) -> Any:
         """Call it, from Python or while another function is traced."""
         # The graph's optimizer does not know the shapes of what a function gives, and would warn of that at every softmax over it.
-        return tf.nest.map_structure(lambda found: tf.ensure_shape(found, found.shape), self._function(*arguments))
+        return tf.nest.map_structure(lambda output: tf.ensure_shape(output, output.shape), self._function(*arguments))
 
 
 class Model(tf.Module):
@@ -65,17 +65,17 @@ class Model(tf.Module):
     """
 
     def __init__(
-        self, shape: ModelConfig, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str
+        self, config: ModelConfig, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str
     ) -> None:
-        super().__init__(name=shape.model_type)
-        self.config = shape
+        super().__init__(name=config.model_type)
+        self.config = config
         self.compute_dtype = tf.dtypes.as_dtype(compute_dtype)
         self.variables_by_name: dict[str, tf.Variable] = {
-            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in parameters.specification(shape)
+            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in parameters.specification(config)
         }
         self.carried: dict[str, np.ndarray] = {}
         self.fresh_head = False
-        self._network: Any = mobilebert if isinstance(shape, MobileBertConfig) else bert
+        self._network: Any = mobilebert if isinstance(config, MobileBertConfig) else bert
         self.shares_layers = True
         self.inlines_layers = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
         self._layer, self._inlined_layer = TracedOnce(self._computed_layer), TracedOnce(self._computed_layer, inlined=True)
@@ -185,15 +185,15 @@ class Model(tf.Module):
         return tf.cast(logits, scope.wide) + tf.cast(outer.variable("bias"), scope.wide)
 
 
-def build(shape: ModelConfig, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+def build(config: ModelConfig, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
     """A fresh model: truncated normal of `initializer_range` for kernels and tables, norms 1 and 0, biases 0.
 
     Each variable's values depend on (seed, its name) alone, so two models share what they have in common, and a float64
     model holds the values of the float32 one.
     """
     return Model(
-        shape,
-        {name: initial(name, tensor, seed, shape.initializer_range) for name, tensor in parameters.specification(shape).items()},
+        config,
+        {name: initial(name, tensor, seed, config.initializer_range) for name, tensor in parameters.specification(config).items()},
         compute_dtype=compute_dtype,
         variable_dtype=variable_dtype,
     )
@@ -204,5 +204,5 @@ def initial(name: str, tensor: Tensor, seed: int, deviation: float) -> tf.Tensor
     constant: dict[Kind, Callable[..., tf.Tensor]] = {Kind.SCALE: tf.ones, Kind.BIAS: tf.zeros}
     if tensor.kind in constant:
         return constant[tensor.kind](tensor.shape, tf.float32)
-    pair = [settings.derive_seed(seed, name, part) for part in range(2)]
+    pair = [settings.derive_seed(seed, name, half) for half in range(2)]
     return tf.random.stateless_truncated_normal(tensor.shape, pair, stddev=deviation, alg="philox")

@@ -29,27 +29,27 @@ class Cost(NamedTuple):
     head_flops: int  # for each predicted token
 
 
-def cost(shape: ModelConfig) -> Cost:
+def cost(config: ModelConfig) -> Cost:
     """Count. `total` is backbone and MLM head with the tied table once, no pooler, no NSP: the published convention."""
-    embeddings, head = parameters.embeddings(shape), parameters.head(shape)
-    table = f"{shape.model_type}.embeddings.word_embeddings.weight"
+    embeddings, head = parameters.embeddings(config), parameters.head(config)
+    table = f"{config.model_type}.embeddings.word_embeddings.weight"
     widening = {name: tensor for name, tensor in embeddings.items() if "embedding_transformation" in name or "_project" in name}
     others = {name: tensor for name, tensor in embeddings.items() if name != table and name not in widening}
-    parts = {"word table": _count({table: embeddings[table]})}
+    by_component = {"word table": _count({table: embeddings[table]})}
     if widening:
-        parts["embedding transformation"] = _count(widening)
-    layer = _count(parameters.layer(shape, 1))
-    parts["position and type tables, norm"] = _count(others)
-    parts[f"{shape.num_hidden_layers} layers of {layer:,}"] = layer * shape.num_hidden_layers
-    parts["MLM head without the tied table"] = _count(head)
-    products = _products(head) + shape.vocab_size * shape.hidden_size
-    return Cost(parts, sum(parts.values()), {length: _flops(shape, length) for length in LENGTHS}, 2 * products)
+        by_component["embedding transformation"] = _count(widening)
+    layer = _count(parameters.layer(config, 1))
+    by_component["position and type tables, norm"] = _count(others)
+    by_component[f"{config.num_hidden_layers} layers of {layer:,}"] = layer * config.num_hidden_layers
+    by_component["MLM head without the tied table"] = _count(head)
+    products = _products(head) + config.vocab_size * config.hidden_size
+    return Cost(by_component, sum(by_component.values()), {length: _flops(config, length) for length in LENGTHS}, 2 * products)
 
 
-def _flops(shape: ModelConfig, length: int) -> int:
+def _flops(config: ModelConfig, length: int) -> int:
     """Of embeddings and layers for one sequence. MobileBERT's paper counts alike: BERT-base has 22.5e9 at length 128."""
-    weighed = _products(parameters.embeddings(shape)) + shape.num_hidden_layers * _products(parameters.layer(shape, 1))
-    attention = 2 * length * shape.inner_size * shape.num_hidden_layers  # scores and their sum, for each token
+    weighed = _products(parameters.embeddings(config)) + config.num_hidden_layers * _products(parameters.layer(config, 1))
+    attention = 2 * length * config.inner_size * config.num_hidden_layers  # scores and their sum, for each token
     return 2 * length * (weighed + attention)
 
 
@@ -62,11 +62,11 @@ def _count(made: Tensors) -> int:
     return sum(math.prod(tensor.shape) for tensor in made.values())
 
 
-def bytes_on_disk(shape: ModelConfig, size: int) -> int:
+def bytes_on_disk(config: ModelConfig, size: int) -> int:
     """Size of a safetensors file with numbers of `size` bytes: the numbers, and the header that names them."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name, tensor in (parameters.specification(shape) | parameters.unused(shape)).items():
+    for name, tensor in (parameters.specification(config) | parameters.unused(config)).items():
         start, end = end, end + size * math.prod(tensor.shape)
         header[name] = {"dtype": f"F{8 * size}", "shape": tensor.stored_shape, "data_offsets": [start, end]}
     return 8 + -(-len(json.dumps(header, separators=(",", ":"))) // 8) * 8 + end
@@ -84,10 +84,10 @@ def find(name: str, vocabulary: int | None = None) -> ModelConfig:
     if not path.exists():
         known = ", ".join(configs.names())
         raise UserError(f"'{name}' is neither a shape ({known}) nor a configuration's file ({ORIGINAL_CONFIG}) nor a model's folder")
-    shape = read(path)
-    if vocabulary not in (None, shape.vocab_size):
-        raise UserError(f"{name}: vocab_size {shape.vocab_size}, expected {vocabulary}")
-    return shape
+    config = read(path)
+    if vocabulary not in (None, config.vocab_size):
+        raise UserError(f"{name}: vocab_size {config.vocab_size}, expected {vocabulary}")
+    return config
 
 
 def read(path: Path) -> ModelConfig:
@@ -101,37 +101,37 @@ def read(path: Path) -> ModelConfig:
     return configs.from_config(read_json(path), str(path))
 
 
-def page(name: str, shape: ModelConfig) -> str:
+def page(name: str, config: ModelConfig) -> str:
     """A page about one shape: its keys, parameters, FLOPs and sizes."""
-    made = cost(shape)
+    made = cost(config)
     keys = {
-        key: value for key, value in shape.to_config().items() if key in ("hidden_act", "vocab_size") or key.endswith(("_size", "_layers"))
+        key: value for key, value in config.to_config().items() if key in ("hidden_act", "vocab_size") or key.endswith(("_size", "_layers"))
     }
-    rows = [(part, f"{count:,}", f"{count / made.total:.1%}") for part, count in made.by_component.items()]
+    rows = [(component, f"{count:,}", f"{count / made.total:.1%}") for component, count in made.by_component.items()]
     rows.append(("parameters (no pooler, no NSP)", f"{made.total:,}", ""))
     rows += [(f"GFLOPs at length {length}", f"{flops / 1e9:.2f}", "") for length, flops in made.flops.items()]
     rows.append(("MFLOPs for each predicted token", f"{made.head_flops / 1e6:.1f}", ""))
-    rows += [(f"MB of {WEIGHTS} in {kind}", f"{bytes_on_disk(shape, size) / 1e6:.1f}", "") for kind, size in SIZES.items()]
+    rows += [(f"MB of {WEIGHTS} in {kind}", f"{bytes_on_disk(config, size) / 1e6:.1f}", "") for kind, size in SIZES.items()]
     rows += _files(Path(name))
-    heading = f"{name}: {shape.architecture()}, {', '.join(f'{key} {value}' for key, value in sorted(keys.items()))}"
+    heading = f"{name}: {config.architecture()}, {', '.join(f'{key} {value}' for key, value in sorted(keys.items()))}"
     return "\n".join([heading, *_aligned(rows), CONVENTION])
 
 
 def _files(folder: Path) -> list[tuple[str, str, str]]:
     """Sizes of the model's files that are there, a TFLite export among them."""
-    found = sorted(path for kind in ("safetensors", "bin", "tflite") for path in folder.glob(f"*.{kind}")) if folder.is_dir() else []
-    return [(f"MB of {path.name}", f"{path.stat().st_size / 1e6:.1f}", "") for path in found]
+    paths = sorted(path for kind in ("safetensors", "bin", "tflite") for path in folder.glob(f"*.{kind}")) if folder.is_dir() else []
+    return [(f"MB of {path.name}", f"{path.stat().st_size / 1e6:.1f}", "") for path in paths]
 
 
 def table(vocabulary: int | None = None) -> str:
     """All named shapes in one table."""
     rows = [("shape", "vocabulary", "parameters", "layers", *(f"GFLOPs {length}" for length in LENGTHS), *(f"MB {kind}" for kind in SIZES))]
     for name in configs.names():
-        shape = find(name, vocabulary)
-        made = cost(shape)
+        config = find(name, vocabulary)
+        made = cost(config)
         flops = (f"{made.flops[length] / 1e9:.2f}" for length in LENGTHS)
-        sizes = (f"{bytes_on_disk(shape, size) / 1e6:.1f}" for size in SIZES.values())
-        rows.append((name, f"{shape.vocab_size:,}", f"{made.total:,}", str(shape.num_hidden_layers), *flops, *sizes))
+        sizes = (f"{bytes_on_disk(config, size) / 1e6:.1f}" for size in SIZES.values())
+        rows.append((name, f"{config.vocab_size:,}", f"{made.total:,}", str(config.num_hidden_layers), *flops, *sizes))
     return "\n".join([*_aligned(rows), CONVENTION])
 
 

@@ -9,12 +9,12 @@ import numpy as np
 NOISE = 1e-12  # below it float64 only rounds, and differently with another number of threads (measured: 2e-15)
 
 
-def difference(found: np.ndarray, expected: np.ndarray) -> float:
+def difference(values: np.ndarray, expected: np.ndarray) -> float:
     """Largest absolute difference, relative to the largest absolute expected value; infinite if anything is not finite."""
-    if found.shape != expected.shape:
-        raise ValueError(f"shape {found.shape}, expected {expected.shape}")
+    if values.shape != expected.shape:
+        raise ValueError(f"shape {values.shape}, expected {expected.shape}")
     scale = float(np.abs(expected).max())
-    worst = float(np.abs(found.astype(np.float64) - expected).max())
+    worst = float(np.abs(values.astype(np.float64) - expected).max())
     return worst / scale if math.isfinite(worst) and math.isfinite(scale) and scale > 0 else math.inf
 
 

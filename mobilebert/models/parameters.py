@@ -37,95 +37,95 @@ class Tensor(NamedTuple):
 Tensors = dict[str, Tensor]
 
 
-def specification(shape: ModelConfig) -> Tensors:
+def specification(config: ModelConfig) -> Tensors:
     """All tensors that the forward computation uses, encoder and MLM head, the tied word table once.
 
     Backbone, MLM head, no pooler, no NSP: the convention of the published parameter counts.
     """
-    made = embeddings(shape)
-    for number in range(1, shape.num_hidden_layers + 1):
-        made |= layer(shape, number)
-    return made | head(shape)
+    made = embeddings(config)
+    for number in range(1, config.num_hidden_layers + 1):
+        made |= layer(config, number)
+    return made | head(config)
 
 
-def count(shape: ModelConfig) -> int:
+def count(config: ModelConfig) -> int:
     """Number of parameters: backbone and MLM head, the tied word table counted once."""
-    return sum(math.prod(tensor.shape) for tensor in specification(shape).values())
+    return sum(math.prod(tensor.shape) for tensor in specification(config).values())
 
 
-def embeddings(shape: ModelConfig) -> Tensors:
+def embeddings(config: ModelConfig) -> Tensors:
     """Word, position and type tables, the norm, the way from the tables' width to the hidden states'."""
-    prefix, hidden = f"{shape.model_type}.embeddings", shape.hidden_size
-    if isinstance(shape, ElectraConfig):
-        hidden = shape.embedding_size
+    prefix, hidden = f"{config.model_type}.embeddings", config.hidden_size
+    if isinstance(config, ElectraConfig):
+        hidden = config.embedding_size
     made = {
-        f"{prefix}.word_embeddings.weight": Tensor((shape.vocab_size, shape.embedding_width), Kind.TABLE),
-        f"{prefix}.position_embeddings.weight": Tensor((shape.max_position_embeddings, hidden), Kind.TABLE),
-        f"{prefix}.token_type_embeddings.weight": Tensor((shape.type_vocab_size, hidden), Kind.TABLE),
+        f"{prefix}.word_embeddings.weight": Tensor((config.vocab_size, config.embedding_width), Kind.TABLE),
+        f"{prefix}.position_embeddings.weight": Tensor((config.max_position_embeddings, hidden), Kind.TABLE),
+        f"{prefix}.token_type_embeddings.weight": Tensor((config.type_vocab_size, hidden), Kind.TABLE),
     }
-    if isinstance(shape, MobileBertConfig) and shape.transforms_embeddings:
-        made |= _dense(f"{prefix}.embedding_transformation", shape.embedding_size * (3 if shape.trigram_input else 1), hidden)
+    if isinstance(config, MobileBertConfig) and config.transforms_embeddings:
+        made |= _dense(f"{prefix}.embedding_transformation", config.embedding_size * (3 if config.trigram_input else 1), hidden)
     made |= _norm(f"{prefix}.LayerNorm", hidden)
-    if isinstance(shape, ElectraConfig) and shape.projects_embeddings:
-        made |= _dense(f"{prefix}_project", hidden, shape.hidden_size)
+    if isinstance(config, ElectraConfig) and config.projects_embeddings:
+        made |= _dense(f"{prefix}_project", hidden, config.hidden_size)
     return made
 
 
-def layer(shape: ModelConfig, number: int) -> Tensors:
+def layer(config: ModelConfig, number: int) -> Tensors:
     """The tensors of layer `number` (1-based)."""
-    prefix, inner, between = f"{shape.model_type}.encoder.layer.{number - 1}", shape.inner_size, shape.intermediate_size
+    prefix, inner, between = f"{config.model_type}.encoder.layer.{number - 1}", config.inner_size, config.intermediate_size
     made: Tensors = {}
     query_width = value_width = inner
-    if isinstance(shape, MobileBertConfig) and shape.use_bottleneck:
-        made |= _dense_norm(f"{prefix}.bottleneck.input", shape.hidden_size, inner)
-        if shape.key_query_shared_bottleneck:
-            made |= _dense_norm(f"{prefix}.bottleneck.attention", shape.hidden_size, inner)
-        query_width, value_width = shape.query_width, shape.value_width
+    if isinstance(config, MobileBertConfig) and config.use_bottleneck:
+        made |= _dense_norm(f"{prefix}.bottleneck.input", config.hidden_size, inner)
+        if config.key_query_shared_bottleneck:
+            made |= _dense_norm(f"{prefix}.bottleneck.attention", config.hidden_size, inner)
+        query_width, value_width = config.query_width, config.value_width
     for name, width in (("query", query_width), ("key", query_width), ("value", value_width)):
         made |= _dense(f"{prefix}.attention.self.{name}", width, inner)
     made |= _dense_norm(f"{prefix}.attention.output", inner, inner)
-    if isinstance(shape, MobileBertConfig):
-        for block in range(shape.num_feedforward_networks - 1):
+    if isinstance(config, MobileBertConfig):
+        for block in range(config.num_feedforward_networks - 1):
             made |= _dense(f"{prefix}.ffn.{block}.intermediate.dense", inner, between)
             made |= _dense_norm(f"{prefix}.ffn.{block}.output", between, inner)
     made |= _dense(f"{prefix}.intermediate.dense", inner, between)
     made |= _dense_norm(f"{prefix}.output", between, inner)
-    if isinstance(shape, MobileBertConfig) and shape.use_bottleneck:
-        made |= _dense_norm(f"{prefix}.output.bottleneck", inner, shape.hidden_size)
+    if isinstance(config, MobileBertConfig) and config.use_bottleneck:
+        made |= _dense_norm(f"{prefix}.output.bottleneck", inner, config.hidden_size)
     return made
 
 
-def head(shape: ModelConfig) -> Tensors:
+def head(config: ModelConfig) -> Tensors:
     """The MLM head apart from the tied word table."""
-    if isinstance(shape, ElectraConfig):
-        width = shape.embedding_size
-        made = _dense("generator_predictions.dense", shape.hidden_size, width) | _norm("generator_predictions.LayerNorm", width)
-        return made | {"generator_lm_head.bias": Tensor((shape.vocab_size,), Kind.BIAS)}
-    prefix, hidden = "cls.predictions", shape.hidden_size
+    if isinstance(config, ElectraConfig):
+        width = config.embedding_size
+        made = _dense("generator_predictions.dense", config.hidden_size, width) | _norm("generator_predictions.LayerNorm", width)
+        return made | {"generator_lm_head.bias": Tensor((config.vocab_size,), Kind.BIAS)}
+    prefix, hidden = "cls.predictions", config.hidden_size
     made = _dense_norm(f"{prefix}.transform", hidden, hidden)
-    if shape.embedding_width != hidden:  # TF1's extra_output_weights, transposed: the table is narrower than the hidden states
-        made[f"{prefix}.dense.weight"] = Tensor((hidden - shape.embedding_width, shape.vocab_size), Kind.TABLE)
-    made[f"{prefix}.bias"] = Tensor((shape.vocab_size,), Kind.BIAS)
+    if config.embedding_width != hidden:  # TF1's extra_output_weights, transposed: the table is narrower than the hidden states
+        made[f"{prefix}.dense.weight"] = Tensor((hidden - config.embedding_width, config.vocab_size), Kind.TABLE)
+    made[f"{prefix}.bias"] = Tensor((config.vocab_size,), Kind.BIAS)
     return made
 
 
-def carried(shape: ModelConfig) -> Tensors:
+def carried(config: ModelConfig) -> Tensors:
     """Tensors that pretraining here does not compute with, yet keeps where a source has them: BERT's pooler, from which a
     classifier starts, and the head of next sentence prediction."""
-    if isinstance(shape, ElectraConfig):
+    if isinstance(config, ElectraConfig):
         return {}
-    made = _dense("cls.seq_relationship", shape.hidden_size, 2)
-    return made | (_dense(f"{shape.model_type}.pooler.dense", shape.hidden_size, shape.hidden_size) if shape.has_pooler else {})
+    made = _dense("cls.seq_relationship", config.hidden_size, 2)
+    return made | (_dense(f"{config.model_type}.pooler.dense", config.hidden_size, config.hidden_size) if config.has_pooler else {})
 
 
-def unused(shape: ModelConfig) -> Tensors:
+def unused(config: ModelConfig) -> Tensors:
     """Tensors that transformers' class insists on though no computation uses them; written, else loading reports them missing."""
     made: Tensors = {}
-    if isinstance(shape, MobileBertConfig):
-        if shape.embedding_size == shape.hidden_size:
-            made["cls.predictions.dense.weight"] = Tensor((0, shape.vocab_size), Kind.TABLE)
-        if not shape.transforms_embeddings:
-            made |= _dense("mobilebert.embeddings.embedding_transformation", shape.embedding_size, shape.hidden_size)
+    if isinstance(config, MobileBertConfig):
+        if config.embedding_size == config.hidden_size:
+            made["cls.predictions.dense.weight"] = Tensor((0, config.vocab_size), Kind.TABLE)
+        if not config.transforms_embeddings:
+            made |= _dense("mobilebert.embeddings.embedding_transformation", config.embedding_size, config.hidden_size)
     return made
 
 

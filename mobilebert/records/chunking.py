@@ -49,7 +49,9 @@ class _Windows:
     length: np.ndarray
 
 
-def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: RecordFormat, settings: Records, cut: words.Cut | None = None) -> Packed:
+def pack(
+    documents: Sequence[bytes], tokenizer: Tokenizer, record_format: RecordFormat, settings: Records, cut: words.Cut | None = None
+) -> Packed:
     """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
 
     What becomes of a document depends on its text alone, here in UTF-8; `cut` is what cuts it into words.
@@ -58,19 +60,19 @@ def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: RecordFormat, s
     sizes = np.fromiter(map(len, documents), np.int64, len(documents))
     texts = [document.decode() for document in documents]
     heldout = hashes < np.uint64(settings.heldout_share * 2**64)
-    tokens = tokenize(texts, tokenizer, form, cut or words.cutter(""))
+    tokens = tokenize(texts, tokenizer, record_format, cut or words.cutter(""))
     lengths = np.diff(tokens.firsts)
     # What the layout `full` joins later may be as short as it is.
     shortest = 1 if settings.layout == "full" else SHORTEST_WINDOW
-    windows = _cut(lengths, tokens.firsts, form.sequence_length - (3 if settings.layout == "pairs" else 2), shortest)
+    windows = _cut(lengths, tokens.firsts, record_format.sequence_length - (3 if settings.layout == "pairs" else 2), shortest)
     split = windows.length
     if settings.layout == "pairs":
-        split = _split(windows, tokens, _sentence_starts(texts, tokens), form, hashes)
-    rows = _fill(windows, split, tokens, tokenizer, form)
+        split = _split(windows, tokens, _sentence_starts(texts, tokens), record_format, hashes)
+    rows = _fill(windows, split, tokens, tokenizer, record_format)
     return Packed(rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout))
 
 
-def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: RecordFormat, cut: words.Cut) -> Tokens:
+def tokenize(texts: Sequence[str], tokenizer: Tokenizer, record_format: RecordFormat, cut: words.Cut) -> Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
     ids, starts, firsts = tokenizer.encode_joined(texts)
     joined = "\n".join(texts)
@@ -78,8 +80,8 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: RecordFormat, cut
     begins[words.boundaries(joined, cut)] = True
     flags = begins[starts]
     flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
-    values = ids.astype(form.dtype)
-    values |= flags * form.dtype.type(form.word_start)
+    values = ids.astype(record_format.dtype)
+    values |= flags * record_format.dtype.type(record_format.word_start)
     return Tokens(values, starts, firsts)
 
 
@@ -101,26 +103,26 @@ def _sentence_starts(texts: Sequence[str], tokens: Tokens) -> np.ndarray:
     return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
 
 
-def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form: RecordFormat, hashes: np.ndarray) -> np.ndarray:
+def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, record_format: RecordFormat, hashes: np.ndarray) -> np.ndarray:
     """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
     end = windows.first + windows.length
     low = np.searchsorted(sentence_starts, windows.first, "right")
-    found = np.searchsorted(sentence_starts, end, "left") - low
+    starts_inside = np.searchsorted(sentence_starts, end, "left") - low
     chance = counter_rng.uniform(hashes[windows.document], windows.number)
-    chosen = np.append(sentence_starts, 0)[np.where(found > 0, low + (chance * found).astype(np.int64), -1)]
+    chosen = np.append(sentence_starts, 0)[np.where(starts_inside > 0, low + (chance * starts_inside).astype(np.int64), -1)]
     middle = windows.first + windows.length // 2
-    word_starts = np.append(np.flatnonzero(tokens.values >= form.word_start), len(tokens.values))
+    word_starts = np.append(np.flatnonzero(tokens.values >= record_format.word_start), len(tokens.values))
     word = word_starts[np.searchsorted(word_starts, middle)]
-    return np.where(found > 0, chosen, np.where(word < end, word, middle)) - windows.first
+    return np.where(starts_inside > 0, chosen, np.where(word < end, word, middle)) - windows.first
 
 
-def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, form: RecordFormat) -> np.ndarray:
+def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, record_format: RecordFormat) -> np.ndarray:
     """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
     count = len(windows.first)
-    rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)
+    rows = np.full((count, record_format.sequence_length), tokenizer.pad, record_format.dtype)
     which = np.arange(count)
     last = 1 + windows.length + (split < windows.length)  # column of the last [SEP]
-    column = np.arange(form.sequence_length, dtype=np.int16)
+    column = np.arange(record_format.sequence_length, dtype=np.int16)
     inside = (column > 0) & (column < last.astype(np.int16)[:, None])
     inside[which, 1 + split] = False
     before = np.cumsum(windows.length) - windows.length
@@ -129,7 +131,7 @@ def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Token
     rows[which, 1 + split] = tokenizer.sep
     rows[which, last] = tokenizer.sep
     # A word that a window cuts goes on as a word of its own.
-    flag = form.dtype.type(form.word_start)
+    flag = record_format.dtype.type(record_format.word_start)
     rows[:, 1] |= flag
     pairs = which[split < windows.length]
     rows[pairs, 2 + split[pairs]] |= flag

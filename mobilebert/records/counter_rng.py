@@ -18,11 +18,11 @@ ROUNDS = 6  # of the Feistel network; four already make a strong permutation of 
 SPAN, NEIGHBOURS = 2048, 128  # of `shuffled`
 
 
-def keys(seed: int, *parts: np.ndarray | int) -> np.ndarray:
+def keys(seed: int, *numbers: np.ndarray | int) -> np.ndarray:
     """Keys, at least (1,) uint64, from a seed and any numbers that name the thing: epoch, record, ..."""
     made = mixed(np.atleast_1d(np.asarray(seed, np.uint64)) + GAMMA)
-    for part in parts:
-        made = mixed(made + GAMMA * (np.atleast_1d(part).astype(np.uint64) + np.uint64(1)))
+    for number in numbers:
+        made = mixed(made + GAMMA * (np.atleast_1d(number).astype(np.uint64) + np.uint64(1)))
     return made
 
 
@@ -77,8 +77,8 @@ def shuffled(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     for here, size in ((~rest, SPAN), (rest, count % SPAN)):
         if here.any():
             inner[here] = permuted(positions[here] - span[here] * SPAN, size, keys(1, key[here], span[here]))
-    block, place = np.divmod(span * SPAN + inner, NEIGHBOURS)
+    block, offset = np.divmod(span * SPAN + inner, NEIGHBOURS)
     whole = block < count // NEIGHBOURS
     if whole.any():
         block[whole] = permuted(block[whole], count // NEIGHBOURS, key[whole])
-    return block * NEIGHBOURS + place
+    return block * NEIGHBOURS + offset

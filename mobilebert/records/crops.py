@@ -9,7 +9,9 @@ import numpy as np
 from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 
 
-def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: RecordFormat, special: Sequence[int], *, paired: bool) -> np.ndarray:
+def cut(
+    rows: np.ndarray, length: int, chance: np.ndarray, record_format: RecordFormat, special: Sequence[int], *, paired: bool
+) -> np.ndarray:
     """One piece of each record, framed as a record of its own: [CLS] tokens [SEP] [PAD] ...
 
     A record's text is what lies between its [CLS] and its last [SEP], a [SEP] inside counted. It falls into windows of `length` - 2
@@ -20,7 +22,7 @@ def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: RecordFormat, s
         rows: (n, S) ids with flags, as stored.
         length: of the pieces, at most S.
         chance: (n,) uniform numbers in [0, 1).
-        form: of the rows.
+        record_format: of the rows.
         special: ids of [PAD] [UNK] [CLS] [SEP] [MASK].
         paired: whether the records are pairs with a next-sentence label.
 
@@ -28,7 +30,7 @@ def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: RecordFormat, s
         (n, length) ids with flags; the first column is the records' own.
     """
     pad, _, _, sep, _ = special
-    flag, room = form.dtype.type(form.word_start), length - 2
+    flag, room = record_format.dtype.type(record_format.word_start), length - 2
     ids = rows & ~flag
     tokens = (ids != pad).sum(axis=1) - 2
     if paired:
@@ -42,9 +44,9 @@ def cut(rows: np.ndarray, length: int, chance: np.ndarray, form: RecordFormat, s
     size = np.minimum(room, tokens - first)
     column = np.arange(room)
     taken = np.take_along_axis(rows, np.minimum(1 + first[:, None] + column, rows.shape[1] - 1), axis=1)
-    made = np.full((len(rows), length), pad, form.dtype)
+    made = np.full((len(rows), length), pad, record_format.dtype)
     made[:, 0] = rows[:, 0]
-    made[:, 1:-1] = np.where(column < size[:, None], taken, form.dtype.type(pad))
+    made[:, 1:-1] = np.where(column < size[:, None], taken, record_format.dtype.type(pad))
     made[np.arange(len(rows)), 1 + size] = sep
     made[made[:, 1] != sep, 1] |= flag  # a word that a piece cuts goes on as a word of its own
     return made

@@ -30,7 +30,7 @@ class _Split:
     So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
     """
 
-    def __init__(self, folder: Path, split: str, counts: list[int], form: RecordFormat, compression: str) -> None:
+    def __init__(self, folder: Path, split: str, counts: list[int], record_format: RecordFormat, compression: str) -> None:
         self.count = sum(counts)
         whole = np.array(counts) // gzip_blocks.BLOCK * gzip_blocks.BLOCK
         self._ends = np.cumsum(np.append(whole, counts - whole))
@@ -38,24 +38,26 @@ class _Split:
         cached = lru_cache(gzip_blocks.BLOCKS_KEPT)(gzip_blocks.Compressed.inflated)  # threads of several readers may share it
         paths = [folder / shard_name(split, n, len(counts)) for n in range(len(counts))]
         self._shards: list[gzip_blocks.Plain | gzip_blocks.Compressed] = [
-            gzip_blocks.Compressed(path, count, form, cached) if compression == "gzip" else gzip_blocks.Plain(path, count, form)
+            gzip_blocks.Compressed(path, count, record_format, cached)
+            if compression == "gzip"
+            else gzip_blocks.Plain(path, count, record_format)
             for path, count in zip(paths, counts, strict=True)
         ]
-        self._form = form
+        self._form = record_format
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) stored ids with flags of the records with these numbers."""
         made = np.empty((len(numbers), self._form.sequence_length), self._form.dtype)
-        shards, places = self.locate(numbers)
+        shards, positions = self.locate(numbers)
         for which in np.unique(shards).tolist():
             here = np.flatnonzero(shards == which)
-            made[here] = self._shards[which].rows(places[here])
+            made[here] = self._shards[which].rows(positions[here])
         return made
 
     def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The file, and the record of it, both from 0 on, of the records with these numbers, each (n,)."""
-        part = np.searchsorted(self._ends, numbers, "right")
-        return part % len(self._shards), numbers - self._shift[part]
+        range_index = np.searchsorted(self._ends, numbers, "right")
+        return range_index % len(self._shards), numbers - self._shift[range_index]
 
 
 class RecordSet:
@@ -120,25 +122,25 @@ class RecordSet:
 
     def locate_train(self, batch_size: int, seed: int, step: int) -> list[tuple[str, int]]:
         """The file and the number in it, from 0 on, of each record in the batch of a step, (B,)."""
-        shards, places = self._train.locate(self._order(batch_size, seed, step)[1])
+        shards, positions = self._train.locate(self._order(batch_size, seed, step)[1])
         names = [shard_name("train", number, self.train_files) for number in range(self.train_files)]
-        return [(names[shard], place) for shard, place in zip(shards.tolist(), places.tolist(), strict=True)]
+        return [(names[shard], position) for shard, position in zip(shards.tolist(), positions.tolist(), strict=True)]
 
     def _order(
         self, batch_size: int, seed: int, step: int, steps: int = 1, share: tuple[int, int] = (0, 1)
     ) -> tuple[np.ndarray, np.ndarray]:
         """Epoch and number of each record of these steps that the host reads, both (steps * B / hosts,) int64."""
         host, hosts = share
-        place = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64).reshape(steps, hosts, -1)[:, host].ravel()
-        epoch, position = np.divmod(place, self.train_count)
+        index = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64).reshape(steps, hosts, -1)[:, host].ravel()
+        epoch, position = np.divmod(index, self.train_count)
         return epoch, counter_rng.shuffled(position, self.train_count, counter_rng.keys(seed, epoch))
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
         """Held-out batch number `step` in file order; rows beyond the last record repeat it, with weights of zero."""
-        place = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
-        numbers = np.minimum(place, self.heldout_count - 1)
+        index = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
+        numbers = np.minimum(index, self.heldout_count - 1)
         batch = self._batch(self._heldout, numbers, counter_rng.keys(seed, HELDOUT, numbers), masking)
-        batch["masked_weights"][place >= self.heldout_count] = 0
+        batch["masked_weights"][index >= self.heldout_count] = 0
         return batch
 
     def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking, length: int | None = None) -> Batch:

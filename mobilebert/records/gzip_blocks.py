@@ -28,17 +28,17 @@ GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to say gzip
 BLOCKS_KEPT = 64  # of all files of a reader, which goes on where it was: about 2 MB of sequences of 128
 
 
-def files(place: str, compression: str) -> list[str]:
+def files(path: str, compression: str) -> list[str]:
     """What a file of records consists of."""
-    return [place, f"{place.removesuffix(SUFFIX)}{LIST}"] if compression == "gzip" else [place]
+    return [path, f"{path.removesuffix(SUFFIX)}{LIST}"] if compression == "gzip" else [path]
 
 
 class Sink:
     """Takes rows in any number and writes them, block by block where the file is compressed."""
 
-    def __init__(self, stream: Any, form: RecordFormat, compression: str) -> None:
-        self._stream, self._form, self._compressed = stream, form, compression == "gzip"
-        self._held = np.empty((0, form.sequence_length), form.dtype)
+    def __init__(self, stream: Any, record_format: RecordFormat, compression: str) -> None:
+        self._stream, self._form, self._compressed = stream, record_format, compression == "gzip"
+        self._held = np.empty((0, record_format.sequence_length), record_format.dtype)
         self.sizes: list[int] = []
 
     def write(self, rows: np.ndarray) -> None:
@@ -64,26 +64,28 @@ class Sink:
 
 
 @contextmanager
-def writing(place: str, form: RecordFormat, compression: str) -> Iterator[Sink]:
+def writing(path: str, record_format: RecordFormat, compression: str) -> Iterator[Sink]:
     """A file of records at a place that ends in `.tfrecord`, and the list of its blocks."""
-    with paths.writing(place) as stream:
-        sink = Sink(stream, form, compression)
+    with paths.writing(path) as stream:
+        sink = Sink(stream, record_format, compression)
         yield sink
         sink.end()
     if compression == "gzip":
-        paths.write(files(place, compression)[1], np.array(sink.sizes, "<u4").tobytes())
+        paths.write(files(path, compression)[1], np.array(sink.sizes, "<u4").tobytes())
 
 
 class Plain:
     """The rows of an uncompressed file, memory-mapped."""
 
-    def __init__(self, path: Path, count: int, form: RecordFormat) -> None:
+    def __init__(self, path: Path, count: int, record_format: RecordFormat) -> None:
         """Raises: UserError: the file is not of this form or count."""
-        expected = count * form.record.itemsize
+        expected = count * record_format.record.itemsize
         if path.stat().st_size != expected:
-            raise UserError(f"{path}: {path.stat().st_size} bytes, but {count} records of {form.record.itemsize} bytes take {expected}")
-        self._records = np.memmap(path, form.record, "r") if count else np.zeros(0, form.record)
-        check_head(self._records[:1], path, form)
+            raise UserError(
+                f"{path}: {path.stat().st_size} bytes, but {count} records of {record_format.record.itemsize} bytes take {expected}"
+            )
+        self._records = np.memmap(path, record_format.record, "r") if count else np.zeros(0, record_format.record)
+        check_head(self._records[:1], path, record_format)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) the stored ids with flags of the records with these numbers."""
@@ -93,19 +95,19 @@ class Plain:
 class Compressed:
     """The rows of a compressed file."""
 
-    def __init__(self, path: Path, count: int, form: RecordFormat, cached: Callable[[Compressed, int], np.ndarray]) -> None:
+    def __init__(self, path: Path, count: int, record_format: RecordFormat, cached: Callable[[Compressed, int], np.ndarray]) -> None:
         """`cached` is `Compressed.inflated` with the memory that all files of a reader share.
 
         Raises: UserError: the file is not of this form or count.
         """
-        self._path, self._form, self._cached = path, form, cached
+        self._path, self._form, self._cached = path, record_format, cached
         listed = path.with_suffix(LIST)
         self._ends = np.cumsum(np.fromfile(listed, "<u4"), dtype=np.int64) if listed.is_file() else np.zeros(0, np.int64)
         size = int(self._ends[-1]) if len(self._ends) else 0
         if len(self._ends) != -(-count // BLOCK) or path.stat().st_size != size:
             raise UserError(f"{path}: {path.stat().st_size} bytes, but {listed.name} tells of {len(self._ends)} blocks, {size} bytes")
         self._bytes = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
-        check_head(self.inflated(0)[:1] if count else np.zeros(0, form.record), path, form)
+        check_head(self.inflated(0)[:1] if count else np.zeros(0, record_format.record), path, record_format)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """(n, S) the stored ids with flags of the records with these numbers."""
@@ -125,7 +127,9 @@ class Compressed:
             raise UserError(f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the records anew") from None
 
 
-def check_head(records: np.ndarray, path: Path, form: RecordFormat) -> None:
+def check_head(records: np.ndarray, path: Path, record_format: RecordFormat) -> None:
     """Refuse a file whose first record is of another form."""
-    if len(records) and records["head"][0].tobytes() != form.head():
-        raise UserError(f"{path}: its first record is not one of {form.sequence_length} ids of {form.dtype.itemsize} bytes")
+    if len(records) and records["head"][0].tobytes() != record_format.head():
+        raise UserError(
+            f"{path}: its first record is not one of {record_format.sequence_length} ids of {record_format.dtype.itemsize} bytes"
+        )

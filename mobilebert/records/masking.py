@@ -57,21 +57,21 @@ def mask(ids: np.ndarray, starts: np.ndarray, keys: np.ndarray, special: Sequenc
     count, length = ids.shape
     frame = (ids == pad) | (ids == cls) | (ids == sep) | (ids == mask_id)
     candidates = ~(frame | (ids == unk))
-    place = _choose(_words(candidates, frame | (candidates if settings.strategy == "token" else starts)), candidates, keys, settings)
-    row = place // length
-    position = place - row * length
+    indices = _choose(_words(candidates, frame | (candidates if settings.strategy == "token" else starts)), candidates, keys, settings)
+    row = indices // length
+    position = indices - row * length
     slot = row * settings.max_predictions + np.arange(len(row)) - np.searchsorted(row, np.arange(count))[row]
     batch = {"input_ids": ids.astype(np.int32), "segment_ids": _segments(ids, sep, pad), "input_mask": (ids != pad).astype(np.int32)}
     inputs = batch["input_ids"].reshape(-1)
-    truth = inputs[place]
+    truth = inputs[indices]
     for name, values, dtype in (("positions", position, np.int32), ("ids", truth, np.int32), ("weights", 1.0, np.float32)):
         batch[f"masked_{name}"] = made = np.zeros((count, settings.max_predictions), dtype)
         made.reshape(-1)[slot] = values
     fate = counter_rng.uniform(keys[row], FATE + position)
-    inputs[place[fate < MASKED]] = mask_id
+    inputs[indices[fate < MASKED]] = mask_id
     drawn = np.flatnonzero((fate >= MASKED) & (fate < MASKED + RANDOM))
     chance = counter_rng.uniform(keys[row[drawn]], REPLACEMENT + position[drawn])
-    inputs[place[drawn]] = _random_ids(chance, special, vocabulary_size)
+    inputs[indices[drawn]] = _random_ids(chance, special, vocabulary_size)
     return batch
 
 
@@ -123,8 +123,8 @@ def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: M
     taken = np.flatnonzero(chosen)
     first = words.first[taken]
     span = words.end[taken] - first
-    place = np.repeat(first - (np.cumsum(span) - span), span) + np.arange(span.sum())
-    return place[candidates.reshape(-1)[place]]
+    indices = np.repeat(first - (np.cumsum(span) - span), span) + np.arange(span.sum())
+    return indices[candidates.reshape(-1)[indices]]
 
 
 def _order(total: np.ndarray, keys: np.ndarray) -> np.ndarray:

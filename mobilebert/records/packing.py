@@ -29,18 +29,18 @@ class Arrangement(Protocol):
         ...
 
 
-def arrangement(settings: Records, form: RecordFormat, special: Sequence[int]) -> Arrangement:
+def arrangement(settings: Records, record_format: RecordFormat, special: Sequence[int]) -> Arrangement:
     """The arrangement that the settings ask for; `special` are the ids of [PAD] [UNK] [CLS] [SEP] [MASK]."""
     if settings.layout == "full":
-        return _Joined(form, special)
-    return _NextSentence(form, special) if settings.next_sentence else _AsTheyAre(form)
+        return _Joined(record_format, special)
+    return _NextSentence(record_format, special) if settings.next_sentence else _AsTheyAre(record_format)
 
 
 class _AsTheyAre:
     """Rows stay what they are."""
 
-    def __init__(self, form: RecordFormat) -> None:
-        self._none = np.empty((0, form.sequence_length), form.dtype)
+    def __init__(self, record_format: RecordFormat) -> None:
+        self._none = np.empty((0, record_format.sequence_length), record_format.dtype)
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """The rows' ids."""
@@ -54,10 +54,10 @@ class _AsTheyAre:
 class _Joined:
     """Full windows: rows without padding stay; the others' texts, each with its [SEP], follow each other and are cut anew."""
 
-    def __init__(self, form: RecordFormat, special: Sequence[int]) -> None:
-        self._form = form
+    def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
+        self._form = record_format
         self._pad, _, self._cls, self._sep, _ = special
-        self._pending = np.empty(0, form.dtype)
+        self._pending = np.empty(0, record_format.dtype)
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """The group's full rows, then those made of its short ones and of what was left before."""
@@ -90,28 +90,28 @@ class _NextSentence:
     a row is tells nothing about its label. Rows of the same document never exchange.
     """
 
-    def __init__(self, form: RecordFormat, special: Sequence[int]) -> None:
-        self._form = form
+    def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
+        self._form = record_format
         self._pad, _, _, self._sep, _ = special
 
     def group(self, rows: np.ndarray) -> np.ndarray:
         """The same rows in their order, some with another's second segment."""
-        ids, place = rows["ids"], np.arange(len(rows))
+        ids, row = rows["ids"], np.arange(len(rows))
         first = (ids == self._sep).argmax(axis=1)
         length = (ids != self._pad).sum(axis=1) - 2 - first  # of the second segment
         order = np.argsort(length, kind="stable")
         one, other = order[: len(order) // 2 * 2].reshape(-1, 2).T
         length[other] = length[one]  # ascending, so the first is the shorter
         exchange = (counter_rng.uniform(rows["key"][one], 0) < 0.5) & (rows["document"][one] != rows["document"][other])
-        source = place.copy()
+        source = row.copy()
         source[one[exchange]], source[other[exchange]] = other[exchange], one[exchange]
         column = np.arange(ids.shape[1])
         inside = column - first[:, None]  # 1 is the first token of the second segment
         second = (inside > 0) & (inside <= length[:, None])
         from_column = np.where(second, first[source][:, None] + inside, column)
         made = np.where(second, ids[source[:, None], from_column], np.where(inside <= 0, ids, self._form.dtype.type(self._pad)))
-        made[place, first + 1 + length] = self._sep
-        made[source != place, 0] |= self._form.dtype.type(self._form.word_start)
+        made[row, first + 1 + length] = self._sep
+        made[source != row, 0] |= self._form.dtype.type(self._form.word_start)
         return made
 
     def rest(self) -> np.ndarray:

@@ -53,7 +53,7 @@ def write(
     artifacts.read(corpus, "corpus")
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
-    form = RecordFormat(settings.sequence_length, tokenizer.size)
+    record_format = RecordFormat(settings.sequence_length, tokenizer.size)
     known = words.read_dictionary(dictionary) if dictionary else ""
     shaping = {
         "records": settings.shaping(),
@@ -61,24 +61,24 @@ def write(
         "files": [artifacts.sha256(dictionary)] if dictionary else [],
     }
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
-    parts = pipeline.blocks(corpus)
-    workers = running.count_workers(threads, sum(part.size for part in parts))
+    row_groups = pipeline.blocks(corpus)
+    workers = running.count_workers(threads, sum(row_group.size for row_group in row_groups))
     mark = workdir.fingerprint(shaping, inputs, VERSIONS)
     with workdir.folder(out, where, mark) as folder:
         there = str(tokenizer_folder)
         if not paths.is_local(folder):  # workers elsewhere see only what lies there
             there = paths.send_folder(tokenizer_folder, paths.join(folder, "tokenizer"))
-            parts = pipeline.sent(parts, paths.join(folder, "corpus"))
-        job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, form, settings, seed)
-        running.run("write-records", pipeline.stages(job, parts), folder, where, workers)
-        shards = {split: [shuffling.sum_counts([f"{place}.json"]) for place in job.places(split)] for split in shuffling.SPLITS}
-        counts = _counts(shuffling.sum_counts([job.block(part.number) for part in parts]), shards, tokenizer.special_ids)
+            row_groups = pipeline.sent(row_groups, paths.join(folder, "corpus"))
+        job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, record_format, settings, seed)
+        running.run("write-records", pipeline.stages(job, row_groups), folder, where, workers)
+        shards = {split: [shuffling.sum_counts([f"{path}.json"]) for path in job.places(split)] for split in shuffling.SPLITS}
+        counts = _counts(shuffling.sum_counts([job.block(row_group.number) for row_group in row_groups]), shards, tokenizer.special_ids)
         _check(counts, corpus, settings)
         with artifacts.writing(out, "records", settings=shaping, inputs=inputs, versions=VERSIONS) as writer:
             body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
             for split in shuffling.SPLITS:
-                for place in job.places(split):
-                    for one in gzip_blocks.files(place, settings.compression):
+                for path in job.places(split):
+                    for one in gzip_blocks.files(path, settings.compression):
                         paths.take(one, writer.path(PurePosixPath(one).name))
             writer.json(dataset.DESCRIPTION, body)
             writer.counts = dict(counts)
@@ -102,8 +102,8 @@ def _counts(read: Counter[str], written: Mapping[str, list[Counter[str]]], speci
     framing = {str(id) for id in special} - {str(special[1])}  # [UNK] stands for text
     for split, shards in written.items():
         packed = counts[f"{split}_tokens"]
-        counts[f"{split}_sequences"] = sum(found[RECORDS] for found in shards)
-        counts[f"{split}_tokens"] = sum(count for found in shards for id, count in found.items() if id != RECORDS and id not in framing)
+        counts[f"{split}_sequences"] = sum(shard[RECORDS] for shard in shards)
+        counts[f"{split}_tokens"] = sum(count for shard in shards for id, count in shard.items() if id != RECORDS and id not in framing)
         counts["dropped_tokens"] += packed - counts[f"{split}_tokens"]
     return counts
 
@@ -112,7 +112,7 @@ def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Map
     """What records.json says, except the tokenizer artefact's digest."""
     heldout = sum(written["heldout"], Counter())
     tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
-    return {split: [found[RECORDS] for found in shards] for split, shards in written.items()} | {
+    return {split: [shard[RECORDS] for shard in shards] for split, shards in written.items()} | {
         "sequence_length": job.form.sequence_length,
         "vocabulary_size": job.form.vocabulary_size,
         "id_bytes": job.form.dtype.itemsize,

@@ -39,13 +39,15 @@ class Card:
 
 def render(card: Card, version: str) -> str:
     """The card as Markdown with the front matter that model hubs read; equal input gives equal text."""
-    parts = [_front_matter(card), _introduction(card, version), _table_of_exports(card), _evaluation(card), _scores(card)]
-    parts += [_loading(form) for form in card.exports] + [_lineage(card), _licences(card)]
-    return "\n".join(part for part in parts if part)
+    sections = [_front_matter(card), _introduction(card, version), _table_of_exports(card), _evaluation(card), _scores(card)]
+    sections += [_loading(export) for export in card.exports] + [_lineage(card), _licences(card)]
+    return "\n".join(section for section in sections if section)
 
 
 def _front_matter(card: Card) -> str:
-    tags = "".join(f"- {tag}\n" for tag in ("mobilebert", "chinese", *(form.name for form in card.exports if form.name != "transformers")))
+    tags = "".join(
+        f"- {tag}\n" for tag in ("mobilebert", "chinese", *(export.name for export in card.exports if export.name != "transformers"))
+    )
     return f"---\nlanguage: zh\nlicense: {card.licence}\nlibrary_name: transformers\ntags:\n{tags}---\n"
 
 
@@ -61,8 +63,8 @@ def _introduction(card: Card, version: str) -> str:
 
 def _table_of_exports(card: Card) -> str:
     rows = "".join(
-        f"| `{form.name}/` | {sum(form.sizes.values()) / 1e6:.1f} | {form.check['max_relative_difference']:.1e} | {form.check['judge']} |\n"
-        for form in card.exports
+        f"| `{export.name}/` | {sum(export.sizes.values()) / 1e6:.1f} | {export.check['max_relative_difference']:.1e} | {export.check['judge']} |\n"
+        for export in card.exports
     )
     return (
         "## Formats\n\n| folder | MB | largest relative difference from the model | judged by |\n|---|---|---|---|\n"
@@ -101,15 +103,15 @@ def _percent(value: str) -> str:
         return value or "–"
 
 
-def _loading(form: ExportInfo) -> str:
-    code = {"transformers": _TRANSFORMERS, "tflite": _TFLITE, "tf1": _TF1}[form.name]
+def _loading(export: ExportInfo) -> str:
+    code = {"transformers": _TRANSFORMERS, "tflite": _TFLITE, "tf1": _TF1}[export.name]
     for key in ("architecture", "sequence_length", "output", "pad"):
-        code = code.replace(f"<{key}>", str(form.facts.get(key)))
+        code = code.replace(f"<{key}>", str(export.facts.get(key)))
     return code
 
 
 def _lineage(card: Card) -> str:
-    rows = "".join(f"| export `{form.name}` | `{form.digest}` |\n" for form in card.exports)
+    rows = "".join(f"| export `{export.name}` | `{export.digest}` |\n" for export in card.exports)
     return (
         "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
         f"down to the raw text.\n\n| artefact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"

@@ -79,22 +79,22 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
         ArtifactError: an artefact is damaged; the file is named.
     """
     results = Path(results)
-    given = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
-    roots = [path.parent for path in given if path.name == artifacts.MANIFEST]
-    found = [_artefact(results, folder) for folder in sorted(set(roots))]
-    folders = {artefact.subfolder: results / artefact.subfolder for artefact in found}
-    corpus, records = (_folder_of_kind(results, found, kind) for kind in ("corpus", "records"))
+    paths = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
+    roots = [path.parent for path in paths if path.name == artifacts.MANIFEST]
+    collected = [_artefact(results, folder) for folder in sorted(set(roots))]
+    folders = {artefact.subfolder: results / artefact.subfolder for artefact in collected}
+    corpus, records = (_folder_of_kind(results, collected, kind) for kind in ("corpus", "records"))
     funnel = _json(corpus / "funnel.json") or {}
     return Run(
-        artefacts=found,
+        artefacts=collected,
         funnel=funnel,
         rejects=funnel.get("examples", []),
         records=_json(records / "records.json") or {},
-        models=[_model(results, place) for place in _model_places(folders)],
+        models=[_model(results, subfolder) for subfolder in _model_places(folders)],
         curves=_curves(folders),
-        scores=[row for path in given if path.name == "scores.tsv" for row in _scores(path)],
-        exports=[_export(results, place) for place in folders if place.startswith("exports/")],
-        receipts=[_json(path) for path in given if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)],
+        scores=[row for path in paths if path.name == "scores.tsv" for row in _scores(path)],
+        exports=[_export(results, subfolder) for subfolder in folders if subfolder.startswith("exports/")],
+        receipts=[_json(path) for path in paths if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)],
     )
 
 
@@ -103,12 +103,12 @@ def _folder_of_kind(results: Path, found: list[Artefact], kind: str) -> Path:
     return next((results / artefact.subfolder for artefact in found if artefact.manifest.kind == kind), results / f"no {kind}")
 
 
-def model_name(place: str) -> str:
+def model_name(subfolder: str) -> str:
     """`students/mini/transfer/layer01` -> `mini-layer01`, `students/mini/pretrained` -> `mini`, `teachers/small` -> `teacher-small`."""
-    parts = place.split("/")
-    if parts[0] == "teachers":
-        return f"{TEACHER_PREFIX}{parts[1]}"
-    return f"{parts[1]}-{parts[3]}" if parts[2] == "transfer" else parts[1]
+    segments = subfolder.split("/")
+    if segments[0] == "teachers":
+        return f"{TEACHER_PREFIX}{segments[1]}"
+    return f"{segments[1]}-{segments[3]}" if segments[2] == "transfer" else segments[1]
 
 
 def _artefact(results: Path, folder: Path) -> Artefact:
@@ -122,20 +122,20 @@ def _place(results: Path, folder: Path) -> str:
 
 def _model_places(folders: Mapping[str, Path]) -> list[str]:
     """Models in the order of the pipeline: teachers, transfer stages, students."""
-    return [place for pattern in MODEL_FOLDERS for place in folders if PurePath(place).match(pattern)]
+    return [subfolder for pattern in MODEL_FOLDERS for subfolder in folders if PurePath(subfolder).match(pattern)]
 
 
-def _model(results: Path, place: str) -> Model:
-    evaluation = _json(results / place / "evaluation.json") or {}
-    weights = results / place / "model.safetensors"
+def _model(results: Path, subfolder: str) -> Model:
+    evaluation = _json(results / subfolder / "evaluation.json") or {}
+    weights = results / subfolder / "model.safetensors"
     size = weights.stat().st_size if weights.is_file() else 0
-    heldout, finished = evaluation.get("heldout", {}), "/transfer/" not in place
-    return Model(model_name(place), evaluation.get("parameters"), heldout, size, finished)
+    heldout, finished = evaluation.get("heldout", {}), "/transfer/" not in subfolder
+    return Model(model_name(subfolder), evaluation.get("parameters"), heldout, size, finished)
 
 
 def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:
     """Training curves by the place of the artefact that holds them."""
-    return {place: _lines(folder / "metrics.jsonl") for place, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
+    return {subfolder: _lines(folder / "metrics.jsonl") for subfolder, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
 
 
 def _lines(path: Path) -> Rows:
@@ -147,15 +147,15 @@ def _scores(path: Path) -> Rows:
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def _export(results: Path, place: str) -> dict[str, Any]:
-    _, model, form = place.split("/")
-    files = artifacts.read(results / place, verify=False).files
+def _export(results: Path, subfolder: str) -> dict[str, Any]:
+    _, model, export_format = subfolder.split("/")
+    files = artifacts.read(results / subfolder, verify=False).files
     return {
         "model": model,
-        "format": form,
+        "format": export_format,
         "bytes": sum(int(file["size"]) for file in files.values()),
-        "check": _json(results / "checks" / model / form / "check.json") or {},
-        "latency": _json(results / "latency" / model / f"{form}.json") or {},
+        "check": _json(results / "checks" / model / export_format / "check.json") or {},
+        "latency": _json(results / "latency" / model / f"{export_format}.json") or {},
     }
 
 

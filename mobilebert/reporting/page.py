@@ -57,7 +57,7 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
     """
     results = [_summary(run), _models(run), _scores(run), _corpus(run), _curves(run), _exports(run)]
     sections = [*results, _lineage(run), _settings(settings)]
-    shown = [section for section in sections if any(part.svg or part.rows or part.text for part in section.panels)]
+    shown = [section for section in sections if any(panel.svg or panel.rows or panel.text for panel in section.panels)]
     template = resources.files("mobilebert.reporting").joinpath("page.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(run=name, sections=shown)
@@ -92,7 +92,7 @@ def _scores(run: Run) -> Section:
 
 
 def _corpus(run: Run) -> Section:
-    parts = [
+    panels = [
         Panel("From raw to kept", table=tables.funnel(run)),
         Panel("Why documents were dropped", table=tables.reasons(run)),
         Panel("Lines removed", table=tables.lines(run)),
@@ -102,33 +102,36 @@ def _corpus(run: Run) -> Section:
         Panel("One dropped document for each reason", table=tables.rejects(run)),
         Panel("Records", table=tables.records(run)),
     ]
-    shown = [part for part in parts if part.rows]
+    shown = [panel for panel in panels if panel.rows]
     return Section("corpus", "Corpus", shown, "Documents in = documents out + documents dropped, for each source.")
 
 
 def _curves(run: Run) -> Section:
     groups = {
-        "Teacher": {place: rows for place, rows in run.curves.items() if place.startswith("teacher_sources/")},
-        "Knowledge transfer": {place: rows for place, rows in run.curves.items() if "/transfer/" in place},
-        "Pretraining": {place: rows for place, rows in run.curves.items() if place.endswith("/pretrained")},
-        "Finetuning": {place: rows for place, rows in run.curves.items() if place.startswith("finetuned/")},
+        "Teacher": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("teacher_sources/")},
+        "Knowledge transfer": {subfolder: rows for subfolder, rows in run.curves.items() if "/transfer/" in subfolder},
+        "Pretraining": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.endswith("/pretrained")},
+        "Finetuning": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("finetuned/")},
     }
-    parts = []
+    panels = []
     for title, series in groups.items():
         named = {
-            place.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows for place, rows in series.items()
+            subfolder.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows
+            for subfolder, rows in series.items()
         }
-        parts.append(Panel(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer")))
-        for quantity, told in HELD_OUT.items():
-            parts.append(Panel(f"{title}: {told}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=told)))
+        panels.append(
+            Panel(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer"))
+        )
+        for quantity, label in HELD_OUT.items():
+            panels.append(Panel(f"{title}: {label}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=label)))
     note = "Dashed: the same, measured on held-out data (a task: its dev file) on the way."
-    return Section("curves", "Curves", [part for part in parts if part.svg], note)
+    return Section("curves", "Curves", [panel for panel in panels if panel.svg], note)
 
 
 def _exports(run: Run) -> Section:
-    parts = [Panel(table=tables.exports(run)), Panel("Published", table=tables.receipts(run))]
+    panels = [Panel(table=tables.exports(run)), Panel("Published", table=tables.receipts(run))]
     return Section(
-        "exports", "Exports", [part for part in parts if part.rows], "Each export was run and compared with the model it came from."
+        "exports", "Exports", [panel for panel in panels if panel.rows], "Each export was run and compared with the model it came from."
     )
 
 

@@ -121,12 +121,12 @@ def funnel(run: Run) -> Table:
     rows = [
         [
             name,
-            count(part["in"]["documents"]),
-            count(part["out"]["documents"]),
-            megabytes(part["in"]["bytes"]),
-            megabytes(part["out"]["bytes"]),
+            count(source["in"]["documents"]),
+            count(source["out"]["documents"]),
+            megabytes(source["in"]["bytes"]),
+            megabytes(source["out"]["bytes"]),
         ]
-        for name, part in named
+        for name, source in named
     ]
     return table(["source", "#documents in", "#documents out", "#text in (MB)", "#text out (MB)"], rows)
 
@@ -134,9 +134,9 @@ def funnel(run: Run) -> Table:
 def reasons(run: Run) -> Table:
     """Dropped documents by source and reason, most first."""
     rows = [
-        [name, reason, count(part["documents"]), share(part["documents"] / source["in"]["documents"]), megabytes(part["bytes"])]
+        [name, reason, count(entry["documents"]), share(entry["documents"] / source["in"]["documents"]), megabytes(entry["bytes"])]
         for name, source in run.funnel.get("sources", {}).items()
-        for reason, part in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
+        for reason, entry in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
     ]
     return table(["source", "reason", "#documents", "#share of documents", "#text (MB)"], rows)
 
@@ -144,28 +144,30 @@ def reasons(run: Run) -> Table:
 def lines(run: Run) -> Table:
     """Lines removed, by reason, from documents that were kept and from those that were not."""
     removed = run.funnel.get("total", {}).get("lines", {})
-    rows = [[reason, count(part["lines"]), megabytes(part["bytes"])] for reason, part in sorted(removed.items())]
+    rows = [[reason, count(entry["lines"]), megabytes(entry["bytes"])] for reason, entry in sorted(removed.items())]
     return table(["reason", "#lines", "#text (MB)"], rows)
 
 
 def masked(run: Run) -> Table:
     """Phone numbers and the like that were masked, by source and kind."""
-    parts = run.funnel.get("sources", {}).items()
+    sources = run.funnel.get("sources", {}).items()
     return table(
-        ["source", "kind", "#places"], [[name, kind, count(n)] for name, part in parts for kind, n in part.get("masked", {}).items()]
+        ["source", "kind", "#places"], [[name, kind, count(n)] for name, source in sources for kind, n in source.get("masked", {}).items()]
     )
 
 
 def unreadable(run: Run) -> Table:
     """Files that could not be read, by source."""
-    parts = run.funnel.get("sources", {}).items()
-    return table(["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, part in parts for entry in part["unreadable"]])
+    sources = run.funnel.get("sources", {}).items()
+    return table(
+        ["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, source in sources for entry in source["unreadable"]]
+    )
 
 
 def left_out(run: Run) -> Table:
     """Files that were left out on purpose, by source and reason; skipped.json of the sources names them."""
-    parts = run.funnel.get("sources", {}).items()
-    rows = [[name, why, count(files)] for name, part in parts for why, files in sorted(part.get("left_out", {}).items())]
+    sources = run.funnel.get("sources", {}).items()
+    rows = [[name, why, count(files)] for name, source in sources for why, files in sorted(source.get("left_out", {}).items())]
     return table(["source", "why", "#files"], rows)
 
 
@@ -177,11 +179,16 @@ def rejects(run: Run) -> Table:
 
 def records(run: Run) -> Table:
     """Sequences written for training and held out."""
-    found = run.records
-    if not found:
+    description = run.records
+    if not description:
         return Table()
     columns = ["#training sequences", "#held-out sequences", "#tokens a sequence", "#vocabulary"]
-    row = [count(sum(found["train"])), count(sum(found["heldout"])), count(found["sequence_length"]), count(found["vocabulary_size"])]
+    row = [
+        count(sum(description["train"])),
+        count(sum(description["heldout"])),
+        count(description["sequence_length"]),
+        count(description["vocabulary_size"]),
+    ]
     return table(columns, [row])
 
 
@@ -212,11 +219,11 @@ def receipts(run: Run) -> Table:
 
 def lineage(run: Run) -> Table:
     """Every artefact with its digest and those of its inputs."""
-    places = {artefact.digest: artefact.subfolder for artefact in run.artefacts}
+    by_digest = {artefact.digest: artefact.subfolder for artefact in run.artefacts}
     rows = []
     for artefact in run.artefacts:
         inputs = ", ".join(
-            f"{role} {places.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
+            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
         )
         rows.append([artefact.subfolder, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
     return table(["artefact", "kind", "digest", "#size (MB)", "made from"], rows)

@@ -131,7 +131,7 @@ class Settings(Section):
 
 def derive_seed(seed: int, *names: str | int) -> int:
     """A stage's own seed in [0, 2**31), from the run's seed and the stage's name."""
-    text = "/".join(str(part) for part in (seed, *names))
+    text = "/".join(str(label) for label in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
@@ -190,8 +190,8 @@ def _plain(value: Any) -> Any:
 def _typed(name: str, value: Any) -> Any:
     model: type[BaseModel] = Settings
     *parents, last = name.split(".")
-    for part in parents:
-        model = model.model_fields[part].annotation  # type: ignore[assignment]
+    for parent in parents:
+        model = model.model_fields[parent].annotation  # type: ignore[assignment]
     kind = model.model_fields[last].annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind.model_validate(value)

@@ -82,7 +82,7 @@ class Facts:
             named: share of the later clauses that name the entity; the first always does.
         """
         out: list[str] = []
-        told: list[Mention] = []
+        mentions: list[Mention] = []
         length = 0
         left = list(facts)
         slots = dict(values)
@@ -93,13 +93,13 @@ class Facts:
             sentence, marks = self.grammar.say_marked(rng, frame, slots)
             if "d" in marks and second is None:
                 sentence, marks = first.text + "。", {"c": 0}
-            told.append(first.mention.shifted(length + marks["c"]))
+            mentions.append(first.mention.shifted(length + marks["c"]))
             if "d" in marks and second is not None:
-                told.append(second.mention.shifted(length + marks["d"]))
+                mentions.append(second.mention.shifted(length + marks["d"]))
             left = left[2 if "d" in marks else 1 :]
             out.append(sentence)
             length += len(sentence)
-        return "".join(out), told
+        return "".join(out), mentions
 
     def pronoun(self, rng: random.Random, entity: Entity) -> str:
         """A word that stands for the entity."""

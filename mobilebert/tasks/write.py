@@ -36,12 +36,12 @@ def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
 
 def settings_of(name: str, files: TaskFiles, digest: Callable[[str], str] = artifacts.sha256) -> dict[str, Any]:
     """What the manifest says of the stage: a file of the user's by `digest` instead of by path."""
-    told: dict[str, Any] = {"task": find(name).name}
+    manifest_settings: dict[str, Any] = {"task": find(name).name}
     for split in SPLITS:
         file = getattr(files, split)
         # A missing file is refused by its reader, which says more.
-        told[split] = file if file == SMALL_WORLD or not Path(file).is_file() else digest(file)
-    return told
+        manifest_settings[split] = file if file == SMALL_WORLD or not Path(file).is_file() else digest(file)
+    return manifest_settings
 
 
 def prepare(writer: artifacts.Writer, name: str, files: TaskFiles, world: Path | None) -> None:

@@ -20,10 +20,10 @@ def describe(training: Training, share: int, start: int, stop: int, lengths: Map
         lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); may be empty.
     """
     count = rounds(share, training.device_batch)
-    parts = f" in {count} rounds of {share // count}" if count > 1 else " at once"
+    rounds_text = f" in {count} rounds of {share // count}" if count > 1 else " at once"
     phases = [
         f"{max(first, start) + 1} to {end}: {tokens} tokens"
         for (first, tokens), (end, _) in itertools.pairwise([*lengths.items(), (stop, 0)])
         if end > max(first, start)
     ]
-    return f"each device takes {share} sequences a step{parts}, {training.precision}; steps {', '.join(phases) or f'{start + 1} to {stop}'}"
+    return f"each device takes {share} sequences a step{rounds_text}, {training.precision}; steps {', '.join(phases) or f'{start + 1} to {stop}'}"

@@ -29,8 +29,8 @@ class ReplicatedFunction:
 
     def __call__(self, batch: Mapping[str, Any]) -> np.ndarray:
         """What the function gives for the rows of each device of a batch `(B, ...)`: `(devices, ...)`, in the order of the rows."""
-        found: np.ndarray = self._strategy.experimental_local_results(self._call(self._dealt(batch)))[0].numpy()
-        return found
+        results: np.ndarray = self._strategy.experimental_local_results(self._call(self._dealt(batch)))[0].numpy()
+        return results
 
     def whole(self, rows: int) -> int:
         """The least number of rows that all devices can share evenly, no less than `rows`."""
@@ -47,10 +47,10 @@ class ReplicatedFunction:
 
     def _placed(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
         """This device's result in its place among all, which is a sum whose other terms are zero: exact, and known to every host."""
-        found = self._function(batch)[tf.newaxis]
+        result = self._function(batch)[tf.newaxis]
         if self._devices == 1:
-            return found
+            return result
         context = tf.distribute.get_replica_context()
         here = tf.equal(tf.range(self._devices), tf.cast(context.replica_id_in_sync_group, tf.int32))
-        here = tf.reshape(here, (-1, *[1] * (found.shape.rank - 1)))
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(here, found, tf.zeros_like(found)))
+        here = tf.reshape(here, (-1, *[1] * (result.shape.rank - 1)))
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(here, result, tf.zeros_like(result)))

@@ -72,11 +72,11 @@ class Curve:
     def measure(self, step: int) -> dict[str, float]:
         """Measure after `step` steps; returns the line for metrics.jsonl. A figure that is not finite is warned of and left out."""
         assert self._measure is not None
-        found = {name: float(f"{value:.7g}") for name, value in self._measure.figures().items()}
-        wrong = [name for name, value in found.items() if not math.isfinite(value)]
-        if wrong:
-            LOG.warning("held out at step %d: %s not finite", step, ", ".join(wrong))
-        line = {"step": step} | {PREFIX + name: value for name, value in found.items() if name not in wrong}
+        figures = {name: float(f"{value:.7g}") for name, value in self._measure.figures().items()}
+        nonfinite = [name for name, value in figures.items() if not math.isfinite(value)]
+        if nonfinite:
+            LOG.warning("held out at step %d: %s not finite", step, ", ".join(nonfinite))
+        line = {"step": step} | {PREFIX + name: value for name, value in figures.items() if name not in nonfinite}
         self._note(line)
         return line
 
@@ -109,6 +109,6 @@ class LossParts:
         return dict(zip(self._names, rows.astype(np.float64).mean(axis=0).tolist(), strict=True))
 
     def _parts(self, batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        parts = self._objective.loss(batch, None, totals_of(self._objective, batch))
-        self._names = sorted(parts)
-        return tf.stack([tf.cast(parts[name], tf.float32) for name in self._names])
+        terms = self._objective.loss(batch, None, totals_of(self._objective, batch))
+        self._names = sorted(terms)
+        return tf.stack([tf.cast(terms[name], tf.float32) for name in self._names])

@@ -131,9 +131,9 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
     objective = job.objective
     with accelerator.scope():
         optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted)
-    held = TrainState(optimizer.tensors(), state, accelerator.threads)
+    train_state = TrainState(optimizer.tensors(), state, accelerator.threads)
     multihost.align(accelerator, state)
-    start = held.restore(span.start, span.moments)
+    start = train_state.restore(span.start, span.moments)
     lines = _lines(state)
     curve = Curve(job.measure, job.training, span.start, span.stop, lines)
     records = job.records
@@ -164,14 +164,14 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
                 state.add_metrics(figures)
                 progress.measured(done, figures, last=done == span.stop or curve.ended)
                 if job.training.keep == "best" and curve.best_step == done:
-                    held.note_best()
+                    train_state.note_best()
                 continue  # a SIGTERM meanwhile comes first
             if leaves:
-                held.save(done)
+                train_state.save(done)
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
                 raise SystemExit(TERMINATED)
             if done == span.stop or curve.ended:
-                held.save(done)
+                train_state.save(done)
                 break
             first, done = done, min(done + job.training.steps_per_call, curve.until(done))
             rows = steps.run(first, done - first)
@@ -181,13 +181,13 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
             progress.advance(done, values)
             # The end is saved before it is measured, which may take a while; a measure follows from the weights.
             if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
-                held.save(done)
+                train_state.save(done)
                 saved = time.monotonic()
     write_atomically(metrics_path, state.metrics.read_bytes())
-    kept = curve.best_step if held.keep_best() else done
+    kept = curve.best_step if train_state.keep_best() else done
     if job.training.keep == "best" and curve.best_step is None:
         LOG.warning("%s: no measure on held-out data was finite, so the last weights are kept", job.name)
-    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), held.arrays())
+    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), train_state.arrays())
 
 
 def _check_scope(job: Job, accelerator: Accelerator) -> None:

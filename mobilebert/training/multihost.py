@@ -28,24 +28,24 @@ def opened(accelerator: Accelerator, options: RunOptions, name: str, fingerprint
     """The state folder (`state.open_state`) that the options name; hosts that do not write have a scratch one, and wait at the end."""
     with tempfile.TemporaryDirectory() as scratch:
         root, bucket = (options.state, options.state_bucket) if accelerator.chief else (scratch, "")
-        with workspace.open_state(root, name, fingerprint, bucket=bucket) as held:
-            yield held
+        with workspace.open_state(root, name, fingerprint, bucket=bucket) as run_state:
+            yield run_state
         agreed(accelerator, False)
 
 
-def align(accelerator: Accelerator, held: workspace.Workspace) -> None:
+def align(accelerator: Accelerator, run_state: workspace.Workspace) -> None:
     """Bring the chief's newest checkpoint, and the metrics that belong to it, to the others' state folders."""
     if accelerator.hosts == 1:
         return
-    found = held.restore() if accelerator.chief else None
-    path = checkpoints.path_of(held.folder, found.step) if found else None
+    received = run_state.restore() if accelerator.chief else None
+    path = checkpoints.path_of(run_state.folder, received.step) if received else None
     name, content, metrics = (
         _from_chief(accelerator, data)
-        for data in ((path.name.encode(), path.read_bytes(), held.metrics.read_bytes()) if path else (NEVER.encode(), b"", b""))
+        for data in ((path.name.encode(), path.read_bytes(), run_state.metrics.read_bytes()) if path else (NEVER.encode(), b"", b""))
     )
     if not accelerator.chief and name.decode() != NEVER:
-        (held.folder / name.decode()).write_bytes(content)
-        held.metrics.write_bytes(metrics)
+        (run_state.folder / name.decode()).write_bytes(content)
+        run_state.metrics.write_bytes(metrics)
 
 
 def agreed(accelerator: Accelerator, wish: bool) -> bool:
@@ -56,19 +56,19 @@ def agreed(accelerator: Accelerator, wish: bool) -> bool:
 def _from_chief(accelerator: Accelerator, data: bytes) -> bytes:
     """The chief's bytes, on every host."""
     count, rest = _sum(accelerator, np.array(divmod(len(data), CHUNK) if accelerator.chief else (0, 0), np.int32)).tolist()
-    found = []
+    received = []
     for number, size in enumerate([CHUNK] * count + [rest] * bool(rest)):
         words = np.zeros(-(-size // 4), np.int32)
         if accelerator.chief:
             words.view(np.uint8)[:size] = np.frombuffer(data, np.uint8, size, number * CHUNK)
-        found.append(_sum(accelerator, words).tobytes()[:size])
-    return b"".join(found)
+        received.append(_sum(accelerator, words).tobytes()[:size])
+    return b"".join(received)
 
 
 def _sum(accelerator: Accelerator, numbers: np.ndarray) -> np.ndarray:
     """The sum of every host's numbers (n,) int32; exact, and the others' zeros leave the chief's bits."""
-    found: np.ndarray = accelerator.strategy.experimental_local_results(_summing(accelerator)(tf.constant(numbers)))[0].numpy()
-    return found
+    totals: np.ndarray = accelerator.strategy.experimental_local_results(_summing(accelerator)(tf.constant(numbers)))[0].numpy()
+    return totals
 
 
 @cache

@@ -47,23 +47,23 @@ class Guard:
             UserError: a step was left out and the training does not skip, or too many in a row were.
         """
         sound = np.isfinite(rows).all(axis=1)
-        for place in np.flatnonzero(~sound):
-            self._in_a_row = self._in_a_row + 1 if place == 0 or not sound[place - 1] else 1
-            told = self._describe(first + int(place), names, rows[place])
+        for row in np.flatnonzero(~sound):
+            self._in_a_row = self._in_a_row + 1 if row == 0 or not sound[row - 1] else 1
+            problem = self._describe(first + int(row), names, rows[row])
             if not self._skips:
                 raise UserError(
-                    f"{told}; the checkpoint before it is whole. Lower the learning rate, warm up longer, look at these records, or let "
+                    f"{problem}; the checkpoint before it is whole. Lower the learning rate, warm up longer, look at these records, or let "
                     "such steps be left out (on_nonfinite: skip) and start again: the training goes on from that checkpoint"
                 )
             if self._in_a_row > MOST_IN_A_ROW:
-                raise UserError(f"{told}; so were the {MOST_IN_A_ROW} steps before it: lower the learning rate, or warm up longer")
-            LOG.warning("%s; left out, the weights stay as they were", told)
+                raise UserError(f"{problem}; so were the {MOST_IN_A_ROW} steps before it: lower the learning rate, or warm up longer")
+            LOG.warning("%s; left out, the weights stay as they were", problem)
         if sound[-1]:
             self._in_a_row = 0
         left_out = int((~sound).sum())
         return rows[sound], {SKIPPED: left_out, IN_A_ROW: self._in_a_row} if left_out else {}
 
     def _describe(self, step: int, names: Sequence[str], row: np.ndarray) -> str:
-        parts = ", ".join(f"{part} {value:.6g}" for part, value in zip(names, row, strict=True))
+        figures = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, row, strict=True))
         where = f" of the records {self._records(step)}" if self._records else ""
-        return f"{self._name}: the loss or a gradient is not a finite number at step {step + 1}{where}: {parts}"
+        return f"{self._name}: the loss or a gradient is not a finite number at step {step + 1}{where}: {figures}"

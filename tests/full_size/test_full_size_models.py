@@ -137,12 +137,12 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
 @pytest.mark.parametrize("task", ["classification", "reading"])
 def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, batch: Batch, tmp_path: Path) -> None:
     classifies = task == "classification"
-    shape = case.model.config
-    head: Any = heads.SpanHead(shape.hidden_size, 2, variable_dtype="float64")
+    config = case.model.config
+    head: Any = heads.SpanHead(config.hidden_size, 2, variable_dtype="float64")
     if classifies:
-        head = heads.for_classification(shape, 3, 1, "float64", case.model.carried)
+        head = heads.for_classification(config, 3, 1, "float64", case.model.carried)
     with artifacts.writing(tmp_path / "finetuned", "model") as writer:
-        weights.save(writer, weights.load(case.folder), _single(head, classifies, shape))
+        weights.save(writer, weights.load(case.folder), _single(head, classifies, config))
     found = head(case.sequence)
     if classifies:
         auto = transformers.AutoModelForSequenceClassification
@@ -156,9 +156,9 @@ def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, b
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
 
 
-def _single(head: Any, classifies: bool, shape: configs.ModelConfig) -> Any:
+def _single(head: Any, classifies: bool, config: configs.ModelConfig) -> Any:
     """The head in float32, whose numbers it holds."""
-    made_anew = heads.for_classification(shape, 3, 0) if classifies else heads.SpanHead(shape.hidden_size, 0)
+    made_anew = heads.for_classification(config, 3, 0) if classifies else heads.SpanHead(config.hidden_size, 0)
     for name, variable in made_anew.variables_by_name.items():
         variable.assign(tf.cast(tf.convert_to_tensor(head.variables_by_name[name]), tf.float32))
     return made_anew

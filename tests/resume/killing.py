@@ -24,21 +24,21 @@ MARKER = "/complete.json"  # of a checkpoint in a bucket
 
 def arm() -> None:
     """Patch the place, if this process is the one that shall die and did not die before."""
-    told = json.loads(os.environ.get(KILL, "null"))
-    if not told or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(told["stage"]):
+    kill_order = json.loads(os.environ.get(KILL, "null"))
+    if not kill_order or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(kill_order["stage"]):
         return
-    hits = Path(told["hits"])
-    if not (hits.is_file() and told["name"] in hits.read_text().split()):
-        PHASES[told["phase"]](Death(told))
+    hits = Path(kill_order["hits"])
+    if not (hits.is_file() and kill_order["name"] in hits.read_text().split()):
+        PHASES[kill_order["phase"]](Death(kill_order))
 
 
 class Death:
     """Comes at a call of a function."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told, self._calls, self.share, self.signal = told, 0, told["share"], signal.SIGKILL
+    def __init__(self, kill_order: dict[str, Any]) -> None:
+        self._told, self._calls, self.share, self.signal = kill_order, 0, kill_order["share"], signal.SIGKILL
         self._waits = threading.Event()
-        if told["after_upload"]:
+        if kill_order["after_upload"]:
             self._until_a_checkpoint_is_up()
         else:
             self._waits.set()

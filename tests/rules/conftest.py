@@ -72,16 +72,16 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     from mobilebert.training import loop
 
-    found: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
-    def interrupted(job: Any, accelerator: Any, held: Any, *_: Any) -> None:
-        checkpoint = held.restore()
-        found.append((held.folder.name, checkpoint.step if checkpoint else 0))
-        held.save(3, {"weight": np.ones(2, np.float32)}, accelerator.threads)
+    def interrupted(job: Any, accelerator: Any, workspace: Any, *_: Any) -> None:
+        checkpoint = workspace.restore()
+        calls.append((workspace.folder.name, checkpoint.step if checkpoint else 0))
+        workspace.save(3, {"weight": np.ones(2, np.float32)}, accelerator.threads)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train", interrupted)
-    return found
+    return calls
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def _write_model(chain: Chain, folder: Path, name: str, seed: int) -> None:
     from mobilebert import models, tokenization
     from mobilebert.storage import artifacts
 
-    shape = models.configs.named(name, tokenization.load(chain.tokenizer).size)
+    config = models.configs.named(name, tokenization.load(chain.tokenizer).size)
     with artifacts.writing(folder, "model") as writer:
-        models.weights.save(writer, models.build(shape, seed))
+        models.weights.save(writer, models.build(config, seed))
         tokenization.copy_files(chain.tokenizer, writer)

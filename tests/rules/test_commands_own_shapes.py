@@ -37,8 +37,8 @@ def test_a_student_is_transferred_and_pretrained_in_it(chain, command, tmp_path)
     settings = told(chain, "mine", config, "recipe", "pretraining", "student")
     command(pretrain_student, "--settings", settings, *names, "--previous", tmp_path / "layer", *common(chain, tmp_path, "done"))
     for name in ("layer", "done"):
-        shape = models.weights.load(tmp_path / name).config
-        assert {key: getattr(shape, key) for key in config} == config
+        model_config = models.weights.load(tmp_path / name).config
+        assert {key: getattr(model_config, key) for key in config} == config
         assert artifacts.read(tmp_path / name).settings["shapes"]["mine"]["intra_bottleneck_size"] == 24
 
 

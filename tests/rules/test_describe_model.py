@@ -52,8 +52,8 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
     import tensorflow as tf
     from tensorflow.python.profiler import model_analyzer, option_builder
 
-    shape = configs.named("mini", 97)
-    model = models.build(shape, 1)
+    config = configs.named("mini", 97)
+    model = models.build(config, 1)
     model.shares_layers = False  # TensorFlow's count does not look into calls
     inputs = [tf.TensorSpec((1, 128), tf.int32)] * 3
     graph = tf.function(lambda *one: model.encode(*one).sequence).get_concrete_function(*inputs).graph
@@ -61,7 +61,7 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
         options = option_builder.ProfileOptionBuilder(option_builder.ProfileOptionBuilder.float_operation())
         counted = model_analyzer.profile(graph, options=options.with_empty_output().order_by("float_ops").build())
     products = sum(child.total_float_ops for child in counted.children if "MatMul" in child.name) or counted.total_float_ops
-    assert model_size.cost(shape).flops[128] == pytest.approx(products, rel=0.02)  # TensorFlow counts additions and softmax too
+    assert model_size.cost(config).flops[128] == pytest.approx(products, rel=0.02)  # TensorFlow counts additions and softmax too
 
 
 def test_parts_add_up_and_original_files_and_folders_are_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,8 +84,8 @@ def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(chain: An
 
 
 def test_a_student_from_a_tf1_checkpoint_with_its_teacher_inside_goes_on(chain: Any, shell: Any, command: Any, tmp_path: Path) -> None:
-    shape = models.weights.load(chain.student).config
-    config = {**configs.to_original(shape)}
+    model_config = models.weights.load(chain.student).config
+    config = {**configs.to_original(model_config)}
     values = tf1.values_of(tf1.with_slots(tf1.body(config)))
     inside = {f"teacher/{name}": np.ones(one, np.float32) for name, one in tf1.body({**SIZES, **config}).items()}
     tf1.save(tmp_path / "theirs" / "model.ckpt-2000", values | inside | {"global_step": np.int64(2000)}, config)

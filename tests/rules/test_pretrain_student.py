@@ -203,9 +203,9 @@ def test_a_given_student_of_another_shape_is_refused(chain, command, tmp_path):
 
 def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, tmp_path, planned):
     deep = tmp_path / "deep"
-    shape = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
+    config = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
     with artifacts.writing(deep, "model") as writer:
-        models.weights.save(writer, models.build(shape, 1))
+        models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
     command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}))
     assert planned["plan"].shape["num_hidden_layers"] == 4

@@ -19,9 +19,9 @@ NAMES = "甲乙丙丁戊己"
 
 def settings(task: str, **changes: Any) -> str:
     """The JSON that the rule gives: few steps, short sequences."""
-    told = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
+    training = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
     base = Settings()
-    tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**told)})})
+    tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**training)})})
     changed = base.model_copy(
         update={"task": tables, "training": Training(accelerator="cpu", steps_per_call=5, evaluate_every=7, keep="best")}
     )
@@ -39,12 +39,12 @@ def model(folder: Path, *, kind: str = "mobilebert", tokenizer: bool = True) -> 
     sizes = {"vocab_size": len(entries), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "max_position_embeddings": 32}
     sizes["intermediate_size"] = 64
     mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "use_bottleneck_attention": True}
-    shape = BertConfig(**sizes) if kind == "bert" else MobileBertConfig(**sizes, **mobile)
+    config = BertConfig(**sizes) if kind == "bert" else MobileBertConfig(**sizes, **mobile)
     with artifacts.writing(folder, "model") as writer:
         if tokenizer:
             files.write(writer, "wordpiece", ("\n".join(entries) + "\n").encode(), True)
             writer.counts = {}
-        weights.save(writer, models.build(shape, 1))
+        weights.save(writer, models.build(config, 1))
     return folder
 
 

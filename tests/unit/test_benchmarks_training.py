@@ -35,8 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
     )
-    for name, shape, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertConfig(**same, intermediate_size=32), 2)):
-        model = models.build(shape, seed)
+    for name, config, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertConfig(**same, intermediate_size=32), 2)):
+        model = models.build(config, seed)
         for number, variable in enumerate(model.variables_by_name.values()):  # so that every term has something to say
             variable.assign_add(np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32))
         training_models.write_model(made / name, model)

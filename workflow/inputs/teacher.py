@@ -60,8 +60,8 @@ class TeacherInputs(Stage):
         transfer = self.settings.transfer
         layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
         needs = set()
-        for shape in (config_of(self.settings, student) for student in self.settings.students):
-            least = 1 if transfer.schedule == "none" else layer_matching.least_layers(transfer, shape.num_hidden_layers)
-            need = compatibility.needs(shape, layerwise=layerwise) | ({compatibility.LEAST_LAYERS: least} if least > 1 else {})
+        for config in (config_of(self.settings, student) for student in self.settings.students):
+            least = 1 if transfer.schedule == "none" else layer_matching.least_layers(transfer, config.num_hidden_layers)
+            need = compatibility.needs(config, layerwise=layerwise) | ({compatibility.LEAST_LAYERS: least} if least > 1 else {})
             needs.add(json.dumps(need, sort_keys=True))
         return to_text([json.loads(text) for text in sorted(needs)])

@@ -43,14 +43,14 @@ class Block:
     names: list[str]
     sources: list[str]
 
-    def source(self, place: int) -> str:
+    def source(self, position: int) -> str:
         """The source of a document."""
-        return self.sources[self.index["source"][place]]
+        return self.sources[self.index["source"][position]]
 
 
-def document(element: int, block: int, place: int = 0) -> int:
+def document(element: int, block: int, position: int = 0) -> int:
     """The number of a document."""
-    return (element << (_BLOCK_BITS + _PLACE_BITS)) | (block << _PLACE_BITS) | place
+    return (element << (_BLOCK_BITS + _PLACE_BITS)) | (block << _PLACE_BITS) | position
 
 
 def position_of(number: int) -> tuple[int, int, int]:
@@ -93,8 +93,8 @@ class Documents:
 
     def entry(self, number: int) -> np.void:
         """The INDEX entry of a document."""
-        element, block, place = position_of(number)
-        return self._index(_stem(self._folder, element, block))[place]
+        element, block, position = position_of(number)
+        return self._index(_stem(self._folder, element, block))[position]
 
     def text(self, number: int) -> str:
         """The text of a document."""
@@ -125,9 +125,9 @@ def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
     paths.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
 
 
-def write_ranges(place: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
+def write_ranges(path: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
-    with paths.writing(place) as stream:
+    with paths.writing(path) as stream:
         add_ranges(stream, entries, owner, owners)
 
 
@@ -153,8 +153,8 @@ def count_ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype)
 
 def _ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> Iterator[tuple[BinaryIO, int]]:
     """Streams that stand before entries of an owner, and how many these are."""
-    for place in files:
-        with paths.opened(place) as stream:
+    for path in files:
+        with paths.opened(path) as stream:
             begin = 0
             while bounds := _bounds(stream, begin + owner * _BOUND.itemsize, 2):
                 (start, stop), (end,) = bounds, _bounds(stream, begin + owners * _BOUND.itemsize, 1)
@@ -165,8 +165,8 @@ def _ranges(files: Iterable[str], owner: int, owners: int, entry: np.dtype) -> I
                 begin += end * entry.itemsize
 
 
-def _bounds(stream: BinaryIO, place: int, number: int) -> list[int]:
-    stream.seek(place)
+def _bounds(stream: BinaryIO, offset: int, number: int) -> list[int]:
+    stream.seek(offset)
     return np.frombuffer(stream.read(number * _BOUND.itemsize), _BOUND).tolist()
 
 
@@ -218,15 +218,15 @@ class Blocks:
 
 def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]], block_bytes: int) -> None:
     """Write what `Blocks` reads: each element with how many documents each of its blocks, of about `block_bytes` of text, has."""
-    found = [(document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)]
-    table = np.zeros(len(found) + 1, _BLOCK)
-    table["number"] = [*(number for number, _ in found), np.iinfo(np.uint64).max]
-    table["before"][1:] = np.cumsum([size for _, size in found])
+    numbered_sizes = [(document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)]
+    table = np.zeros(len(numbered_sizes) + 1, _BLOCK)
+    table["number"] = [*(number for number, _ in numbered_sizes), np.iinfo(np.uint64).max]
+    table["before"][1:] = np.cumsum([size for _, size in numbered_sizes])
     batch = blocks = documents = 0
-    for place, (_, size) in enumerate(found):
+    for position, (_, size) in enumerate(numbered_sizes):
         if blocks == max(1, _BATCH_BYTES // block_bytes) or (blocks and documents + size > TOGETHER):
             batch, blocks, documents = batch + 1, 0, 0
-        table["batch"][place] = batch
+        table["batch"][position] = batch
         blocks, documents = blocks + 1, documents + size
     table["batch"][-1] = batch + 1
     paths.write(_blocks(folder), table.tobytes())

@@ -64,11 +64,11 @@ def signatures(texts: Sequence[str]) -> np.ndarray:
 
 def shingle_sets(texts: Sequence[str]) -> list[np.ndarray]:
     """Of each text (K,) uint64, sorted and unique: its hashed 5-grams, for exact Jaccard similarities."""
-    found: list[np.ndarray] = []
+    sets: list[np.ndarray] = []
     for batch in _batches(texts):
         hashes, bounds = _shingles(batch)
-        found += (np.unique(hashes[start:end]) for start, end in itertools.pairwise(bounds.tolist()))
-    return found
+        sets += (np.unique(hashes[start:end]) for start, end in itertools.pairwise(bounds.tolist()))
+    return sets
 
 
 def jaccard(first: np.ndarray, second: np.ndarray) -> float:
@@ -93,9 +93,9 @@ def _densified(signature: np.ndarray) -> np.ndarray:
     lenders = _lenders()
     for turn in range(BINS):  # each hole asks its next bin, until all have found one that is not empty
         lender = lenders[hole, turn]
-        found = ~empty[row, lender]
-        signature[row[found], hole[found]] = signature[row[found], lender[found]]
-        row, hole = row[~found], hole[~found]
+        filled = ~empty[row, lender]
+        signature[row[filled], hole[filled]] = signature[row[filled], lender[filled]]
+        row, hole = row[~filled], hole[~filled]
         if not row.size:
             break
     return signature

@@ -33,22 +33,22 @@ _COMPARED = 200_000  # characters of the longer texts of pairs that are compared
 _READ_AHEAD = 400_000  # entries of PAIR of all groups together, while they are merged
 
 
-def gather(batch: int, work: CleaningContext) -> int:
+def gather(batch: int, context: CleaningContext) -> int:
     """Bring the keys of a batch of blocks together (`keys-NNNNNN`, KEY by partition); returns it.
 
     Of equal texts in the batch only the first keeps its keys, so that copies of one text, however many, do not fill a partition; the
     others are `copied-NNNNNN` (uint64 by count).
     """
-    keys_file = _file(work, "keys", batch)
+    keys_file = _file(context, "keys", batch)
     if paths.exists(keys_file):
         return batch  # by a run that was killed
-    blocks = block_store.Blocks(work.folder)
+    blocks = block_store.Blocks(context.folder)
     _, first, end = blocks.batch(batch)
     keys = blocks.keys(batch)
     whole = keys[keys["key"] >= block_store.OF_TEXT]
     whole = whole[np.lexsort((whole["rank"], whole["key"]))]
     copies = blocks.counted(whole["document"][_copies(whole)])
-    paths.write(_file(work, "copied", batch), copies.tobytes())
+    paths.write(_file(context, "copied", batch), copies.tobytes())
     gone = np.zeros(end - first, bool)
     gone[copies - first] = True
     keys = keys[~gone[blocks.counted(keys["document"]) - first]]
@@ -56,86 +56,87 @@ def gather(batch: int, work: CleaningContext) -> int:
     return batch
 
 
-def candidates(partition: int, work: CleaningContext) -> int:
+def candidates(partition: int, context: CleaningContext) -> int:
     """Find the documents with equal keys in a partition of the keys; returns it.
 
     Writes the copies of each text but the first (`copies-NNNNNN`, uint64 by count) and the pairs of similar texts (`pairs-NNNNNN`, PAIR by
     number), in as many groups by the pair itself, so that each is compared once. Of up to `ALL_PAIRS` texts with one key, all are paired;
     of more, each with the one that stays first, and with the one before.
     """
-    pairs_file = _file(work, "pairs", partition)
+    pairs_file = _file(context, "pairs", partition)
     if paths.exists(pairs_file):
         return partition
-    blocks = block_store.Blocks(work.folder)
-    found = [np.zeros(0, np.uint64)]
-    held = np.zeros(0, block_store.KEY)
+    blocks = block_store.Blocks(context.folder)
+    copies = [np.zeros(0, np.uint64)]
+    carried = np.zeros(0, block_store.KEY)
     with paths.writing(pairs_file) as stream:
-        for keys in _shared(partition, blocks, work):
-            keys = np.concatenate([held, keys])
+        for keys in _shared(partition, blocks, context):
+            keys = np.concatenate([carried, keys])
             copy = _copies(keys)
-            found.append(blocks.counted(keys["document"][copy & (keys["key"] >= block_store.OF_TEXT)]))
+            copies.append(blocks.counted(keys["document"][copy & (keys["key"] >= block_store.OF_TEXT)]))
             keys = keys[~copy]
             pairs = _pairs(keys)
             group = mixed(mixed(pairs["first"]) ^ pairs["second"]) % np.uint64(blocks.partitions)
             block_store.add_ranges(stream, pairs, group, blocks.partitions)
             last = keys[keys["key"] == keys["key"][-1]]  # if it goes on, the first and the one before are known, and whether there are many
-            held = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last
-        paths.write(_file(work, "copies", partition), np.concatenate(found).tobytes())
+            carried = last[[0, *range(-ALL_PAIRS, 0)]] if len(last) > ALL_PAIRS else last
+        paths.write(_file(context, "copies", partition), np.concatenate(copies).tobytes())
     return partition
 
 
-def confirm(group: int, work: CleaningContext) -> int:
+def confirm(group: int, context: CleaningContext) -> int:
     """Compare the pairs of a group, of all partitions; returns it.
 
     Writes those whose 5-grams have a Jaccard similarity of at least `corpus.near_duplicate_similarity` (`alike-NNNNNN`, PAIR by count,
     ascending).
     """
-    out = _file(work, "alike", group)
+    out = _file(context, "alike", group)
     if paths.exists(out):
         return group
-    blocks = block_store.Blocks(work.folder)
+    blocks = block_store.Blocks(context.folder)
     pairs = _distinct(
-        block_store.read_ranges([_file(work, "pairs", partition)], group, blocks.partitions, PAIR) for partition in range(blocks.partitions)
+        block_store.read_ranges([_file(context, "pairs", partition)], group, blocks.partitions, PAIR)
+        for partition in range(blocks.partitions)
     )
     # A pair's rank is that of its longer text.
     together = np.cumsum(block_store.lengths(pairs["rank"])) // _COMPARED
-    found = pairs[_similarities(pairs, together, block_store.Documents(work.folder)) >= work.settings.near_duplicate_similarity]
-    found["first"], found["second"] = blocks.counted(found["first"]), blocks.counted(found["second"])
-    paths.write(out, found.tobytes())
+    similar = pairs[_similarities(pairs, together, block_store.Documents(context.folder)) >= context.settings.near_duplicate_similarity]
+    similar["first"], similar["second"] = blocks.counted(similar["first"]), blocks.counted(similar["second"])
+    paths.write(out, similar.tobytes())
     return group
 
 
-def alike(group: int, groups: int, work: CleaningContext) -> Iterator[tuple[int, int, int]]:
+def alike(group: int, groups: int, context: CleaningContext) -> Iterator[tuple[int, int, int]]:
     """What `confirm` wrote for one of the groups; the file is open only while a little of it is read, since there are many."""
-    place, start, size = _file(work, "alike", group), 0, max(1, _READ_AHEAD // groups) * PAIR.itemsize
-    while data := paths.read(place, start, size):
+    path, start, size = _file(context, "alike", group), 0, max(1, _READ_AHEAD // groups) * PAIR.itemsize
+    while data := paths.read(path, start, size):
         yield from struct.iter_unpack("<QQQ", data)
         start += len(data)
 
 
-def decide(work: CleaningContext) -> None:
+def decide(context: CleaningContext) -> None:
     """Write what becomes of each document (`verdicts`, a byte each: STAYS, EXACT or NEAR).
 
     The pairs of all groups come in the order of their first documents' ranks. So when a document's pairs come, it is known whether it goes:
     if it stays, those that are alike to it go.
     """
-    if paths.exists(_verdict_file(work)):
+    if paths.exists(_verdict_file(context)):
         return
-    blocks = block_store.Blocks(work.folder)
+    blocks = block_store.Blocks(context.folder)
     fates = bytearray(blocks.documents)
     groups = blocks.partitions
     for name, files in (("copied", blocks.batches), ("copies", groups)):
         for number in range(files):
-            np.frombuffer(fates, np.uint8)[np.frombuffer(paths.read(_file(work, name, number)), np.uint64)] = EXACT
-    for _, first, second in heapq.merge(*(alike(number, groups, work) for number in range(groups))):
+            np.frombuffer(fates, np.uint8)[np.frombuffer(paths.read(_file(context, name, number)), np.uint64)] = EXACT
+    for _, first, second in heapq.merge(*(alike(number, groups, context) for number in range(groups))):
         if not fates[first]:
             fates[second] = NEAR
-    paths.write(_verdict_file(work), fates)
+    paths.write(_verdict_file(context), fates)
 
 
-def verdicts(first: int, end: int, work: CleaningContext) -> np.ndarray:
+def verdicts(first: int, end: int, context: CleaningContext) -> np.ndarray:
     """(D,) uint8: what becomes of each document from one to before another, by count."""
-    return np.frombuffer(paths.read(_verdict_file(work), first, end - first), np.uint8)
+    return np.frombuffer(paths.read(_verdict_file(context), first, end - first), np.uint8)
 
 
 def _copies(keys: np.ndarray) -> np.ndarray:
@@ -145,12 +146,12 @@ def _copies(keys: np.ndarray) -> np.ndarray:
     return copy
 
 
-def _shared(partition: int, blocks: block_store.Blocks, work: CleaningContext) -> Iterator[np.ndarray]:
+def _shared(partition: int, blocks: block_store.Blocks, context: CleaningContext) -> Iterator[np.ndarray]:
     """The KEY entries of a partition whose key another has too, by key, rank and document, some at a time.
 
     Those of one key come together, unless they are more than `_AT_ONCE`. Some may come that share their key with none.
     """
-    for keys in map(_sharing, _slices(partition, blocks, work)):
+    for keys in map(_sharing, _slices(partition, blocks, context)):
         start = 0
         while start < len(keys):
             end = start + _AT_ONCE
@@ -170,47 +171,47 @@ def _sharing(keys: np.ndarray) -> np.ndarray:
     return keys[np.lexsort((keys["document"], keys["rank"], keys["key"]))]
 
 
-def _slices(partition: int, blocks: block_store.Blocks, work: CleaningContext) -> Iterator[np.ndarray]:
+def _slices(partition: int, blocks: block_store.Blocks, context: CleaningContext) -> Iterator[np.ndarray]:
     """The KEY entries of a partition: all of them, if they are about as many as its share of the documents has.
 
     They are more where millions of texts have one key. Then they come by key and, of such a key, by rank, cut where a sample of them says.
     """
-    files = [_file(work, "keys", batch) for batch in range(blocks.batches)]
+    files = [_file(context, "keys", batch) for batch in range(blocks.batches)]
     most = _ROOM * block_store.TOGETHER
     if block_store.count_ranges(files, partition, blocks.partitions, block_store.KEY) <= most:
         yield block_store.read_ranges(files, partition, blocks.partitions, block_store.KEY)
         return
-    parts = (block_store.read_ranges([file], partition, blocks.partitions, block_store.KEY) for file in files)
-    sample = np.concatenate([part[::_SAMPLED].copy() for part in parts])
+    key_arrays = (block_store.read_ranges([file], partition, blocks.partitions, block_store.KEY) for file in files)
+    sample = np.concatenate([keys[::_SAMPLED].copy() for keys in key_arrays])
     step = max(1, most // 2 // _SAMPLED)
     cuts = sample[np.lexsort((sample["rank"], sample["key"]))][step::step]
     cuts["rank"][np.append(True, cuts["key"][1:] != cuts["key"][:-1])] = 0  # only what has more than one cut is cut itself
-    sliced = [_file(work, f"slices-{partition:06d}", batch) for batch in range(blocks.batches)]
+    sliced = [_file(context, f"slices-{partition:06d}", batch) for batch in range(blocks.batches)]
     for file, out in zip(files, sliced, strict=True):
-        part = block_store.read_ranges([file], partition, blocks.partitions, block_store.KEY)
-        owner = np.zeros(len(part), np.int64)
+        keys = block_store.read_ranges([file], partition, blocks.partitions, block_store.KEY)
+        owner = np.zeros(len(keys), np.int64)
         for cut in cuts:
-            owner += (part["key"] > cut["key"]) | (part["key"] == cut["key"]) & (part["rank"] >= cut["rank"])
-        block_store.write_ranges(out, part, owner, len(cuts) + 1)
+            owner += (keys["key"] > cut["key"]) | (keys["key"] == cut["key"]) & (keys["rank"] >= cut["rank"])
+        block_store.write_ranges(out, keys, owner, len(cuts) + 1)
     for number in range(len(cuts) + 1):
         yield block_store.read_ranges(sliced, number, len(cuts) + 1, block_store.KEY)
 
 
-def _distinct(parts: Iterable[np.ndarray]) -> np.ndarray:
+def _distinct(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """(N,) PAIR: those of all parts, ascending, each once: all bands of two texts may have found them."""
-    held: list[np.ndarray] = []
+    pending: list[np.ndarray] = []
     size = known = 0
-    for part in parts:
-        held.append(part)
-        size += len(part)
+    for array in arrays:
+        pending.append(array)
+        size += len(array)
         if size > 2 * known + _AT_ONCE:
-            held = [_ascending(held)]
-            size = known = len(held[0])
-    return _ascending(held)
+            pending = [_ascending(pending)]
+            size = known = len(pending[0])
+    return _ascending(pending)
 
 
-def _ascending(parts: list[np.ndarray]) -> np.ndarray:
-    pairs = np.concatenate(parts)
+def _ascending(arrays: list[np.ndarray]) -> np.ndarray:
+    pairs = np.concatenate(arrays)
     pairs = pairs[np.lexsort((pairs["second"], pairs["first"], pairs["rank"]))]
     return pairs[np.append(True, pairs[1:] != pairs[:-1])[: len(pairs)]]
 
@@ -221,10 +222,10 @@ def _pairs(keys: np.ndarray) -> np.ndarray:
     starts = np.flatnonzero(np.append(True, value[1:] != value[:-1])[: len(keys)])
     sizes = np.diff(np.append(starts, len(keys)))
     head, many = np.repeat(starts, sizes), np.repeat(sizes > ALL_PAIRS, sizes)
-    place = np.arange(len(keys))
-    after = place - head
-    star = place[many & (after > 1)]
-    steps = [(step, place[(after >= step) & (~many | (step == 1))]) for step in range(1, ALL_PAIRS)]
+    position = np.arange(len(keys))
+    after = position - head
+    star = position[many & (after > 1)]
+    steps = [(step, position[(after >= step) & (~many | (step == 1))]) for step in range(1, ALL_PAIRS)]
     first = np.concatenate([head[star], *(here - step for step, here in steps)])
     second = np.concatenate([star, *(here for _, here in steps)])
     pairs = np.empty(len(first), PAIR)
@@ -234,7 +235,7 @@ def _pairs(keys: np.ndarray) -> np.ndarray:
 
 def _similarities(pairs: np.ndarray, together: np.ndarray, documents: block_store.Documents) -> np.ndarray:
     """(N,) the Jaccard similarities of the 5-grams of (N,) PAIR; those with one number of (N,) `together`, ascending, at once."""
-    found: list[float] = []
+    similarities: list[float] = []
     sets: dict[int, np.ndarray] = {}
     for batch in np.split(pairs, np.flatnonzero(np.diff(together)) + 1):
         wanted = np.union1d(batch["first"], batch["second"]).tolist()  # in the order of the files
@@ -242,13 +243,13 @@ def _similarities(pairs: np.ndarray, together: np.ndarray, documents: block_stor
         missing = [number for number in wanted if number not in sets]
         sets |= zip(missing, minhash.shingle_sets([documents.text(number) for number in missing]), strict=True)
         ends = zip(batch["first"].tolist(), batch["second"].tolist(), strict=True)
-        found += [minhash.jaccard(sets[first], sets[second]) for first, second in ends]
-    return np.array(found)
+        similarities += [minhash.jaccard(sets[first], sets[second]) for first, second in ends]
+    return np.array(similarities)
 
 
-def _file(work: CleaningContext, name: str, number: int) -> str:
-    return paths.join(work.folder, f"{name}-{number:06d}")
+def _file(context: CleaningContext, name: str, number: int) -> str:
+    return paths.join(context.folder, f"{name}-{number:06d}")
 
 
-def _verdict_file(work: CleaningContext) -> str:
-    return paths.join(work.folder, "fates")
+def _verdict_file(context: CleaningContext) -> str:
+    return paths.join(context.folder, "fates")

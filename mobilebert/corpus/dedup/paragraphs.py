@@ -39,67 +39,67 @@ def hashes(text: bytes) -> np.ndarray:
     return made
 
 
-def partitions(work: CleaningContext) -> int:
+def partitions(context: CleaningContext) -> int:
     """How many parts the paragraphs of all documents are counted in."""
-    return max(4, -(-block_store.Blocks(work.folder).batches // _BATCHES_OF_A_PARTITION))
+    return max(4, -(-block_store.Blocks(context.folder).batches // _BATCHES_OF_A_PARTITION))
 
 
-def count(batch: int, work: CleaningContext) -> int:
+def count(batch: int, context: CleaningContext) -> int:
     """Count in how many documents of a batch of blocks each paragraph stands; returns it.
 
     Writes the lines of the documents that stay (`lines-NNNNNN`, _LINE in their order) and the counts (`paragraphs-NNNNNN`, _COUNT by
     partition).
     """
-    out = _file(work, "paragraphs", batch)
+    out = _file(context, "paragraphs", batch)
     if paths.exists(out):
         return batch  # by a run that was killed
-    lines = np.concatenate([np.zeros(0, _LINE), *_lines(batch, work)])
-    paths.write(_file(work, "lines", batch), lines.tobytes())
+    lines = np.concatenate([np.zeros(0, _LINE), *_lines(batch, context)])
+    paths.write(_file(context, "lines", batch), lines.tobytes())
     lines = lines[np.argsort(lines["hash"], kind="stable")]  # a document's equal ones come together
     lines = lines[_changes(lines["hash"]) | _changes(lines["document"])]
     hash_, documents = np.unique(lines["hash"][lines["hash"] != 0], return_counts=True)
     entries = np.empty(len(hash_), _COUNT)
     entries["hash"], entries["documents"], entries["batch"] = hash_, documents, batch
-    block_store.write_ranges(out, entries, hash_ % np.uint64(partitions(work)), partitions(work))
+    block_store.write_ranges(out, entries, hash_ % np.uint64(partitions(context)), partitions(context))
     return batch
 
 
-def share(partition: int, work: CleaningContext) -> int:
+def share(partition: int, context: CleaningContext) -> int:
     """Tell every batch which of its paragraphs too many documents have (`shared-NNNNNN`), of a partition; returns it."""
-    out = _file(work, "shared", partition)
+    out = _file(context, "shared", partition)
     if paths.exists(out):
         return partition
-    batches = block_store.Blocks(work.folder).batches
-    files = (_file(work, "paragraphs", batch) for batch in range(batches))
-    entries = block_store.read_ranges(files, partition, partitions(work), _COUNT)
+    batches = block_store.Blocks(context.folder).batches
+    files = (_file(context, "paragraphs", batch) for batch in range(batches))
+    entries = block_store.read_ranges(files, partition, partitions(context), _COUNT)
     entries = entries[np.argsort(entries["hash"])]
     which = np.cumsum(_changes(entries["hash"])) - 1
     total = np.bincount(which, entries["documents"])
-    found = entries[total[which] > (work.settings.max_paragraph_documents or 0)]
-    block_store.write_ranges(out, found["hash"], found["batch"], batches)
+    frequent = entries[total[which] > (context.settings.max_paragraph_documents or 0)]
+    block_store.write_ranges(out, frequent["hash"], frequent["batch"], batches)
     return partition
 
 
-def shared(batch: int, work: CleaningContext) -> dict[int, set[int]]:
+def shared(batch: int, context: CleaningContext) -> dict[int, set[int]]:
     """The lines, by number, that go from each document of a batch, by count, that has some."""
-    files = (_file(work, "shared", partition) for partition in range(partitions(work)))
-    gone = block_store.read_ranges(files, batch, block_store.Blocks(work.folder).batches, _HASH)
-    lines = np.frombuffer(paths.read(_file(work, "lines", batch)), _LINE)
-    found = np.flatnonzero(np.isin(lines["hash"], gone))
-    document = lines["document"][found]
+    files = (_file(context, "shared", partition) for partition in range(partitions(context)))
+    gone = block_store.read_ranges(files, batch, block_store.Blocks(context.folder).batches, _HASH)
+    lines = np.frombuffer(paths.read(_file(context, "lines", batch)), _LINE)
+    positions = np.flatnonzero(np.isin(lines["hash"], gone))
+    document = lines["document"][positions]
     taken: dict[int, set[int]] = {}
-    for count, line in zip(document.tolist(), (found - np.searchsorted(lines["document"], document)).tolist(), strict=True):
+    for count, line in zip(document.tolist(), (positions - np.searchsorted(lines["document"], document)).tolist(), strict=True):
         taken.setdefault(count, set()).add(line)
     return taken
 
 
-def _lines(batch: int, work: CleaningContext) -> Iterator[np.ndarray]:
+def _lines(batch: int, context: CleaningContext) -> Iterator[np.ndarray]:
     """(L,) _LINE of the documents of each block of a batch that stay."""
-    numbers, first, end = block_store.Blocks(work.folder).batch(batch)
-    fates = near_duplicates.verdicts(first, end, work)
+    numbers, first, end = block_store.Blocks(context.folder).batch(batch)
+    fates = near_duplicates.verdicts(first, end, context)
     for number in numbers:
         element, block, _ = block_store.position_of(number)
-        index, texts = block_store.read_index(work.folder, element, block), block_store.read_texts(work.folder, element, block)
+        index, texts = block_store.read_index(context.folder, element, block), block_store.read_texts(context.folder, element, block)
         stays = np.flatnonzero(fates[: len(index)] == near_duplicates.STAYS)
         each = [texts[offset : offset + size] for offset, size, *_ in index[stays].tolist()]
         if each:
@@ -115,5 +115,5 @@ def _changes(values: np.ndarray) -> np.ndarray:
     return np.append(True, values[1:] != values[:-1])[: len(values)]
 
 
-def _file(work: CleaningContext, name: str, number: int) -> str:
-    return paths.join(work.folder, f"{name}-{number:06d}")
+def _file(context: CleaningContext, name: str, number: int) -> str:
+    return paths.join(context.folder, f"{name}-{number:06d}")

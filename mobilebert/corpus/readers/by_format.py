@@ -23,14 +23,14 @@ READERS: dict[str, Callable[[FileRange], Iterator[RawDocument]]] = {
 }
 
 
-def documents(piece: FileRange) -> Iterator[RawDocument]:
-    """The documents that begin in `piece`, long ones in parts.
+def documents(file_range: FileRange) -> Iterator[RawDocument]:
+    """The documents that begin in `file_range`, long ones in parts.
 
     Raises:
         streams.Unreadable: the file cannot be read further; the documents before that were given.
     """
-    read = READERS[piece.format](piece)
-    if piece.format in {"jsonl", "parquet"} and piece.text_format != "plain":
-        extract = markup.EXTRACTORS[piece.text_format]
+    read = READERS[file_range.format](file_range)
+    if file_range.format in {"jsonl", "parquet"} and file_range.text_format != "plain":
+        extract = markup.EXTRACTORS[file_range.text_format]
         read = (document.extracted(each, extract) for each in read)
     return itertools.chain.from_iterable(map(document.split_long, read))

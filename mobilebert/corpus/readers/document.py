@@ -43,30 +43,30 @@ def shown(data: bytes, most: int = 10_000) -> str:
     return data[:most].decode("utf-8", "backslashreplace")
 
 
-def extracted(found: RawDocument, extract: Callable[[str], str]) -> RawDocument:
+def extracted(document: RawDocument, extract: Callable[[str], str]) -> RawDocument:
     """The document with its text taken out of its markup, or the reason why there is none: the page of a stranger never stops a run."""
-    if found.reason:
-        return found
-    if len(found.text) > MAX_MARKUP_CHARACTERS:
-        return found._replace(reason=OVERSIZED)
+    if document.reason:
+        return document
+    if len(document.text) > MAX_MARKUP_CHARACTERS:
+        return document._replace(reason=OVERSIZED)
     try:
-        text = extract(found.text)
+        text = extract(document.text)
     except TooManyMarks:
-        return found._replace(reason=OVERSIZED)
+        return document._replace(reason=OVERSIZED)
     except Exception as error:  # whatever a parser makes of what it was never written for, RecursionError first
-        logging.debug("%s: %s: %s", found.name, type(error).__name__, error)
-        return found._replace(reason=BROKEN_MARKUP)
-    return found._replace(text=text) if text.strip() else found._replace(reason=NO_MAIN_TEXT)
+        logging.debug("%s: %s: %s", document.name, type(error).__name__, error)
+        return document._replace(reason=BROKEN_MARKUP)
+    return document._replace(text=text) if text.strip() else document._replace(reason=NO_MAIN_TEXT)
 
 
-def split_long(found: RawDocument) -> Iterator[RawDocument]:
+def split_long(document: RawDocument) -> Iterator[RawDocument]:
     """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence where there is one.
 
     The parts are named by their number after the document's name, and hold all of it.
     """
-    text, start, number = found.text, 0, 0
-    if found.reason or len(text) <= MOST_CHARACTERS:
-        yield found
+    text, start, number = document.text, 0, 0
+    if document.reason or len(text) <= MOST_CHARACTERS:
+        yield document
         return
     while start < len(text):
         left = len(text) - start
@@ -74,5 +74,5 @@ def split_long(found: RawDocument) -> Iterator[RawDocument]:
         if end < len(text):
             least = start + (end - start) // 2
             end = next((at + 1 for at in (text.rfind(mark, least, end) for mark in "\n。") if at >= 0), end)
-        yield found._replace(name=f"{found.name}-{number}", text=text[start:end])
+        yield document._replace(name=f"{document.name}-{number}", text=text[start:end])
         start, number = end, number + 1

@@ -22,19 +22,19 @@ _LINE_ENDING = {"softbreak", "hardbreak"}
 _BLOCK_ENDS = {"paragraph_close", "heading_close", "tr_close", "inline_html"}
 
 
-def html(piece: FileRange) -> Iterator[RawDocument]:
+def html(file_range: FileRange) -> Iterator[RawDocument]:
     """The main text of a page (trafilatura: judged best of its kind by several comparisons); `no_main_text` if there is none."""
-    yield from _one(piece, main_text)
+    yield from _one(file_range, main_text)
 
 
-def markdown(piece: FileRange) -> Iterator[RawDocument]:
+def markdown(file_range: FileRange) -> Iterator[RawDocument]:
     """The prose of a Markdown file; `no_main_text` if there is none."""
-    yield from _one(piece, prose)
+    yield from _one(file_range, prose)
 
 
-def rst(piece: FileRange) -> Iterator[RawDocument]:
+def rst(file_range: FileRange) -> Iterator[RawDocument]:
     """The prose of a reStructuredText file; `no_main_text` if there is none."""
-    yield from _one(piece, rst_prose)
+    yield from _one(file_range, rst_prose)
 
 
 def main_text(page: str) -> str:
@@ -87,16 +87,16 @@ def _parser() -> Any:
     return MarkdownIt("commonmark").enable("table")
 
 
-def _one(piece: FileRange, extract: Callable[[str], str]) -> Iterator[RawDocument]:
-    data = streams.read_document(piece.path)
+def _one(file_range: FileRange, extract: Callable[[str], str]) -> Iterator[RawDocument]:
+    data = streams.read_document(file_range.path)
     if data:
-        yield extracted(decoded(f"{piece.ordinal:06d}", data), extract)
+        yield extracted(decoded(f"{file_range.ordinal:06d}", data), extract)
 
 
 def decoded(name: str, data: bytes) -> RawDocument:
     """A document's bytes as text, or the reason why not."""
-    found = decode.decode(data)
-    return RawDocument(name, shown(data), found.reason, len(data)) if found.text is None else RawDocument(name, found.text)
+    decoding = decode.decode(data)
+    return RawDocument(name, shown(data), decoding.reason, len(data)) if decoding.text is None else RawDocument(name, decoding.text)
 
 
 # What `text_format` names.

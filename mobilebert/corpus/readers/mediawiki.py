@@ -20,23 +20,23 @@ _ID = re.compile(r"<id>(\d+)</id>")
 _TEXT = re.compile(r"<text\b[^<>]*>")
 
 
-def mediawiki(piece: FileRange) -> Iterator[RawDocument]:
+def mediawiki(file_range: FileRange) -> Iterator[RawDocument]:
     """The pages whose tag begins in the piece: articles with their text, all others with the reason why they are none."""
-    chunks = multistream.chunks(piece.path, piece.start, piece.end, multistream.BZ2)
-    for page in _pages((chunk.data, piece.end is None or chunk.offset < piece.end) for chunk in chunks):
-        yield _found(piece, page)
+    chunks = multistream.chunks(file_range.path, file_range.start, file_range.end, multistream.BZ2)
+    for page in _pages((chunk.data, file_range.end is None or chunk.offset < file_range.end) for chunk in chunks):
+        yield _found(file_range, page)
 
 
-def _found(piece: FileRange, page: bytes) -> RawDocument:
+def _found(file_range: FileRange, page: bytes) -> RawDocument:
     if isinstance(page, byte_lines.Truncated):
         number = _ID.search(shown(page))
-        return RawDocument(number[1] if number else f"{piece.ordinal:06d}", shown(page), OVERSIZED, page.size)
+        return RawDocument(number[1] if number else f"{file_range.ordinal:06d}", shown(page), OVERSIZED, page.size)
     try:
         source = page.decode()
     except UnicodeDecodeError:
-        return RawDocument(f"{piece.ordinal:06d}", shown(page), "undecodable", len(page))
+        return RawDocument(f"{file_range.ordinal:06d}", shown(page), "undecodable", len(page))
     number = _ID.search(source)
-    name = number[1] if number else f"{piece.ordinal:06d}"
+    name = number[1] if number else f"{file_range.ordinal:06d}"
     title = unescape(_between(source, "<title>", "</title>"))
     body = _TEXT.search(source)
     raw = unescape(_between(source, body[0], "</text>")) if body and not body[0].endswith("/>") else ""
@@ -91,8 +91,8 @@ def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
             if end < 0:
                 buffer = buffer[start:]
                 if len(buffer) > byte_lines.MAX_LINE_BYTES:
-                    held = buffer[: byte_lines.SHOWN_BYTES] + buffer[-(len(_CLOSE) - 1) :]
-                    gone, buffer = gone + len(buffer) - len(held), held
+                    excerpt = buffer[: byte_lines.SHOWN_BYTES] + buffer[-(len(_CLOSE) - 1) :]
+                    gone, buffer = gone + len(buffer) - len(excerpt), excerpt
                 break
             page = buffer[start : end + len(_CLOSE)]
             size, gone = len(page) + gone, 0

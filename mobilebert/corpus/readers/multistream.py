@@ -142,9 +142,9 @@ def _next_member(stream: BinaryIO, start: int, kind: Kind) -> int | None:
     buffer, base = b"", start
     while chunk := stream.read(_READ):
         buffer += chunk
-        for found in kind.pattern.finditer(buffer):
-            if not kind.begins or _holds(stream, base + found.start(), kind):
-                return base + found.start()
+        for match in kind.pattern.finditer(buffer):
+            if not kind.begins or _holds(stream, base + match.start(), kind):
+                return base + match.start()
         base += max(len(buffer) - kind.length + 1, 0)
         buffer = buffer[-(kind.length - 1) :]
         stream.seek(base + len(buffer))

@@ -24,91 +24,91 @@ _BOM = b"\xef\xbb\xbf"
 MOST_UNREAD = 100_000  # lines
 
 
-def text(piece: FileRange) -> Iterator[RawDocument]:
+def text(file_range: FileRange) -> Iterator[RawDocument]:
     """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
-    with streams.open_decompressed(piece.path) as stream:
+    with streams.open_decompressed(file_range.path) as stream:
         data = stream.read(CUT_BYTES + 1)
     if len(data) > CUT_BYTES:
         del data
-        yield from _cut(piece)
+        yield from _cut(file_range)
     elif data:
         decoded = decode.decode(data)
         yield RawDocument(
-            f"{piece.ordinal:06d}",
+            f"{file_range.ordinal:06d}",
             shown(data) if decoded.text is None else decoded.text,
             decoded.reason,
             len(data) if decoded.reason else None,
         )
 
 
-def _cut(piece: FileRange) -> Iterator[RawDocument]:
-    with streams.open_decompressed(piece.path) as stream:
+def _cut(file_range: FileRange) -> Iterator[RawDocument]:
+    with streams.open_decompressed(file_range.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
         for offset, data, decoded in _decoded(byte_lines.split_lines(stream)):
             long = data if isinstance(data, byte_lines.Truncated) else None
             if gathered and (long or size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES):
-                yield _joined(piece, first, gathered)
+                yield _joined(file_range, first, gathered)
                 gathered, size = [], 0
             if long:
-                yield _oversized(f"{piece.ordinal:06d}-{offset}", long)
+                yield _oversized(f"{file_range.ordinal:06d}-{offset}", long)
                 continue
             first = first if gathered else offset
             gathered.append((data, decoded))
             size += len(data)
         if gathered:
-            yield _joined(piece, first, gathered)
+            yield _joined(file_range, first, gathered)
 
 
-def lines(piece: FileRange) -> Iterator[RawDocument]:
+def lines(file_range: FileRange) -> Iterator[RawDocument]:
     """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
 
     A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
     """
-    with streams.open_decompressed(piece.path) as stream:
+    with streams.open_decompressed(file_range.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
-        owned = piece.start == 0
-        for offset, data, decoded in _decoded(byte_lines.split_lines(stream, piece.start, piece.end)):
+        owned = file_range.start == 0
+        for offset, data, decoded in _decoded(byte_lines.split_lines(stream, file_range.start, file_range.end)):
             if data.strip() or isinstance(data, byte_lines.Truncated):
                 if owned:
                     first = first if gathered else offset
                     gathered.append((data, decoded))
                     size += len(data)
                     if size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES:
-                        yield _joined(piece, first, gathered)
+                        yield _joined(file_range, first, gathered)
                         gathered, size = [], 0
                 continue
             if gathered:
-                yield _joined(piece, first, gathered)
+                yield _joined(file_range, first, gathered)
                 gathered, size = [], 0
-            if piece.end is not None and offset >= piece.end:
+            if file_range.end is not None and offset >= file_range.end:
                 return
             owned = True
         if gathered:
-            yield _joined(piece, first, gathered)
+            yield _joined(file_range, first, gathered)
 
 
-def jsonl(piece: FileRange) -> Iterator[RawDocument]:
+def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
     """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing.
 
     Raises:
         Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
     """
     unread = 0
-    with streams.open_decompressed(piece.path) as stream:
-        source = byte_lines.split_lines(stream, piece.start, piece.end)
-        for batch in _batches(itertools.takewhile(lambda line: piece.end is None or line[0] < piece.end, source)):
-            for found in _objects(piece, batch):
-                unread = unread + 1 if found.reason else 0
-                yield found
+    with streams.open_decompressed(file_range.path) as stream:
+        source = byte_lines.split_lines(stream, file_range.start, file_range.end)
+        for batch in _batches(itertools.takewhile(lambda line: file_range.end is None or line[0] < file_range.end, source)):
+            for document in _objects(file_range, batch):
+                unread = unread + 1 if document.reason else 0
+                yield document
                 if unread == MOST_UNREAD:
-                    raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{piece.text_field}'; the rest is not read")
+                    raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{file_range.text_field}'; the rest is not read")
 
 
-def _objects(piece: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
+def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
     for number, (offset, line) in enumerate(batch):
-        name = f"{piece.ordinal:06d}-{offset}"
+        name = f"{file_range.ordinal:06d}-{offset}"
         if isinstance(line, byte_lines.Truncated):
             yield _oversized(name, line)
             continue
@@ -123,29 +123,29 @@ def _objects(piece: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDo
                 line.decode()
             except UnicodeDecodeError:
                 # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
-                for (place, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
+                for (line_offset, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
                     if data.strip() or isinstance(data, byte_lines.Truncated):
-                        yield _object(piece, f"{piece.ordinal:06d}-{place}", data, decoded)
+                        yield _object(file_range, f"{file_range.ordinal:06d}-{line_offset}", data, decoded)
                 return
-            yield _object(piece, name, line, line.decode())
+            yield _object(file_range, name, line, line.decode())
             continue
-        yield _found(piece, name, row, line)
+        yield _found(file_range, name, row, line)
 
 
-def _object(piece: FileRange, name: str, data: bytes, decoded: str | None) -> RawDocument:
+def _object(file_range: FileRange, name: str, data: bytes, decoded: str | None) -> RawDocument:
     """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
     if isinstance(data, byte_lines.Truncated):
         return _oversized(name, data)
     if decoded is None:
         return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
     try:
-        return _found(piece, name, json.loads(decoded), data)
+        return _found(file_range, name, json.loads(decoded), data)
     except (ValueError, RecursionError):
         return RawDocument(name, decoded, "invalid_json")
 
 
-def _found(piece: FileRange, name: str, row: Any, data: bytes) -> RawDocument:
-    value = row.get(piece.text_field) if isinstance(row, dict) else None
+def _found(file_range: FileRange, name: str, row: Any, data: bytes) -> RawDocument:
+    value = row.get(file_range.text_field) if isinstance(row, dict) else None
     if not isinstance(value, str):
         data = data.strip()
         return RawDocument(name, shown(data), "no_text_field", len(data))
@@ -156,14 +156,14 @@ def _oversized(name: str, line: byte_lines.Truncated) -> RawDocument:
     return RawDocument(name, shown(line), OVERSIZED, line.size)
 
 
-def own_name(own: Any, place: str) -> str:
+def own_name(own: Any, fallback: str) -> str:
     """A document's own id, if it can name it; else its place in the sources."""
     name = own if isinstance(own, str) else str(own) if type(own) is int else ""
-    return name if 0 < len(name) <= 200 and name.isprintable() else place
+    return name if 0 < len(name) <= 200 and name.isprintable() else fallback
 
 
-def _joined(piece: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
-    name = f"{piece.ordinal:06d}-{offset}"
+def _joined(file_range: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
+    name = f"{file_range.ordinal:06d}-{offset}"
     if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
         return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
     texts = [decoded for _, decoded in gathered if decoded is not None]

@@ -25,27 +25,27 @@ NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = "not_a_page", "http_status"
 _MEDIA = {"text/html", "application/xhtml+xml"}
 
 
-def warc(piece: FileRange) -> Iterator[RawDocument]:
+def warc(file_range: FileRange) -> Iterator[RawDocument]:
     """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other records with their reason."""
-    stream = _Heads(_owned(piece))
+    stream = _Heads(_owned(file_range))
     archive = ArchiveIterator(stream, no_record_parse=True)
     archive.INC_RECORD = ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
     number = 0
     record = _next(archive, stream)
     while record is not None:
         stream.allow(None)
-        found = _found(record, f"{piece.ordinal:06d}-{piece.start}-{number}")
+        document = _found(record, f"{file_range.ordinal:06d}-{file_range.start}-{number}")
         while record.raw_stream.read(1 << 20):
             pass
         if record.raw_stream.limit > 0:
             raise streams.Unreadable("the file ends inside a record")
         # A record that is longer than it says is known by what stands before the next one.
-        wrong, failure = archive.err_count, None
+        errors_before, failure = archive.err_count, None
         try:
             record = _next(archive, stream)
         except streams.Unreadable as error:
             failure = error
-        yield found._replace(reason=WRONG_LENGTH) if archive.err_count > wrong else found
+        yield document._replace(reason=WRONG_LENGTH) if archive.err_count > errors_before else document
         if failure:
             raise failure
         number += 1
@@ -64,41 +64,41 @@ def _next(archive: Any, stream: _Heads) -> Any:
     return record
 
 
-def _found(record: Any, place: str) -> RawDocument:
-    name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[:200] or place
-    told = RawDocument(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
+def _found(record: Any, fallback_name: str) -> RawDocument:
+    name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[:200] or fallback_name
+    document = RawDocument(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
     if record.rec_type not in {"response", "resource", "conversion"}:
-        return told._replace(reason=NOT_A_PAGE)
+        return document._replace(reason=NOT_A_PAGE)
     if record.length > streams.MAX_DOCUMENT_BYTES:
-        return told._replace(reason=OVERSIZED)
+        return document._replace(reason=OVERSIZED)
     if record.rec_type == "conversion":
-        return _text(told, record.raw_stream.read(record.length))
+        return _text(document, record.raw_stream.read(record.length))
     if record.rec_type == "resource":
         page = _is_page(record.rec_headers)
-        return _page(told, record.raw_stream.read(record.length)) if page else told._replace(reason=NOT_A_PAGE)
+        return _page(document, record.raw_stream.read(record.length)) if page else document._replace(reason=NOT_A_PAGE)
     try:
         head = StatusAndHeadersParser(["HTTP/"], verify=False).parse(record.raw_stream)
         if not head.get_statuscode().startswith("2"):
-            return told._replace(reason=HTTP_STATUS)
-        return _page(told, _body(record, head)) if _is_page(head) else told._replace(reason=NOT_A_PAGE)
+            return document._replace(reason=HTTP_STATUS)
+        return _page(document, _body(record, head)) if _is_page(head) else document._replace(reason=NOT_A_PAGE)
     except streams.Unreadable:
         raise
     except Exception as error:  # a head that is no HTTP, a body in another coding than it claims
-        return told._replace(reason=BROKEN_HTTP, text=f"{told.text}\n{type(error).__name__}: {error}")
+        return document._replace(reason=BROKEN_HTTP, text=f"{document.text}\n{type(error).__name__}: {error}")
 
 
 def _is_page(headers: Any) -> bool:
     return (headers.get_header("Content-Type") or "").partition(";")[0].strip().lower() in _MEDIA
 
 
-def _text(told: RawDocument, data: bytes) -> RawDocument:
-    return decoded(told.name, data) if data else told._replace(reason="empty")
+def _text(document: RawDocument, data: bytes) -> RawDocument:
+    return decoded(document.name, data) if data else document._replace(reason="empty")
 
 
-def _page(told: RawDocument, data: bytes) -> RawDocument:
+def _page(document: RawDocument, data: bytes) -> RawDocument:
     if len(data) > streams.MAX_DOCUMENT_BYTES:
-        return told._replace(reason=OVERSIZED)
-    return extracted(_text(told, data), main_text)
+        return document._replace(reason=OVERSIZED)
+    return extracted(_text(document, data), main_text)
 
 
 def _body(record: Any, head: Any) -> bytes:
@@ -152,9 +152,9 @@ class _Heads(io.RawIOBase):
         return 0  # offsets are not asked for
 
 
-def _owned(piece: FileRange) -> Iterator[bytes]:
+def _owned(file_range: FileRange) -> Iterator[bytes]:
     """The records whose gzip member begins in the piece; a record that fills several members belongs where its first one begins."""
-    for chunk in multistream.chunks(piece.path, piece.start, piece.end, multistream.WARC_GZ):
-        if chunk.first and chunk.data.startswith(b"WARC/") and piece.end is not None and chunk.offset >= piece.end:
+    for chunk in multistream.chunks(file_range.path, file_range.start, file_range.end, multistream.WARC_GZ):
+        if chunk.first and chunk.data.startswith(b"WARC/") and file_range.end is not None and chunk.offset >= file_range.end:
             return
         yield chunk.data

@@ -130,9 +130,9 @@ def _variant(match: re.Match[str]) -> str:
         return ""
     forms: dict[str, str] = {}
     for rule in body.split(";"):
-        language, colon, form = rule.partition(":")
+        language, colon, variant = rule.partition(":")
         if colon and language.strip().lower() in _VARIANT_ORDER:
-            forms[language.strip().lower()] = form.strip()
+            forms[language.strip().lower()] = variant.strip()
     return next((forms[language] for language in _VARIANT_ORDER if language in forms), body)
 
 

@@ -39,8 +39,8 @@ def refused(path: str) -> Recognised | None:
 def recognise(path: str, text_field: str) -> Recognised:
     """The format of a file whose source states none (`format: auto`)."""
     suffix, named = discovery.suffix(path), discovery.format_of_name(path)
-    if found := refused(path):
-        return found
+    if refusal := refused(path):
+        return refusal
     if suffix and named is None:
         return Recognised(None, f"no format is known for {suffix}")
     if named and suffix not in {".xml", ".json"}:

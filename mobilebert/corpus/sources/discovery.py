@@ -47,20 +47,20 @@ class Listed(NamedTuple):
     skipped: list[Skipped]
 
 
-def find(place: str) -> Listed:
+def find(pattern: str) -> Listed:
     """The files of a file, folder or glob on this machine.
 
     Hidden files are left out. Links are followed, but every folder is read once: a link to one that is read anyway is named, so
     links in a circle end. `**` crosses folders; all other wildcards stay inside one.
     """
-    if os.path.isdir(place):
-        return _sorted(_below(place))
-    if os.path.lexists(place):
-        return _sorted([_judged(place)])
-    if "**" not in place:
-        return _sorted(Skipped(path, _FOLDER, False) if os.path.isdir(path) else _judged(path) for path in glob.glob(place))
-    fits = matcher(place)
-    top = os.path.dirname(place[: place.index("*")])
+    if os.path.isdir(pattern):
+        return _sorted(_below(pattern))
+    if os.path.lexists(pattern):
+        return _sorted([_judged(pattern)])
+    if "**" not in pattern:
+        return _sorted(Skipped(path, _FOLDER, False) if os.path.isdir(path) else _judged(path) for path in glob.glob(pattern))
+    fits = matcher(pattern)
+    top = os.path.dirname(pattern[: pattern.index("*")])
     top = os.path.dirname(top[: wild.start()]) if (wild := WILD.search(top)) else top
     below = _below(top) if os.path.isdir(top or ".") else iter(())
     return _sorted(each for each in below if fits.fullmatch(_path(each)) or (not isinstance(each, str) and each.unreadable))
@@ -79,9 +79,9 @@ def suffix(path: str) -> str:
     return PurePath(_PART_OF_A_DUMP.sub("", name.name)).suffix
 
 
-def tracked(place: str, format: str) -> list[str]:
+def tracked(pattern: str, format: str) -> list[str]:
     """The files of a place that a change of which changes the corpus; those of other formats are left out when sources are listed."""
-    listed = find(place).files
+    listed = find(pattern).files
     return listed if format != "auto" else [path for path in listed if format_of_name(path) or not suffix(path)]
 
 
@@ -129,13 +129,13 @@ def _judged(path: str) -> str | Skipped:
     return path if os.access(path, os.R_OK) else Skipped(path, "no permission to read it")
 
 
-def _path(found: str | Skipped) -> str:
-    return found if isinstance(found, str) else found.path
+def _path(entry: str | Skipped) -> str:
+    return entry if isinstance(entry, str) else entry.path
 
 
-def _sorted(found: Iterable[str | Skipped]) -> Listed:
+def _sorted(entries: Iterable[str | Skipped]) -> Listed:
     listed = Listed([], [])
-    for each in sorted(found, key=_path):
+    for each in sorted(entries, key=_path):
         path = _path(each)
         try:
             path.encode()

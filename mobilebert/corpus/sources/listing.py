@@ -38,11 +38,11 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     for source in sources:
         listed = _listed(source, world, downloads)
         left = list(listed.skipped)
-        found = list(_entries(source, listed.files, left))
-        if not found:
+        readable = list(_entries(source, listed.files, left))
+        if not readable:
             raise UserError(f"sources: nothing to read for {source.name} at {source.from_} (format: {source.format}); {_hint(left)}")
         _tell(source, left)
-        entries += found
+        entries += readable
         skipped += [{"source": source.name, **each._asdict()} for each in left]
     entries.sort(key=lambda entry: (entry["source"], entry["path"]))
     skipped.sort(key=lambda entry: (entry["source"], entry["path"]))
@@ -71,33 +71,33 @@ def listing(files: Iterable[str]) -> str:
 
 
 def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> Listed:
-    place = source.from_
-    if place == SMALL_WORLD:
+    location = source.from_
+    if location == SMALL_WORLD:
         if world is None:
             raise UserError(f"sources: {source.name} is the small world, and its folder was not given (--world)")
         return Listed(sorted(str(path) for path in (world / "documents").glob("*.jsonl")), [])
-    if place.startswith(discovery.REMOTE):
+    if location.startswith(discovery.REMOTE):
         folder = next((folder for folder in downloads if folder.name == source.name), None)
         if folder is None:
             raise UserError(f"sources: {source.name} is an address, and its download was not given (--downloads .../{source.name})")
         # Not all that lies there: Snakemake leaves a marker file of its own in every folder.
         return Listed(sorted(str(folder / name) for name in artifacts.read(folder, "download").files), [])
-    if "://" in place:
+    if "://" in location:
         raise UserError(
-            f"sources: {source.name} is at {place}; a file, folder, glob, https:// or gs:// address or {SMALL_WORLD} is expected"
+            f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address or {SMALL_WORLD} is expected"
         )
-    return discovery.find(place)
+    return discovery.find(location)
 
 
 def _entries(source: Source, files: Iterable[str], left: list[Skipped]) -> Iterator[dict[str, Any]]:
     """The entries of the files that can be read; the others are added to `left`."""
     for path in files:
         try:
-            found = _format(source, path)
-            if found.format is None:
-                left.append(Skipped(path, found.why, found.unreadable))
+            detected = _format(source, path)
+            if detected.format is None:
+                left.append(Skipped(path, detected.why, detected.unreadable))
             else:
-                yield _entry(source, path, found.format)
+                yield _entry(source, path, detected.format)
         except OSError as error:
             left.append(Skipped(path, error.strerror or str(error)))
 

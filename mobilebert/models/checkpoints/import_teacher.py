@@ -32,25 +32,25 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     Raises:
         UserError: of another kind, damaged, without MLM head, or with another vocabulary than its tokenizer.
     """
-    found = kind_of(source)
-    if kind not in (None, found):
-        raise UserError(f"teacher.kind: {kind}, but {source} holds a {_MEANING[found]}; set it to {found}")
-    model, shaping = _from_tf1(source) if found == "tf1" else _from_directory(source)
+    source_kind = kind_of(source)
+    if kind not in (None, source_kind):
+        raise UserError(f"teacher.kind: {kind}, but {source} holds a {_MEANING[source_kind]}; set it to {source_kind}")
+    model, shaping = _from_tf1(source) if source_kind == "tf1" else _from_directory(source)
     if model.fresh_head and not without_head:
         raise UserError(f"{source}: {NO_HEAD}")
-    shape = model.config
+    config = model.config
     tokenizer = tokenizers.find(source)
     digests = {path.name: artifacts.sha256(path) for path in shaping}
     settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}
     with artifacts.writing(out, "model", settings=settings | {"files": digests}, versions=("safetensors",)) as writer:
         entries = files.write(writer, *tokenizer).size
-        if entries != shape.vocab_size:
+        if entries != config.vocab_size:
             raise UserError(
-                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {shape.vocab_size}; they must be equal"
+                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {config.vocab_size}; they must be equal"
             )
         weights.save(writer, model)
-        writer.counts = {"parameters": model.parameters, "layers": shape.num_hidden_layers}
-    logging.info("imported a %s of %d layers, %s parameters", shape.class_prefix, shape.num_hidden_layers, f"{model.parameters:,}")
+        writer.counts = {"parameters": model.parameters, "layers": config.num_hidden_layers}
+    logging.info("imported a %s of %d layers, %s parameters", config.class_prefix, config.num_hidden_layers, f"{model.parameters:,}")
 
 
 def kind_of(source: Path) -> str:
@@ -84,5 +84,5 @@ def _from_directory(source: Path) -> tuple[Any, list[Path]]:
 
 def _from_tf1(source: Path) -> tuple[Any, list[Path]]:
     """The model of a TF1 checkpoint, and the files that shaped it."""
-    found = tf1_files.find(source)
-    return tf1.read(*found), found.files
+    checkpoint = tf1_files.find(source)
+    return tf1.read(*checkpoint), checkpoint.files

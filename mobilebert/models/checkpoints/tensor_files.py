@@ -74,8 +74,10 @@ class Checkpoint:
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
         array = (raw.astype(np.float32) if entry.dtype == "F16" else raw).reshape(entry.shape)
         if not np.isfinite(array).all():
-            wrong = int(array.size - np.isfinite(array).sum())
-            raise UserError(f"{entry.path}: tensor {spelled} holds NaN or Inf in {wrong} of {array.size} places; these weights are damaged")
+            nonfinite = int(array.size - np.isfinite(array).sum())
+            raise UserError(
+                f"{entry.path}: tensor {spelled} holds NaN or Inf in {nonfinite} of {array.size} places; these weights are damaged"
+            )
         return array
 
 
@@ -88,15 +90,15 @@ def of_folder(folder: Path, prefix: str) -> Checkpoint:
     Raises:
         UserError: no weights there, or not whole.
     """
-    found: dict[str, Entry] = {}
+    stored: dict[str, Entry] = {}
     for path in [*_files(folder), *folder.glob(EXTRA)]:
         for name, entry in (_safetensors(path) if path.suffix == ".safetensors" else _pickle(path)).items():
-            if name in found:
-                raise UserError(f"{path}: tensor {name} stands in {found[name].path.name} too")
-            found[name] = entry
+            if name in stored:
+                raise UserError(f"{path}: tensor {name} stands in {stored[name].path.name} too")
+            stored[name] = entry
     entries: dict[str, Entry] = {}
-    bare = not any(name.startswith(f"{prefix}.") for name in found)
-    for name, entry in found.items():
+    bare = not any(name.startswith(f"{prefix}.") for name in stored)
+    for name, entry in stored.items():
         modern = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
         if bare and modern.startswith(("embeddings.", "embeddings_project.", "encoder.", "pooler.")):
             modern = f"{prefix}.{modern}"
@@ -200,7 +202,7 @@ def _entry(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> Entry
 
 def _pickle(path: Path) -> dict[str, Entry]:
     try:
-        found: Mapping[str, torch_pickle.Stored] = torch_pickle.read(path)
+        tensors: Mapping[str, torch_pickle.Stored] = torch_pickle.read(path)
     except torch_pickle.Refused as error:
         raise UserError(f"{path}: {disguise(path) or error}") from None
-    return {name: Entry(path, stored.dtype, stored.shape, stored.read) for name, stored in found.items()}
+    return {name: Entry(path, stored.dtype, stored.shape, stored.read) for name, stored in tensors.items()}

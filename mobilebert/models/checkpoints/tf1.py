@@ -71,7 +71,7 @@ class Description(NamedTuple):
         return sum(path.stat().st_size for path in self.files)
 
     def __str__(self) -> str:
-        lines = [f"{name}: {part.variables} variables, {part.bytes / 1e6:.1f} MB" for name, part in self.components.items()]
+        lines = [f"{name}: {component.variables} variables, {component.bytes / 1e6:.1f} MB" for name, component in self.components.items()]
         return f"{self.prefix}: {self.bytes_on_disk / 1e6:.1f} MB on disk; {'; '.join(lines)}"
 
 
@@ -87,8 +87,8 @@ def read(prefix: Path, config: Path, *, compute_dtype: str = "float32", variable
     Raises:
         UserError: not whole, damaged, or weights that do not fit the configuration.
     """
-    checkpoint, shape = _open(prefix, config)
-    made = weights.assemble(checkpoint, shape, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
+    checkpoint, model_config = _open(prefix, config)
+    made = weights.assemble(checkpoint, model_config, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
     before, after = describe(checkpoint.where), 4 * made.parameters
     logging.info("%s", before)
     logging.info("kept %s parameters: %.1f of %.1f MB", f"{made.parameters:,}", after / 1e6, before.bytes_on_disk / 1e6)
@@ -101,8 +101,8 @@ def read_head(prefix: Path, config: Path, *, variable_dtype: str = "float32") ->
     Raises:
         UserError: there is none, or it does not fit.
     """
-    checkpoint, shape = _open(prefix, config)
-    return weights.assemble_head(checkpoint, shape, variable_dtype=variable_dtype)
+    checkpoint, model_config = _open(prefix, config)
+    return weights.assemble_head(checkpoint, model_config, variable_dtype=variable_dtype)
 
 
 def write(folder: Path, model: Model, head: ClassificationHead | SpanHead | None = None) -> list[Path]:
@@ -151,27 +151,29 @@ def describe(prefix: Path) -> Description:
     types = reader.get_variable_to_dtype_map()
     counted: dict[str, ComponentSize] = {MODEL: ComponentSize(0, 0)}
     for name, shape in reader.get_variable_to_shape_map().items():
-        part, size = component_of(name), math.prod(shape) * types[name].size
-        known = counted.get(part, ComponentSize(0, 0))
-        counted[part] = ComponentSize(known.variables + 1, known.bytes + size)
+        component, size = component_of(name), math.prod(shape) * types[name].size
+        known = counted.get(component, ComponentSize(0, 0))
+        counted[component] = ComponentSize(known.variables + 1, known.bytes + size)
     return Description(prefix, files, counted)
 
 
 def component_of(name: str) -> str:
     """Which of `COMPONENTS` a variable belongs to, or the model, or `OTHERS`."""
     known = r"(bert|electra|cls)/|output_(weights|bias)$"
-    return next((part for part, pattern in COMPONENTS.items() if re.match(pattern, name)), MODEL if re.match(known, name) else OTHERS)
+    return next(
+        (component for component, pattern in COMPONENTS.items() if re.match(pattern, name)), MODEL if re.match(known, name) else OTHERS
+    )
 
 
-def original(name: str, shape: ModelConfig) -> tuple[str, bool]:
+def original(name: str, config: ModelConfig) -> tuple[str, bool]:
     """A tensor's name in TF1, and whether it lies there as the transpose of how transformers stores it."""
     if name in EXCEPTIONS:
         return EXCEPTIONS[name]
-    body = name.removeprefix(f"{shape.model_type}.")
-    root = "" if body == name else "electra/" if isinstance(shape, ElectraConfig) else "bert/"
+    body = name.removeprefix(f"{config.model_type}.")
+    root = "" if body == name else "electra/" if isinstance(config, ElectraConfig) else "bert/"
     body = re.sub(r"\bencoder\.layer\.", "encoder.layer_", re.sub(r"\bffn\.", "ffn_layer_", body))
     if match := re.fullmatch(r"(.*)\.LayerNorm\.(weight|bias)", body):
-        fake = isinstance(shape, MobileBertConfig) and shape.normalization_type == "no_norm" and root
+        fake = isinstance(config, MobileBertConfig) and config.normalization_type == "no_norm" and root
         path, kind, turned = f"{match[1]}.{'Fake' if fake else ''}LayerNorm", {"weight": "gamma", "bias": "beta"}[match[2]], False
     elif body.endswith("_embeddings.weight"):
         return f"{root}{body.removesuffix('.weight').replace('.', '/')}", False
@@ -185,14 +187,14 @@ def original(name: str, shape: ModelConfig) -> tuple[str, bool]:
 class _Tf1Checkpoint(Checkpoint):
     """The variables under transformers' names; those that the shape does not know keep their own."""
 
-    def __init__(self, prefix: Path, shape: ModelConfig, config: Path) -> None:
+    def __init__(self, prefix: Path, model_config: ModelConfig, config: Path) -> None:
         super().__init__(prefix, {}, config.name)
-        self._shape = shape
+        self._shape = model_config
         reader = _reader(prefix)
         types = reader.get_variable_to_dtype_map()
         _check_size(prefix, reader)
-        known = parameters.specification(shape) | parameters.carried(shape)
-        named = {original(name, shape): name for name in [*known, *EXCEPTIONS]}
+        known = parameters.specification(model_config) | parameters.carried(model_config)
+        named = {original(name, model_config): name for name in [*known, *EXCEPTIONS]}
         by_name = {spelled: (name, turned) for (spelled, turned), name in named.items()}
         for spelled, sizes in reader.get_variable_to_shape_map().items():
             if component_of(spelled) == MODEL:
@@ -207,8 +209,8 @@ class _Tf1Checkpoint(Checkpoint):
 
 
 def _open(prefix: Path, config: Path) -> tuple[_Tf1Checkpoint, ModelConfig]:
-    shape = configs.from_config(read_json(config), str(config))
-    return _Tf1Checkpoint(_whole(prefix)[0], shape, config), shape
+    model_config = configs.from_config(read_json(config), str(config))
+    return _Tf1Checkpoint(_whole(prefix)[0], model_config, config), model_config
 
 
 def _check_size(prefix: Path, reader: tf.train.CheckpointReader) -> None:
@@ -217,29 +219,29 @@ def _check_size(prefix: Path, reader: tf.train.CheckpointReader) -> None:
     sized = {name: shape for name, shape in reader.get_variable_to_shape_map().items() if types[name].is_numpy_compatible}
     expected = sum(math.prod(shape) * types[name].size for name, shape in sized.items() if types[name] != tf.string)
     data = [path for path in _whole(prefix)[1] if path.suffix != ".index"]
-    if (found := sum(path.stat().st_size for path in data)) < expected:
-        raise UserError(f"{data[-1]}: cut off; the data have {found} bytes, {prefix.name}.index names {expected}; download it again")
+    if (size := sum(path.stat().st_size for path in data)) < expected:
+        raise UserError(f"{data[-1]}: cut off; the data have {size} bytes, {prefix.name}.index names {expected}; download it again")
 
 
 def _variable(reader: tf.train.CheckpointReader, name: str, turned: bool) -> np.ndarray:
-    found = reader.get_tensor(name)
-    found = found.view(np.uint16) if found.dtype == tf.bfloat16.as_numpy_dtype else found
-    return found.T if turned else found
+    value = reader.get_tensor(name)
+    value = value.view(np.uint16) if value.dtype == tf.bfloat16.as_numpy_dtype else value
+    return value.T if turned else value
 
 
-def _whole(given: Path) -> tuple[Path, list[Path]]:
+def _whole(source: Path) -> tuple[Path, list[Path]]:
     """The prefix that is meant, and the files of a whole checkpoint.
 
     Raises:
         UserError: naming the file that is missing or is not what its name says.
     """
-    prefix = Path(re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(given)))
-    if given.is_dir():
-        found = sorted(given.glob("*.index"))
-        if len(found) != 1:
-            names = ", ".join(path.name for path in found) or "none"
-            raise UserError(f"{given}: one TensorFlow 1 checkpoint (*.index) is expected, found {names}; name its prefix")
-        prefix = found[0].with_suffix("")
+    prefix = Path(re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", str(source)))
+    if source.is_dir():
+        indexes = sorted(source.glob("*.index"))
+        if len(indexes) != 1:
+            names = ", ".join(path.name for path in indexes) or "none"
+            raise UserError(f"{source}: one TensorFlow 1 checkpoint (*.index) is expected, found {names}; name its prefix")
+        prefix = indexes[0].with_suffix("")
     folder, index = prefix.parent, Path(f"{prefix}.index")
     near = ", ".join(sorted(path.name for path in folder.glob("*") if re.search(r"\.(index|data-\d{5}-of-\d{5})$", path.name))) or "none"
     if not index.is_file():

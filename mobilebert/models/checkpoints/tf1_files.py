@@ -55,10 +55,10 @@ def _prefix(folder: Path) -> Path:
     if newest and newest[1] in known:
         return folder / newest[1]
     if len(known) != 1:
-        found = (
+        problem = (
             f"{len(known)} checkpoints there ({', '.join(known)}); name one by its prefix" if known else f"no checkpoint there; {EXPECTED}"
         )
-        raise UserError(f"{folder}: {found}")
+        raise UserError(f"{folder}: {problem}")
     return folder / known[0]
 
 
@@ -66,13 +66,13 @@ def _config(folder: Path) -> Path:
     """bert_config.json, or the one JSON file that describes a model (bert_config_rbt3.json, student_base_f2.json)."""
     if (folder / "bert_config.json").is_file():
         return folder / "bert_config.json"
-    found = [path for path in sorted(folder.glob("*.json")) if _describes(path)]
-    if len(found) > 1:  # ELECTRA: the discriminator is the model, the generator only helped to train it
-        found = [path for path in found if "discriminator" in path.name] or found
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    candidates = [path for path in sorted(folder.glob("*.json")) if _describes(path)]
+    if len(candidates) > 1:  # ELECTRA: the discriminator is the model, the generator only helped to train it
+        candidates = [path for path in candidates if "discriminator" in path.name] or candidates
+    if len(candidates) != 1:
+        names = ", ".join(path.name for path in candidates) or "none"
         raise UserError(f"{folder}: bert_config.json is not there, and other configurations there are: {names}; {EXPECTED}")
-    return found[0]
+    return candidates[0]
 
 
 def _describes(path: Path) -> bool:

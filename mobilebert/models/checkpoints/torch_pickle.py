@@ -142,10 +142,10 @@ def _read_stream(path: Path) -> dict[str, Stored]:
         tensors = _state_dict(_Unpickler(stream).load())
         keys = [str(key) for key in _Unpickler(stream).load()]
         storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-        places = _storage_ranges(stream, keys, storages, path.stat().st_size)
+        ranges = _storage_ranges(stream, keys, storages, path.stat().st_size)
 
     def raw(storage: _Storage) -> bytes:
-        start, size = places[storage.key]
+        start, size = ranges[storage.key]
         with path.open("rb") as stream:
             stream.seek(start)
             return stream.read(size)
@@ -155,33 +155,33 @@ def _read_stream(path: Path) -> dict[str, Stored]:
 
 def _storage_ranges(stream: BinaryIO, keys: list[str], storages: dict[str, _Storage], end: int) -> dict[str, tuple[int, int]]:
     """Start and size in bytes of each storage: they follow one another, each with its count of numbers before it."""
-    places = {}
+    ranges = {}
     for key in keys:
         if key not in storages:
             raise Refused(f"holds storage {key}, which no tensor uses; {CONVERT}")
         count = int.from_bytes(stream.read(8), "little")
         size = count * np.dtype(STORAGES[storages[key].kind][1]).itemsize
-        places[key] = (stream.tell(), size)
+        ranges[key] = (stream.tell(), size)
         if count != storages[key].numbers or stream.seek(size, io.SEEK_CUR) > end:
             raise Refused(f"cut off or damaged: storage {key} should have {storages[key].numbers} numbers; download the file again")
-    if absent := storages.keys() - places.keys():
+    if absent := storages.keys() - ranges.keys():
         raise Refused(f"cut off or damaged: storages {', '.join(sorted(absent))} are not there; download the file again")
-    return places
+    return ranges
 
 
-def _state_dict(found: Any) -> dict[str, _Tensor]:
+def _state_dict(loaded: Any) -> dict[str, _Tensor]:
     """The tensors by name; a training's checkpoint may hold them under `state_dict` or `model`."""
     for name in ("state_dict", "model"):
-        if isinstance(found, dict) and isinstance(found.get(name), dict):
-            found = found[name]
+        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
+            loaded = loaded[name]
     odd = (
-        [f"{key}: {type(value).__name__}" for key, value in found.items() if not isinstance(value, _Tensor)]
-        if isinstance(found, dict)
+        [f"{key}: {type(value).__name__}" for key, value in loaded.items() if not isinstance(value, _Tensor)]
+        if isinstance(loaded, dict)
         else []
     )
-    if not isinstance(found, dict) or odd:
-        raise Refused(f"not a table of tensors by name but {', '.join(odd[:3]) or type(found).__name__}; {CONVERT}")
-    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    if not isinstance(loaded, dict) or odd:
+        raise Refused(f"not a table of tensors by name but {', '.join(odd[:3]) or type(loaded).__name__}; {CONVERT}")
+    return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
 
 
 def _stored(tensor: _Tensor, raw: Callable[[], bytes]) -> Stored:

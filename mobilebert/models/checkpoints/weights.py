@@ -70,18 +70,18 @@ def save(writer: Writer, model: Model, head: ClassificationHead | SpanHead | Non
         save_file(extra, writer.path(EXTRA), metadata={"format": "pt"})
 
 
-def _check_expressible(shape: ModelConfig, head: ClassificationHead | SpanHead | None) -> None:
-    if isinstance(shape, MobileBertConfig) and shape.query_width != shape.inner_size:
+def _check_expressible(config: ModelConfig, head: ClassificationHead | SpanHead | None) -> None:
+    if isinstance(config, MobileBertConfig) and config.query_width != config.inner_size:
         raise UserError(
             "use_bottleneck with neither use_bottleneck_attention nor key_query_shared_bottleneck: transformers' query and key "
-            f"take {shape.inner_size} inputs, these take {shape.query_width}; set one of the two keys"
+            f"take {config.inner_size} inputs, these take {config.query_width}; set one of the two keys"
         )
-    if isinstance(head, ClassificationHead) and heads.kind_of(shape) != head.kind:
+    if isinstance(head, ClassificationHead) and heads.kind_of(config) != head.kind:
         raise ValueError("this classification head does not fit the model's class; make it with heads.for_classification(shape, ...)")
 
 
-def _head_config(shape: ModelConfig, head: ClassificationHead | SpanHead, labels: Sequence[str] | None) -> dict[str, Any]:
-    config: dict[str, Any] = {"architectures": [shape.architecture(head.task)]}
+def _head_config(model_config: ModelConfig, head: ClassificationHead | SpanHead, labels: Sequence[str] | None) -> dict[str, Any]:
+    config: dict[str, Any] = {"architectures": [model_config.architecture(head.task)]}
     if isinstance(head, ClassificationHead):
         known = list(labels) if labels is not None else [f"LABEL_{number}" for number in range(head.labels)]
         if len(set(known)) != head.labels:
@@ -97,11 +97,11 @@ def load(folder: Path | str, *, compute_dtype: str = "float32", variable_dtype: 
     Raises:
         UserError: as `assemble`.
     """
-    shape, checkpoint = _open(Path(folder))
-    return assemble(checkpoint, shape, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
+    config, checkpoint = _open(Path(folder))
+    return assemble(checkpoint, config, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
 
 
-def assemble(checkpoint: Checkpoint, shape: ModelConfig, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+def assemble(checkpoint: Checkpoint, config: ModelConfig, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
     """The model of that shape from a checkpoint of either world.
 
     Pooler and NSP head are carried along (`model.carried`); what else is left behind is said in the log. Where there is no MLM
@@ -110,25 +110,25 @@ def assemble(checkpoint: Checkpoint, shape: ModelConfig, *, compute_dtype: str =
     Raises:
         UserError: tensors missing, odd, ill-shaped or with NaN.
     """
-    head = parameters.head(shape)
-    found = checkpoint.entries
+    head = parameters.head(config)
+    entries = checkpoint.entries
     for name, copy in ALIASES.items():
-        if name not in found and copy in found:
-            found[name] = found[copy]
-    fresh = not any(name in found for name in head)
-    wanted = {name: tensor for name, tensor in parameters.specification(shape).items() if not (fresh and name in head)}
-    carried = {name: tensor for name, tensor in (parameters.unused(shape) | parameters.carried(shape)).items() if name in found}
-    left = _check(checkpoint, wanted, carried, shape)
+        if name not in entries and copy in entries:
+            entries[name] = entries[copy]
+    fresh = not any(name in entries for name in head)
+    wanted = {name: tensor for name, tensor in parameters.specification(config).items() if not (fresh and name in head)}
+    carried = {name: tensor for name, tensor in (parameters.unused(config) | parameters.carried(config)).items() if name in entries}
+    left = _check(checkpoint, wanted, carried, config)
     values: dict[str, Any] = {name: _from_stored(tensor, checkpoint.array(name)) for name, tensor in wanted.items()}
-    _check_tied(checkpoint, values, shape)
-    kept = [name for name in carried if name not in parameters.unused(shape)]
+    _check_tied(checkpoint, values, config)
+    kept = [name for name in carried if name not in parameters.unused(config)]
     if left or kept:
         lines = ", ".join(_families([*left, *kept])), ", ".join(_families(kept)) or "none of them"
         logging.info("%s: no pretraining here uses %s; kept in %s: %s", checkpoint.where, lines[0], EXTRA, lines[1])
     if fresh:
         logging.info("%s: holds no MLM head; a random one stands in", checkpoint.where)
-        values |= {name: initial(name, tensor, FRESH_HEAD_SEED, shape.initializer_range) for name, tensor in head.items()}
-    model = Model(shape, values, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
+        values |= {name: initial(name, tensor, FRESH_HEAD_SEED, config.initializer_range) for name, tensor in head.items()}
+    model = Model(config, values, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
     model.carried = {name: np.ascontiguousarray(checkpoint.array(name)) for name in carried}
     model.fresh_head = fresh
     return model
@@ -140,23 +140,23 @@ def load_head(folder: Path | str, *, variable_dtype: str = "float32") -> Classif
     Raises:
         UserError: there is none, or its tensors do not fit the shape.
     """
-    shape, checkpoint = _open(Path(folder))
-    return assemble_head(checkpoint, shape, variable_dtype=variable_dtype)
+    config, checkpoint = _open(Path(folder))
+    return assemble_head(checkpoint, config, variable_dtype=variable_dtype)
 
 
-def assemble_head(checkpoint: Checkpoint, shape: ModelConfig, *, variable_dtype: str = "float32") -> ClassificationHead | SpanHead:
+def assemble_head(checkpoint: Checkpoint, config: ModelConfig, *, variable_dtype: str = "float32") -> ClassificationHead | SpanHead:
     """The task's head from a finetuned model's checkpoint of either world.
 
     Raises:
         UserError: there is none, or its tensors do not fit the shape.
     """
     made: ClassificationHead | SpanHead
-    classifier = f"{heads.classifier_name(shape)}.weight"
+    classifier = f"{heads.classifier_name(config)}.weight"
     if classifier in checkpoint.entries:
         labels = checkpoint.entries[classifier].shape[0]
-        made = heads.for_classification(shape, labels, 0, variable_dtype)
+        made = heads.for_classification(config, labels, 0, variable_dtype)
     elif "qa_outputs.weight" in checkpoint.entries:
-        made = SpanHead(shape.hidden_size, 0, variable_dtype=variable_dtype)
+        made = SpanHead(config.hidden_size, 0, variable_dtype=variable_dtype)
     else:
         raise UserError(f"{checkpoint.where}: holds no head of a task ({classifier} or qa_outputs.weight); is it a finetuned model?")
     wanted = heads.tensors(made)
@@ -168,8 +168,8 @@ def assemble_head(checkpoint: Checkpoint, shape: ModelConfig, *, variable_dtype:
 
 
 def _open(folder: Path) -> tuple[ModelConfig, Checkpoint]:
-    shape = configs.from_config(read_config(folder), str(config_of(folder)))
-    return shape, of_folder(folder, shape.model_type)
+    config = configs.from_config(read_config(folder), str(config_of(folder)))
+    return config, of_folder(folder, config.model_type)
 
 
 def copy_tables(teacher: Model, student: Model) -> list[str]:
@@ -185,29 +185,29 @@ def copy_tables(teacher: Model, student: Model) -> list[str]:
     source = {_common_name(name, teacher.config): variable for name, variable in teacher.variables_by_name.items()}
     copied = []
     for name, variable in student.variables_by_name.items():
-        given = source.get(_common_name(name, student.config))
-        if given is None or not TABLES.search(name):
+        table = source.get(_common_name(name, student.config))
+        if table is None or not TABLES.search(name):
             continue
-        if given.shape != variable.shape:
-            logging.info("%s: not copied, the teacher's is %s and the student's %s", name, given.shape, variable.shape)
+        if table.shape != variable.shape:
+            logging.info("%s: not copied, the teacher's is %s and the student's %s", name, table.shape, variable.shape)
             continue
-        variable.assign(tf.cast(tf.convert_to_tensor(given), variable.dtype))
+        variable.assign(tf.cast(tf.convert_to_tensor(table), variable.dtype))
         copied.append(name)
     return copied
 
 
-def _common_name(name: str, shape: ModelConfig) -> str:
-    plain = name.removeprefix(f"{shape.model_type}.")
+def _common_name(name: str, config: ModelConfig) -> str:
+    plain = name.removeprefix(f"{config.model_type}.")
     # ELECTRA's head has other names; it is made of the same parts.
     plain = plain.replace("generator_predictions.", "cls.predictions.transform.").replace("generator_lm_head.", "cls.predictions.")
     return plain
 
 
-def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, shape: ModelConfig) -> list[str]:
+def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, config: ModelConfig) -> list[str]:
     """Refuse what does not fit; return the names that are left behind."""
     leavable = [r"cls\.seq_relationship\.", r"classifier\.", r"qa_outputs\.", r"discriminator_predictions\.", r".*position_ids$"]
-    leavable.append(rf"{shape.model_type}\.pooler\.")
-    if isinstance(shape, MobileBertConfig) and shape.use_bottleneck_attention:
+    leavable.append(rf"{config.model_type}\.pooler\.")
+    if isinstance(config, MobileBertConfig) and config.use_bottleneck_attention:
         # transformers' default for key_query_shared_bottleneck makes these, though its forward does not use them
         leavable.append(r"mobilebert\.encoder\.layer\.\d+\.bottleneck\.attention\.")
     problems = _problems(checkpoint, wanted | carried)
@@ -218,13 +218,13 @@ def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, shape: Mod
         if re.match("|".join(leavable), name):
             left.append(name)
         else:
-            problems.append(f"{_spelled(checkpoint, name, entry.shape)} is not part of this {shape.class_prefix}")
+            problems.append(f"{_spelled(checkpoint, name, entry.shape)} is not part of this {config.class_prefix}")
     _refuse(checkpoint, problems)
     return left
 
 
-def _check_tied(checkpoint: Checkpoint, values: Mapping[str, np.ndarray], shape: ModelConfig) -> None:
-    table = f"{shape.model_type}.embeddings.word_embeddings.weight"
+def _check_tied(checkpoint: Checkpoint, values: Mapping[str, np.ndarray], config: ModelConfig) -> None:
+    table = f"{config.model_type}.embeddings.word_embeddings.weight"
     for name in TIED:
         if name in checkpoint.entries and not np.array_equal(checkpoint.array(name), values[table]):
             raise UserError(f"{checkpoint.where}: {name} differs from {table}; only tied embeddings are known here")
@@ -267,5 +267,5 @@ def _from_stored(tensor: Tensor, value: np.ndarray) -> np.ndarray:
 
 def versions() -> list[str]:
     """The installed distributions that shape a model's bytes; TensorFlow has another name for each device."""
-    installed = {found.metadata["Name"] for found in metadata.distributions()}
+    installed = {distribution.metadata["Name"] for distribution in metadata.distributions()}
     return [name for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu", "safetensors") if name in installed]

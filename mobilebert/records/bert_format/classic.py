@@ -77,8 +77,8 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
     spec[LABEL] = tf.io.FixedLenFeature([1], tf.int64)
     try:
         for examples in _dataset(path).batch(AT_ONCE):
-            found = tf.io.parse_example(examples, spec)
-            batch = {ours: found[name].numpy() for name, ours in NAMES.items()}
+            parsed = tf.io.parse_example(examples, spec)
+            batch = {ours: parsed[name].numpy() for name, ours in NAMES.items()}
             yield batch | {LABEL: batch[LABEL][:, 0]}
     except tf.errors.OpError as error:
         raise UserError(

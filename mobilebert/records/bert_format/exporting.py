@@ -29,8 +29,8 @@ def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: in
         number of records in each split.
     """
     records = RecordSet(source)
-    told = {"masking": masking.model_dump(mode="json"), "records.dupe_factor": dupe_factor, "seed": seed}
-    with artifacts.writing(out, "bert_records", settings=told, inputs={"records": source}) as writer:
+    manifest_settings = {"masking": masking.model_dump(mode="json"), "records.dupe_factor": dupe_factor, "seed": seed}
+    with artifacts.writing(out, "bert_records", settings=manifest_settings, inputs={"records": source}) as writer:
         total, files = records.train_count * dupe_factor, records.train_files
         edges = [total * number // files for number in range(files + 1)]
         counts = {"train_sequences": 0}
@@ -44,8 +44,8 @@ def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: in
 
 
 def _train(records: RecordSet, masking: Masking, seed: int, first: int, last: int) -> Iterator[Batch]:
-    for place in range(first, last, classic.AT_ONCE):
-        yield records.train_batches(masking, 1, seed, place, min(classic.AT_ONCE, last - place))
+    for start in range(first, last, classic.AT_ONCE):
+        yield records.train_batches(masking, 1, seed, start, min(classic.AT_ONCE, last - start))
 
 
 def _heldout(records: RecordSet, masking: Masking, seed: int) -> Iterator[Batch]:

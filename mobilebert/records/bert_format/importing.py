@@ -28,14 +28,14 @@ SPILLS = ".spills"
 ROWS_A_SPILL = 32_768
 
 
-def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed: int) -> Counter[str]:
+def write(pattern: str, tokenizer_folder: Path, out: Path, settings: Records, seed: int) -> Counter[str]:
     """Read classic files, check them against the tokenizer, and write the artefact.
 
     Held out is what a hash of the unmasked ids says, so copies of a sequence with other masks fall on the same side; another cut of the
     same document may still be in training.
 
     Args:
-        place: a file, folder or glob of them, GZIP or not.
+        pattern: a file, folder or glob of them, GZIP or not.
         tokenizer_folder: tokenizer artefact that the ids belong to.
         out: where the artefact goes.
         settings: length that is expected, held-out share, shards, compression.
@@ -49,25 +49,25 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
     """
     artifacts.read(tokenizer_folder, "tokenizer")
     tokenizer = tokenization.load(tokenizer_folder)
-    sources = _files(place)
+    sources = _files(pattern)
     predictions = _predictions(sources, settings.sequence_length)
-    form = static.format_of(settings.sequence_length, predictions, tokenizer.size)
+    record_format = static.format_of(settings.sequence_length, predictions, tokenizer.size)
     shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, sources))}
     with artifacts.writing(out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")) as writer:
         spills = writer.path(SPILLS, "-").parent
         counts: Counter[str] = Counter()
         labels = np.zeros(tokenizer.size, np.int64)
-        places = _spill(_checked(sources, predictions, tokenizer, settings, counts, labels), spills, form, settings, seed)
+        spill_files = _spill(_checked(sources, predictions, tokenizer, settings, counts, labels), spills, record_format, settings, seed)
         body: dict[str, Any] = {}
         for split in shuffling.SPLITS:
-            body[split] = _shards(writer, split, places[split], form, settings)
+            body[split] = _shards(writer, split, spill_files[split], record_format, settings)
             counts[f"{split}_sequences"] = sum(body[split])
             if not counts[f"{split}_sequences"]:
                 raise UserError(f"records.from: {sum(counts.values())} records there gave no {split} record; change records.heldout_share")
         shutil.rmtree(spills)
         body |= {
             **{"sequence_length": settings.sequence_length, "max_predictions": predictions, "masks": "static"},
-            **{"vocabulary_size": tokenizer.size, "id_bytes": form.dtype.itemsize, "layout": "pairs", "next_sentence": True},
+            **{"vocabulary_size": tokenizer.size, "id_bytes": record_format.dtype.itemsize, "layout": "pairs", "next_sentence": True},
             **{"compression": settings.compression, "unigram_accuracy": float(labels.max() / max(1, labels.sum()))},
             **{"vocabulary": tokenizer.digest, "tokenizer": artifacts.digest(tokenizer_folder)},
             **dict(zip(dataset.SPECIAL, tokenizer.special_ids, strict=True)),
@@ -78,28 +78,28 @@ def write(place: str, tokenizer_folder: Path, out: Path, settings: Records, seed
     return counts
 
 
-def _files(place: str) -> list[Path]:
-    found = discovery.find(place)
-    if found.skipped:
-        raise UserError(f"{found.skipped[0].path}: {found.skipped[0].why}; records.from names a folder or glob of classic BERT records")
-    if not found.files:
-        raise UserError(f"records.from: no file at {place}; name a folder or glob of classic BERT records (TFRecord files)")
-    return [Path(path) for path in found.files]
+def _files(pattern: str) -> list[Path]:
+    listed = discovery.find(pattern)
+    if listed.skipped:
+        raise UserError(f"{listed.skipped[0].path}: {listed.skipped[0].why}; records.from names a folder or glob of classic BERT records")
+    if not listed.files:
+        raise UserError(f"records.from: no file at {pattern}; name a folder or glob of classic BERT records (TFRecord files)")
+    return [Path(path) for path in listed.files]
 
 
 def _predictions(sources: Sequence[Path], sequence_length: int) -> int:
     """P, the same in all files."""
-    found = {path: classic.widths(path) for path in sources}
-    for path, (length, predictions) in found.items():
+    widths = {path: classic.widths(path) for path in sources}
+    for path, (length, predictions) in widths.items():
         if length != sequence_length:
             raise UserError(
                 f"{path}: holds sequences of {length} tokens, but records.sequence_length is {sequence_length}; set it to {length}"
             )
-        if predictions != found[sources[0]][1]:
+        if predictions != widths[sources[0]][1]:
             raise UserError(
-                f"{path}: {predictions} predictions a record, but {sources[0]} has {found[sources[0]][1]}; give files of one kind"
+                f"{path}: {predictions} predictions a record, but {sources[0]} has {widths[sources[0]][1]}; give files of one kind"
             )
-    return found[sources[0]][1]
+    return widths[sources[0]][1]
 
 
 def _checked(
@@ -138,36 +138,36 @@ def _problem(batch: Batch, tokenizer: Tokenizer) -> str:
 
 
 def _spill(
-    batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, form: RecordFormat, settings: Records, seed: int
+    batches: Iterator[tuple[Batch, np.ndarray]], folder: Path, record_format: RecordFormat, settings: Records, seed: int
 ) -> dict[str, list[str]]:
     """Spills of either split, by place."""
-    places: dict[str, list[str]] = {split: [] for split in shuffling.SPLITS}
-    held: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in shuffling.SPLITS}
+    spill_files: dict[str, list[str]] = {split: [] for split in shuffling.SPLITS}
+    pending: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in shuffling.SPLITS}
 
     def flush(split: str) -> None:
-        if held[split]:
-            rows, hashes = (np.concatenate(arrays) for arrays in zip(*held[split], strict=True))
-            held[split].clear()
-            places[split].append(str(folder / f"{split}-{len(places[split]):06d}.rows"))
-            shuffling.spill(places[split][-1], rows, hashes, form, seed, settings.shards if split == "train" else 1)
+        if pending[split]:
+            rows, hashes = (np.concatenate(arrays) for arrays in zip(*pending[split], strict=True))
+            pending[split].clear()
+            spill_files[split].append(str(folder / f"{split}-{len(spill_files[split]):06d}.rows"))
+            shuffling.spill(spill_files[split][-1], rows, hashes, record_format, seed, settings.shards if split == "train" else 1)
 
     for batch, hashes in batches:
-        rows, heldout = static.rows(batch, form), hashes < np.uint64(settings.heldout_share * 2**64)
+        rows, heldout = static.rows(batch, record_format), hashes < np.uint64(settings.heldout_share * 2**64)
         for split, chosen in (("train", ~heldout), ("heldout", heldout)):
-            held[split].append((rows[chosen], hashes[chosen]))
-            if sum(len(part) for part, _ in held[split]) >= ROWS_A_SPILL:
+            pending[split].append((rows[chosen], hashes[chosen]))
+            if sum(len(chunk) for chunk, _ in pending[split]) >= ROWS_A_SPILL:
                 flush(split)
     for split in shuffling.SPLITS:
         flush(split)
-    return places
+    return spill_files
 
 
-def _shards(writer: artifacts.Writer, split: str, spills: list[str], form: RecordFormat, settings: Records) -> list[int]:
+def _shards(writer: artifacts.Writer, split: str, spills: list[str], record_format: RecordFormat, settings: Records) -> list[int]:
     """Write the files of a split; returns the number of records in each."""
     count = settings.shards if split == "train" else 1
-    found = []
+    counts = []
     for number in range(count):
-        place = str(writer.path(dataset.shard_name(split, number, count)))
-        arrangement = packing.arrangement(Records(), form, ())
-        found.append(shuffling.write_shard(place, spills, form, arrangement, settings.compression, number, count)[-1])
-    return found
+        path = str(writer.path(dataset.shard_name(split, number, count)))
+        arrangement = packing.arrangement(Records(), record_format, ())
+        counts.append(shuffling.write_shard(path, spills, record_format, arrangement, settings.compression, number, count)[-1])
+    return counts

@@ -83,7 +83,7 @@ def path_of(folder: Path, step: int) -> Path:
 
 def steps(folder: Path) -> list[int]:
     """The steps of the checkpoints in a folder, sorted; none where there is no folder."""
-    return sorted(int(found[1]) for path in folder.glob("step-*") if (found := NAME.fullmatch(path.name)))
+    return sorted(int(match[1]) for path in folder.glob("step-*") if (match := NAME.fullmatch(path.name)))
 
 
 def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:

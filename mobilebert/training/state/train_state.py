@@ -35,31 +35,31 @@ class TrainState:
         Raises:
             UserError: it holds other tensors.
         """
-        found = self._state.restore()
-        if found is None:
+        checkpoint = self._state.restore()
+        if checkpoint is None:
             for name, values in moments.items():
                 self._tensors[name].assign(values)
             return start
-        self._best = {name.removeprefix(BEST): array for name, array in found.tensors.items() if name.startswith(BEST)}
+        self._best = {name.removeprefix(BEST): array for name, array in checkpoint.tensors.items() if name.startswith(BEST)}
         expected = {name: tuple(variable.shape) for name, variable in self._tensors.items()}
-        held = {name: array.shape for name, array in found.tensors.items() if not name.startswith(BEST)}
-        if held != expected:
-            wrong = sorted(name for name in held.keys() | expected.keys() if held.get(name) != expected.get(name))
+        stored = {name: array.shape for name, array in checkpoint.tensors.items() if not name.startswith(BEST)}
+        if stored != expected:
+            conflicts = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
             raise UserError(
                 f"{self._state.folder}: its checkpoint was written by another version of the program (it differs in "
-                f"{', '.join(wrong[:3])}, {len(wrong)} tensors in all); remove that folder to train from the start"
+                f"{', '.join(conflicts[:3])}, {len(conflicts)} tensors in all); remove that folder to train from the start"
             )
         for name, variable in self._tensors.items():
-            variable.assign(found.tensors[name])
-        LOG.info("resuming from step %d", found.step)
-        if found.threads != self._threads:
+            variable.assign(checkpoint.tensors[name])
+        LOG.info("resuming from step %d", checkpoint.step)
+        if checkpoint.threads != self._threads:
             LOG.warning(
                 "the checkpoint was computed with %d threads, these are %d: sums may round differently from here on, so the result need "
                 "not be bit for bit that of an unbroken training",
-                *(found.threads, self._threads),
+                *(checkpoint.threads, self._threads),
             )
-        self._saved = found.step
-        return found.step
+        self._saved = checkpoint.step
+        return checkpoint.step
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tensors as they are, by name."""

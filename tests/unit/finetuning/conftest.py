@@ -19,18 +19,18 @@ class Pieces:
     pad, unk, cls, sep, mask = range(5)
     size = 80
 
-    def __init__(self, *pieces: str) -> None:
-        self.pieces = sorted(pieces, key=len, reverse=True)
+    def __init__(self, *vocabulary: str) -> None:
+        self.pieces = sorted(vocabulary, key=len, reverse=True)
 
     def encode(self, text: str) -> Encoding:
-        found, at = [], 0
+        tokens, at = [], 0
         while at < len(text):
-            piece = next((piece for piece in self.pieces if text.startswith(piece, at)), text[at])
-            if piece.strip():
-                number = 60 + self.pieces.index(piece) if piece in self.pieces else 8 + ord(piece) % 40
-                found.append((number, at, at + len(piece)))
-            at += len(piece)
-        table = np.array(found, np.int32).reshape(-1, 3)
+            token = next((token for token in self.pieces if text.startswith(token, at)), text[at])
+            if token.strip():
+                number = 60 + self.pieces.index(token) if token in self.pieces else 8 + ord(token) % 40
+                tokens.append((number, at, at + len(token)))
+            at += len(token)
+        table = np.array(tokens, np.int32).reshape(-1, 3)
         return Encoding(table[:, 0], table[:, 1], table[:, 2])
 
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
@@ -72,8 +72,8 @@ def train(tmp_path: Path) -> Callable[..., Path]:
         metrics = tmp_path / "metrics.jsonl"
         optimization = Optimization(steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10)
         job = loop.Job("test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed)
-        with workspace.open_state(tmp_path / "state", "test", "f" * 64) as held:
-            loop.train(job, accelerators.find("cpu"), held, metrics, 600, None)
+        with workspace.open_state(tmp_path / "state", "test", "f" * 64) as run_state:
+            loop.train(job, accelerators.find("cpu"), run_state, metrics, 600, None)
         return metrics
 
     return run

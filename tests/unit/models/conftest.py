@@ -28,8 +28,8 @@ def shape_of() -> Callable[..., configs.ModelConfig]:
 def filled() -> Callable[..., models.Model]:
     """A float64 model of a shape whose every weight, bias and norm is random."""
 
-    def make(shape: configs.ModelConfig) -> models.Model:
-        model = models.build(shape, 7, compute_dtype="float64", variable_dtype="float64")
+    def make(config: configs.ModelConfig) -> models.Model:
+        model = models.build(config, 7, compute_dtype="float64", variable_dtype="float64")
         shake(model.variables_by_name)
         return model
 

@@ -47,19 +47,19 @@ STUDENT_BASE_F2 = {
     ],
 )
 def test_parameter_counts_are_the_published_ones(name: str, vocabulary: int, parameters: int, count: int) -> None:
-    shape = configs.named(name, vocabulary)
-    assert tensors.count(shape) == parameters
-    assert len(tensors.specification(shape)) == count
+    config = configs.named(name, vocabulary)
+    assert tensors.count(config) == parameters
+    assert len(tensors.specification(config)) == count
 
 
 @pytest.mark.parametrize(("name", "backbone"), [("opt", 24_581_888), ("tiny", 15_485_696)])
 def test_english_shapes_have_the_backbone_of_googles_configurations(name: str, backbone: int) -> None:
-    shape = configs.named(name, 30522)
+    config = configs.named(name, 30522)
     head = sum(
-        tensors.Tensor(*tensor).shape[0] * (tensor.shape[1] if len(tensor.shape) > 1 else 1) for tensor in tensors.head(shape).values()
+        tensors.Tensor(*tensor).shape[0] * (tensor.shape[1] if len(tensor.shape) > 1 else 1) for tensor in tensors.head(config).values()
     )
-    assert tensors.count(shape) - head == backbone
-    assert tensors.head(shape)["cls.predictions.dense.weight"].shape == (384, 30522)
+    assert tensors.count(config) - head == backbone
+    assert tensors.head(config)["cls.predictions.dense.weight"].shape == (384, 30522)
 
 
 def test_an_original_student_file_is_the_named_shape() -> None:
@@ -74,17 +74,17 @@ def test_an_original_bert_file_means_the_tanh_gelu_and_tf1_defaults() -> None:
         "directionality": "bidi",
         "pooler_type": "first_token_transform",
     }
-    shape = configs.from_config(original)
-    assert isinstance(shape, configs.BertConfig)
-    assert (shape.hidden_act, shape.type_vocab_size, shape.intermediate_size) == ("gelu_new", 16, 3072)
+    config = configs.from_config(original)
+    assert isinstance(config, configs.BertConfig)
+    assert (config.hidden_act, config.type_vocab_size, config.intermediate_size) == ("gelu_new", 16, 3072)
 
 
 def test_original_mobilebert_defaults_differ_from_those_of_transformers() -> None:
-    shape = configs.from_config({"vocab_size": 100, "hidden_size": 512, "num_attention_heads": 4, "trigram_input": True})
-    assert isinstance(shape, configs.MobileBertConfig)
-    assert (shape.embedding_size, shape.intra_bottleneck_size, shape.num_feedforward_networks) == (512, 512, 1)
-    assert (shape.use_bottleneck, shape.key_query_shared_bottleneck, shape.normalization_type) == (False, False, "layer_norm")
-    assert shape.classifier_activation
+    config = configs.from_config({"vocab_size": 100, "hidden_size": 512, "num_attention_heads": 4, "trigram_input": True})
+    assert isinstance(config, configs.MobileBertConfig)
+    assert (config.embedding_size, config.intra_bottleneck_size, config.num_feedforward_networks) == (512, 512, 1)
+    assert (config.use_bottleneck, config.key_query_shared_bottleneck, config.normalization_type) == (False, False, "layer_norm")
+    assert config.classifier_activation
 
 
 @pytest.mark.parametrize("theirs", [BertConfig(), MobileBertConfig()], ids=lambda config: config.model_type)
@@ -98,8 +98,8 @@ def test_absent_keys_mean_what_transformers_means(theirs: BertConfig | MobileBer
 
 @pytest.mark.parametrize("name", configs.names())
 def test_a_shape_survives_its_config(name: str) -> None:
-    shape = configs.named(name, 21128)
-    assert configs.from_config(shape.to_config()) == shape
+    config = configs.named(name, 21128)
+    assert configs.from_config(config.to_config()) == config
 
 
 def test_the_config_writes_out_what_transformers_would_default_otherwise() -> None:

@@ -69,12 +69,12 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "bert-base", "bert-large"])
 def test_names_and_shapes_are_those_of_the_original_code(name: str) -> None:
-    shape = configs.named(name, 21128)
+    config = configs.named(name, 21128)
     ours = {}
-    for key, tensor in parameters.specification(shape).items():
-        spelled, turned = tf1.original(key, shape)
+    for key, tensor in parameters.specification(config).items():
+        spelled, turned = tf1.original(key, config)
         ours[spelled] = tensor.stored_shape[::-1] if turned else tensor.stored_shape
-    assert ours == made.body(configs.to_original(shape) | ({} if isinstance(shape, configs.MobileBertConfig) else HFL))
+    assert ours == made.body(configs.to_original(config) | ({} if isinstance(config, configs.MobileBertConfig) else HFL))
     counts = {"base-f2": 372, "base-f4": 564, "large-f2": 732, "large-f4": 1116}
     assert len(ours) == counts.get(name, len(ours))
 

@@ -180,13 +180,13 @@ def test_heads_agree_with_transformers_both_ways(
 ) -> None:
     named, keys = OURS[name.removeprefix("pooled ")]
     pooled = {"classifier_activation": True} if name.startswith("pooled") else {}
-    shape = shape_of(named, **(keys | pooled | {"num_hidden_layers": 1}))
-    model = filled(shape)
+    config = shape_of(named, **(keys | pooled | {"num_hidden_layers": 1}))
+    model = filled(config)
     head: Any
     if task == "classification":
-        auto, head = transformers.AutoModelForSequenceClassification, heads.for_classification(shape, 3, 1, "float64")
+        auto, head = transformers.AutoModelForSequenceClassification, heads.for_classification(config, 3, 1, "float64")
     else:
-        auto, head = transformers.AutoModelForQuestionAnswering, heads.SpanHead(shape.hidden_size, 1, variable_dtype="float64")
+        auto, head = transformers.AutoModelForQuestionAnswering, heads.SpanHead(config.hidden_size, 1, variable_dtype="float64")
     shaken(head.variables_by_name)
     sequence = model.encode(batch["ids"], batch["segments"], batch["mask"]).sequence
     found = np.asarray(head(sequence))

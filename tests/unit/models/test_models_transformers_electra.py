@@ -116,8 +116,8 @@ def test_absent_keys_mean_what_transformers_means() -> None:
 
 
 def test_tables_and_head_are_copied_to_a_student_of_equal_width(shape_of: Callable[..., configs.ModelConfig]) -> None:
-    shape = configs.ElectraConfig(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
-    teacher, student = models.build(shape, 5), models.build(shape_of("mini"), 1)
+    config = configs.ElectraConfig(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
+    teacher, student = models.build(config, 5), models.build(shape_of("mini"), 1)
     copied = weights.copy_tables(teacher, student)
     tables = [f"mobilebert.embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")]
     assert sorted(copied) == sorted(tables + student.head_names)
