@@ -1,7 +1,4 @@
-"""How the stages of a run hang together: input functions and targets.
-
-Rules take these as `input:` and `params:`. Nothing here reads a file, so the graph is the same on every machine.
-"""
+"""How the stages of a run hang together: targets, and what rules take. Reads no file: one graph on any machine."""
 
 from __future__ import annotations
 
@@ -60,11 +57,9 @@ class Chain:
 
     def source_files(self, wildcards: Any = None) -> list[str]:
         """The files of local sources that are there; `list_sources` says which source has none."""
-        found = []
-        for source in self.settings.sources:
-            if source.from_ != SMALL_WORLD and not source.from_.startswith(finding.REMOTE):
-                found += finding.tracked(source.from_, source.format)
-        return trackable(found)
+        named = [source for source in self.settings.sources if source.from_ != SMALL_WORLD]
+        local = [source for source in named if not source.from_.startswith(finding.REMOTE)]
+        return trackable([file for source in local for file in finding.tracked(source.from_, source.format)])
 
     def sources(self, wildcards: Any = None) -> list[str]:
         """The list of all source files."""
@@ -185,9 +180,8 @@ class Chain:
         """The stage before this one; nothing before the first."""
         stages = self.stages(wildcards.student)
         if wildcards.stage not in stages:
-            raise WorkflowError(
-                f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: {', '.join(stages)}"
-            )
+            schedule = self.settings.transfer.schedule
+            raise WorkflowError(f"transfer.schedule '{schedule}' has no stage {wildcards.stage}: {', '.join(stages)}")
         place = stages.index(wildcards.stage)
         return self._stage(wildcards.student, stages[place - 1]) if place else []
 
@@ -260,9 +254,8 @@ class Chain:
         known = [*self.settings.students, *(f"{student}-{arm}" for student in self.settings.students for arm in ARMS)]
         if name not in known:
             stages = [f"{student}-{stage}" for student in self.settings.students for stage in self.stages(student)]
-            raise WorkflowError(
-                f"no model is called {name}; there are {', '.join([*known, *stages, f'teacher-{self.settings.teacher.name}'])}"
-            )
+            names = ", ".join([*known, *stages, f"teacher-{self.settings.teacher.name}"])
+            raise WorkflowError(f"no model is called {name}; there are {names}")
         return artifact(f"{self.results}/students/{name}/pretrained")
 
     def task_world(self, wildcards: Any) -> list[str]:
@@ -331,9 +324,8 @@ class Chain:
     def scores(self) -> list[str]:
         """Folders of all single scores."""
         seeds = range(self.settings.finetuning.seeds)
-        return [
-            f"{self.results}/scores/{model}/{task}/seed-{seed}" for model in self.models for task in self.settings.tasks for seed in seeds
-        ]
+        pairs = [f"{model}/{task}" for model in self.models for task in self.settings.tasks]
+        return [f"{self.results}/scores/{pair}/seed-{seed}" for pair in pairs for seed in seeds]
 
     def exports(self, kind: str = "exports") -> list[str]:
         """Folders of the students' exports, or of their `checks`."""
@@ -357,8 +349,7 @@ class Chain:
 
     def teacher_export(self, kind: str = "exports") -> list[str]:
         """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched off."""
-        export = self.settings.export
-        shown = export.teacher and "tflite" in export.formats
+        shown = self.settings.export.teacher and "tflite" in self.settings.export.formats
         return [f"{self.results}/{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []
 
     @property
