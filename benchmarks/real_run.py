@@ -1,6 +1,6 @@
 """`make real`: the whole road on real Chinese text, and docs/real-run.md written from what it left.
 
-The document holds figures of the run's artefacts only; nothing in it is written by hand.
+The document holds figures of the run's artifacts only; nothing in it is written by hand.
 """
 
 from __future__ import annotations

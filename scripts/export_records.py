@@ -10,7 +10,7 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the artefact."""
+    """Write the artifact."""
     from mobilebert.records.bert_format import exporting
 
     sections = settings.from_json(options.settings)
@@ -22,7 +22,7 @@ def main(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.parser(__doc__)
-    made.add_argument("--records", type=Path, required=True, help="the records artefact")
+    made.add_argument("--records", type=Path, required=True, help="the records artifact")
     return made
 
 

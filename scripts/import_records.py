@@ -1,4 +1,4 @@
-"""Turn classic BERT records (TFRecord files of seven features) into the records artefact; their masks stay as they are."""
+"""Turn classic BERT records (TFRecord files of seven features) into the records artifact; their masks stay as they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the records artefact."""
+    """Write the records artifact."""
     from mobilebert.records.bert_format import importing
 
     sections = settings.from_json(options.settings)
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.parser(__doc__)
     made.add_argument("--source", required=True, help="a file, folder or glob of TFRecord files, GZIP or not")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact that their ids belong to")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artifact that their ids belong to")
     return made
 
 

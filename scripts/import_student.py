@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Read the checkpoint, write the model artefact."""
+    """Read the checkpoint, write the model artifact."""
     from mobilebert.models.checkpoints.import_student import import_student  # TensorFlow: not for --help
 
     import_student(options.checkpoint, options.config, options.vocab, options.out)

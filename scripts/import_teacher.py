@@ -1,4 +1,4 @@
-"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artefact, tokenizer included."""
+"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artifact, tokenizer included."""
 
 from __future__ import annotations
 

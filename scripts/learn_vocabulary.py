@@ -12,7 +12,7 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Sample documents, train, write the tokenizer artefact."""
+    """Sample documents, train, write the tokenizer artifact."""
     from mobilebert.records import sampling
     from mobilebert.tokenization import files, learning
 
@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.beam_parser(__doc__)
-    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artifact")
     return made
 
 

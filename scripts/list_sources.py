@@ -9,7 +9,7 @@ from scripts.command import parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the sources artefact."""
+    """Write the sources artifact."""
     world = options.world[0] if options.world else None
     listing.list_sources(settings.from_json(options.settings)["sources"], options.out, world, options.downloads)
 

@@ -11,7 +11,7 @@ from scripts.command import parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Generate the world and write its artefact."""
+    """Generate the world and write its artifact."""
     sections = settings.from_json(options.settings)
     world: settings.SmallWorld = sections["small_world"]
     manifest_settings = {"small_world": world.model_dump(mode="json"), "seed": sections["seed"]}

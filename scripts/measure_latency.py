@@ -16,7 +16,7 @@ from scripts.command import parser, run
 def arguments() -> argparse.ArgumentParser:
     """--export, --format."""
     made = parser(__doc__)
-    made.add_argument("--export", type=Path, required=True, help="the export artefact")
+    made.add_argument("--export", type=Path, required=True, help="the export artifact")
     made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what the export is")
     return made
 

@@ -16,8 +16,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--task", required=True, help="name of the task")
     made.add_argument("--repeat", type=int, required=True, help="number of the repetition that was finetuned")
     made.add_argument("--name", required=True, help="the model's name in tables")
-    made.add_argument("--model", type=Path, required=True, help="finetuned model artefact")
-    made.add_argument("--data", type=Path, required=True, help="task artefact")
+    made.add_argument("--model", type=Path, required=True, help="finetuned model artifact")
+    made.add_argument("--data", type=Path, required=True, help="task artifact")
     return made
 
 

@@ -10,7 +10,7 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the records artefact."""
+    """Write the records artifact."""
     from mobilebert.records import writer
 
     sections = settings.from_json(options.settings)
@@ -23,8 +23,8 @@ def main(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.beam_parser(__doc__)
-    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artifact")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artifact")
     made.add_argument("--dictionary", nargs="?", const="", default="", help="words for the segmenter, a line each: word [frequency [tag]]")
     return made
 

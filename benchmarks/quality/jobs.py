@@ -39,7 +39,7 @@ class Job:
         script: of scripts/.
         name: the beginning of its folder's name, for people.
         settings: what it is told.
-        arguments: its other options; an artefact is named by the job that makes it, None stands for an option without value.
+        arguments: its other options; an artifact is named by the job that makes it, None stands for an option without value.
         given: files outside that are read, whose content belongs to the name.
         trains: whether its steps are to be counted.
         threads: for its work; no part of its name.
@@ -64,7 +64,7 @@ class Job:
 
     @property
     def needs(self) -> list[Job]:
-        """The jobs whose artefacts it reads."""
+        """The jobs whose artifacts it reads."""
         return [value for value in self.arguments.values() if isinstance(value, Job)]
 
 
@@ -73,7 +73,7 @@ class Diverged(RuntimeError):
 
 
 class Kept:
-    """The folder where jobs leave their artefacts, logs and figures."""
+    """The folder where jobs leave their artifacts, logs and figures."""
 
     def __init__(self, folder: Path) -> None:
         """Make the folder."""
@@ -81,7 +81,7 @@ class Kept:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
     def folder_of(self, job: Job) -> Path:
-        """Where a job's artefact lies."""
+        """Where a job's artifact lies."""
         return self.folder / f"{job.name}-{job.key}"
 
     def figures(self, job: Job) -> dict[str, Any] | None:

@@ -34,11 +34,11 @@ DIRECT = Beam()
 
 
 def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT, test_world: Path | None = None) -> None:
-    """Make the `corpus` artefact from a `sources` artefact.
+    """Make the `corpus` artifact from a `sources` artifact.
 
     Args:
         sources: the folder with sources.json.
-        out: the artefact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
+        out: the artifact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
         test_world: the small world, where `corpus.decontaminate` names it.
@@ -130,7 +130,7 @@ def stages(elements: Sequence[plan.Element], work: cleaning.CleaningContext) -> 
 
 
 def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: writing.Collected, skipped: list[dict[str, Any]]) -> None:
-    """The artefact from what the parts left, after a look at whether there is anything in it."""
+    """The artifact from what the parts left, after a look at whether there is anything in it."""
     counts, parts, rejects = found
     for entry in skipped:
         funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])

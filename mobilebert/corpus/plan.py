@@ -58,7 +58,7 @@ class Element:
 
 
 def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The files of a `sources` artefact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
+    """The files of a `sources` artifact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
     folder = Path(folder)
     artifacts.read(folder, "sources")
     entries = json.loads((folder / "sources.json").read_text(encoding="utf-8"))

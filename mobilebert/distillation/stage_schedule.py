@@ -95,7 +95,7 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     """The moments that the stage in `folder` ended with, by name.
 
     Args:
-        folder: the artefact of the stage before.
+        folder: the artifact of the stage before.
         step: the step that it must have come to.
 
     Raises:

@@ -44,7 +44,7 @@ def check(model: Path, export: Path, export_format: str, settings: Export, out: 
     """Compare an export with the model it was made from, and write check.json.
 
     Raises:
-        UserError: naming what differs; no artefact is written then.
+        UserError: naming what differs; no artifact is written then.
     """
     manifest = artifacts.read(export, "export")
     if manifest.settings["format"] != export_format:

@@ -1,4 +1,4 @@
-"""How long one input takes on one thread of this machine. The figures belong to the machine, never to an artefact."""
+"""How long one input takes on one thread of this machine. The figures belong to the machine, never to an artifact."""
 
 from __future__ import annotations
 

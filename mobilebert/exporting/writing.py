@@ -32,10 +32,10 @@ def export(model: Path, export_format: str, settings: Export, out: Path) -> None
     """Export a model directory.
 
     Args:
-        model: the model artefact.
+        model: the model artifact.
         export_format: "transformers", "tflite" or "tf1".
         settings: length of the TFLite input, tolerance.
-        out: the export artefact; its counts hold what a card says of the model.
+        out: the export artifact; its counts hold what a card says of the model.
 
     Raises:
         UserError: the model is damaged, cannot be expressed, or its export computes something else.

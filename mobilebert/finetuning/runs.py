@@ -49,7 +49,7 @@ def read_task(folder: Path, name: str) -> Task:
     """The prepared task of a folder.
 
     Raises:
-        UserError: no whole task artefact, another task, or of a kind that is unknown here.
+        UserError: no whole task artifact, another task, or of a kind that is unknown here.
     """
     artifacts.read(folder, "task")
     body = json.loads((folder / "task.json").read_text(encoding="utf-8"))

@@ -48,12 +48,12 @@ def majority_of_answers(train: Iterable[Mapping[str, Any]], dev: Sequence[Mappin
 
 
 def collect(folders: Iterable[Path]) -> str:
-    """The table of all score artefacts as TSV: a line a model, task and metric, sorted.
+    """The table of all score artifacts as TSV: a line a model, task and metric, sorted.
 
     Values lie in 0..1; `std` is the sample standard deviation over seeds, empty for one seed.
 
     Raises:
-        UserError: an artefact is damaged, stands there twice, or seeds of one model were scored on different data.
+        UserError: an artifact is damaged, stands there twice, or seeds of one model were scored on different data.
     """
     groups: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for folder in folders:
@@ -77,10 +77,10 @@ def collect(folders: Iterable[Path]) -> str:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The checked content of a scores artefact's scores.json.
+    """The checked content of a scores artifact's scores.json.
 
     Raises:
-        UserError: it is no whole artefact of scores.
+        UserError: it is no whole artifact of scores.
     """
     artifacts.read(folder, "scores")
     body: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))

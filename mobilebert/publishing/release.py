@@ -69,8 +69,8 @@ def collect(
     Args:
         name: the model's name in the run.
         settings: version and licence (`to` plays no part: the same release can go to two places).
-        exports: export artefacts, one a format, all of one model.
-        checks: check artefacts, one for each export.
+        exports: export artifacts, one a format, all of one model.
+        checks: check artifacts, one for each export.
         scores: the run's scores.tsv, of which the card shows this model's rows.
         sources: the licence of each source of the text, for the card.
 

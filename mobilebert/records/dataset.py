@@ -61,7 +61,7 @@ class _Split:
 
 
 class RecordSet:
-    """A records artefact; presence and size of all files are checked when it is opened.
+    """A records artifact; presence and size of all files are checked when it is opened.
 
     Bytes were hashed where the records were made. A block of gzip is checked by its own CRC-32 when it is read, so only files without
     compression, whose bytes nothing else checks, are hashed again here, by each job.

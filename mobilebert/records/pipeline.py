@@ -36,7 +36,7 @@ Rows = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their
 class Job:
     """What every worker needs to know."""
 
-    tokenizer: str  # tokenizer artefact, a place
+    tokenizer: str  # tokenizer artifact, a place
     tokenizer_files: tuple[str, ...]
     special: tuple[int, ...]  # its ids of [PAD] [UNK] [CLS] [SEP] [MASK]
     dictionary: str  # the content of the user's dictionary, or nothing

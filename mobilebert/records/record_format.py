@@ -1,7 +1,7 @@
 """The form of a record: a `tf.train.Example` with the one bytes feature `ids`, in TFRecord framing, packed by hand.
 
 A sequence is `sequence_length` unsigned little-endian ids, 16 bits each (32 bits for vocabularies over 32,768), whose top bit marks
-the first token of a word: [CLS] A [SEP] B [SEP] [PAD] ... All records of an artefact have the same number of bytes, so the place of
+the first token of a word: [CLS] A [SEP] B [SEP] [PAD] ... All records of an artifact have the same number of bytes, so the place of
 record n is arithmetic. The bytes are those that TensorFlow writes (tested), without TensorFlow.
 """
 
@@ -24,7 +24,7 @@ MASK_DELTA = 0xA282EAD8
 
 @dataclass(frozen=True)
 class RecordFormat:
-    """Numbers and framing of the records of one artefact."""
+    """Numbers and framing of the records of one artifact."""
 
     sequence_length: int
     vocabulary_size: int

@@ -1,4 +1,4 @@
-"""Documents of the corpus artefact that a vocabulary is learned from: chosen where the corpus is read, by Beam, block by block."""
+"""Documents of the corpus artifact that a vocabulary is learned from: chosen where the corpus is read, by Beam, block by block."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
     ever held.
 
     Args:
-        corpus: corpus artefact.
+        corpus: corpus artifact.
         megabytes: how much.
         seed: of the choice.
-        out: the artefact in making; the work folder lies beside it.
+        out: the artifact in making; the work folder lies beside it.
         threads: worker processes at most.
         where: which runner, and where the work folder lies.
 

@@ -1,4 +1,4 @@
-"""Write the records artefact from the corpus and the tokenizer."""
+"""Write the records artifact from the corpus and the tokenizer."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def write(
     """Tokens of the whole corpus as globally shuffled records, with a held-out share of the documents apart.
 
     Args:
-        corpus: corpus artefact.
-        tokenizer_folder: tokenizer artefact.
-        out: where the artefact goes.
+        corpus: corpus artifact.
+        tokenizer_folder: tokenizer artifact.
+        out: where the artifact goes.
         settings: length, layout, held-out share, shards.
         seed: of the shuffle.
         threads: worker processes at most, if the work is done here; the result does not depend on it.
@@ -109,7 +109,7 @@ def _counts(read: Counter[str], written: Mapping[str, list[Counter[str]]], speci
 
 
 def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Mapping[str, list[Counter[str]]]) -> dict[str, Any]:
-    """What records.json says, except the tokenizer artefact's digest."""
+    """What records.json says, except the tokenizer artifact's digest."""
     heldout = sum(written["heldout"], Counter())
     tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
     return {split: [shard[RECORDS] for shard in shards] for split, shards in written.items()} | {

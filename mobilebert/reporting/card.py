@@ -114,7 +114,7 @@ def _lineage(card: Card) -> str:
     rows = "".join(f"| export `{export.name}` | `{export.digest}` |\n" for export in card.exports)
     return (
         "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
-        f"down to the raw text.\n\n| artefact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
+        f"down to the raw text.\n\n| artifact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
     )
 
 

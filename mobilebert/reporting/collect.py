@@ -20,8 +20,8 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """One artefact of the run: where it lies (relative to the results folder), its manifest and digest."""
+class Artifact:
+    """One artifact of the run: where it lies (relative to the results folder), its manifest and digest."""
 
     subfolder: str
     manifest: Manifest
@@ -56,7 +56,7 @@ class Model:
 class Run:
     """All that a report shows."""
 
-    artefacts: list[Artefact]
+    artifacts: list[Artifact]
     funnel: dict[str, Any] = field(default_factory=dict)
     rejects: Rows = field(default_factory=list)
     records: dict[str, Any] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Run:
 
 
 def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) -> Run:
-    """Read the artefacts of a run.
+    """Read the artifacts of a run.
 
     Args:
         results: the run's folder.
@@ -76,17 +76,17 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
             are not. None shows all that lies there.
 
     Raises:
-        ArtifactError: an artefact is damaged; the file is named.
+        ArtifactError: an artifact is damaged; the file is named.
     """
     results = Path(results)
     paths = sorted(results.rglob("*")) if made_from is None else [Path(path) for path in made_from]
     roots = [path.parent for path in paths if path.name == artifacts.MANIFEST]
-    collected = [_artefact(results, folder) for folder in sorted(set(roots))]
-    folders = {artefact.subfolder: results / artefact.subfolder for artefact in collected}
+    collected = [_artifact(results, folder) for folder in sorted(set(roots))]
+    folders = {artifact.subfolder: results / artifact.subfolder for artifact in collected}
     corpus, records = (_folder_of_kind(results, collected, kind) for kind in ("corpus", "records"))
     funnel = _json(corpus / "funnel.json") or {}
     return Run(
-        artefacts=collected,
+        artifacts=collected,
         funnel=funnel,
         rejects=funnel.get("examples", []),
         records=_json(records / "records.json") or {},
@@ -98,9 +98,9 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
     )
 
 
-def _folder_of_kind(results: Path, found: list[Artefact], kind: str) -> Path:
+def _folder_of_kind(results: Path, found: list[Artifact], kind: str) -> Path:
     """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has none."""
-    return next((results / artefact.subfolder for artefact in found if artefact.manifest.kind == kind), results / f"no {kind}")
+    return next((results / artifact.subfolder for artifact in found if artifact.manifest.kind == kind), results / f"no {kind}")
 
 
 def model_name(subfolder: str) -> str:
@@ -111,12 +111,12 @@ def model_name(subfolder: str) -> str:
     return f"{segments[1]}-{segments[3]}" if segments[2] == "transfer" else segments[1]
 
 
-def _artefact(results: Path, folder: Path) -> Artefact:
-    return Artefact(_place(results, folder), artifacts.read(folder, verify=False), artifacts.digest(folder))
+def _artifact(results: Path, folder: Path) -> Artifact:
+    return Artifact(_place(results, folder), artifacts.read(folder, verify=False), artifacts.digest(folder))
 
 
 def _place(results: Path, folder: Path) -> str:
-    """Where an artefact lies: below the results folder, or, if another run made it, relative to that folder."""
+    """Where an artifact lies: below the results folder, or, if another run made it, relative to that folder."""
     return Path(os.path.relpath(folder, results)).as_posix()
 
 
@@ -134,7 +134,7 @@ def _model(results: Path, subfolder: str) -> Model:
 
 
 def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:
-    """Training curves by the place of the artefact that holds them."""
+    """Training curves by the place of the artifact that holds them."""
     return {subfolder: _lines(folder / "metrics.jsonl") for subfolder, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
 
 

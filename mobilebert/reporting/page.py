@@ -136,7 +136,7 @@ def _exports(run: Run) -> Section:
 
 
 def _lineage(run: Run) -> Section:
-    note = "The digest of a manifest stands for the whole artefact; inputs are named by theirs, down to the raw text."
+    note = "The digest of a manifest stands for the whole artifact; inputs are named by theirs, down to the raw text."
     return Section("lineage", "Lineage", [Panel(table=tables.lineage(run))], note)
 
 

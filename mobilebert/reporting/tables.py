@@ -218,15 +218,15 @@ def receipts(run: Run) -> Table:
 
 
 def lineage(run: Run) -> Table:
-    """Every artefact with its digest and those of its inputs."""
-    by_digest = {artefact.digest: artefact.subfolder for artefact in run.artefacts}
+    """Every artifact with its digest and those of its inputs."""
+    by_digest = {artifact.digest: artifact.subfolder for artifact in run.artifacts}
     rows = []
-    for artefact in run.artefacts:
+    for artifact in run.artifacts:
         inputs = ", ".join(
-            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
+            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artifact.manifest.inputs.items())
         )
-        rows.append([artefact.subfolder, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
-    return table(["artefact", "kind", "digest", "#size (MB)", "made from"], rows)
+        rows.append([artifact.subfolder, artifact.manifest.kind, artifact.digest[:12], megabytes(artifact.size), inputs])
+    return table(["artifact", "kind", "digest", "#size (MB)", "made from"], rows)
 
 
 def count(number: float | None) -> str | None:

@@ -71,7 +71,7 @@ class Training(Section):
         ge=0,
     )
     evaluate_sequences: Count = setting("Held-out sequences, or dev examples, of such a measure, at most", 1024, unit="sequences", ge=1)
-    keep: Literal["last", "best"] = setting("Which weights the artefact holds: after the last step, or of the best measure", "last")
+    keep: Literal["last", "best"] = setting("Which weights the artifact holds: after the last step, or of the best measure", "last")
     early_stop: Annotated[Annotated[Count, Field(ge=1)] | None, BeforeValidator(absent)] = setting(
         "Measures in a row, none better than the best, after which a training stops; null: never", None, unit="measures"
     )

@@ -131,7 +131,7 @@ def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int, threa
     """Write the world: `documents/part-NNNNN.jsonl`, `gold.jsonl`, `tasks/*`; counts go to the manifest.
 
     Args:
-        writer: of an artefact of kind "small_world".
+        writer: of an artifact of kind "small_world".
         settings: sizes and the share of dirt.
         seed: the stage's own seed.
         threads: processes at most; the bytes do not depend on it.

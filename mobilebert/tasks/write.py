@@ -1,4 +1,4 @@
-"""A task's files -> the `task` artefact: `train.jsonl`, `dev.jsonl`, `task.json`."""
+"""A task's files -> the `task` artifact: `train.jsonl`, `dev.jsonl`, `task.json`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find(name: str) -> Task:
 
 
 def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
-    """The artefacts that the task is made of: the small world, if a file comes from there."""
+    """The artifacts that the task is made of: the small world, if a file comes from there."""
     if SMALL_WORLD not in (files.train, files.dev):
         return {}
     if world is None:

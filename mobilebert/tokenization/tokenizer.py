@@ -60,7 +60,7 @@ class Tokenizer(ABC):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artefact and every model directory that carries it."""
+        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artifact and every model directory that carries it."""
         hasher = hashlib.sha256(f"{self.kind}\n{self.lowercase}\n".encode())
         hasher.update("\n".join(self.tokens).encode("utf-8", "surrogatepass"))
         hasher.update(self._shape())

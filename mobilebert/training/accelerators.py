@@ -49,7 +49,7 @@ class Accelerator:
 
     @property
     def chief(self) -> bool:
-        """Whether this process writes checkpoints and the artefact."""
+        """Whether this process writes checkpoints and the artifact."""
         return self.host == 0
 
     @property

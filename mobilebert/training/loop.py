@@ -116,7 +116,7 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
     Args:
         job: what to train.
         accelerator: where; the objective's variables were made in its scope.
-        state: the locked folder of unfinished work; the caller calls `finish` on it once the artefact is complete.
+        state: the locked folder of unfinished work; the caller calls `finish` on it once the artifact is complete.
         metrics_path: where `metrics.jsonl` goes at the end, one line a host call: step, means of the loss parts over the call,
             gradient norm, learning rate of the last step; and one line a measure: step, `heldout_` figures.
         checkpoint_seconds: time between checkpoints; 0: after every call. The end always gets one.

@@ -24,7 +24,7 @@ QUIET = ("gradient_norm", "learning_rate", "skipped_in_a_row")  # in metrics.jso
 
 
 class Progress:
-    """Tells how far a training is; times and speeds live only here, never in an artefact."""
+    """Tells how far a training is; times and speeds live only here, never in an artifact."""
 
     def __init__(
         self,

@@ -230,7 +230,7 @@ def _evaluation(death: Death) -> None:
     death.during(TrainingRun, "measure")
 
 
-def _artefact(death: Death) -> None:
+def _artifact(death: Death) -> None:
     """The weights are written, the manifest is not."""
     from mobilebert.models.checkpoints import weights
 
@@ -238,14 +238,14 @@ def _artefact(death: Death) -> None:
 
 
 def _finish(death: Death) -> None:
-    """The artefact is whole, the state is still there."""
+    """The artifact is whole, the state is still there."""
     from mobilebert.training.state import workspace
 
     death.around(workspace.Workspace, "finish", after=False)
 
 
 def _removal(death: Death) -> None:
-    """The state has left its name and is not yet removed: Snakemake never heard of the artefact, which is made again."""
+    """The state has left its name and is not yet removed: Snakemake never heard of the artifact, which is made again."""
     from mobilebert.training.state import workspace
 
     real = workspace.shutil.rmtree
@@ -270,7 +270,7 @@ PHASES: dict[str, Callable[[Death], None]] = {
     "measure": _measure,
     "best": _best,
     "evaluation": _evaluation,
-    "artefact": _artefact,
+    "artifact": _artifact,
     "finish": _finish,
     "removal": _removal,
 }

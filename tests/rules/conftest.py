@@ -1,4 +1,4 @@
-"""A tiny chain of artefacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
+"""A tiny chain of artifacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上
 
 @dataclass(frozen=True)
 class Chain:
-    """Folders of artefacts; settings as the rules pass them."""
+    """Folders of artifacts; settings as the rules pass them."""
 
     folder: Path
     corpus: Path
@@ -86,7 +86,7 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
 @pytest.fixture
 def another(tmp_path: Path) -> Callable[[Path], Path]:
-    """A copy of an artefact whose manifest tells of other settings, so that it is another artefact."""
+    """A copy of an artifact whose manifest tells of other settings, so that it is another artifact."""
     import shutil
 
     from mobilebert.storage import artifacts

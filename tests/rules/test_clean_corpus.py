@@ -1,4 +1,4 @@
-"""The rule clean_corpus: a sources artefact in, documents, rejects and the funnel out."""
+"""The rule clean_corpus: a sources artifact in, documents, rejects and the funnel out."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
     assert rows[-1]["step"] == manifest.counts["last_step"] == int(manifest.counts["examples"] / 16)
     assert {"loss", "accuracy", "learning_rate"} <= set(rows[-1])
     assert set(dev) == {"step", "heldout_em", "heldout_f1"}
-    assert not list((tmp_path / "state").iterdir()), "the state is removed once the artefact is complete"
+    assert not list((tmp_path / "state").iterdir()), "the state is removed once the artifact is complete"
     assert "finetune_task-cmrc2018-0" in (tmp_path / "logs" / "out.log").read_text()
 
 
@@ -121,7 +121,7 @@ def test_a_model_without_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
         finetune(tmp_path, "chnsenticorp", model, data)
 
 
-def test_other_artefacts_are_refused(tmp_path: Path) -> None:
+def test_other_artifacts_are_refused(tmp_path: Path) -> None:
     model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task")
     with pytest.raises(UserError, match="holds the task 'chnsenticorp', expected 'cmrc2018'"):
         finetune(tmp_path, "cmrc2018", model, data)

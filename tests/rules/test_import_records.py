@@ -16,7 +16,7 @@ from mobilebert.storage import artifacts
 from scripts import import_records
 
 
-def test_classic_records_become_the_artefact(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
+def test_classic_records_become_the_artifact(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
     ids = np.random.default_rng(1).integers(5, tokenization.load(chain.tokenizer).size, (200, 32)).astype(np.int32)
     ids[:, 0], ids[:, 31] = 2, 3
     batch = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}

@@ -1,4 +1,4 @@
-"""The rule import_teacher: a transformers directory becomes a model artefact that transformers still opens."""
+"""The rule import_teacher: a transformers directory becomes a model artifact that transformers still opens."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_tables_starts_from_the_teachers_tables_and_ignores_the_transfer(chain, 
 
 
 def copied(source, folder):
-    """A student as it may be given: a transformers directory that is no artefact."""
+    """A student as it may be given: a transformers directory that is no artifact."""
     folder.mkdir()
     for name in ("config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"):
         shutil.copyfile(source / name, folder / name)

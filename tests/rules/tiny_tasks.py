@@ -1,4 +1,4 @@
-"""Tiny artefacts for the rules of tasks: a tokenizer, untrained models, two tasks that can be learnt."""
+"""Tiny artifacts for the rules of tasks: a tokenizer, untrained models, two tasks that can be learnt."""
 
 from __future__ import annotations
 

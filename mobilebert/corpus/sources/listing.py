@@ -21,7 +21,7 @@ _NAMED = 5  # files named in a message
 
 
 def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downloads: Sequence[Path]) -> None:
-    """Write the `sources` artefact.
+    """Write the `sources` artifact.
 
     sources.json is a file an entry, by source and path; skipped.json names all other files: {"source", "path", "why", "unreadable"},
     where `unreadable` tells what is broken from what is left out on purpose.

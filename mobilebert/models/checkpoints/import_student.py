@@ -1,4 +1,4 @@
-"""Bring in a student from outside: an original Chinese MobileBERT checkpoint, stripped and written as an artefact of ours."""
+"""Bring in a student from outside: an original Chinese MobileBERT checkpoint, stripped and written as an artifact of ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
         checkpoint: the checkpoint's prefix; or, without `config`, its folder (`originals.find`).
         config: its configuration, `student_base_f2.json`; None takes the one beside it.
         vocabulary: its vocab.txt; None takes the one beside it.
-        out: the model artefact.
+        out: the model artifact.
 
     Raises:
         UserError: not whole, weights that do not fit the configuration, or a vocabulary of another size.

@@ -1,4 +1,4 @@
-"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an artefact of ours."""
+"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an artifact of ours."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
 
     Args:
         source: a transformers directory, or the folder or prefix of a TF1 checkpoint.
-        out: the model artefact.
+        out: the model artifact.
         kind: which of `KINDS` it should be; None takes what is there.
         without_head: whether it may lack its MLM head; a random one is written then.
 

@@ -40,7 +40,7 @@ def save(writer: Writer, model: Model, head: ClassificationHead | SpanHead | Non
     for them and would report them.
 
     Args:
-        writer: the artefact being written.
+        writer: the artifact being written.
         model: with its MLM head, unless another head is given.
         head: written instead of the MLM head; `architectures` names the class that opens it.
         labels: names of the classes, for `id2label`.

@@ -1,4 +1,4 @@
-"""The records artefact as static classic BERT records, for other people's programs."""
+"""The records artifact as static classic BERT records, for other people's programs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: in
     The masks are those of `dupe_factor` epochs of training with this seed. Files are as many as the records have.
 
     Args:
-        source: records artefact.
-        out: where the artefact (kind `bert_records`) goes.
+        source: records artifact.
+        out: where the artifact (kind `bert_records`) goes.
         masking: strategy, share, most predictions.
         dupe_factor: epochs.
         seed: of order and masks.

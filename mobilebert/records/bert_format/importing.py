@@ -1,4 +1,4 @@
-"""Classic BERT records of somebody else as a records artefact: their masks are used as they are, their order is shuffled anew."""
+"""Classic BERT records of somebody else as a records artifact: their masks are used as they are, their order is shuffled anew."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ ROWS_A_SPILL = 32_768
 
 
 def write(pattern: str, tokenizer_folder: Path, out: Path, settings: Records, seed: int) -> Counter[str]:
-    """Read classic files, check them against the tokenizer, and write the artefact.
+    """Read classic files, check them against the tokenizer, and write the artifact.
 
     Held out is what a hash of the unmasked ids says, so copies of a sequence with other masks fall on the same side; another cut of the
     same document may still be in training.
 
     Args:
         pattern: a file, folder or glob of them, GZIP or not.
-        tokenizer_folder: tokenizer artefact that the ids belong to.
-        out: where the artefact goes.
+        tokenizer_folder: tokenizer artifact that the ids belong to.
+        out: where the artifact goes.
         settings: length that is expected, held-out share, shards, compression.
         seed: of the shuffle.
 

@@ -95,7 +95,7 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
     Args:
         command: the command's name and what else tells its jobs apart.
         settings: what it received, JSON values or settings sections (`settings.from_json`).
-        inputs: role -> artefact directory.
+        inputs: role -> artifact directory.
         environment: what computes (`Accelerator.environment`): another device or TensorFlow gives other numbers, and work that
             began on one must not end on another.
 

@@ -1,4 +1,4 @@
-"""The whole way from sources to the corpus artefact, on small trees with odd files."""
+"""The whole way from sources to the corpus artifact, on small trees with odd files."""
 
 from __future__ import annotations
 

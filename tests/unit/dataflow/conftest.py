@@ -30,7 +30,7 @@ def prose(seed: int) -> str:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sources artefact of 200 documents in two files, some of them twice and nearly twice."""
+    """A sources artifact of 200 documents in two files, some of them twice and nearly twice."""
     folder = tmp_path_factory.mktemp("pipelines")
     texts = [prose(n) for n in range(150)] + [prose(n) for n in range(20)] + [prose(n) + "尾。" for n in range(40, 70)]
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
@@ -43,7 +43,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer artefact for the corpus."""
+    """A tokenizer artifact for the corpus."""
     folder = tmp_path_factory.mktemp("tokenizer")
     entries = [*SPECIAL, *sorted(set(WORDS + "我们说过，的是号这就了。尾0123456789"))]
     with artifacts.writing(folder, "tokenizer") as made:
@@ -53,7 +53,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def both(sources: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, bytes]]:
-    """Run both pipelines; gives all files of both artefacts."""
+    """Run both pipelines; gives all files of both artifacts."""
 
     def made(folder: Path, where: Beam | None = None, threads: int = 1) -> dict[str, bytes]:
         monkeypatch.setattr(pipeline, "BLOCK_BYTES", 4000)

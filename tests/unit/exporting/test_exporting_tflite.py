@@ -51,7 +51,7 @@ def test_every_input_matters(tflite: Path, model: Path) -> None:
         assert difference(runner.run(changed)["last_hidden_state"], output) > 1e-2, name
 
 
-def test_artefact_holds_vocabulary_and_signature_and_what_a_card_says(tflite: Path, model: Path) -> None:
+def test_artifact_holds_vocabulary_and_signature_and_what_a_card_says(tflite: Path, model: Path) -> None:
     manifest = artifacts.read(tflite, "export")
     assert manifest.inputs == {"model": artifacts.digest(model)}
     assert manifest.settings == {"format": "tflite", "sequence_length": 32}

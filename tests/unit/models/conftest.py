@@ -52,7 +52,7 @@ def shaken() -> Callable[[dict[str, Any]], None]:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[..., Path]:
-    """Write a model artefact and give its folder."""
+    """Write a model artifact and give its folder."""
 
     def write(model: models.Model, head: Any = None, name: str = "model", **keys: Any) -> Path:
         with artifacts.writing(tmp_path / name, "model") as writer:

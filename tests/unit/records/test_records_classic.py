@@ -161,7 +161,7 @@ def test_files_that_are_something_else_are_named(tmp_path: Path, tokenizer: Path
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A records artefact of pairs, written by hand."""
+    """A records artifact of pairs, written by hand."""
     from mobilebert.records.record_format import RecordFormat
 
     folder, form, random = tmp_path_factory.mktemp("records"), RecordFormat(S, 305), np.random.default_rng(1)

@@ -178,7 +178,7 @@ def test_another_seed_gives_another_order_of_the_same_records(tmp_path: Path, to
 
 
 @pytest.mark.parametrize(("texts", "split"), [(["小城。"], "train"), (documents(1), "heldout")])
-def test_a_corpus_too_small_is_refused_and_leaves_no_artefact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
+def test_a_corpus_too_small_is_refused_and_leaves_no_artifact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
     with pytest.raises(UserError, match=f"1 documents gave no {split} record"):
         writer.write(corpus(tmp_path / "corpus", texts), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
     assert not artifacts.exists(tmp_path / "records")

@@ -1,4 +1,4 @@
-"""The report says what the artefacts say, and nothing of what is not there."""
+"""The report says what the artifacts say, and nothing of what is not there."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_model(writer: artifacts.Writer, accuracy: float, parameters: int) -> N
     writer.path("model.safetensors").write_bytes(b"\0" * 2_500_000)
 
 
-def test_every_figure_of_the_artefacts_stands_on_the_page(results: Path) -> None:
+def test_every_figure_of_the_artifacts_stands_on_the_page(results: Path) -> None:
     html = page.render("测试", collect(results), SETTINGS)
     for shown in ("0.431", "0.418", "670,000", "2.50", "9,216", "0.457", "0.012", "mojibake", "坏.txt", "no encoding fits", "mean_factor"):
         assert shown in html
@@ -140,7 +140,7 @@ def test_equal_runs_give_equal_pages(results: Path) -> None:
     assert page.render("a", collect(results), SETTINGS) == page.render("a", collect(results), SETTINGS)
 
 
-def test_a_damaged_artefact_is_named(results: Path) -> None:
+def test_a_damaged_artifact_is_named(results: Path) -> None:
     (results / "students" / "mini" / "pretrained" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(ArtifactError, match=r"model\.safetensors: 5 bytes, expected 2500000"):
         collect(results)

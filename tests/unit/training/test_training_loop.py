@@ -158,7 +158,7 @@ def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> No
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3])
 
 
-def test_finished_training_whose_artefact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_finished_training_whose_artifact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made, again = toy.Regression(), toy.Regression()
     lines = run(tmp_path, toy.job(made))
     with caplog.at_level(logging.INFO):
