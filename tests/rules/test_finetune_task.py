@@ -109,7 +109,7 @@ def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:
     assert abs(first - second).max() > 1e-3
 
 
-def test_the_dev_set_is_measured_once_an_epoch_at_most_and_as_the_settings_say_where_an_epoch_has_no_step() -> None:
+def test_the_dev_set_is_measured_at_most_once_an_epoch() -> None:
     from mobilebert.finetuning.runs import interval
 
     assert [interval(examples, 32) for examples in (320, 321, 63, 33, 32, 31, 1)] == [10, 11, 2, 2, 1, 0, 0]

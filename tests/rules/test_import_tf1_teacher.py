@@ -138,7 +138,7 @@ def test_bad_input_is_refused_by_name_in_one_line(command: Call, tmp_path: Path,
     assert not artifacts.exists(tmp_path / "imported")
 
 
-def test_a_missing_head_is_named_with_what_to_do_and_let_pass_where_it_will_be_trained(command: Call, tmp_path: Path) -> None:
+def test_a_missing_head_is_named_unless_it_will_be_trained(command: Call, tmp_path: Path) -> None:
     release(tmp_path / "release", head=False)
     with pytest.raises(UserError, match=r"no MLM head \(cls/predictions\) .*teacher\.retrain_head: true"):
         run(command, tmp_path / "release", tmp_path / "imported")

@@ -68,7 +68,7 @@ def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, 
     assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
 
 
-def test_a_phase_cuts_the_same_records_shorter_and_the_rest_of_the_steps_see_them_whole(chain, command, tmp_path, planned):
+def test_a_phase_cuts_records_and_later_steps_see_them_whole(chain, command, tmp_path, planned):
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
     command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
     run, plan = planned["run"], planned["plan"]

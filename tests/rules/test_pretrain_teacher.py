@@ -92,7 +92,7 @@ def poisoned(chain, monkeypatch):
     return unlike[7]
 
 
-def test_a_record_that_makes_the_loss_infinite_is_named_and_may_be_left_out_on_the_way(chain, command, tmp_path, poisoned):
+def test_a_record_with_an_infinite_loss_is_named_or_skipped(chain, command, tmp_path, poisoned):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     with pytest.raises(UserError) as stopped:
         command(pretrain_teacher, *arguments(chain, broken, "stop"))

@@ -79,7 +79,7 @@ def test_a_random_head_is_refused_and_a_sound_one_is_not():
         check_head(heldout, 0.1, "teachers/x")
 
 
-def test_a_teacher_too_shallow_for_the_named_layers_is_refused_by_what_the_students_need():
+def test_a_teacher_too_shallow_for_the_named_layers_is_refused():
     matches = [{"teacher_layer": 8, "student_layer": 2, "feature": "hidden", "loss": "mse", "weight": 1.0, "projection": "linear"}]
     least = layer_matching.least_layers(Transfer.model_validate({"matches": matches}), 4)
     assert least == 8

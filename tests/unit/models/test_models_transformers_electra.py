@@ -58,7 +58,7 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 
 @WIDTHS
-def test_a_discriminator_computes_alike_and_gets_a_fresh_head_that_transformers_opens(
+def test_an_electra_discriminator_computes_alike_and_gets_a_fresh_head(
     width: int, saved: Callable[..., Path], batch: Batch, tmp_path: Path
 ) -> None:
     theirs = theirs_at_random(transformers.ElectraForPreTraining, width)

@@ -36,7 +36,7 @@ def seeded() -> None:
         ("%1 = stablehlo.add %0 : tensor<3x?xf32>", "not static"),
     ],
 )
-def test_a_step_that_asks_the_host_or_changes_its_shape_is_refused_with_the_operation(line, why):
+def test_a_step_that_asks_the_host_or_changes_its_shape_is_refused(line, why):
     with pytest.raises(tpu_compiler.Refused, match=why) as caught:
         tpu_compiler.checked(TEXT + line)
     assert line in str(caught.value)

@@ -98,7 +98,7 @@ def test_the_best_weights_are_kept_and_told(tmp_path: Path) -> None:
     assert last.weights() == last.seen[-1][1] == valley.seen[-1][1]
 
 
-def test_a_training_stops_after_so_many_measures_without_a_better_one_and_is_then_done(tmp_path: Path) -> None:
+def test_a_training_stops_after_measures_without_improvement(tmp_path: Path) -> None:
     valley = Valley(evaluate_every=4, early_stop=2)
     trained = run(tmp_path, valley.job)
     distances = [distance for distance, _ in valley.seen]

@@ -48,7 +48,7 @@ def test_training_equals_the_same_training_written_in_numpy(tmp_path: Path) -> N
     assert list(lines[0]) == ["step", "loss", "noise", "gradient_norm", "learning_rate"]
 
 
-def test_the_program_is_traced_once_and_steps_told_one_by_one_are_those_of_a_loop_on_the_device() -> None:
+def test_single_steps_equal_those_of_a_loop_on_the_device() -> None:
     found = []
     for device in (HERE, dataclasses.replace(HERE, kind="a device that loops")):
         made = toy.Regression()
@@ -62,7 +62,7 @@ def test_the_program_is_traced_once_and_steps_told_one_by_one_are_those_of_a_loo
     np.testing.assert_array_equal(*found)
 
 
-def test_steps_that_are_told_one_by_one_end_with_one_that_is_not_finite_unless_it_is_skipped() -> None:
+def test_single_steps_end_at_a_nonfinite_one_unless_skipped() -> None:
     for skips, taken in ((False, 4), (True, 9)):
         made = toy.Regression()
         steps = Steps(made, AdamW(made.variables, {}, Optimization()), Optimization(), 1, HERE, skips=skips)
@@ -215,7 +215,7 @@ class Exploding(toy.Regression):
         return parts | {"loss": parts["loss"] * batch["scale"][0]}
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step_and_the_parts_and_no_checkpoint_of_it(tmp_path: Path) -> None:
+def test_a_nonfinite_loss_stops_and_leaves_no_checkpoint(tmp_path: Path) -> None:
     def batches(start: int) -> tf.data.Dataset:
         def scaled(step: tf.Tensor) -> dict[str, tf.Tensor]:
             return toy.batch_at(step) | {"scale": tf.fill((toy.SIZE,), tf.where(step < 7, 1.0, np.inf))}
@@ -232,7 +232,7 @@ def test_a_loss_that_is_no_number_stops_with_the_step_and_the_parts_and_no_check
     assert found.step == 5
 
 
-def test_records_that_are_damaged_while_it_trains_are_named_and_the_checkpoint_before_is_whole(tmp_path: Path) -> None:
+def test_records_damaged_while_training_are_named(tmp_path: Path) -> None:
     def read(step: np.ndarray, x: np.ndarray) -> np.ndarray:
         if step >= 12:
             raise UserError("train-00000-of-00001.tfrecord: its block 7 is damaged")
