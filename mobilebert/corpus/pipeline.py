@@ -70,10 +70,10 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
             decontamination.write(tests, folder)
         job = cleaning.CleaningContext(settings, folder, int(settings.block_megabytes * 1e6))
         running.run("clean-corpus", stages(_upload_inputs(elements, folder), job), folder, where, workers)
-        found = writing.collect(
+        collected = writing.collect(
             folder, writing.shard_count(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
-        _write(out, inputs, shaping, found, skipped)
+        _write(out, inputs, shaping, collected, skipped)
 
 
 def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
@@ -82,62 +82,66 @@ def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Eleme
         return elements
     sent: dict[str, str] = {}
     paths.make_folder(paths.join(folder, "sources"))
-    for path in sorted({piece.path for element in elements for piece in element.ranges if paths.is_local(piece.path)}):
+    for path in sorted({file_range.path for element in elements for file_range in element.ranges if paths.is_local(file_range.path)}):
         # The ending tells the compression.
         sent[path] = paths.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
         paths.send(Path(path), sent[path])
     return [
-        replace(element, ranges=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.ranges))
+        replace(
+            element, ranges=tuple(replace(file_range, path=sent.get(file_range.path, file_range.path)) for file_range in element.ranges)
+        )
         for element in elements
     ]
 
 
-def stages(elements: Sequence[plan.Element], work: cleaning.CleaningContext) -> list[Stage]:
-    """The stages from the elements of the sources to the parts of the corpus."""
-    folder, count = work.folder, len(elements)  # the elements themselves travel with one function only
+def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) -> list[Stage]:
+    """The stages from the elements of the sources to the shards of the corpus."""
+    folder, count = context.folder, len(elements)  # the elements themselves travel with one function only
 
     def partitions(_: list[int]) -> Iterable[int]:
         return range(block_store.Blocks(folder).partitions)
 
     def batches(cleaned: list[tuple[int, list[int]]]) -> Iterable[int]:
-        block_store.write_blocks(folder, cleaned, work.block_bytes)
+        block_store.write_blocks(folder, cleaned, context.block_bytes)
         return range(block_store.Blocks(folder).batches)
 
     def decided_batches(_: list[int]) -> Iterable[int]:
-        near_duplicates.decide(work)
+        near_duplicates.decide(context)
         return range(block_store.Blocks(folder).batches)
 
-    def parts(_: list[int]) -> Iterable[int]:
-        near_duplicates.decide(work)
+    def shards(_: list[int]) -> Iterable[int]:
+        near_duplicates.decide(context)
         return range(writing.shard_count(count))
 
     made = [
-        Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], work)),
-        Stage("Gather", batches, lambda batch: near_duplicates.gather(batch, work)),
-        Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, work)),
-        Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, work)),
+        Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], context)),
+        Stage("Gather", batches, lambda batch: near_duplicates.gather(batch, context)),
+        Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, context)),
+        Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, context)),
     ]
-    if work.settings.max_paragraph_documents is not None:
+    if context.settings.max_paragraph_documents is not None:
         made += [
-            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, work)),
+            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, context)),
             Stage(
                 "ShareParagraphs",
-                lambda _: range(paragraphs.partitions(work)),
-                lambda partition: paragraphs.share(partition, work),
+                lambda _: range(paragraphs.partitions(context)),
+                lambda partition: paragraphs.share(partition, context),
             ),
         ]
-    return [*made, Stage("Write", parts, lambda part: writing.write_shard(part, count, work))]
+    return [*made, Stage("Write", shards, lambda shard: writing.write_shard(shard, count, context))]
 
 
-def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: writing.Collected, skipped: list[dict[str, Any]]) -> None:
-    """The artifact from what the parts left, after a look at whether there is anything in it."""
-    counts, parts, rejects = found
+def _write(
+    out: Path, inputs: dict[str, Path], settings: dict[str, Any], collected: writing.Collected, skipped: list[dict[str, Any]]
+) -> None:
+    """The artifact from what the shards left, after a look at whether there is anything in it."""
+    counts, shards, rejects = collected
     for entry in skipped:
         funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])
     report = funnel.report(counts)
     _check(report)
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
-        for number, path in enumerate(parts):
+        for number, path in enumerate(shards):
             paths.take(path, writer.path(f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
             for number, path in enumerate(rejects):

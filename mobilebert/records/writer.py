@@ -32,13 +32,13 @@ def write(
     where: Beam = DIRECT,
     dictionary: Path | None = None,
 ) -> Counter[str]:
-    """Tokens of the whole corpus as globally shuffled records, with a held-out share of the documents apart.
+    """Tokens of the whole corpus as globally shuffled records, with a texts-out share of the documents apart.
 
     Args:
         corpus: corpus artifact.
         tokenizer_folder: tokenizer artifact.
         out: where the artifact goes.
-        settings: length, layout, held-out share, shards.
+        settings: length, layout, texts-out share, shards.
         seed: of the shuffle.
         threads: worker processes at most, if the work is done here; the result does not depend on it.
         where: which runner, and where the work folder lies.
@@ -48,7 +48,7 @@ def write(
         documents, sequences, tokens, bytes of either split, and what was dropped.
 
     Raises:
-        UserError: the corpus gives no training or no held-out record.
+        UserError: the corpus gives no training or no texts-out record.
     """
     artifacts.read(corpus, "corpus")
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
@@ -71,13 +71,13 @@ def write(
             row_groups = pipeline.sent(row_groups, paths.join(folder, "corpus"))
         job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, record_format, settings, seed)
         running.run("write-records", pipeline.stages(job, row_groups), folder, where, workers)
-        shards = {split: [shuffling.sum_counts([f"{path}.json"]) for path in job.places(split)] for split in shuffling.SPLITS}
+        shards = {split: [shuffling.sum_counts([f"{path}.json"]) for path in job.shard_paths(split)] for split in shuffling.SPLITS}
         counts = _counts(shuffling.sum_counts([job.block(row_group.number) for row_group in row_groups]), shards, tokenizer.special_ids)
         _check(counts, corpus, settings)
         with artifacts.writing(out, "records", settings=shaping, inputs=inputs, versions=VERSIONS) as writer:
             body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
             for split in shuffling.SPLITS:
-                for path in job.places(split):
+                for path in job.shard_paths(split):
                     for one in gzip_blocks.files(path, settings.compression):
                         paths.take(one, writer.path(PurePosixPath(one).name))
             writer.json(dataset.DESCRIPTION, body)
@@ -113,9 +113,9 @@ def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Map
     heldout = sum(written["heldout"], Counter())
     tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
     return {split: [shard[RECORDS] for shard in shards] for split, shards in written.items()} | {
-        "sequence_length": job.form.sequence_length,
-        "vocabulary_size": job.form.vocabulary_size,
-        "id_bytes": job.form.dtype.itemsize,
+        "sequence_length": job.record_format.sequence_length,
+        "vocabulary_size": job.record_format.vocabulary_size,
+        "id_bytes": job.record_format.dtype.itemsize,
         "layout": job.settings.layout,
         "next_sentence": job.settings.next_sentence,
         "compression": job.settings.compression,

@@ -98,9 +98,9 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
     )
 
 
-def _folder_of_kind(results: Path, found: list[Artifact], kind: str) -> Path:
+def _folder_of_kind(results: Path, collected: list[Artifact], kind: str) -> Path:
     """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has none."""
-    return next((results / artifact.subfolder for artifact in found if artifact.manifest.kind == kind), results / f"no {kind}")
+    return next((results / artifact.subfolder for artifact in collected if artifact.manifest.kind == kind), results / f"no {kind}")
 
 
 def model_name(subfolder: str) -> str:

@@ -212,5 +212,5 @@ def _files_below(folder: Path) -> list[Path]:
 def _describe(path: Path) -> dict[str, Any]:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-        return {"size": os.fstat(stream.fileno()).st_size, "sha256": found}
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"size": os.fstat(stream.fileno()).st_size, "sha256": digest}

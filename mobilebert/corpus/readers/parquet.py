@@ -23,41 +23,41 @@ MAX_PAGE_BYTES = 256_000_000
 _PAGE_ROWS = 1024
 
 
-def parquet(piece: FileRange) -> Iterator[RawDocument]:
-    """The rows of the row groups that begin in the piece; read in small batches, so that no row group fills
+def parquet(file_range: FileRange) -> Iterator[RawDocument]:
+    """The rows of the row groups that begin in the file_range; read in small batches, so that no row group fills
     the memory.
     """
-    with streams.open_raw(piece.path) as stream:
+    with streams.open_raw(file_range.path) as stream:
         try:
             file = pq.ParquetFile(stream, buffer_size=1 << 20, page_checksum_verification=True)
-            yield from _rows(piece, stream, file, _columns(piece, file.schema_arrow))
+            yield from _rows(file_range, stream, file, _columns(file_range, file.schema_arrow))
         except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter by names of columns
             raise streams.Unreadable(f"no readable Parquet: {str(error).splitlines()[0]}") from None
 
 
-def _columns(piece: FileRange, schema: Any) -> list[str]:
+def _columns(file_range: FileRange, schema: Any) -> list[str]:
     """The column of text, and that of ids if there is one that can name the rows."""
-    if piece.text_field not in schema.names:
-        raise streams.Unreadable(f"it has no column {piece.text_field} (but {', '.join(schema.names[:20])}); set text_field")
-    if schema.names.count(piece.text_field) > 1:
-        raise streams.Unreadable(f"it has several columns {piece.text_field}; set text_field")
-    kind = _plain(schema.field(piece.text_field).type)
+    if file_range.text_field not in schema.names:
+        raise streams.Unreadable(f"it has no column {file_range.text_field} (but {', '.join(schema.names[:20])}); set text_field")
+    if schema.names.count(file_range.text_field) > 1:
+        raise streams.Unreadable(f"it has several columns {file_range.text_field}; set text_field")
+    kind = _plain(schema.field(file_range.text_field).type)
     if not _is_text(kind):
-        raise streams.Unreadable(f"its column {piece.text_field} holds {kind}, not text; set text_field")
-    has_id = piece.text_field != "id" and schema.names.count("id") == 1 and _names(schema.field("id").type)
-    return [piece.text_field, "id"] if has_id else [piece.text_field]
+        raise streams.Unreadable(f"its column {file_range.text_field} holds {kind}, not text; set text_field")
+    has_id = file_range.text_field != "id" and schema.names.count("id") == 1 and _names(schema.field("id").type)
+    return [file_range.text_field, "id"] if has_id else [file_range.text_field]
 
 
-def _rows(piece: FileRange, stream: BinaryIO, file: Any, columns: list[str]) -> Iterator[RawDocument]:
+def _rows(file_range: FileRange, stream: BinaryIO, file: Any, columns: list[str]) -> Iterator[RawDocument]:
     first = 0
     expansion = streams.Expansion(stream)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
-        if piece.start <= _offset(group) and (piece.end is None or _offset(group) < piece.end):
+        if file_range.start <= _offset(group) and (file_range.end is None or _offset(group) < file_range.end):
             expansion.add(_checked_size(number, group, columns))
             row = first
             for batch in row_groups.batches(file, [number], columns):
-                yield from _documents(piece, row, [_flat(batch.column(name)) for name in columns])
+                yield from _documents(file_range, row, [_flat(batch.column(name)) for name in columns])
                 row += len(batch)
             if row != first + group.num_rows:
                 raise streams.Unreadable(
@@ -86,13 +86,13 @@ def _checked_size(number: int, group: Any, columns: list[str]) -> int:
     return size
 
 
-def _documents(piece: FileRange, first: int, columns: list[Any]) -> Iterator[RawDocument]:
+def _documents(file_range: FileRange, first: int, columns: list[Any]) -> Iterator[RawDocument]:
     """A batch of rows, the first of which has the number `first` in the file."""
     texts, *ids = columns
     for at, text in enumerate(texts):
         own = ids[0][at].as_py() if ids else None
         own = own.decode(errors="backslashreplace") if isinstance(own, bytes) else own
-        name = own_name(own, f"{piece.ordinal:06d}-{first + at}")
+        name = own_name(own, f"{file_range.ordinal:06d}-{first + at}")
         data = text.as_buffer()
         if data is None:
             yield RawDocument(name, "", "no_text_field", 0)

@@ -128,12 +128,12 @@ def _variant(match: re.Match[str]) -> str:
     flags, bar, body = match[1].rpartition("|")
     if bar and set(flags.replace(" ", "").upper().split(";")) & _HIDDEN_FLAGS:
         return ""
-    forms: dict[str, str] = {}
+    variants: dict[str, str] = {}
     for rule in body.split(";"):
         language, colon, variant = rule.partition(":")
         if colon and language.strip().lower() in _VARIANT_ORDER:
-            forms[language.strip().lower()] = variant.strip()
-    return next((forms[language] for language in _VARIANT_ORDER if language in forms), body)
+            variants[language.strip().lower()] = variant.strip()
+    return next((variants[language] for language in _VARIANT_ORDER if language in variants), body)
 
 
 def _without_link_lists(raw: str) -> str:
