@@ -16,7 +16,7 @@ rule make_small_world:
     threads: 4
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "small_world", "seed"),
@@ -42,7 +42,7 @@ rule fetch_source:
     threads: 1
     resources:
         mem_mb=1000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.sources.download_settings,
@@ -77,7 +77,7 @@ rule list_sources:
     threads: 1
     resources:
         mem_mb=1000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "sources"),
@@ -115,7 +115,7 @@ rule clean_corpus:
     resources:
         mem_mb=4000,
         beam=BEAM,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "corpus"),

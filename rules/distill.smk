@@ -32,7 +32,7 @@ rule transfer_layer:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=INPUTS.students.transfer_settings,
@@ -65,7 +65,7 @@ rule import_student:
     threads: 2
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2h",
     params:
         checkpoint=INPUTS.students.checkpoint,
@@ -109,7 +109,7 @@ rule pretrain_student:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=INPUTS.students.pretraining_settings,

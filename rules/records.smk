@@ -26,7 +26,7 @@ rule write_records:
     resources:
         mem_mb=4000,
         beam=BEAM,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=INPUTS.records.shaping,
@@ -61,7 +61,7 @@ rule import_records:
     threads: 2
     resources:
         mem_mb=4000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.records.shaping,
@@ -94,7 +94,7 @@ rule export_records:
     threads: 1
     resources:
         mem_mb=4000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "masking", "records.dupe_factor", "seed"),
