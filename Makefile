@@ -43,14 +43,14 @@ real: install  ## the whole road on the real text of ../shared/data; writes docs
 	$(BIN)/python -m benchmarks.real_run
 
 corpus-quality: install  ## cleaning judged by ../shared/data: precision, recall, losses, cost of each rule; writes benchmarks/results/corpus.md
-	$(BIN)/python -m benchmarks.corpus_quality
+	$(BIN)/python -m benchmarks.corpus
 
 bench-data: install .venv-bench/installed  ## the data half beside its peers, under 20 minutes on 4 quiet cores; BENCH="--only peers"; writes benchmarks/results/data.md
 	$(BIN)/python -m benchmarks.data $(BENCH)
 
-.venv-bench/installed: benchmarks/requirements-data.lock
+.venv-bench/installed: benchmarks/data/requirements.lock
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements-data.lock
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/data/requirements.lock
 	touch $@
 
 quality: install  ## what transfer is worth, three seeds, 90 minutes on 4 cores; QUALITY="--settings plain --seeds 1"; writes docs/quality.md
@@ -60,8 +60,8 @@ bench-training: install-test .venv-bench-training/installed  ## training steps b
 	$(BIN)/python -m benchmarks.training $(BENCH)
 
 # Beside .venv's own torch and transformers: TextBrewer is pure Python.
-.venv-bench-training/installed: benchmarks/requirements-training.lock
-	$(INSTALL) --target .venv-bench-training -r benchmarks/requirements-training.lock
+.venv-bench-training/installed: benchmarks/training/requirements.lock
+	$(INSTALL) --target .venv-bench-training -r benchmarks/training/requirements.lock
 	touch $@
 
 bench-memory: install  ## memory and CPU of corpus and records at 0.1 to 3 GB, 30 minutes; writes benchmarks/results/memory.md
@@ -114,7 +114,7 @@ lock:  ## resolve the lock files anew, with uv
 	rm requirements-all.tmp
 	# tensorflow-text asks for tensorflow; tensorflow-cpu is the same module.
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		benchmarks/requirements-data.in | grep -v '^tensorflow==' > benchmarks/requirements-data.lock
+		benchmarks/data/requirements.in | grep -v '^tensorflow==' > benchmarks/data/requirements.lock
 
-clean:  ## remove results, states and the published models of the demo
-	rm -rf results state published .snakemake
+clean:  ## remove what `make demo` made: its results, unfinished trainings and published models; other runs stay
+	rm -rf results/demo state/demo published/mini

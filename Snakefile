@@ -3,15 +3,8 @@
 
 from snakemake.utils import min_version
 
+from workflow import jobs, paths
 from workflow.inputs import Inputs
-from workflow.jobs import (
-    attempt,
-    closing_message,
-    failure_message,
-    shell_prefix,
-    uncommitted_warning,
-)
-from workflow.paths import artifact_bucket, results, state, state_bucket
 from workflow.settings import load, section
 
 min_version("9.27")
@@ -21,19 +14,27 @@ configfile: "config.yaml"
 
 
 SETTINGS = load(config, workflow.configfiles)
-INPUTS = Inputs(SETTINGS, artifact_bucket(workflow.storage_settings))
+INPUTS = Inputs(SETTINGS, paths.artifact_bucket(workflow.storage_settings))
 DUE = INPUTS.freshness.due
-STATE = state(SETTINGS.run)
-STATE_BUCKET = state_bucket(SETTINGS.state_bucket, SETTINGS.run)
+STATE = paths.state(SETTINGS.run)
+STATE_BUCKET = paths.state_bucket(SETTINGS.state_bucket, SETTINGS.run)
 BEAM = section(SETTINGS, "beam")
 CHECKPOINT_SECONDS = f"{SETTINGS.checkpoint_seconds:g}"
 
 shell.executable("bash")
-shell.prefix(shell_prefix(workflow.basedir))
+shell.prefix(jobs.shell_prefix(workflow.basedir))
 
 
 pathvars:
-    results=results(SETTINGS.run),
+    results=paths.results(SETTINGS.run),
+
+
+# Here, since a file that is included cannot say what is made by default.
+rule all:
+    input:
+        "<results>/report.html",
+        INPUTS.exports.receipts,
+        INPUTS.records.exported,
 
 
 include: "rules/targets.smk"
@@ -50,7 +51,7 @@ include: "rules/report.smk"
 
 onstart:
     print(
-        uncommitted_warning(
+        jobs.uncommitted_warning(
             workflow.basedir,
             workflow.executor_plugin.name if workflow.executor_plugin else "local",
         )
@@ -58,8 +59,8 @@ onstart:
 
 
 onsuccess:
-    print(closing_message(results(SETTINGS.run)))
+    print(jobs.closing_message(paths.results(SETTINGS.run)))
 
 
 onerror:
-    print(failure_message(log))
+    print(jobs.failure_message(log))

@@ -49,12 +49,12 @@ def run(command: Sequence[str], cores: Sequence[int], folder: Path, environment:
 
 def in_turns(arms: Mapping[str, Callable[[], Measured]], repeats: int) -> dict[str, list[Measured]]:
     """Each arm once, then each again: what disturbs the machine for a while disturbs all of them."""
-    found: dict[str, list[Measured]] = {name: [] for name in arms}
+    measured: dict[str, list[Measured]] = {name: [] for name in arms}
     for turn in range(repeats):
         for name, arm in arms.items():
-            found[name].append(arm())
-            print(f"  {turn + 1}/{repeats} {name}: {found[name][-1]['tree']:.1f} CPU s, {found[name][-1]['wall']:.1f} s", flush=True)
-    return found
+            measured[name].append(arm())
+            print(f"  {turn + 1}/{repeats} {name}: {measured[name][-1]['tree']:.1f} CPU s, {measured[name][-1]['wall']:.1f} s", flush=True)
+    return measured
 
 
 def median(runs: Sequence[Measured], key: str) -> float:

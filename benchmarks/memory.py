@@ -56,8 +56,8 @@ def watch(command: list[str], folders: list[Path]) -> dict[str, float]:
                     times = process.cpu_times()
                 except (OSError, psutil.Error):
                     continue
-                found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-                peak[process.pid] = max([peak.get(process.pid, 0), *(int(kib) * 1024 for kib in found)])
+                kibibytes = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+                peak[process.pid] = max([peak.get(process.pid, 0), *(int(kib) * 1024 for kib in kibibytes)])
                 seconds[process.pid] = times.user + times.system
             if looks % LOOKS_BETWEEN_DISK == 0:
                 disk = max(disk, sum(_size(folder) for folder in folders))
@@ -129,9 +129,9 @@ def measure(folder: Path, gigabytes: float, workers: list[int]) -> list[dict[str
     return rows
 
 
-def _row(stage: str, gigabytes: float, workers: int, found: dict[str, float]) -> dict[str, Any]:
-    print(f"{stage} {gigabytes:g} GB, {workers} workers: {found['peak'] / 1e6:.0f} MB, {found['cpu']:.0f} CPU s", flush=True)
-    return {"stage": stage, "gigabytes": gigabytes, "workers": workers} | found
+def _row(stage: str, gigabytes: float, workers: int, measured: dict[str, float]) -> dict[str, Any]:
+    print(f"{stage} {gigabytes:g} GB, {workers} workers: {measured['peak'] / 1e6:.0f} MB, {measured['cpu']:.0f} CPU s", flush=True)
+    return {"stage": stage, "gigabytes": gigabytes, "workers": workers} | measured
 
 
 def _words(name: str, settings: dict[str, Any], out: Path) -> list[str]:

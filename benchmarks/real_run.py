@@ -1,6 +1,6 @@
 """`make real`: the whole road on real Chinese text, and docs/real-run.md written from what it left.
 
-The document holds figures of the run's artefacts only; nothing in it is written by hand.
+The document holds figures of the run's artifacts only; nothing in it is written by hand.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def document(minutes: float | None) -> str:
     settings = yaml.safe_load((ROOT / CONFIG).read_text("utf-8"))
     run = collect(RESULTS)
     wall = f"{minutes:.1f} minutes from start to end" if minutes else "not measured: this run went on from earlier results"
-    parts = [
+    sections = [
         "# The whole road on real Chinese text",
         "Written by `make real` from the results of the run; do not edit.",
         f"- Command: `{' '.join(COMMAND)}`\n- Machine: {describe()}\n- Time: {wall}",
@@ -78,7 +78,7 @@ def document(minutes: float | None) -> str:
         "Sums over the jobs of a stage, from Snakemake's benchmark files.",
         markdown(costs()),
     ]
-    return "\n\n".join(part for part in parts if part).strip() + "\n"
+    return "\n\n".join(section for section in sections if section).strip() + "\n"
 
 
 def seen_contexts() -> str:
@@ -86,16 +86,16 @@ def seen_contexts() -> str:
     wanted = {}
     for line in (RESULTS / "tasks" / "cmrc2018" / "dev.jsonl").read_text("utf-8").splitlines():
         wanted.setdefault(json.loads(line)["context"], set())
-    places: dict[str, list[str]] = {}
+    contexts_of: dict[str, list[str]] = {}
     for context in wanted:
         for gram in _grams(context):
-            places.setdefault(gram, []).append(context)
-    for part in sorted((RESULTS / "corpus").glob("*.parquet")):
-        for text in parquet.read_table(part, columns=["text"]).column(0).to_pylist():
-            for gram in _grams(text) & places.keys():
-                for context in places[gram]:
+            contexts_of.setdefault(gram, []).append(context)
+    for file in sorted((RESULTS / "corpus").glob("*.parquet")):
+        for text in parquet.read_table(file, columns=["text"]).column(0).to_pylist():
+            for gram in _grams(text) & contexts_of.keys():
+                for context in contexts_of[gram]:
                     wanted[context].add(gram)
-    seen = sum(len(found) > len(_grams(context)) / 2 for context, found in wanted.items())
+    seen = sum(len(grams) > len(_grams(context)) / 2 for context, grams in wanted.items())
     return (
         f"The texts of {seen} of the {len(wanted)} CMRC dev contexts (not their questions) are part of the corpus, by more than half of "
         "their 20-grams: the wiki paragraphs hold the CMRC contexts, and decontamination is not built yet."

@@ -30,7 +30,7 @@ from mobilebert.distillation import recipes
 from mobilebert.distillation.pretraining import MaskedLmObjective
 from mobilebert.distillation.transfer import TransferObjective
 from mobilebert.finetuning.objective import TaskObjective
-from mobilebert.models import heads, shapes
+from mobilebert.models import configs, heads
 from mobilebert.settings import Optimization, Settings
 from mobilebert.storage.atomic import write_atomically
 from mobilebert.training import optimizers
@@ -113,10 +113,10 @@ def _one(preset: str, settings: Settings, stage: str, topology: str, options: ar
     arguments = [*specs.values(), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)]
     try:
         program = tpu_compiler.lower(flat(objective, optimization, specs, row["at_once"]), arguments, len(there))
-        found = row["compiled"] = _compiled(program, topology, there, options.cache)
+        compiled = row["compiled"] = _compiled(program, topology, there, options.cache)
         has = tpu_compiler.MEMORY[topology.split(":")[0]]
-        if found.memory > has:
-            row["refused"] = f"it needs {found.memory / 2**30:.1f} GiB of memory, a device has {has / 2**30:.0f}"
+        if compiled.memory > has:
+            row["refused"] = f"it needs {compiled.memory / 2**30:.1f} GiB of memory, a device has {has / 2**30:.0f}"
     except tpu_compiler.Refused as error:
         row["refused"] = str(error)
     return row
@@ -129,10 +129,10 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
     path = cache / f"{mark}.json"
     if path.exists():
         return tpu_compiler.Compiled(**json.loads(path.read_text(encoding="utf-8")))
-    found = tpu_compiler.compile_for(program, there)
+    compiled = tpu_compiler.compile_for(program, there)
     cache.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(found.told()).encode())
-    return found
+    write_atomically(path, json.dumps(compiled.as_dict()).encode())
+    return compiled
 
 
 def unnamed(program: str) -> str:
@@ -140,7 +140,7 @@ def unnamed(program: str) -> str:
     all functions made before.
     """
     numbers: dict[str, str] = {}
-    return SYMBOL.sub(lambda found: numbers.setdefault(found[0], f"@{len(numbers)}"), LOCATION.sub("", program))
+    return SYMBOL.sub(lambda match: numbers.setdefault(match[0], f"@{len(numbers)}"), LOCATION.sub("", program))
 
 
 def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devices: int) -> Made:
@@ -149,8 +149,8 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
     student = _model(preset, 1, precision)
     if stage in ("classification", "reading"):
         chosen = settings.task.chnsenticorp if stage == "classification" else settings.task.cmrc2018
-        hidden = student.shape.hidden_size
-        head: Any = heads.for_classification(student.shape, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
+        hidden = student.config.hidden_size
+        head: Any = heads.for_classification(student.config, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
         size, optimization = (batch or chosen.training.batch_size) // devices, Optimization(learning_rate=chosen.training.learning_rate)
         names = ("label",) if stage == "classification" else ("start", "end")
         specs = _inputs(size, chosen.training.sequence_length) | {name: tf.TensorSpec((size,), tf.int32) for name in names}
@@ -167,14 +167,14 @@ def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devi
         objective = MaskedLmObjective(student, teacher, settings.pretraining.ground_truth_ratio)
         return objective, optimization, _inputs(size, length) | masked
     optimization = settings.transfer.training
-    layer = 1 if stage == "first" else student.shape.num_hidden_layers
+    layer = 1 if stage == "first" else student.config.num_hidden_layers
     made = TransferObjective(student, teacher, settings.transfer, f"layer{layer:02d}", settings.recipe)
     return made, optimization, _inputs((batch or optimization.batch_size) // devices, length)
 
 
 def _model(name: str, seed: int, precision: str) -> Any:
     """A model as it is under a TPU strategy."""
-    made = models.build(shapes.named(name, VOCABULARY), seed, compute_dtype=precision)
+    made = models.build(configs.named(name, VOCABULARY), seed, compute_dtype=precision)
     made.inlines_layers = True
     return made
 
@@ -188,7 +188,7 @@ def flat(objective: Any, optimization: Optimization, specs: dict[str, tf.TensorS
 
     `at_once`: sequences that all chips together compute at once.
     """
-    optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
+    optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ()))
     accelerator = Accelerator(tf.distribute.get_strategy(), "the TPU compiler", 1)
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=at_once)
 
@@ -215,16 +215,16 @@ def document(rows: list[dict[str, Any]]) -> str:
         "|---" * len(COLUMNS) + "|",
     ]
     for row in rows:
-        found = row["compiled"]
+        compiled = row["compiled"]
         has = tpu_compiler.MEMORY[row["topology"].split(":")[0]] / 2**30
         figures = "- | - | - | -"
-        if found:
-            sizes = f"{found.arguments / 2**30:.2f} | {found.temporaries / 2**30:.2f}"
-            figures = f"{found.seconds:.0f} | {found.flops / 1e12:.2f} | {sizes}"
+        if compiled:
+            sizes = f"{compiled.arguments / 2**30:.2f} | {compiled.temporaries / 2**30:.2f}"
+            figures = f"{compiled.seconds:.0f} | {compiled.flops / 1e12:.2f} | {sizes}"
         verdict = f"no: {row['refused']}" if row["refused"] else "yes"
-        reduces = found.all_reduces if found else "-"
-        told = [row[name] for name in ("preset", "stage", "topology", "devices", "share", "at_once")]
-        lines.append(f"| {' | '.join(str(one) for one in told)} | {figures} | {has:.0f} | {reduces} | {verdict} |")
+        reduces = compiled.all_reduces if compiled else "-"
+        cells = [row[name] for name in ("preset", "stage", "topology", "devices", "share", "at_once")]
+        lines.append(f"| {' | '.join(str(one) for one in cells)} | {figures} | {has:.0f} | {reduces} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

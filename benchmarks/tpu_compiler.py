@@ -63,7 +63,7 @@ class Compiled:
         """Bytes that the step needs at once."""
         return self.arguments + self.temporaries
 
-    def told(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self)
 
@@ -138,8 +138,8 @@ def checked(program: str) -> str:
         Refused: with the operation's line.
     """
     for line in program.splitlines():
-        found = re.search(rf"\b(?:stablehlo|mhlo)\.({'|'.join(HOST_OPERATIONS)})\b", line)
-        if found:
+        match = re.search(rf"\b(?:stablehlo|mhlo)\.({'|'.join(HOST_OPERATIONS)})\b", line)
+        if match:
             raise Refused(f"it asks the host: {line.strip()[:200]}")
         if re.search(r"tensor<[^>]*\?", line):
             raise Refused(f"a shape is not static: {line.strip()[:200]}")
@@ -180,9 +180,9 @@ def _texts() -> Path:
     jaxlib cannot write the optimised program ("unknown opcode mulhi": libtpu is newer).
     """
     key, flags = "--xla_dump_to=", os.environ.get("XLA_FLAGS", "")
-    found = re.search(rf"{key}(\S+)", flags)
-    if found is not None:
-        return Path(found[1])
+    match = re.search(rf"{key}(\S+)", flags)
+    if match is not None:
+        return Path(match[1])
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["XLA_FLAGS"] = f"{flags} {key}{folder} --xla_dump_hlo_as_text".strip()

@@ -16,7 +16,7 @@ rule make_small_world:
     threads: 4
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "small_world", "seed"),
@@ -29,7 +29,7 @@ rule make_small_world:
 
 rule fetch_source:
     input:
-        due=DUE("downloads/{source}", INPUTS.sources.asked_of_download),
+        due=DUE("downloads/{source}", INPUTS.sources.download_manifest_settings),
     output:
         files=directory("<results>/downloads/{source}"),
         manifest="<results>/downloads/{source}/manifest.json",
@@ -42,7 +42,7 @@ rule fetch_source:
     threads: 1
     resources:
         mem_mb=1000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.sources.download_settings,
@@ -61,7 +61,7 @@ rule list_sources:
         files=INPUTS.sources.files,
         due=DUE(
             "sources",
-            INPUTS.sources.asked,
+            INPUTS.sources.manifest_settings,
             INPUTS.sources.world,
             INPUTS.sources.download_manifests,
         ),
@@ -77,7 +77,7 @@ rule list_sources:
     threads: 1
     resources:
         mem_mb=1000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=section(SETTINGS, "sources"),
@@ -97,7 +97,7 @@ rule clean_corpus:
         test_files=INPUTS.corpus.test_files,
         due=DUE(
             "corpus",
-            INPUTS.corpus.asked,
+            INPUTS.corpus.manifest_settings,
             INPUTS.sources.list,
             INPUTS.corpus.test_world,
         ),
@@ -115,7 +115,7 @@ rule clean_corpus:
     resources:
         mem_mb=4000,
         beam=BEAM,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "corpus"),

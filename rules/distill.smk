@@ -9,7 +9,7 @@ rule transfer_layer:
         previous=INPUTS.students.previous_stage,
         due=DUE(
             "students/{student}/transfer/{stage}",
-            INPUTS.students.asked_of_transfer,
+            INPUTS.students.transfer_manifest_settings,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,
             INPUTS.teacher.checked,
@@ -32,7 +32,7 @@ rule transfer_layer:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=INPUTS.students.transfer_settings,
@@ -65,7 +65,7 @@ rule import_student:
     threads: 2
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2h",
     params:
         checkpoint=INPUTS.students.checkpoint,
@@ -82,15 +82,15 @@ rule pretrain_student:
         tokenizer=INPUTS.vocabulary.folder,
         teacher=INPUTS.students.teacher_of,
         previous=INPUTS.students.last_stage,
-        start=INPUTS.students.given_student,
+        start=INPUTS.students.initial_student,
         due=DUE(
             "students/{model}/pretrained",
-            INPUTS.students.asked_of_pretraining,
+            INPUTS.students.pretraining_manifest_settings,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,
             INPUTS.students.teacher_of,
             INPUTS.students.last_stage,
-            INPUTS.students.given_student,
+            INPUTS.students.initial_student,
             source=INPUTS.students.original_path,
         ),
     output:
@@ -109,7 +109,7 @@ rule pretrain_student:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=INPUTS.students.pretraining_settings,

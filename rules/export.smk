@@ -19,7 +19,7 @@ rule export_model:
     threads: 2
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=INPUTS.exports.shaping,
@@ -53,7 +53,7 @@ rule check_export:
     threads: 2
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=INPUTS.exports.shaping,
@@ -85,7 +85,7 @@ rule measure_latency:
     threads: 1
     resources:
         mem_mb=4000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1h",
     params:
         settings=INPUTS.exports.shaping,

@@ -5,7 +5,7 @@ rule prepare_task:
     input:
         world=INPUTS.tasks.world,
         files=INPUTS.tasks.files,
-        due=DUE("tasks/{task}", INPUTS.tasks.asked, INPUTS.tasks.world),
+        due=DUE("tasks/{task}", INPUTS.tasks.manifest_settings, INPUTS.tasks.world),
     output:
         files=directory("<results>/tasks/{task}"),
         manifest="<results>/tasks/{task}/manifest.json",
@@ -18,7 +18,7 @@ rule prepare_task:
     threads: 1
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1h",
     params:
         settings=INPUTS.tasks.file_settings,
@@ -56,7 +56,7 @@ rule finetune_task:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.tasks.training_settings,
@@ -94,7 +94,7 @@ rule score_task:
     threads: 4
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="4h",
     params:
         settings=INPUTS.tasks.scoring_settings,
@@ -124,7 +124,7 @@ rule collect_scores:
     threads: 1
     resources:
         mem_mb=1000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="10m",
     message:
         "Collecting the scores"

@@ -25,7 +25,7 @@ rule publish_model:
     threads: 2
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.exports.publish_settings,
@@ -57,7 +57,7 @@ rule verify_published:
     threads: 1
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=section(SETTINGS, "publish"),

@@ -8,7 +8,7 @@ rule write_records:
         dictionary=INPUTS.records.dictionary,
         due=DUE(
             "records",
-            INPUTS.records.asked,
+            INPUTS.records.manifest_settings,
             INPUTS.corpus.folder,
             INPUTS.vocabulary.folder,
         ),
@@ -26,7 +26,7 @@ rule write_records:
     resources:
         mem_mb=4000,
         beam=BEAM,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=INPUTS.records.shaping,
@@ -45,7 +45,7 @@ rule import_records:
         tokenizer=INPUTS.vocabulary.folder,
         due=DUE(
             "imported_records",
-            INPUTS.records.asked_of_import,
+            INPUTS.records.import_manifest_settings,
             INPUTS.vocabulary.folder,
         ),
     output:
@@ -61,7 +61,7 @@ rule import_records:
     threads: 2
     resources:
         mem_mb=4000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=INPUTS.records.shaping,
@@ -79,7 +79,7 @@ rule export_records:
         records=INPUTS.records.folder,
         due=DUE(
             "exported_records",
-            INPUTS.records.asked_of_export,
+            INPUTS.records.export_manifest_settings,
             INPUTS.records.folder,
         ),
     output:
@@ -94,7 +94,7 @@ rule export_records:
     threads: 1
     resources:
         mem_mb=4000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2d",
     params:
         settings=section(SETTINGS, "masking", "records.dupe_factor", "seed"),

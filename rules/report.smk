@@ -23,7 +23,7 @@ rule write_report:
     threads: 1
     resources:
         mem_mb=2000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1h",
     params:
         settings=INPUTS.report.shown_settings,

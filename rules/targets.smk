@@ -12,14 +12,6 @@ wildcard_constraints:
     format="|".join(INPUTS.exports.known_formats),
 
 
-rule all:
-    default_target: True
-    input:
-        "<results>/report.html",
-        INPUTS.exports.receipts,
-        INPUTS.records.exported,
-
-
 rule corpus:
     input:
         INPUTS.corpus.folder()[1],

@@ -27,7 +27,7 @@ rule pretrain_teacher:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=INPUTS.teacher.pretraining_settings,
@@ -62,7 +62,7 @@ rule import_teacher:
     threads: 2
     resources:
         mem_mb=8000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="2h",
     params:
         settings=section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
@@ -102,7 +102,7 @@ rule retrain_head:
         checkpoint_seconds=CHECKPOINT_SECONDS,
         state_bucket=STATE_BUCKET,
         on_nonfinite=SETTINGS.on_nonfinite,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="7d",
     params:
         settings=section(
@@ -128,7 +128,7 @@ rule export_teacher:
         tokenizer=INPUTS.vocabulary.folder,
         due=DUE(
             "teachers/{teacher}",
-            INPUTS.teacher.asked,
+            INPUTS.teacher.manifest_settings,
             INPUTS.teacher.source,
             INPUTS.records.folder,
             INPUTS.vocabulary.folder,
@@ -146,7 +146,7 @@ rule export_teacher:
     resources:
         tpu=1,
         mem_mb=16000,
-        attempt=attempt,
+        attempt=jobs.attempt,
         runtime="1d",
     params:
         settings=section(

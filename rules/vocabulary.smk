@@ -24,7 +24,7 @@ if SETTINGS.vocabulary.kind == "learned":
         resources:
             mem_mb=4000,
             beam=BEAM,
-            attempt=attempt,
+            attempt=jobs.attempt,
             runtime="1d",
         params:
             settings=section(SETTINGS, "vocabulary", "seed"),
@@ -56,7 +56,7 @@ else:
         threads: 1
         resources:
             mem_mb=1000,
-            attempt=attempt,
+            attempt=jobs.attempt,
             runtime="1h",
         params:
             settings=INPUTS.vocabulary.import_settings,

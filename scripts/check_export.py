@@ -12,14 +12,14 @@ from scripts.command import parser, run
 def arguments() -> argparse.ArgumentParser:
     """--model, --export, --format."""
     made = parser(__doc__)
-    made.add_argument("--model", type=Path, required=True, help="the model artefact that was exported")
-    made.add_argument("--export", type=Path, required=True, help="the export artefact")
+    made.add_argument("--model", type=Path, required=True, help="the model artifact that was exported")
+    made.add_argument("--export", type=Path, required=True, help="the export artifact")
     made.add_argument("--format", choices=["transformers", "tflite", "tf1"], required=True, help="what the export is")
     return made
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the check artefact."""
+    """Write the check artifact."""
     from mobilebert.exporting import checking, network
 
     network.prepare(options.threads)

@@ -8,7 +8,7 @@ from scripts.command import beam_parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the corpus artefact."""
+    """Write the corpus artifact."""
     from mobilebert.corpus import pipeline
 
     corpus = settings.from_json(options.settings)["corpus"]
@@ -17,6 +17,6 @@ def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     arguments = beam_parser(__doc__)
-    arguments.add_argument("--sources", type=Path, required=True, help="the sources artefact")
+    arguments.add_argument("--sources", type=Path, required=True, help="the sources artifact")
     arguments.add_argument("--test-world", type=Path, nargs="*", default=[], help="the small world, if corpus.decontaminate names it")
     run(main, arguments)

@@ -14,7 +14,7 @@ from scripts.command import run
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = common(__doc__)
-    made.add_argument("--scores", type=Path, nargs="*", default=[], help="score artefacts")
+    made.add_argument("--scores", type=Path, nargs="*", default=[], help="score artifacts")
     return made
 
 

@@ -7,7 +7,7 @@ import logging
 import sys
 
 from mobilebert.errors import UserError
-from mobilebert.models import describing
+from mobilebert.models import model_size
 
 
 def parser() -> argparse.ArgumentParser:
@@ -15,25 +15,25 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m scripts.describe_model", description=__doc__)
     made.add_argument("model", nargs="*", help="a shape's name (base-f2), a configuration (student_base_f2.json) or a model's folder")
     made.add_argument("--all", action="store_true", help="a table of all named shapes")
-    made.add_argument("--vocabulary", type=int, help=f"entries ({describing.CHINESE}; {describing.ENGLISH} for Google's English shapes)")
+    made.add_argument("--vocabulary", type=int, help=f"entries ({model_size.CHINESE}; {model_size.ENGLISH} for Google's English shapes)")
     return made
 
 
 def main(options: argparse.Namespace) -> None:
     """Print a page for each model, or the table."""
     if options.all:
-        print(describing.table(options.vocabulary))
+        print(model_size.table(options.vocabulary))
     for name in options.model:
-        print(describing.page(name, describing.find(name, options.vocabulary)))
+        print(model_size.page(name, model_size.find(name, options.vocabulary)))
 
 
 if __name__ == "__main__":
     arguments = parser()
-    told = arguments.parse_args()
-    if not told.all and not told.model:
+    parsed = arguments.parse_args()
+    if not parsed.all and not parsed.model:
         arguments.error("name a model, or say --all")
     try:
-        main(told)
+        main(parsed)
     except UserError as error:
         logging.error("%s", error)
         sys.exit(1)

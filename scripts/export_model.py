@@ -12,13 +12,13 @@ from scripts.command import parser, run
 def arguments() -> argparse.ArgumentParser:
     """--model, --format."""
     made = parser(__doc__)
-    made.add_argument("--model", type=Path, required=True, help="the model artefact")
+    made.add_argument("--model", type=Path, required=True, help="the model artifact")
     made.add_argument("--format", choices=["transformers", "tflite", "tf1"], required=True, help="what to write")
     return made
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the export artefact."""
+    """Write the export artifact."""
     from mobilebert.exporting import network, writing
 
     network.prepare(options.threads)

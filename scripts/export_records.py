@@ -10,19 +10,19 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the artefact."""
-    from mobilebert.records import exporting
+    """Write the artifact."""
+    from mobilebert.records.bert_format import exporting
 
-    given = settings.from_json(options.settings)
-    seed = settings.derive_seed(given.get("seed", 0), "export_records")
-    masking, dupe_factor = given.get("masking", settings.Masking()), given.get("records.dupe_factor", settings.Records().dupe_factor)
+    sections = settings.from_json(options.settings)
+    seed = settings.derive_seed(sections.get("seed", 0), "export_records")
+    masking, dupe_factor = sections.get("masking", settings.Masking()), sections.get("records.dupe_factor", settings.Records().dupe_factor)
     exporting.export(options.records, options.out, masking, dupe_factor, seed)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.parser(__doc__)
-    made.add_argument("--records", type=Path, required=True, help="the records artefact")
+    made.add_argument("--records", type=Path, required=True, help="the records artifact")
     return made
 
 

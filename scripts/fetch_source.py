@@ -9,7 +9,7 @@ from scripts.command import parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the download artefact."""
+    """Write the download artifact."""
     sources = settings.from_json(options.settings)["sources"]
     if len(sources) != 1:
         raise UserError(f"--settings: one source is expected under sources, found {len(sources)}")

@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Read the checkpoint, write the model artefact."""
-    from mobilebert.models.students import import_student  # TensorFlow: not for --help
+    """Read the checkpoint, write the model artifact."""
+    from mobilebert.models.checkpoints.import_student import import_student  # TensorFlow: not for --help
 
     import_student(options.checkpoint, options.config, options.vocab, options.out)
 

@@ -1,4 +1,4 @@
-"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artefact, tokenizer included."""
+"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artifact, tokenizer included."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scripts import command
 
 def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
-    from mobilebert.models.importing import import_teacher  # TensorFlow: not for --help
+    from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
-    told = json.loads(options.settings)
-    import_teacher(options.source, options.out, kind=told.get("teacher.kind"), without_head=told.get("teacher.retrain_head", False))
+    sections = json.loads(options.settings)
+    import_teacher(options.source, options.out, kind=sections.get("teacher.kind"), without_head=sections.get("teacher.retrain_head", False))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Find the vocabulary, write the tokenizer artefact."""
+    """Find the vocabulary, write the tokenizer artifact."""
     from mobilebert.tokenization import files, importing
 
     kind, content, lowercase = importing.find(options.source)

@@ -12,19 +12,19 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Sample documents, train, write the tokenizer artefact."""
+    """Sample documents, train, write the tokenizer artifact."""
     from mobilebert.records import sampling
     from mobilebert.tokenization import files, learning
 
-    given = settings.from_json(options.settings)
-    vocabulary = given.get("vocabulary", settings.Vocabulary())
-    seed = settings.derive_seed(given.get("seed", 0), "learn_vocabulary")
+    sections = settings.from_json(options.settings)
+    vocabulary = sections.get("vocabulary", settings.Vocabulary())
+    seed = settings.derive_seed(sections.get("seed", 0), "learn_vocabulary")
     artifacts.read(options.corpus, "corpus")
     texts = sampling.documents(options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam)
     with artifacts.writing(
         options.out,
         "tokenizer",
-        settings={"vocabulary": vocabulary.model_dump(mode="json", by_alias=True), "seed": given.get("seed", 0)},
+        settings={"vocabulary": vocabulary.model_dump(mode="json", by_alias=True), "seed": sections.get("seed", 0)},
         inputs={"corpus": options.corpus},
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:
@@ -36,7 +36,7 @@ def main(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.beam_parser(__doc__)
-    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artifact")
     return made
 
 

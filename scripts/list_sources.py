@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from mobilebert.corpus import sources
+from mobilebert.corpus.sources import listing
 from scripts.command import parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the sources artefact."""
+    """Write the sources artifact."""
     world = options.world[0] if options.world else None
-    sources.list_sources(settings.from_json(options.settings)["sources"], options.out, world, options.downloads)
+    listing.list_sources(settings.from_json(options.settings)["sources"], options.out, world, options.downloads)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import math
 import sys
 
 from mobilebert.errors import UserError
-from mobilebert.training import state_inventory as inventory
 from mobilebert.training.durations import parse_duration
+from mobilebert.training.state import inventory
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ from scripts.command import parser, run
 def arguments() -> argparse.ArgumentParser:
     """--export, --format."""
     made = parser(__doc__)
-    made.add_argument("--export", type=Path, required=True, help="the export artefact")
+    made.add_argument("--export", type=Path, required=True, help="the export artifact")
     made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what the export is")
     return made
 
@@ -26,10 +26,10 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.exporting import latency, network
 
     network.prepare(1)
-    found = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
+    timing = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
     sections = json.loads(options.settings)
-    artifacts.write_file(options.out, canonical_json(found), "timings", settings=sections, inputs={"export": options.export})
-    logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, found["median_ms"], found["sequence_length"], found["engine"])
+    artifacts.write_file(options.out, canonical_json(timing), "timings", settings=sections, inputs={"export": options.export})
+    logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, timing["median_ms"], timing["sequence_length"], timing["engine"])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from scripts.command import parser, run
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the `task` artefact."""
+    """Write the `task` artifact."""
     world = options.world[0] if options.world else None
     files: settings.TaskFiles = settings.from_json(options.settings)[f"task.{options.task}.files"]
     inputs = tasks.inputs_of(files, world)

@@ -17,8 +17,8 @@ def arguments() -> argparse.ArgumentParser:
     """--name, --exports, --checks, --scores."""
     made = parser(__doc__)
     made.add_argument("--name", required=True, help="the model's name")
-    made.add_argument("--exports", type=Path, nargs="+", required=True, help="export artefacts, one a format")
-    made.add_argument("--checks", type=Path, nargs="+", required=True, help="check artefacts, one for each export")
+    made.add_argument("--exports", type=Path, nargs="+", required=True, help="export artifacts, one a format")
+    made.add_argument("--checks", type=Path, nargs="+", required=True, help="check artifacts, one for each export")
     made.add_argument("--scores", type=Path, nargs="*", default=[], help="the run's scores.tsv, for the card (its manifest may follow)")
     return made
 

@@ -16,17 +16,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--task", required=True, help="name of the task")
     made.add_argument("--repeat", type=int, required=True, help="number of the repetition that was finetuned")
     made.add_argument("--name", required=True, help="the model's name in tables")
-    made.add_argument("--model", type=Path, required=True, help="finetuned model artefact")
-    made.add_argument("--data", type=Path, required=True, help="task artefact")
+    made.add_argument("--model", type=Path, required=True, help="finetuned model artifact")
+    made.add_argument("--data", type=Path, required=True, help="task artifact")
     return made
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the scores."""
-    from mobilebert.finetuning import work
+    from mobilebert.finetuning import runs
 
     chosen, _ = settings.parse(arguments.settings)
-    work.score(
+    runs.score(
         chosen,
         arguments.out,
         task=arguments.task,

@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> None:
     storage = open_storage(publishing.to)
     record = read_record(options.record, options.name, storage)
     receipt = canonical_json(verify(record, storage))
-    inputs = {"record": options.record}
+    inputs = {"record": options.record} if artifacts.exists(options.record) else {}
     artifacts.write_file(options.out, receipt, "receipt", settings=json.loads(options.settings), inputs=inputs)
     logging.info("%s is published and was read back whole", record["destination"])
 

@@ -10,12 +10,12 @@ from scripts import command
 
 
 def main(options: argparse.Namespace) -> None:
-    """Write the records artefact."""
+    """Write the records artifact."""
     from mobilebert.records import writer
 
-    given = settings.from_json(options.settings)
-    records = given.get("records", settings.Records())
-    seed = settings.derive_seed(given.get("seed", 0), "write_records")
+    sections = settings.from_json(options.settings)
+    records = sections.get("records", settings.Records())
+    seed = settings.derive_seed(sections.get("seed", 0), "write_records")
     dictionary = Path(options.dictionary) if options.dictionary else None
     writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam, dictionary)
 
@@ -23,8 +23,8 @@ def main(options: argparse.Namespace) -> None:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.beam_parser(__doc__)
-    made.add_argument("--corpus", type=Path, required=True, help="the corpus artefact")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artefact")
+    made.add_argument("--corpus", type=Path, required=True, help="the corpus artifact")
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artifact")
     made.add_argument("--dictionary", nargs="?", const="", default="", help="words for the segmenter, a line each: word [frequency [tag]]")
     return made
 

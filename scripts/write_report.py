@@ -27,7 +27,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Collect the artefacts and write the page."""
+    """Collect the artifacts and write the page."""
     settings = json.loads(options.settings)
     html = page.render(settings["run"], collect(options.results, options.made_from), settings)
     manifests = [path for path in options.made_from or [] if path.name.endswith(artifacts.MANIFEST)]

@@ -136,9 +136,9 @@ class LoopbackGcs:
         """Make an object live, unless the precondition or a declared checksum speaks against it."""
         with self.lock:
             self.precondition(bucket, name, match)
-            for key, found in (("crc32c", crc32c(data)), ("md5Hash", md5(data))):
-                if declared.get(key, found) != found:
-                    raise Refused(400, f"Provided {key} {declared[key]} doesn't match calculated {found}.")
+            for key, calculated in (("crc32c", crc32c(data)), ("md5Hash", md5(data))):
+                if declared.get(key, calculated) != calculated:
+                    raise Refused(400, f"Provided {key} {declared[key]} doesn't match calculated {calculated}.")
             self._generation += 1
             stored = Stored(bytes(data), self._generation, declared.get("contentType") or "application/octet-stream")
             self.buckets[bucket][name] = stored
@@ -228,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     # --- requests
 
-    def _serve(self, kind: str, name: str, work: Callable[[], None]) -> None:
+    def _serve(self, kind: str, name: str, action: Callable[[], None]) -> None:
         """Read the body, meet the fault that is due, do the work, answer."""
         self.fault = self.gcs.take_fault(kind, name)
         length = int(self.headers.get("Content-Length") or 0)
@@ -248,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.fault and self.fault.status:
                 raise Refused(self.fault.status, "a fault that the test asked for")
-            work()
+            action()
         except Refused as refused:
             self._refuse(refused.status, str(refused))
         self.body = b""
@@ -257,10 +257,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.body or self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _target(self) -> tuple[str | None, str | None]:
-        found = re.match(r"(?:/upload|/download|/resumable/upload)?/storage/v1/b(?:/([^/]+)(?:/o(?:/(.+))?)?)?$", urlsplit(self.path).path)
-        if not found:
+        match = re.match(r"(?:/upload|/download|/resumable/upload)?/storage/v1/b(?:/([^/]+)(?:/o(?:/(.+))?)?)?$", urlsplit(self.path).path)
+        if not match:
             raise ValueError(f"{self.path}: not served")
-        return tuple(unquote(part) if part else None for part in found.groups())  # type: ignore[return-value]
+        return tuple(unquote(segment) if segment else None for segment in match.groups())  # type: ignore[return-value]
 
     def _query(self, key: str) -> str | None:
         return parse_qs(urlsplit(self.path).query).get(key, [None])[0]
@@ -268,8 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _name_to_insert(self) -> str:
         """The object's name stands in the query or in the JSON at the start of the body."""
         self._read_body()
-        found = re.search(rb'"name":\s*("(?:[^"\\]|\\.)*")', self.body)
-        return self._query("name") or (json.loads(found[1]) if found else "")
+        match = re.search(rb'"name":\s*("(?:[^"\\]|\\.)*")', self.body)
+        return self._query("name") or (json.loads(match[1]) if match else "")
 
     def _bucket(self, bucket: str) -> None:
         self.gcs.bucket(bucket)
@@ -296,21 +296,21 @@ class _Handler(BaseHTTPRequestHandler):
         first, last = (int(span[1]), int(span[2] or len(stored.data) - 1)) if span else (0, len(stored.data) - 1)
         if span and first >= len(stored.data):
             raise Refused(416, "Requested range not satisfiable")
-        part = bytearray(stored.data[first : last + 1])
+        body = bytearray(stored.data[first : last + 1])
         if self.fault and self.fault.corrupt:
-            part[len(part) // 2] ^= 1
+            body[len(body) // 2] ^= 1
         headers = {"X-Goog-Hash": f"crc32c={crc32c(stored.data)},md5={md5(stored.data)}", "X-Goog-Generation": str(stored.generation)}
         if span:
-            headers["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(stored.data)}"
-        self._answer(206 if span else 200, bytes(part), {"Content-Type": stored.content_type} | headers)
+            headers["Content-Range"] = f"bytes {first}-{first + len(body) - 1}/{len(stored.data)}"
+        self._answer(206 if span else 200, bytes(body), {"Content-Type": stored.content_type} | headers)
 
     def _insert(self, bucket: str, kind: str | None) -> None:
         if kind == "multipart":
             boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"])[1]  # type: ignore[index]
             _, head, rest = self.body.split(b"--" + boundary.encode(), 2)
             declared = json.loads(head.split(b"\r\n\r\n", 1)[1])
-            part, data = rest.split(b"\r\n\r\n", 1)
-            declared.setdefault("contentType", part.decode().split(":", 1)[1].strip())
+            content_head, data = rest.split(b"\r\n\r\n", 1)
+            declared.setdefault("contentType", content_head.decode().split(":", 1)[1].strip())
             data = data.removesuffix(b"--" + boundary.encode() + b"--").removesuffix(b"\r\n")
         else:
             declared, data = {"contentType": self.headers.get("Content-Type")}, self.body
@@ -334,7 +334,7 @@ class _Handler(BaseHTTPRequestHandler):
         if session.finished is None and not query:
             self._keep(session, self.body)
         if session.finished is None and total != "*" and len(session.data) == int(total):
-            hashes = dict(part.strip().split("=", 1) for part in (self.headers.get("X-Goog-Hash") or "").split(",") if part)
+            hashes = dict(entry.strip().split("=", 1) for entry in (self.headers.get("X-Goog-Hash") or "").split(",") if entry)
             declared = session.declared | ({"crc32c": hashes["crc32c"]} if "crc32c" in hashes else {})
             session.finished = self.gcs.commit(session.bucket, session.name, bytes(session.data), session.match, declared)
         if session.finished is not None:

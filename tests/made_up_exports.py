@@ -11,17 +11,19 @@ FACTS = {"architecture": "MobileBertForMaskedLM", "layers": 4, "hidden_size": 12
 HELDOUT = {"masked_accuracy": 0.4213, "masked_loss": 3.1, "predictions": 9216, "unigram_accuracy": 0.0512}
 
 
-def make_export(folder: Path, form: str, files: dict[str, bytes], *, model: str = "mini", passed: bool = True) -> tuple[Path, Path]:
+def make_export(
+    folder: Path, export_format: str, files: dict[str, bytes], *, model: str = "mini", passed: bool = True
+) -> tuple[Path, Path]:
     """Write `exports/FORM` and `checks/FORM` below a folder; equal arguments give equal bytes."""
-    source, export, check = folder / "models" / model, folder / "exports" / form, folder / "checks" / form
+    source, export, check = folder / "models" / model, folder / "exports" / export_format, folder / "checks" / export_format
     with artifacts.writing(source, "model") as writer:
         writer.path("config.json").write_text(model)
     facts = FACTS | {"sequence_length": 128, "output": "last_hidden_state", "evaluation": {"heldout": HELDOUT, "parameters": 1_234_567}}
-    with artifacts.writing(export, "export", settings={"format": form}, inputs={"model": source}) as writer:
+    with artifacts.writing(export, "export", settings={"format": export_format}, inputs={"model": source}) as writer:
         writer.counts.update(facts)
         for name, data in files.items():
             writer.path(name).write_bytes(data)
-    with artifacts.writing(check, "check", settings={"format": form}, inputs={"model": source, "export": export}) as writer:
+    with artifacts.writing(check, "check", settings={"format": export_format}, inputs={"model": source, "export": export}) as writer:
         body = {"max_relative_difference": 1e-6, "tolerance": 1e-4, "passed": passed, "judge": "a test"}
         writer.path("check.json").write_text(json.dumps(body))
     return export, check

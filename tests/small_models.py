@@ -9,7 +9,8 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from mobilebert.exporting.probes import SENTENCES
-from mobilebert.models import build, heads, shapes, weights
+from mobilebert.models import build, configs, heads
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
@@ -18,7 +19,7 @@ def make_model(folder: Path, *, labels: int | None = None, span: bool = False, s
     """A MobileBERT of 2 layers with weights large enough that every input matters, and its by-products."""
     characters = sorted({character for sentence in SENTENCES for character in sentence.lower() if not character.isspace()})
     vocabulary = [*SPECIAL, *characters, *(f"##{character}" for character in "0123456789abcdefghijklmnopqrstuvwxyz")]
-    shape = shapes.MobileBertShape(
+    config = configs.MobileBertConfig(
         vocab_size=len(vocabulary),
         hidden_size=32,
         num_hidden_layers=2,
@@ -30,11 +31,11 @@ def make_model(folder: Path, *, labels: int | None = None, span: bool = False, s
         num_feedforward_networks=2,
         max_position_embeddings=64,
     )
-    model = build(shape, seed)
+    model = build(config, seed)
     for number, variable in enumerate(model.variables_by_name.values()):
         noise = np.random.default_rng(number).normal(0, 0.15, variable.shape)
         variable.assign_add(noise.astype(np.float32))
-    head = heads.for_classification(shape, labels, seed) if labels else heads.SpanHead(32, seed) if span else None
+    head = heads.for_classification(config, labels, seed) if labels else heads.SpanHead(32, seed) if span else None
     with artifacts.writing(folder, "model") as writer:
         files.write(writer, "wordpiece", ("\n".join(vocabulary) + "\n").encode(), True)
         weights.save(writer, model, head, [f"class {number}" for number in range(labels)] if labels else None)

@@ -20,7 +20,7 @@ def dense(name: str, wide: int, out: int) -> Variables:
 
 
 def norm(name: str, width: int, fake: bool) -> Variables:
-    return {f"{name}/{'Fake' if fake else ''}LayerNorm/{part}": (width,) for part in ("gamma", "beta")}
+    return {f"{name}/{'Fake' if fake else ''}LayerNorm/{variable}": (width,) for variable in ("gamma", "beta")}
 
 
 def body(config: dict[str, Any]) -> Variables:
@@ -62,7 +62,7 @@ def pooler_and_nsp(hidden: int) -> Variables:
 
 
 def with_slots(variables: Variables) -> Variables:
-    return variables | {f"{name}/adam_{part}": shape for name, shape in variables.items() for part in "mv"}
+    return variables | {f"{name}/adam_{slot}": shape for name, shape in variables.items() for slot in "mv"}
 
 
 def values_of(variables: Variables, seed: int = 0) -> dict[str, np.ndarray]:
@@ -78,9 +78,13 @@ def save(prefix: Path, values: dict[str, Any], config: dict[str, Any] | None = N
     """Write a checkpoint with TF1's Saver, and the configuration beside it; gives the prefix."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        places = {name: tf.compat.v1.placeholder(value.dtype, value.shape) for name, value in values.items()}
-        variables = {name: tf.compat.v1.get_variable(name, initializer=place, use_resource=False) for name, place in places.items()}
-        session.run([variable.initializer for variable in variables.values()], {places[name]: value for name, value in values.items()})
+        placeholders = {name: tf.compat.v1.placeholder(value.dtype, value.shape) for name, value in values.items()}
+        variables = {
+            name: tf.compat.v1.get_variable(name, initializer=placeholder, use_resource=False) for name, placeholder in placeholders.items()
+        }
+        session.run(
+            [variable.initializer for variable in variables.values()], {placeholders[name]: value for name, value in values.items()}
+        )
         tf.compat.v1.train.Saver(variables).save(session, str(prefix), write_meta_graph=False, write_state=False)
     if config is not None:
         (prefix.parent / "bert_config.json").write_text(json.dumps(config))
@@ -89,30 +93,30 @@ def save(prefix: Path, values: dict[str, Any], config: dict[str, Any] | None = N
 
 def logits(values: dict[str, np.ndarray], config: dict[str, Any], ids: np.ndarray, segments: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """MLM logits (B, S, V) in float64, written after the TF1 code with its names, in NumPy."""
-    found = {name: value.astype(np.float64) for name, value in values.items()}
+    weights = {name: value.astype(np.float64) for name, value in values.items()}
     mobile, heads = "use_bottleneck" in config, config["num_attention_heads"]
 
     def linear(name: str, x: np.ndarray) -> np.ndarray:
-        return x @ found[f"{name}/kernel"] + found[f"{name}/bias"]
+        return x @ weights[f"{name}/kernel"] + weights[f"{name}/bias"]
 
     def normed(scope: str, x: np.ndarray, real: bool = not mobile) -> np.ndarray:
         name = f"{scope}/{'' if real else 'Fake'}LayerNorm"
         if real:
             x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
-        return x * found[f"{name}/gamma"] + found[f"{name}/beta"]
+        return x * weights[f"{name}/gamma"] + weights[f"{name}/beta"]
 
     def act(x: np.ndarray) -> np.ndarray:
         if config["hidden_act"] == "gelu":
             return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
         return np.clip(x, 0, 6 if config["hidden_act"] == "relu6" else None)
 
-    table = found["bert/embeddings/word_embeddings"]
+    table = weights["bert/embeddings/word_embeddings"]
     x = table[ids]
     if mobile:
         edge = np.zeros_like(x[:, :1])
         x = np.concatenate([np.concatenate([x[:, 1:], edge], 1), x, np.concatenate([edge, x[:, :-1]], 1)], 2)
         x = linear("bert/embeddings/embedding_transformation", x)
-    x = x + found["bert/embeddings/position_embeddings"][: ids.shape[1]] + found["bert/embeddings/token_type_embeddings"][segments]
+    x = x + weights["bert/embeddings/position_embeddings"][: ids.shape[1]] + weights["bert/embeddings/token_type_embeddings"][segments]
     x = normed("bert/embeddings", x)
     for number in range(config["num_hidden_layers"]):
         p = f"bert/encoder/layer_{number}"
@@ -131,6 +135,6 @@ def logits(values: dict[str, np.ndarray], config: dict[str, Any], ids: np.ndarra
             y = normed(f"{block}/output", linear(f"{block}/output/dense", act(linear(f"{block}/intermediate/dense", y))) + y)
         x = normed(f"{p}/output/bottleneck", linear(f"{p}/output/bottleneck/dense", y) + x) if mobile else y
     x = normed("cls/predictions/transform", act(linear("cls/predictions/transform/dense", x)), real=True)
-    if "cls/predictions/extra_output_weights" in found:
-        table = np.concatenate([table, found["cls/predictions/extra_output_weights"]], 1)
-    return x @ table.T + found["cls/predictions/output_bias"]
+    if "cls/predictions/extra_output_weights" in weights:
+        table = np.concatenate([table, weights["cls/predictions/extra_output_weights"]], 1)
+    return x @ table.T + weights["cls/predictions/output_bias"]

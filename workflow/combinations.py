@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from mobilebert.distillation import fit, matching, recipes
+from mobilebert.distillation import compatibility, layer_matching, recipes
 from mobilebert.errors import UserError
-from mobilebert.models import shapes
+from mobilebert.models import configs
 from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
-from workflow.external_inputs import shape_of
+from workflow.external_inputs import config_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 
 
-def wrong(settings: Settings) -> list[str]:
+def conflicts(settings: Settings) -> list[str]:
     """A line for everything that does not go together."""
     return [
         *_places(settings),
@@ -92,8 +92,8 @@ def _phases(name: str, phases: list[Phase], records: Records) -> Iterator[str]:
         yield f"{name}: classic records bring masks of their own and cannot be cut into shorter sequences; empty this list"
     for number, phase in enumerate(phases):
         if not records.from_ and phase.sequence_length >= records.sequence_length:
-            place = f"{name}[{number}].sequence_length"
-            yield f"{place}: {phase.sequence_length}, but records.sequence_length is {records.sequence_length}; a phase takes fewer tokens"
+            setting = f"{name}[{number}].sequence_length"
+            yield f"{setting}: {phase.sequence_length}, but records.sequence_length is {records.sequence_length}; a phase takes fewer tokens"
 
 
 def _measures(settings: Settings) -> Iterator[str]:
@@ -142,10 +142,10 @@ def _entries(settings: Settings) -> Iterator[str]:
         yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"
     yield from _records(settings.records.from_, settings)
     for name in ("corpus", "vocabulary"):
-        place = getattr(settings, name).from_
-        if place and not Path(place, "manifest.json").is_file():
+        path = getattr(settings, name).from_
+        if path and not Path(path, "manifest.json").is_file():
             folder = "tokenizer" if name == "vocabulary" else name
-            yield f"{name}.from: {place} has no manifest.json; name the folder `{folder}` of another run"
+            yield f"{name}.from: {path} has no manifest.json; name the folder `{folder}` of another run"
     to = settings.publish.to
     if to and "://" in to and not to.removeprefix("gs://").strip("/").split("://")[0]:
         yield f"publish.to: {to} names no bucket; write gs://BUCKET/PREFIX"
@@ -153,16 +153,16 @@ def _entries(settings: Settings) -> Iterator[str]:
         yield f"publish.to: {to} is neither a folder nor gs://BUCKET/PREFIX"
 
 
-def _records(place: str | None, settings: Settings) -> Iterator[str]:
+def _records(path: str | None, settings: Settings) -> Iterator[str]:
     """Records of another run need its tokenizer; classic ones any that is not learned here, since their ids have their meaning."""
-    if not place:
+    if not path:
         return
-    if Path(place, "manifest.json").is_file():
+    if Path(path, "manifest.json").is_file():
         if not settings.vocabulary.from_:
             yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
         return
-    if not Path(place).exists() and not glob.glob(place, recursive=True):
-        yield f"records.from: {place} is not there; name the folder `records` of another run, or a folder or glob of classic BERT records"
+    if not Path(path).exists() and not glob.glob(path, recursive=True):
+        yield f"records.from: {path} is not there; name the folder `records` of another run, or a folder or glob of classic BERT records"
     if not settings.vocabulary.from_ and settings.vocabulary.kind == "learned":
         yield "records.from: classic records need the vocabulary that they were made with; set vocabulary.kind to file or teacher"
 
@@ -171,23 +171,23 @@ def _shapes(settings: Settings) -> Iterator[str]:
     """The user's own shapes, and the names that are asked for."""
     own = settings.shapes
     for name, path in own.items():
-        place = f"shapes.{name}"
-        if name in shapes.names():
-            yield f"{place}: there is a shape of that name already (docs/models.md); take another name"
+        setting_name = f"shapes.{name}"
+        if name in configs.names():
+            yield f"{setting_name}: there is a shape of that name already (docs/models.md); take another name"
         if TAKEN.search(name):
-            yield f"{place}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
+            yield f"{setting_name}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
         try:
-            size = shape_of(settings, name).vocab_size
+            size = config_of(settings, name).vocab_size
         except UserError as error:
-            yield f"{place}: {error}"
+            yield f"{setting_name}: {error}"
         else:
             if settings.vocabulary.kind == "learned" and not settings.vocabulary.from_ and size != settings.vocabulary.size:
                 yield (
-                    f"{place}: {path} has vocab_size {size}, vocabulary.size is {settings.vocabulary.size}; change one of them, "
+                    f"{setting_name}: {path} has vocab_size {size}, vocabulary.size is {settings.vocabulary.size}; change one of them, "
                     "or vocabulary.kind"
                 )
-    asked = [("students", name, get_args(Student)) for name in settings.students]
-    for setting, name, known in [*asked, ("teacher.shape", settings.teacher.shape, get_args(TeacherShape))]:
+    students = [("students", name, get_args(Student)) for name in settings.students]
+    for setting, name, known in [*students, ("teacher.shape", settings.teacher.shape, get_args(TeacherShape))]:
         if name not in (*known, *own):
             nearest = difflib.get_close_matches(name, [*known, *own], n=1, cutoff=0.6)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
@@ -197,16 +197,21 @@ def _shapes(settings: Settings) -> Iterator[str]:
 def _fit(settings: Settings) -> Iterator[str]:
     """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
     transfer = settings.transfer
-    layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
-    wanted = {name: fit.needs(shape_of(settings, name), layerwise=layerwise) for name in settings.students}
-    shape = shape_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
+    layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
+    wanted = {name: compatibility.needs(config_of(settings, name), layerwise=layerwise) for name in settings.students}
+    config = config_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
     first = settings.students[0]
     for name, needs in wanted.items():
-        if shape:
-            yield from (f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {line}" for line in fit.unmet(shape, needs))
+        if config:
+            yield from (
+                f"students: {name} does not fit teacher.shape {settings.teacher.shape}: {line}"
+                for line in compatibility.unmet(config, needs)
+            )
         else:
-            pairs = {fit.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in fit.LAYERWISE}
+            pairs = {
+                compatibility.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in compatibility.LAYERWISE
+            }
             if unlike := [f"{value} {meaning} against {other}" for meaning, (value, other) in pairs.items() if value != other]:
                 yield f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; change one of them"
         if transfer.schedule != "none":
-            yield from matching.misfits(transfer, shape, shape_of(settings, name))
+            yield from layer_matching.misfits(transfer, config, config_of(settings, name))

@@ -38,7 +38,7 @@ def document() -> str:
 
 def _sections(model: type[BaseModel], prefix: str) -> list[str]:
     """Headed tables of the sections inside a section."""
-    found = []
+    sections = []
     for name, field in model.model_fields.items():
         inner = section_of(field.annotation)
         if inner is None:
@@ -46,9 +46,9 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
         path = f"{prefix}{field.alias or name}"
         rows = _table(inner, f"{path}.")
         if rows:
-            found.append(f"\n## {path}\n\n{(inner.__doc__ or '').strip()}\n\n{rows}")
-        found += _sections(inner, f"{path}.")
-    return found
+            sections.append(f"\n## {path}\n\n{(inner.__doc__ or '').strip()}\n\n{rows}")
+        sections += _sections(inner, f"{path}.")
+    return sections
 
 
 def _table(model: type[BaseModel], prefix: str) -> str:
@@ -75,8 +75,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(get_args(annotation)[0])}"
     if get_origin(annotation) is dict:
         return "mapping of names to " + _type(get_args(annotation)[1])
-    if parts := get_args(annotation):
-        return " or ".join(_type(part) for part in parts)
+    if members := get_args(annotation):
+        return " or ".join(_type(member) for member in members)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
     return names.get(annotation, str(annotation))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from snakemake.io import ancient, local
 
-from mobilebert.models import describing, shapes
+from mobilebert.models import configs, model_size
 from mobilebert.settings import Settings, sections_of
 from mobilebert.storage import artifacts
 from mobilebert.storage.atomic import canonical_json, write_atomically
@@ -19,20 +19,20 @@ from workflow.paths import MANIFEST
 DIGESTS = Path(".snakemake/digests.json")  # of files that were hashed before; only saves time
 
 
-def shape_of(settings: Settings, name: str) -> shapes.Shape:
+def config_of(settings: Settings, name: str) -> configs.ModelConfig:
     """The shape of a student's or teacher's name: of its file in `shapes`, or a known one (here with a vocabulary of 1).
 
     Raises:
         UserError: the file is not there, or no configuration.
     """
-    return describing.read(Path(settings.shapes[name])) if name in settings.shapes else shapes.named(name, 1)
+    return model_size.read(Path(settings.shapes[name])) if name in settings.shapes else configs.named(name, 1)
 
 
-def with_shape(settings: Settings, name: str, *sections: str) -> str:
+def with_config(settings: Settings, name: str, *sections: str) -> str:
     """`to_json` of these sections for a command that makes a model of that name; what its file says goes along."""
     body = sections_of(settings, *sections)
     if name in settings.shapes:
-        body["shapes"] = {name: shape_of(settings, name).to_config()}
+        body["shapes"] = {name: config_of(settings, name).to_config()}
     return json.dumps(body, ensure_ascii=False, sort_keys=True)
 
 

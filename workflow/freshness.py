@@ -61,13 +61,13 @@ class Freshness:
             self._align_times()
 
     def due(
-        self, artifact: str, asked: Callable[[Any], str] | str, *inputs: Paths, source: Callable[[Any], str] | None = None
+        self, artifact: str, settings: Callable[[Any], str] | str, *inputs: Paths, source: Callable[[Any], str] | None = None
     ) -> Callable[[Any], list[str]]:
         """An input function: nothing while the artifact is absent, or was made with these settings from these inputs; else a new file.
 
         Args:
             artifact: its folder or file below the run's results, with the rule's wildcards.
-            asked: settings that its manifest must show, JSON.
+            settings: what its manifest must show, JSON.
             inputs: the rule's inputs; those that have a manifest are compared.
             source: where the user's files lie whose digests stand in the manifest (a given teacher or student), if they are there.
         """
@@ -79,7 +79,7 @@ class Freshness:
                 return []
             paths = [str(file) for one in inputs for file in (one(wildcards) if callable(one) else one)]
             reason = (
-                _changed_settings(recorded, json.loads(asked(wildcards) if callable(asked) else asked))
+                _changed_settings(recorded, json.loads(settings(wildcards) if callable(settings) else settings))
                 or self._changed_inputs(recorded, paths)
                 or (_changed_files(recorded, source(wildcards)) if source else "")
             )
@@ -139,8 +139,8 @@ def remote_manifests(bucket: str, results: str) -> dict[str, bytes]:
         return {name: content[0] for name, content in zip(names, contents, strict=True) if content}
 
 
-def _changed_settings(recorded: Recorded, asked: Mapping[str, Any]) -> str:
-    changed = [name for name, value in asked.items() if recorded.settings.get(name) != value]
+def _changed_settings(recorded: Recorded, expected: Mapping[str, Any]) -> str:
+    changed = [name for name, value in expected.items() if recorded.settings.get(name) != value]
     return f"other settings: {', '.join(changed)}" if changed else ""
 
 

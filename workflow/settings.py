@@ -26,15 +26,17 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
     Raises:
         WorkflowError: one readable line for each thing that is wrong, before any job runs.
     """
-    wrong = [line for file in files for line in repeated_keys(file)]
+    conflicts = [line for file in files for line in repeated_keys(file)]
     try:
         settings = recipes.resolve(Settings.model_validate(config))
     except ValidationError as error:
-        wrong += _lines(error)
+        conflicts += _lines(error)
     else:
-        wrong += combinations.wrong(settings)
-    if wrong:
-        raise WorkflowError("\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in wrong)]))
+        conflicts += combinations.conflicts(settings)
+    if conflicts:
+        raise WorkflowError(
+            "\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in conflicts)])
+        )
     return settings
 
 
@@ -81,27 +83,27 @@ def _lines(error: ValidationError) -> list[str]:
 def _readable(problem: Any) -> str:
     """One line for one of pydantic's findings: where, what was found, what was expected."""
     where = _dotted(problem["loc"])
-    found = problem["input"]
+    value = problem["input"]
     if problem["type"] == "extra_forbidden":
         return f"{where}: no such setting{_did_you_mean(problem['loc'])}"
     message = problem["msg"].removeprefix("Value error, ")
-    if found is None and problem["type"] in {"model_type", "list_type"}:
+    if value is None and problem["type"] in {"model_type", "list_type"}:
         return f"{where}: is empty; remove it or fill it"
-    if isinstance(found, bool) and "true/false" not in message:
+    if isinstance(value, bool) and "true/false" not in message:
         message += " (YAML reads yes, no, on and off as true/false: quote them)"
     if problem["type"] == "missing":
         return f"{where}: missing"
     if problem["type"] == "literal_error":
-        message = f"expected {problem['ctx']['expected']}{_closest(str(found), problem['ctx']['expected'])}"
-    return f"{where}: found {found!r}: {message[0].lower()}{message[1:]}"
+        message = f"expected {problem['ctx']['expected']}{_closest(str(value), problem['ctx']['expected'])}"
+    return f"{where}: found {value!r}: {message[0].lower()}{message[1:]}"
 
 
 def _dotted(location: tuple[str | int, ...]) -> str:
     text = ""
-    for part in location:
-        if (isinstance(part, str) and not part.isidentifier()) or part in {"int", "str", "float"}:
+    for segment in location:
+        if (isinstance(segment, str) and not segment.isidentifier()) or segment in {"int", "str", "float"}:
             continue  # pydantic's own name for a branch of a union
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{segment}]" if isinstance(segment, int) else f".{segment}" if text else str(segment)
     return text
 
 
@@ -116,34 +118,34 @@ def _did_you_mean(location: tuple[str | int, ...]) -> str:
     return f"; did you mean {everywhere[nearest[0]]}?" if nearest else ""
 
 
-def _closest(found: str, expected: str) -> str:
+def _closest(value: str, expected: str) -> str:
     choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
-    nearest = difflib.get_close_matches(found, choices, n=1, cutoff=0.6)
+    nearest = difflib.get_close_matches(value, choices, n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def known_settings(location: tuple[str | int, ...]) -> list[str]:
     """The names that a section has, by the section's place in the settings."""
     model: Any = Settings
-    for part in location:
-        if isinstance(part, str):
+    for segment in location:
+        if isinstance(segment, str):
             names = {field.alias or name: field for name, field in model.model_fields.items()}
-            model = section_of(names[part].annotation)
+            model = section_of(names[segment].annotation)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def all_settings(model: type[BaseModel] = Settings, prefix: str = "") -> list[str]:
     """The dotted names of all settings, in the order of the pipeline."""
-    found = []
+    names = []
     for name, field in model.model_fields.items():
         path = prefix + (field.alias or name)
         inner = section_of(field.annotation)
-        found += all_settings(inner, f"{path}.") if inner else [path]
-    return found
+        names += all_settings(inner, f"{path}.") if inner else [path]
+    return names
 
 
 def section_of(annotation: Any) -> Any:
     """The section class inside an annotation such as `Corpus` or `list[Source]`, or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in get_args(annotation) if (found := section_of(part))), None)
+    return next((nested for inner in get_args(annotation) if (nested := section_of(inner))), None)

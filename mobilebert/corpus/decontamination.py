@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.corpus import finding, streams
+from mobilebert.corpus.readers import streams
+from mobilebert.corpus.sources import discovery
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD
 from mobilebert.storage import paths
@@ -39,18 +40,18 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
     Raises:
         UserError: a name without a file.
     """
-    found: list[Path] = []
+    test_files: list[Path] = []
     for name in named:
         if name == SMALL_WORLD:
             if world is None:
                 raise UserError("corpus.decontaminate: small_world is named, but there is no small world; give it with --test-world")
             mine = sorted(world.glob("tasks/*/dev.*"))
         else:
-            mine = [Path(path) for path in finding.find(name).files]
+            mine = [Path(path) for path in discovery.find(name).files]
         if not mine:
             raise UserError(f"corpus.decontaminate: {name}: no such file; name the test files, or take it off the list")
-        found += mine
-    return found
+        test_files += mine
+    return test_files
 
 
 def without_paths(corpus: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,10 +82,10 @@ def write(files: Sequence[Path], folder: str) -> None:
         raise UserError(
             f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, files))}"
         )
-    found = np.concatenate(grams)
-    found = found[np.argsort(found["hash"], kind="stable")]
-    paths.write(paths.join(folder, _HASHES), found["hash"].tobytes())
-    paths.write(paths.join(folder, _OWNERS), found["text"].tobytes())
+    entries = np.concatenate(grams)
+    entries = entries[np.argsort(entries["hash"], kind="stable")]
+    paths.write(paths.join(folder, _HASHES), entries["hash"].tobytes())
+    paths.write(paths.join(folder, _OWNERS), entries["text"].tobytes())
     paths.write(paths.join(folder, _TEXTS), np.concatenate(texts).tobytes())
     paths.write(paths.join(folder, _NAMES), json.dumps([_name(path) for path in files]).encode())
 
@@ -115,8 +116,8 @@ class TestTexts:
         sizes = np.searchsorted(self._hashes, near, "right") - starts
         at = np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
         owner, shared = np.unique(self._owners[at], return_counts=True)
-        held = owner[shared > most * self._texts["grams"][owner]]
-        return self._names[self._texts["file"][held[0]]] if len(held) else None
+        matches = owner[shared > most * self._texts["grams"][owner]]
+        return self._names[self._texts["file"][matches[0]]] if len(matches) else None
 
 
 @lru_cache(1)
@@ -147,8 +148,8 @@ def _name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _array(place: str, kind: np.dtype[Any]) -> np.ndarray:
-    return np.memmap(place, kind, "r") if paths.is_local(place) else np.frombuffer(paths.read(place), kind)
+def _array(path: str, kind: np.dtype[Any]) -> np.ndarray:
+    return np.memmap(path, kind, "r") if paths.is_local(path) else np.frombuffer(paths.read(path), kind)
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -15,7 +15,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import clean, decontamination, duplicates, finding, funnel, output, paragraphs, plan, store
+from mobilebert.corpus import cleaning, decontamination, funnel, plan, writing
+from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
+from mobilebert.corpus.sources import discovery
 from mobilebert.dataflow import running, workdir
 from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
@@ -32,11 +34,11 @@ DIRECT = Beam()
 
 
 def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT, test_world: Path | None = None) -> None:
-    """Make the `corpus` artefact from a `sources` artefact.
+    """Make the `corpus` artifact from a `sources` artifact.
 
     Args:
         sources: the folder with sources.json.
-        out: the artefact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
+        out: the artifact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
         test_world: the small world, where `corpus.decontaminate` names it.
@@ -52,7 +54,7 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     entries, skipped = plan.read_sources(sources)
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
-        raise clean.stopped(broken["path"], broken["why"])
+        raise cleaning.stopped(broken["path"], broken["why"])
     workers = running.count_workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
@@ -66,76 +68,80 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
         logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
         if tests:
             decontamination.write(tests, folder)
-        job = clean.Work(settings, folder, int(settings.block_megabytes * 1e6))
-        running.run("clean-corpus", stages(_within_reach(elements, folder), job), folder, where, workers)
-        found = output.collect(
-            folder, output.parts(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
+        job = cleaning.CleaningContext(settings, folder, int(settings.block_megabytes * 1e6))
+        running.run("clean-corpus", stages(_upload_inputs(elements, folder), job), folder, where, workers)
+        collected = writing.collect(
+            folder, writing.shard_count(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
         )
-        _write(out, inputs, shaping, found, skipped)
+        _write(out, inputs, shaping, collected, skipped)
 
 
-def _within_reach(elements: list[plan.Element], folder: str) -> list[plan.Element]:
+def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
     """The elements with files that all workers see: local ones are copied beside a work folder that is elsewhere."""
     if paths.is_local(folder):
         return elements
     sent: dict[str, str] = {}
     paths.make_folder(paths.join(folder, "sources"))
-    for path in sorted({piece.path for element in elements for piece in element.pieces if paths.is_local(piece.path)}):
+    for path in sorted({file_range.path for element in elements for file_range in element.ranges if paths.is_local(file_range.path)}):
         # The ending tells the compression.
         sent[path] = paths.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
         paths.send(Path(path), sent[path])
     return [
-        replace(element, pieces=tuple(replace(piece, path=sent.get(piece.path, piece.path)) for piece in element.pieces))
+        replace(
+            element, ranges=tuple(replace(file_range, path=sent.get(file_range.path, file_range.path)) for file_range in element.ranges)
+        )
         for element in elements
     ]
 
 
-def stages(elements: Sequence[plan.Element], work: clean.Work) -> list[Stage]:
-    """The stages from the elements of the sources to the parts of the corpus."""
-    folder, count = work.folder, len(elements)  # the elements themselves travel with one function only
+def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) -> list[Stage]:
+    """The stages from the elements of the sources to the shards of the corpus."""
+    folder, count = context.folder, len(elements)  # the elements themselves travel with one function only
 
     def partitions(_: list[int]) -> Iterable[int]:
-        return range(store.Blocks(folder).partitions)
+        return range(block_store.Blocks(folder).partitions)
 
     def batches(cleaned: list[tuple[int, list[int]]]) -> Iterable[int]:
-        store.write_blocks(folder, cleaned, work.block_bytes)
-        return range(store.Blocks(folder).batches)
+        block_store.write_blocks(folder, cleaned, context.block_bytes)
+        return range(block_store.Blocks(folder).batches)
 
     def decided_batches(_: list[int]) -> Iterable[int]:
-        duplicates.decide(work)
-        return range(store.Blocks(folder).batches)
+        near_duplicates.decide(context)
+        return range(block_store.Blocks(folder).batches)
 
-    def parts(_: list[int]) -> Iterable[int]:
-        duplicates.decide(work)
-        return range(output.parts(count))
+    def shards(_: list[int]) -> Iterable[int]:
+        near_duplicates.decide(context)
+        return range(writing.shard_count(count))
 
     made = [
-        Stage("Clean", lambda _: range(count), lambda number: clean.clean_element(elements[number], work)),
-        Stage("Gather", batches, lambda batch: duplicates.gather(batch, work)),
-        Stage("Candidates", partitions, lambda partition: duplicates.candidates(partition, work)),
-        Stage("Confirm", partitions, lambda group: duplicates.confirm(group, work)),
+        Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], context)),
+        Stage("Gather", batches, lambda batch: near_duplicates.gather(batch, context)),
+        Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, context)),
+        Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, context)),
     ]
-    if work.settings.max_paragraph_documents is not None:
+    if context.settings.max_paragraph_documents is not None:
         made += [
-            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, work)),
+            Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, context)),
             Stage(
                 "ShareParagraphs",
-                lambda _: range(paragraphs.partitions(work)),
-                lambda partition: paragraphs.share(partition, work),
+                lambda _: range(paragraphs.partitions(context)),
+                lambda partition: paragraphs.share(partition, context),
             ),
         ]
-    return [*made, Stage("Write", parts, lambda part: output.write_part(part, count, work))]
+    return [*made, Stage("Write", shards, lambda shard: writing.write_shard(shard, count, context))]
 
 
-def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: output.Collected, skipped: list[dict[str, Any]]) -> None:
-    """The artefact from what the parts left, after a look at whether there is anything in it."""
-    counts, parts, rejects = found
+def _write(
+    out: Path, inputs: dict[str, Path], settings: dict[str, Any], collected: writing.Collected, skipped: list[dict[str, Any]]
+) -> None:
+    """The artifact from what the shards left, after a look at whether there is anything in it."""
+    counts, shards, rejects = collected
     for entry in skipped:
         funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])
     report = funnel.report(counts)
     _check(report)
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
-        for number, path in enumerate(parts):
+        for number, path in enumerate(shards):
             paths.take(path, writer.path(f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
             for number, path in enumerate(rejects):
@@ -150,7 +156,7 @@ def _write(out: Path, inputs: dict[str, Path], settings: dict[str, Any], found: 
         "%d documents (%.1f MB) kept of %d",
         report["total"]["out"]["documents"],
         report["total"]["out"]["bytes"] / 1e6,
-        _read(report["total"]),
+        _documents_read(report["total"]),
     )
 
 
@@ -170,7 +176,9 @@ def _check(report: dict[str, Any]) -> None:
     for name, counts in report["sources"].items():
         for entry in counts["unreadable"]:
             logging.warning("source %s: %s cannot be read: %s", name, entry["file"], entry["why"])
-        logging.info("source %s: %d documents, %d kept; dropped: %s", name, _read(counts), counts["out"]["documents"], _reasons(counts))
+        logging.info(
+            "source %s: %d documents, %d kept; dropped: %s", name, _documents_read(counts), counts["out"]["documents"], _reasons(counts)
+        )
         if not counts["in"]["documents"]:
             unreadable = "".join(f"\n  {entry['file']}: {entry['why']}" for entry in counts["unreadable"][:5])
             raise UserError(f"sources: {name} has no document at all in its files; check its path and format{unreadable}")
@@ -178,7 +186,7 @@ def _check(report: dict[str, Any]) -> None:
             logging.warning("source %s: nothing of it is left", name)
     if not report["total"]["out"]["documents"]:
         raise UserError(
-            f"corpus: nothing is left of {_read(report['total'])} documents (dropped: {_reasons(report['total'])}); "
+            f"corpus: nothing is left of {_documents_read(report['total'])} documents (dropped: {_reasons(report['total'])}); "
             "check the format of the sources, or loosen the rule that drops most"
         )
 
@@ -187,7 +195,7 @@ def _reasons(counts: dict[str, Any]) -> str:
     return funnel.lines_of(counts["reasons"].items())
 
 
-def _read(counts: dict[str, Any]) -> int:
+def _documents_read(counts: dict[str, Any]) -> int:
     return counts["in"]["documents"]
 
 
@@ -197,7 +205,7 @@ def _cost(entry: dict[str, Any]) -> int:
 
 def _text(entry: dict[str, Any]) -> int:
     """About how many bytes of text a file holds."""
-    compressed = Path(entry["path"]).suffix.lower() in finding.COMPRESSED
+    compressed = Path(entry["path"]).suffix.lower() in discovery.COMPRESSED
     return entry["size"] * (_COST_COMPRESSED if compressed else 1)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mobilebert.corpus import byte_lines, streams
+from mobilebert.corpus.readers import byte_lines, streams
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
 
@@ -25,7 +25,7 @@ _SPLITTABLE = {
 
 
 @dataclass(frozen=True)
-class Piece:
+class FileRange:
     """A file, or the part of it whose documents begin in [start, end) bytes; `end` None: all of it."""
 
     source: str
@@ -49,16 +49,16 @@ class Element:
     """What one Beam element refers to; `number` gives the order of the output."""
 
     number: int
-    pieces: tuple[Piece, ...]
+    ranges: tuple[FileRange, ...]
 
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum((piece.size if piece.end is None else piece.end) - piece.start for piece in self.pieces)
+        return sum((file_range.size if file_range.end is None else file_range.end) - file_range.start for file_range in self.ranges)
 
 
 def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The files of a `sources` artefact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
+    """The files of a `sources` artifact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
     folder = Path(folder)
     artifacts.read(folder, "sources")
     entries = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
@@ -71,41 +71,43 @@ def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[st
 def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Element]:
     """Group small files and cut large ones into elements of about `block_bytes`, in the order of `entries`."""
     made: list[Element] = []
-    gathered: list[Piece] = []
+    gathered: list[FileRange] = []
     size = 0
-    for piece in _pieces(entries, block_bytes):
-        if gathered and (piece.end is not None or size + piece.size > block_bytes):
+    for file_range in _ranges(entries, block_bytes):
+        if gathered and (file_range.end is not None or size + file_range.size > block_bytes):
             made.append(Element(len(made), tuple(gathered)))
             gathered, size = [], 0
-        if piece.end is not None:
-            made.append(Element(len(made), (piece,)))
+        if file_range.end is not None:
+            made.append(Element(len(made), (file_range,)))
         else:
-            gathered.append(piece)
-            size += piece.size
+            gathered.append(file_range)
+            size += file_range.size
     if gathered:
         made.append(Element(len(made), tuple(gathered)))
     return made
 
 
-def _pieces(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Piece]:
+def _ranges(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[FileRange]:
     for ordinal, entry in enumerate(entries):
         written = entry.get("text_format", "plain")
-        piece = Piece(entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written)
-        parts = -(-piece.size // block_bytes)
-        if parts <= 1 or not _splittable(piece):
-            yield piece
+        file_range = FileRange(
+            entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written
+        )
+        count = -(-file_range.size // block_bytes)
+        if count <= 1 or not _splittable(file_range):
+            yield file_range
             continue
         # Equal ranges: a last one of a few bytes would give the encoding nothing to be judged by.
-        bounds = [piece.size * part // parts for part in range(parts + 1)]
+        bounds = [file_range.size * number // count for number in range(count + 1)]
         for start, end in itertools.pairwise(bounds):
-            yield replace(piece, start=start, end=end)
+            yield replace(file_range, start=start, end=end)
 
 
-def _splittable(piece: Piece) -> bool:
+def _splittable(file_range: FileRange) -> bool:
     try:
-        with streams.open_raw(piece.path) as stream:
-            compression = streams.compression_of(piece.path, stream)
-            wide = piece.format in {"jsonl", "lines"} and not compression and byte_lines.is_wide(stream)
+        with streams.open_raw(file_range.path) as stream:
+            compression = streams.compression_of(file_range.path, stream)
+            wide = file_range.format in {"jsonl", "lines"} and not compression and byte_lines.is_wide(stream)
     except streams.Unreadable:
         return False
-    return (piece.format, compression) in _SPLITTABLE and not wide
+    return (file_range.format, compression) in _SPLITTABLE and not wide

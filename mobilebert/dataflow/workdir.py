@@ -25,7 +25,7 @@ _DIGITS = 16
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path], versions: tuple[str, ...]) -> str:
     """SHA-256 of all that shapes what lies in a work folder: settings, the inputs' manifests, libraries, and this package's own code.
 
-    The code belongs to it because half of a run by older code would otherwise end, unseen, in an artefact of newer code.
+    The code belongs to it because half of a run by older code would otherwise end, unseen, in an artifact of newer code.
     """
     body = {
         "settings": dict(settings),

@@ -12,9 +12,9 @@ from mobilebert.errors import UserError, unwrapped
 from mobilebert.records import reader
 from mobilebert.settings import Masking
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training.distributed import ReplicatedFunction
+from mobilebert.training.evaluation import LossParts, Measure
 from mobilebert.training.objective import Objective
-from mobilebert.training.replicas import Spread
 
 
 def measure(
@@ -68,7 +68,7 @@ def masked_lm(
         entropy = tf.cast(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights.dtype)
         return tf.stack([tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)])
 
-    spread = Spread(sums_of, accelerator)
+    spread = ReplicatedFunction(sums_of, accelerator)
     sums = np.zeros(3)  # float64: no prediction is lost in a large sum
     with unwrapped():
         for batch in reader.heldout_batches(records, masking, spread.whole(batch_size), seed):

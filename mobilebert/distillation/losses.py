@@ -3,7 +3,7 @@
 Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision is raised to
 float32 first; float64 stays float64.
 
-Three forms exist (`transfer.losses`, `mobilebert.distillation.forms`), told apart by what is passed in.
+Three forms exist (`transfer.losses`, `mobilebert.distillation.loss_variants`), told apart by what is passed in.
 
 In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not subtracted, so that
 gradients equal those of the KL divergence and values do not.
@@ -17,17 +17,16 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation.forms import BERT_EPSILON, KERAS_EPSILON, Form, FormName, form
+from mobilebert.distillation.loss_variants import BERT_EPSILON, KERAS_EPSILON, LossVariant, LossVariantName, variant
 from mobilebert.models.layers import MASKED_SCORE
 
 __all__ = [
     "BERT_EPSILON",
     "KERAS_EPSILON",
-    "Form",
-    "FormName",
+    "LossVariant",
+    "LossVariantName",
     "attention_transfer",
     "feature_map_transfer",
-    "form",
     "hidden_transfer",
     "masked_lm_loss",
     "mean_transfer",
@@ -36,6 +35,7 @@ __all__ = [
     "teacher_masked_lm_loss",
     "value_relation_transfer",
     "variance_transfer",
+    "variant",
 ]
 WEIGHT_EPSILON = 1e-5  # run_pretraining.py, get_masked_lm_output: no division by zero without predictions
 
@@ -56,8 +56,8 @@ def feature_map_transfer(
         factor: weight of the term.
         epsilon: added to the variance in LN.
     """
-    target, found = _pair(teacher, student)
-    return _mean(_normalized_distance(_normalized(target, epsilon)[0], found, epsilon), mask) * (factor / layers)
+    target, output = _pair(teacher, student)
+    return _mean(_normalized_distance(_normalized(target, epsilon)[0], output, epsilon), mask) * (factor / layers)
 
 
 def attention_transfer(
@@ -78,16 +78,16 @@ def attention_transfer(
         finite: all scores are finite, as models give them: saves looking for what is not.
     """
     queries = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
-    target, found = _pair(teacher_scores, student_scores)
+    target, scores_of_student = _pair(teacher_scores, student_scores)
     if not finite:
         if mask is not None:
             keys = tf.cast(mask, tf.bool)[:, None, None, :]
-            target, found = (_hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (target, found))
+            target, scores_of_student = (_hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (target, scores_of_student))
         # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
-        target, found = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, found))
+        target, scores_of_student = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, scores_of_student))
         # From the largest on, which changes no share: beside such a number, all that a row has, the others' digits would be lost.
-        found -= tf.stop_gradient(tf.reduce_max(found, axis=-1, keepdims=True))
-    return _mean(_cross_entropy(tf.nn.softmax(target), found), queries) * (factor / layers)
+        scores_of_student -= tf.stop_gradient(tf.reduce_max(scores_of_student, axis=-1, keepdims=True))
+    return _mean(_cross_entropy(tf.nn.softmax(target), scores_of_student), queries) * (factor / layers)
 
 
 def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0) -> Any:
@@ -103,8 +103,8 @@ def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1,
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
-    target, found = _pair(teacher, student, mask)
-    difference = tf.math.squared_difference(tf.reduce_mean(target, axis=-1), tf.reduce_mean(found, axis=-1))
+    target, output = _pair(teacher, student, mask)
+    difference = tf.math.squared_difference(tf.reduce_mean(target, axis=-1), tf.reduce_mean(output, axis=-1))
     return _mean(difference, mask) * (factor / layers)
 
 
@@ -113,8 +113,8 @@ def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int 
 
     (MobileBERT run_pretraining.py, `gamma_distill_factor`.) Arguments as for `mean_transfer`.
     """
-    target, found = _pair(teacher, student, mask)
-    difference = tf.abs(tf.math.reduce_variance(target, axis=-1) - tf.math.reduce_variance(found, axis=-1))
+    target, output = _pair(teacher, student, mask)
+    difference = tf.abs(tf.math.reduce_variance(target, axis=-1) - tf.math.reduce_variance(output, axis=-1))
     return _mean(difference, mask) * (factor / layers)
 
 
@@ -123,8 +123,8 @@ def hidden_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 
 
     Arguments as for `feature_map_transfer`.
     """
-    target, found = _pair(teacher, student, mask)
-    return _mean(tf.reduce_mean(tf.math.squared_difference(target, found), axis=-1), mask) * (factor / layers)
+    target, output = _pair(teacher, student, mask)
+    return _mean(tf.reduce_mean(tf.math.squared_difference(target, output), axis=-1), mask) * (factor / layers)
 
 
 def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
@@ -140,8 +140,8 @@ def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any 
         factor: weight of the term.
     """
     heads = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
-    target, found = _pair(teacher_values, student_values, heads)
-    theirs, ours = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, found))
+    target, output = _pair(teacher_values, student_values, heads)
+    theirs, ours = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, output))
     if mask is not None:
         keys = tf.cast(mask, tf.bool)[:, None, None, :]
         theirs, ours = _hidden_keys(theirs, keys), _hidden_keys(ours, keys)
@@ -167,8 +167,8 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
 
     Shapes as for `soft_masked_lm_loss`.
     """
-    target, found = _pair(teacher_logits, logits)
-    return _weighted(_cross_entropy(tf.nn.softmax(target), found), weights)
+    target, output = _pair(teacher_logits, logits)
+    return _weighted(_cross_entropy(tf.nn.softmax(target), output), weights)
 
 
 def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5) -> Any:
@@ -213,8 +213,8 @@ def _raised(tensor: Any) -> Any:
 
 def _pair(teacher: Any, student: Any, mask: Any = None) -> tuple[Any, Any]:
     """Both in the student's precision; zeros where the mask, of the shape without the last axis, is 0."""
-    found = _raised(student)
-    return tf.stop_gradient(_kept(tf.cast(teacher, found.dtype), mask)), _kept(found, mask)
+    output = _raised(student)
+    return tf.stop_gradient(_kept(tf.cast(teacher, output.dtype), mask)), _kept(output, mask)
 
 
 def _kept(tensor: Any, mask: Any) -> Any:
@@ -256,22 +256,22 @@ def _cross_entropy(shares: Any, scores: Any) -> Any:
     return total - tf.reduce_sum(shares * scores, axis=-1), gradient
 
 
-def _normalized_distance(target: Any, found: Any, epsilon: float) -> Any:
+def _normalized_distance(target: Any, output: Any, epsilon: float) -> Any:
     """Mean over the last axis of (target - LN(found))^2, (..., H) -> (...); the target is normalised already and gets no gradient."""
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
-    def distance(found: Any) -> Any:
-        normal, scale = _normalized(found, epsilon)
+    def distance(output: Any) -> Any:
+        normal, scale = _normalized(output, epsilon)
         difference = normal - target
 
         def gradient(upstream: Any) -> Any:
             share = tf.reduce_mean(difference * normal, axis=-1, keepdims=True)
             slope = difference - tf.reduce_mean(difference, axis=-1, keepdims=True) - normal * share
-            return tf.math.multiply_no_nan(slope, tf.math.multiply_no_nan(scale * (2 / found.shape[-1]), upstream[..., tf.newaxis]))
+            return tf.math.multiply_no_nan(slope, tf.math.multiply_no_nan(scale * (2 / output.shape[-1]), upstream[..., tf.newaxis]))
 
         return tf.reduce_mean(tf.square(difference), axis=-1), gradient
 
-    return distance(found)
+    return distance(output)
 
 
 def _mean(values: Any, mask: Any) -> Any:

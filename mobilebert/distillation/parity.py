@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from mobilebert.distillation import reference_bert
 from mobilebert.errors import UserError
-from mobilebert.models import checkpoints, importing, originals, weights
-from mobilebert.models.comparing import difference, rounded_up
+from mobilebert.models.checkpoints import import_teacher, tensor_files, tf1_files, weights
+from mobilebert.models.numerics import difference, rounded_up
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,8 @@ def measure(folder: Path, source: Source, batch: Mapping[str, Any], *, head: boo
         expected = reference_bert.encode(source.tensors, source.config, source.original, ids, segments, mask)
         worst["hidden"] = max(worst["hidden"], difference(hidden[row][real], expected[real]))
         if head:
-            told = reference_bert.logits(source.tensors, source.config, source.original, expected[real])
-            worst["logits"] = max(worst["logits"], difference(logits[row][real], told))
+            expected_logits = reference_bert.logits(source.tensors, source.config, source.original, expected[real])
+            worst["logits"] = max(worst["logits"], difference(logits[row][real], expected_logits))
     for what, value in worst.items():
         if not value <= TOLERANCE:
             raise UserError(
@@ -84,14 +84,14 @@ def _ours(folder: Path, rows: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.
     return sequence.numpy(), logits.numpy().reshape(count, length, -1)
 
 
-def open_source(place: Path) -> Source:
+def open_source(source: Path) -> Source:
     """The tensors and configuration of a transformers directory, or of a TF1 checkpoint by folder or prefix."""
-    if importing.kind_of(place) == "tf1":
-        files = originals.find(place)
-        config = checkpoints.read_json(files.config)
+    if import_teacher.kind_of(source) == "tf1":
+        files = tf1_files.find(source)
+        config = tensor_files.read_json(files.config)
         prefix = "electra" if "embedding_size" in config else "bert"
         return Source(reference_bert.Tf1Tensors(tf.train.load_checkpoint(str(files.prefix)), prefix), config, True)
-    config = checkpoints.read_config(place)
+    config = tensor_files.read_config(source)
     prefix = str(config.get("model_type", "bert"))
     original = not {"model_type", "architectures"} & config.keys()  # torch files of 2019 lie beside the TF1 configuration
-    return Source(reference_bert.TransformersTensors(checkpoints.of_folder(place, prefix), prefix), config, original)
+    return Source(reference_bert.TransformersTensors(tensor_files.of_folder(source, prefix), prefix), config, original)

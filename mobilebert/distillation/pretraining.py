@@ -11,7 +11,7 @@ import tensorflow as tf
 from mobilebert.distillation import losses
 from mobilebert.errors import UserError
 from mobilebert.models.model import initial
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 from mobilebert.training.objective import weighted_mean
 
 WEIGHTS = "masked_weights"
@@ -53,7 +53,7 @@ class MaskedLmObjective:
         everything = student.variables_by_name
         own = everything if names is None else {name: everything[name] for name in names}
         self.variables: Mapping[str, Any] = own | self._pair_head | (transfer.projections if transfer else {})
-        self.rate_factors: Mapping[str, float] = {}
+        self.learning_rate_multipliers: Mapping[str, float] = {}
         self.weighted_by = (WEIGHTS, *(transfer.weighted_by if transfer else ()))
 
     def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -80,20 +80,20 @@ class MaskedLmObjective:
         # Of the global batch's predictions; 1 if these are all.
         share = tf.cast(weighted_mean(tf.ones_like(weights), weights, total), hard.dtype)
         hard *= share
-        parts = {"loss": hard, "hard": hard}
+        terms = {"loss": hard, "hard": hard}
         teacher: Any = None if self._teacher is None else _encoded(self._teacher, batch)
         if self._teacher is not None and self._ratio != 1:
             target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
             soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
-            parts |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
-        added = {} if self._transfer is None else self._transfer.parts(teacher, student, batch["input_mask"], totals)
+            terms |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
+        added = {} if self._transfer is None else self._transfer.terms(teacher, student, batch["input_mask"], totals)
         if self._pair_head:
             added["next_sentence"] = self._next_sentence(student.sequence, batch)
         for name, value in added.items():
-            parts |= {"loss": tf.cast(parts["loss"], tf.float32) + tf.cast(value, tf.float32), name: value}
+            terms |= {"loss": tf.cast(terms["loss"], tf.float32) + tf.cast(value, tf.float32), name: value}
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
-        parts["masked_accuracy"] = weighted_mean(right, weights, total)
-        return {name: tf.cast(value, tf.float32) for name, value in parts.items()}
+        terms["masked_accuracy"] = weighted_mean(right, weights, total)
+        return {name: tf.cast(value, tf.float32) for name, value in terms.items()}
 
     def hand_over(self) -> None:
         """Let the student carry the head of next sentence prediction, where one was trained, into its files."""
@@ -114,10 +114,10 @@ class MaskedLmObjective:
 def _pair_head(student: Any) -> dict[str, tf.Variable]:
     """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names: those that the student carries, or fresh."""
     made = {}
-    for part, shape, kind in (("weight", (student.shape.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
-        name = f"{PAIR_HEAD}.{part}"
-        given = student.carried.get(name)  # as files have it, a kernel transposed
-        made[name] = tf.Variable(initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if given is None else given.T, name=name)
+    for suffix, shape, kind in (("weight", (student.config.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
+        name = f"{PAIR_HEAD}.{suffix}"
+        carried = student.carried.get(name)  # as files have it, a kernel transposed
+        made[name] = tf.Variable(initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if carried is None else carried.T, name=name)
     return made
 
 

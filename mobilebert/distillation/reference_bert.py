@@ -99,8 +99,8 @@ def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Arr
     for number in range(int(config["num_hidden_layers"])):
         at = f"encoder/layer_{number}"
         query, key, value = (
-            _dense(x, tensors.dense(f"{at}/attention/self/{part}")).reshape(len(ids), heads, -1).transpose(1, 0, 2)
-            for part in ("query", "key", "value")
+            _dense(x, tensors.dense(f"{at}/attention/self/{projection}")).reshape(len(ids), heads, -1).transpose(1, 0, 2)
+            for projection in ("query", "key", "value")
         )
         scores = query @ key.transpose(0, 2, 1) / math.sqrt(query.shape[2])  # (A, S, S)
         weights = np.exp(scores - scores.max(axis=2, keepdims=True)) * mask

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import models
-from mobilebert.distillation import fit, matching
+from mobilebert.distillation import compatibility, layer_matching
 from mobilebert.distillation.pretraining import MaskedLmObjective
+from mobilebert.distillation.runs import Configurations, RecordsInput, TrainingPlan, TrainingRun, run_training
+from mobilebert.distillation.stage_schedule import Stage
 from mobilebert.distillation.transfer import JOINT, TransferObjective
-from mobilebert.distillation.unbroken import Stage
-from mobilebert.distillation.work import Configurations, RecordsInput, TrainingPlan, TrainingRun, run_training
 from mobilebert.errors import UserError
-from mobilebert.models import checkpoints, shapes, weights
+from mobilebert.models import configs
+from mobilebert.models.checkpoints import tensor_files, weights
 from mobilebert.settings import Settings, Transfer
 from mobilebert.storage import artifacts
 from mobilebert.training.loop import Span
@@ -38,14 +39,14 @@ def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions
     """
     run = TrainingRun(settings, ("teacher.shape", "teacher.training", *COMMON), data, options.threads, own_shapes)
     teacher = run.settings.teacher
-    shape = run.shape(teacher.shape)
+    config = run.config(teacher.shape)
 
     def make() -> tuple[Any, Any]:
-        model = models.build(shape, run.seed("teacher"), compute_dtype=run.settings.training.precision)
+        model = models.build(config, run.seed("teacher"), compute_dtype=run.settings.training.precision)
         return model, MaskedLmObjective(model)
 
     seed, name = run.seed("pretrain_teacher"), f"pretrain_teacher-{teacher.shape}"
-    run_training(run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, shape.to_config()), options)
+    run_training(run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, config.to_config()), options)
 
 
 def transfer_layer(
@@ -95,7 +96,7 @@ def transfer_layer(
         optimization=own.optimization,
         seed=run.seed("transfer_layer", student),  # of all stages: batches go on from one to the next
         make=make,
-        shape=start.shape.to_config(),
+        config=start.shape.to_config(),
         arguments={"student": student, "stage": stage, **start.arguments},
         inputs=start.inputs,
         evaluate=False,
@@ -160,7 +161,7 @@ def pretrain_student(
         optimization=pretraining.training.model_copy(update={"steps": pretraining.training.steps + extra_steps}),
         seed=run.seed("pretrain_student", student),
         make=make,
-        shape=start.shape.to_config(),
+        config=start.shape.to_config(),
         arguments={"student": student, "arm": arm, "extra_steps": extra_steps, **start.arguments},
         inputs=start.inputs,
         finish=MaskedLmObjective.hand_over,
@@ -213,22 +214,24 @@ class Start:
         self._teaches = teaches
         self.inputs: dict[str, Path] = {}
         self.arguments: dict[str, Any] = {}
-        self.shape = read_shape(self._source) if self._source else run.shape(name)
+        self.shape = read_model_config(self._source) if self._source else run.config(name)
         if previous:
             artifacts.read(previous, "model")
             self.inputs["previous"] = previous
         if own and self._source:  # as it lies there, or imported before
-            fit.check_given(self.shape, run.shape(name), name, str(self._source / checkpoints.CONFIG))
+            compatibility.check_given(self.shape, run.config(name), name, str(self._source / tensor_files.CONFIG))
         if external:
-            files = [external / checkpoints.CONFIG, *sorted(external.glob("*.safetensors"))]
+            files = [external / tensor_files.CONFIG, *sorted(external.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:
             if teacher is None:
                 raise UserError("--teacher: missing; this training learns from a teacher, name its directory")
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
-            fit.check(read_shape(teacher), self.shape, name, layerwise=matching.shared(matched) if matched else False)
-            fit.check_matches(matched, read_shape(teacher), self.shape, name)
+            compatibility.check(
+                read_model_config(teacher), self.shape, name, layerwise=layer_matching.shared(matched) if matched else False
+            )
+            compatibility.check_matches(matched, read_model_config(teacher), self.shape, name)
             run.check_tokenizer(teacher)
 
     def make(self) -> tuple[Any, Any]:
@@ -246,10 +249,10 @@ class Start:
         return student, (teacher if self._teaches else None)
 
 
-def read_shape(folder: Path) -> shapes.Shape:
+def read_model_config(folder: Path) -> configs.ModelConfig:
     """The shape of the model in a folder.
 
     Raises:
         UserError: no config.json there, or none that is understood.
     """
-    return shapes.from_config(checkpoints.read_config(folder), str(folder / checkpoints.CONFIG))
+    return configs.from_config(tensor_files.read_config(folder), str(folder / tensor_files.CONFIG))

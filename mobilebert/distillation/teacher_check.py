@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert import tokenization
-from mobilebert.distillation import fit, parity
+from mobilebert.distillation import compatibility, parity
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.stages import COMMON, read_shape
-from mobilebert.distillation.work import RecordsInput, TrainingPlan, TrainingRun, run_training, write_evaluation
+from mobilebert.distillation.runs import RecordsInput, TrainingPlan, TrainingRun, run_training, write_evaluation
+from mobilebert.distillation.stages import COMMON, read_model_config
 from mobilebert.errors import UserError
-from mobilebert.models import importing, weights
+from mobilebert.models.checkpoints import import_teacher, weights
 from mobilebert.records import reader
 from mobilebert.settings import Settings
 from mobilebert.storage import artifacts
@@ -53,13 +53,13 @@ def export_teacher(
         UserError: it does not fit the students, its tokenizer is not the records', our forward is not the
             source's, or it fills masks hardly better than guessing (`teacher.min_head_lift`).
     """
-    fit.check_needs(read_shape(source), needs, str(source))
+    compatibility.check_needs(read_model_config(source), needs, str(source))
     run = TrainingRun(settings, ("teacher.min_head_lift", *COMMON), data, threads)
     manifest = artifacts.read(source, "model")
     with run.accelerator.scope():
         model = run.load(source)
     if model.fresh_head:
-        raise UserError(f"{source}: {importing.NO_HEAD}")
+        raise UserError(f"{source}: {import_teacher.NO_HEAD}")
     opened = parity.open_source(original or source)
     batch = next(iter(reader.heldout_batches(run.records, run.settings.masking, parity.ROWS, run.seed("heldout"))))
     agreement = parity.measure(source, opened, batch, head=HEAD_TRAINING not in manifest.settings)
@@ -86,8 +86,8 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.
     """
-    shape = read_shape(source)
-    fit.check_needs(shape, needs, str(source))
+    config = read_model_config(source)
+    compatibility.check_needs(config, needs, str(source))
     run = TrainingRun(settings, (HEAD_TRAINING, *COMMON), data, options.threads)
     artifacts.read(source, "model")
 
@@ -101,7 +101,7 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
         optimization=run.settings.teacher.head_training,
         seed=run.seed("retrain_head"),
         make=make,
-        shape=shape.to_config(),
+        config=config.to_config(),
         inputs={"source": source},
         evaluate=False,
     )

@@ -1,7 +1,7 @@
 """Knowledge transfer: a student's layers learn to give what the teacher's layers give.
 
 A stage trains one layer (`layer01`, `layer02`, ...) or all of them (`joint`), and computes no layer above those that it needs.
-What is compared is a list of matches (`distillation.matching`), for MobileBERT's recipes as for any other.
+What is compared is a list of matches (`distillation.layer_matching`), for MobileBERT's recipes as for any other.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation import losses, matching, recipes
+from mobilebert.distillation import layer_matching, losses, recipes
 from mobilebert.errors import UserError
-from mobilebert.models.model import Once, initial
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.model import TracedOnce, initial
+from mobilebert.models.parameters import Kind, Tensor
 from mobilebert.settings import Match, Recipe, Transfer
 from mobilebert.training.objective import weighted_mean
 
@@ -39,13 +39,13 @@ def stage_layers(stage: str, depth: int, matched: Sequence[int] | None = None) -
     """
     if stage == JOINT:
         return tuple(range(1, depth + 1))
-    places = [0, *(matched or range(1, depth + 1))]
-    found = re.fullmatch(r"layer(\d\d+)", stage)
-    if found is None or int(found[1]) not in places[1:]:
+    bounds = [0, *(matched or range(1, depth + 1))]
+    match = re.fullmatch(r"layer(\d\d+)", stage)
+    if match is None or int(match[1]) not in bounds[1:]:
         there = f"layer01 to layer{depth:02d}" if matched is None else ", ".join(f"layer{layer:02d}" for layer in matched)
         raise UserError(f"--stage: '{stage}' is no stage of a student with {depth} layers; give {there}, or {JOINT}")
-    layer = int(found[1])
-    return tuple(range(places[places.index(layer) - 1] + 1, layer + 1))
+    layer = int(match[1])
+    return tuple(range(bounds[bounds.index(layer) - 1] + 1, layer + 1))
 
 
 class TransferObjective:
@@ -65,14 +65,14 @@ class TransferObjective:
             ValueError: if the settings are not resolved.
         """
         self._student, self.teacher = student, teacher
-        self._form = losses.form(settings.losses)
-        self.depth = depth = student.shape.num_hidden_layers
-        matched = matching.matched_layers(settings, depth)
+        self._form = losses.variant(settings.losses)
+        self.depth = depth = student.config.num_hidden_layers
+        matched = layer_matching.matched_layers(settings, depth)
         self.layers = stage_layers(stage, depth, matched if settings.matches else None)
-        listed = matching.matches(settings, depth, teacher.shape.num_hidden_layers)
+        listed = layer_matching.matches(settings, depth, teacher.config.num_hidden_layers)
         self.matches = [match for match in listed if stage == JOINT or match.student_layer == self.layers[-1]]
-        self.computed = max(match.student_layer for match in self.matches), matching.top(self.matches)
-        self.projections = _projections(self.matches, student.shape.hidden_size, teacher.shape.hidden_size, seed)
+        self.computed = max(match.student_layer for match in self.matches), layer_matching.top(self.matches)
+        self.projections = _projections(self.matches, student.config.hidden_size, teacher.config.hidden_size, seed)
         rules, earlier = recipes.RULES[recipe], settings.earlier_layers
         if earlier is None:
             raise ValueError("transfer.earlier_layers is null: pass settings that recipes.resolve has seen")
@@ -84,11 +84,11 @@ class TransferObjective:
         factors |= dict.fromkeys(self.counted, 0.0)
         names = [name for name in (*below, *own) if factors[name] or name in self.counted]
         self.variables = {name: student.variables_by_name[name] for name in names} | self.projections
-        self.rate_factors = {name: factors[name] for name in names if factors[name] != 1.0}
+        self.learning_rate_multipliers = {name: factors[name] for name in names if factors[name] != 1.0}
         self.weighted_by = (MASK,) if self._form.ignores_padding else ()
         # Traced once and not once a layer.
-        self._attention = Once(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
-        self._feature_map = Once(
+        self._attention = TracedOnce(partial(losses.attention_transfer, finite=True), inlined=student.inlines_layers)
+        self._feature_map = TracedOnce(
             partial(losses.feature_map_transfer, factor=1.0, epsilon=self._form.epsilon), inlined=student.inlines_layers
         )
 
@@ -105,10 +105,10 @@ class TransferObjective:
         student_layers, teacher_layers = self.computed
         student = self._student.encode(*inputs, layers=student_layers)
         teacher = self.teacher.encode(*inputs, layers=teacher_layers)
-        parts = self.parts(teacher, student, batch[MASK], totals)
-        return {"loss": tf.add_n(list(parts.values())), **parts}
+        terms = self.terms(teacher, student, batch[MASK], totals)
+        return {"loss": tf.add_n(list(terms.values())), **terms}
 
-    def parts(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def terms(self, teacher: Any, student: Any, input_mask: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The weighted parts by name, from what both models computed (`models.Encoded`).
 
         Args:
@@ -119,12 +119,12 @@ class TransferObjective:
         mask = input_mask if self._form.ignores_padding else None
         # The share of the global batch's tokens: 1 if these are all, and where padding counts.
         share = 1.0 if mask is None else weighted_mean(tf.ones_like(mask), mask, totals[MASK] if totals else None)
-        parts = dict.fromkeys(PARTS, tf.constant(0.0))
+        terms = dict.fromkeys(PARTS, tf.constant(0.0))
         for match in self.matches:
             name = match.feature if match.loss == "cross_entropy" else match.loss
             value = share * tf.cast(self._compare(match, teacher, student, mask), tf.float32)
-            parts[name] = parts[name] + value if name in parts else value
-        return parts
+            terms[name] = terms[name] + value if name in terms else value
+        return terms
 
     def _compare(self, match: Match, teacher: Any, student: Any, mask: Any) -> Any:
         """The loss of one match, its weight applied."""
@@ -137,19 +137,19 @@ class TransferObjective:
             values = self._student.values(here, student.hidden[here - 1])  # (B, A, S, D)
             target = _with_heads(self.teacher.values(there, teacher.hidden[there - 1]), values.shape[1])
             return losses.value_relation_transfer(target, values, **weight)
-        target = tf.stack(teacher.hidden) if there == matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
-        found = student.hidden[here]
+        target = tf.stack(teacher.hidden) if there == layer_matching.ALL else teacher.hidden[there]  # (L+1, B, S, H) or (B, S, H)
+        output = student.hidden[here]
         if match.projection == "linear":
-            kernel, bias = (tf.cast(self.projections[f"{_projection(match)}.{part}"], found.dtype) for part in ("weight", "bias"))
-            found = tf.matmul(found, kernel) + bias
+            kernel, bias = (tf.cast(self.projections[f"{_projection(match)}.{suffix}"], output.dtype) for suffix in ("weight", "bias"))
+            output = tf.matmul(output, kernel) + bias
         if match.loss == "feature_map":
-            return match.weight * self._feature_map(target, found, mask)
+            return match.weight * self._feature_map(target, output, mask)
         chosen: dict[str, Callable[..., Any]] = {
             "mean": losses.mean_transfer,
             "variance": losses.variance_transfer,
             "mse": losses.hidden_transfer,
         }
-        return chosen[match.loss](target, found, **weight)
+        return chosen[match.loss](target, output, **weight)
 
 
 def _own_and_below(student: Any, layers: tuple[int, ...]) -> tuple[list[str], list[str]]:
@@ -169,8 +169,8 @@ def _projections(listed: Sequence[Match], narrow: int, wide: int, seed: int) -> 
     """The variables [Hs, Ht] and [Ht] of the learned projections by name; one for each pair of layers."""
     made: dict[str, tf.Variable] = {}
     for name in sorted({_projection(match) for match in listed if match.projection == "linear"}):
-        for part, tensor in (("weight", Tensor((narrow, wide), Kind.KERNEL)), ("bias", Tensor((wide,), Kind.BIAS))):
-            full = f"{name}.{part}"
+        for suffix, tensor in (("weight", Tensor((narrow, wide), Kind.KERNEL)), ("bias", Tensor((wide,), Kind.BIAS))):
+            full = f"{name}.{suffix}"
             made[full] = tf.Variable(initial(full, tensor, seed, PROJECTION_DEVIATION), name=full)
     return made
 

@@ -1,4 +1,4 @@
-"""How long one input takes on one thread of this machine. The figures belong to the machine, never to an artefact."""
+"""How long one input takes on one thread of this machine. The figures belong to the machine, never to an artifact."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 20.0  # a large model is run less often than RUNS, at least MINIMUM_RU
 MINIMUM_RUNS = 5
 
 
-def measure(export: Path, form: str, settings: Export) -> dict[str, Any]:
+def measure(export: Path, export_format: str, settings: Export) -> dict[str, Any]:
     """Time one sentence, padded to `settings.sequence_length`, batch 1, one thread.
 
     "tflite": the file in LiteRT. "transformers": the same weights in our own TensorFlow forward, traced. Call
@@ -35,13 +35,13 @@ def measure(export: Path, form: str, settings: Export) -> dict[str, Any]:
         "machine"}; `bytes` is the size of the weights' file.
     """
     artifacts.read(export, "export")
-    loaded = network.load(export) if form != "tflite" else None
+    loaded = network.load(export) if export_format != "tflite" else None
     if loaded is None:
         runner = tflite.Runner(export / tflite.FILE, threads=1)
         length = runner.inputs["input_ids"]["shape"][1]
         engine, call, weights = "LiteRT", runner.run, export / tflite.FILE
     else:
-        length = min(settings.sequence_length, loaded.model.shape.max_position_embeddings)
+        length = min(settings.sequence_length, loaded.model.config.max_position_embeddings)
         traced = tf.function(loaded, input_signature=[tf.TensorSpec((1, length), tf.int32, name=name) for name in INPUTS])
         engine, weights = f"TensorFlow {tf.__version__}", export / "model.safetensors"
 
@@ -51,7 +51,7 @@ def measure(export: Path, form: str, settings: Export) -> dict[str, Any]:
     batch = probes(tokenization.load(export), length, seed=0)[0]
     taken = _times(lambda: call(batch))
     return {
-        "format": form,
+        "format": export_format,
         "engine": engine,
         "threads": 1,
         "batch": 1,

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.models import weights
-from mobilebert.models.checkpoints import CONFIG, read_config
+from mobilebert.models.checkpoints import weights
+from mobilebert.models.checkpoints.tensor_files import CONFIG, read_config
 from mobilebert.models.heads import ClassificationHead, SpanHead
 from mobilebert.models.model import Model
 from mobilebert.storage import artifacts
@@ -41,7 +41,7 @@ class Network:
     @property
     def architecture(self) -> str:
         """transformers' class for it."""
-        return str(self.model.shape.architecture("MaskedLM" if self.head is None else self.head.task))
+        return str(self.model.config.architecture("MaskedLM" if self.head is None else self.head.task))
 
     def __call__(self, input_ids: tf.Tensor, attention_mask: tf.Tensor, token_type_ids: tf.Tensor) -> tf.Tensor:
         """The output for (B, S) int32 inputs; the mask is 1 for tokens and 0 for padding."""
@@ -65,8 +65,8 @@ def load(folder: Path | str, dtype: str = "float32") -> Network:
     model = weights.load(folder, compute_dtype=dtype, variable_dtype=dtype)
     model.shares_layers = False  # TFLite's converter wants one flat graph
     tokenizer = tokenization.load(folder)
-    if tokenizer.size != model.shape.vocab_size:
-        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, {CONFIG} says vocab_size {model.shape.vocab_size}")
+    if tokenizer.size != model.config.vocab_size:
+        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, {CONFIG} says vocab_size {model.config.vocab_size}")
     architecture = str((config.get("architectures") or ["ForMaskedLM"])[0])
     if architecture.endswith(TASK_CLASSES):
         names = config.get("id2label")
@@ -79,15 +79,15 @@ def load(folder: Path | str, dtype: str = "float32") -> Network:
 
 def facts(network: Network) -> dict[str, Any]:
     """What a card says of a model."""
-    shape = network.model.shape
+    config = network.model.config
     head = network.head.variables_by_name.values() if network.head is not None else ()
     mlm = [network.model.variables_by_name[name] for name in network.model.head_names] if network.head is not None else ()
     parameters = network.model.parameters - sum(int(tf.size(value)) for value in mlm) + sum(int(tf.size(value)) for value in head)
     return {
         "architecture": network.architecture,
-        "layers": shape.num_hidden_layers,
-        "hidden_size": shape.hidden_size,
-        "vocabulary_size": shape.vocab_size,
+        "layers": config.num_hidden_layers,
+        "hidden_size": config.hidden_size,
+        "vocabulary_size": config.vocab_size,
         "parameters": parameters,
     }
 

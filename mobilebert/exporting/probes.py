@@ -33,7 +33,7 @@ def probes(tokenizer: Tokenizer, length: int, seed: int) -> list[Batch]:
     texts = [tokenizer.encode(SENTENCES[(seed + number) % len(SENTENCES)]).ids.tolist() for number in range(len(SENTENCES))]
     everything = [token for text in texts for token in text]
     full = (everything * math.ceil(length / max(1, len(everything))))[: length - 2]
-    masked = [tokenizer.mask if place % 7 == 3 else token for place, token in enumerate(everything[: length // 2])]
+    masked = [tokenizer.mask if position % 7 == 3 else token for position, token in enumerate(everything[: length // 2])]
     drawn = np.random.Generator(np.random.PCG64(seed)).integers(0, tokenizer.size, length // 2 - 2).tolist()
     return [
         _batch(tokenizer, length, texts[0]),

@@ -26,7 +26,7 @@ def convert(network: Network, length: int) -> bytes:
     Raises:
         UserError: the model has fewer positions than that.
     """
-    positions = network.model.shape.max_position_embeddings
+    positions = network.model.config.max_position_embeddings
     if length > positions:
         raise UserError(f"export.sequence_length: {length}, but the model has {positions} positions; set it to at most {positions}")
     module = tf.Module()
@@ -76,8 +76,8 @@ class Runner:
 
     def run(self, batch: Batch) -> dict[str, np.ndarray]:
         """Outputs by name, float32."""
-        found: dict[str, np.ndarray] = self.run_signature(**batch)
-        return found
+        outputs: dict[str, np.ndarray] = self.run_signature(**batch)
+        return outputs
 
 
 def _described(details: dict[str, Any]) -> dict[str, dict[str, Any]]:

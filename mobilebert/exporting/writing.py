@@ -14,10 +14,10 @@ from mobilebert.errors import UserError
 from mobilebert.exporting import network, tflite
 from mobilebert.exporting.network import LOGITS, Network
 from mobilebert.exporting.probes import probes
-from mobilebert.models import tf1, weights
-from mobilebert.models.checkpoints import CONFIG, WEIGHTS
-from mobilebert.models.comparing import difference
+from mobilebert.models.checkpoints import tf1, weights
+from mobilebert.models.checkpoints.tensor_files import CONFIG, WEIGHTS
 from mobilebert.models.heads import SpanHead
+from mobilebert.models.numerics import difference
 from mobilebert.settings import Export
 from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Writer
@@ -28,30 +28,30 @@ SHAPING = {"sequence_length", "tolerance"}  # settings of each export
 PROBE_SEED = 0  # the check takes another one
 
 
-def export(model: Path, form: str, settings: Export, out: Path) -> None:
+def export(model: Path, export_format: str, settings: Export, out: Path) -> None:
     """Export a model directory.
 
     Args:
-        model: the model artefact.
-        form: "transformers", "tflite" or "tf1".
+        model: the model artifact.
+        export_format: "transformers", "tflite" or "tf1".
         settings: length of the TFLite input, tolerance.
-        out: the export artefact; its counts hold what a card says of the model.
+        out: the export artifact; its counts hold what a card says of the model.
 
     Raises:
         UserError: the model is damaged, cannot be expressed, or its export computes something else.
     """
     loaded = network.load(model)
-    shaping = {"format": form, "export": settings.model_dump(mode="json", include=SHAPING)}
+    shaping = {"format": export_format, "export": settings.model_dump(mode="json", include=SHAPING)}
     with artifacts.writing(out, "export", settings=shaping, inputs={"model": model}, versions=weights.versions()) as writer:
         writer.counts = network.facts(loaded) | {"output": loaded.output, "pad": loaded.tokenizer.pad} | _evaluation(model)
-        if form == "tflite":
+        if export_format == "tflite":
             _write_tflite(loaded, settings, writer)
-        elif form == "tf1":
+        elif export_format == "tf1":
             tf1.write(writer.folder, loaded.model, loaded.head)
         else:
             _write_transformers(loaded, model, writer)
         tokenization.copy_files(model, writer)
-        if form == "tf1" and not (writer.folder / VOCABULARY).is_file():
+        if export_format == "tf1" and not (writer.folder / VOCABULARY).is_file():
             logging.warning("%s: its tokenizer has no %s, which is the only one that the original code knows", out, VOCABULARY)
 
 

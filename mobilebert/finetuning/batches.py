@@ -37,8 +37,8 @@ def training(features: Features, batch_size: int, seed: int) -> Callable[..., tf
 
 def examples_of(count: int, batch_size: int, seed: int, step: int) -> list[int]:
     """The examples in the batch of a step of `training`, by their place among the `count` features, (B,)."""
-    found: list[int] = next(iter(_indices(count, batch_size, seed, step))).numpy().tolist()
-    return found
+    indices: list[int] = next(iter(_indices(count, batch_size, seed, step))).numpy().tolist()
+    return indices
 
 
 def _indices(count: int, batch_size: int, seed: int, start_step: int) -> tf.data.Dataset:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilebert.records import streams
+from mobilebert.records import counter_rng
 
 MAX_QUESTION = 64  # tokens, as BERT's run_squad.py (max_query_length)
 MIN_STRIDE = 16
@@ -74,17 +74,17 @@ def classification(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_
     second = iter(tokenizer.encode_many([line["text_pair"] for line in lines if line.get("text_pair") is not None]))
     rows = []
     for line, encoding in zip(lines, first, strict=True):
-        parts = [encoding.ids] if line.get("text_pair") is None else [encoding.ids, next(second).ids]
-        rows.append(truncate(parts, sequence_length - 1 - len(parts)))
+        texts = [encoding.ids] if line.get("text_pair") is None else [encoding.ids, next(second).ids]
+        rows.append(truncate(texts, sequence_length - 1 - len(texts)))
     labels = np.array([line["label"] for line in lines], np.int32)
     return _pack(rows, tokenizer, sequence_length, {"label": labels})
 
 
-def truncate(parts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
+def truncate(texts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
     """Shorten token arrays until they fit into `room` together: always the longest loses its last token."""
-    if len(parts) == 1:
-        return [parts[0][:room]]
-    first, second = parts
+    if len(texts) == 1:
+        return [texts[0][:room]]
+    first, second = texts
     half = room // 2
     if len(first) + len(second) > room:
         # Taking from the longer one at a time (the second on a tie) ends here: a short one stays whole.
@@ -114,7 +114,7 @@ def reading(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length:
     max_question = min(MAX_QUESTION, (sequence_length - 3) // 2)
     wanted = stride if stride is not None else max(MIN_STRIDE, sequence_length // 4)
     rows: list[tuple[np.ndarray, np.ndarray]] = []
-    places: list[tuple[int, int, int, int]] = []  # question, offset, start, end
+    windows: list[tuple[int, int, int, int]] = []  # question, offset, start, end
     starts, ends = [], []
     for index, line in enumerate(lines):
         question = questions[index].ids[:max_question]
@@ -126,10 +126,10 @@ def reading(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length:
         for offset in window_offsets(len(context.ids), room, wanted):
             window = context.ids[offset : offset + room]
             rows.append((question, window))
-            places.append((index, offset, *_target(answer, offset, len(window), len(question) + 2)))
-    place = np.array(places, np.int32).reshape(-1, 4)
-    features = _pack(rows, tokenizer, sequence_length, {"start": place[:, 2], "end": place[:, 3]})
-    return Windows(features, place[:, 0], place[:, 1], starts, ends)
+            windows.append((index, offset, *_target(answer, offset, len(window), len(question) + 2)))
+    bounds = np.array(windows, np.int32).reshape(-1, 4)
+    features = _pack(rows, tokenizer, sequence_length, {"start": bounds[:, 2], "end": bounds[:, 3]})
+    return Windows(features, bounds[:, 0], bounds[:, 1], starts, ends)
 
 
 def window_offsets(tokens: int, room: int, stride: int) -> range:
@@ -165,7 +165,7 @@ def training_rows(windows: Windows, seed: int) -> np.ndarray:
     without any answer (none of their windows shows it) are left out.
     """
     start = windows.features.targets["start"]
-    order = np.argsort(streams.bits(streams.keys(seed), np.arange(len(start))), kind="stable")
+    order = np.argsort(counter_rng.bits(counter_rng.keys(seed), np.arange(len(start))), kind="stable")
     without = order[start[order] == 0]
     without = without[np.argsort(windows.question[without], kind="stable")]
     questions = int(windows.question[-1]) + 1 if len(start) else 0
@@ -187,12 +187,12 @@ def _pack(rows: Sequence[Sequence[np.ndarray]], tokenizer: Any, sequence_length:
     ids = np.full((len(rows), sequence_length), tokenizer.pad, np.int32)
     first = np.zeros(len(rows), np.int32)
     length = np.zeros(len(rows), np.int32)
-    for row, parts in enumerate(rows):
+    for row, texts in enumerate(rows):
         ids[row, 0] = tokenizer.cls
         end = 1
-        for number, part in enumerate(parts):
-            ids[row, end : end + len(part)] = part
-            end += len(part) + 1
+        for number, ids_of_text in enumerate(texts):
+            ids[row, end : end + len(ids_of_text)] = ids_of_text
+            end += len(ids_of_text) + 1
             ids[row, end - 1] = tokenizer.sep
             if number == 0:
                 first[row] = end

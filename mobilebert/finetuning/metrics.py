@@ -13,7 +13,7 @@ from mobilebert.finetuning.segmentation import mixed_segmentation, remove_punctu
 
 def accuracy(predictions: Sequence[int], labels: Sequence[int]) -> float:
     """Share of predictions that equal their label; 0 for no examples."""
-    return sum(found == label for found, label in zip(predictions, labels, strict=True)) / max(1, len(labels))
+    return sum(prediction == label for prediction, label in zip(predictions, labels, strict=True)) / max(1, len(labels))
 
 
 def cmrc_em_f1(prediction: Any, answers: Sequence[str]) -> tuple[int, float]:

@@ -17,7 +17,7 @@ class TaskObjective:
     configuration says (MobileBERT: 0.1 on attention, none on hidden states) and, for classification, on the pooled vector.
     """
 
-    rate_factors: Mapping[str, float] = {}
+    learning_rate_multipliers: Mapping[str, float] = {}
     weighted_by = ()
 
     def __init__(self, model: Any, head: Any) -> None:

@@ -12,7 +12,7 @@ from mobilebert.finetuning import batches
 from mobilebert.finetuning.features import Features, Windows
 from mobilebert.finetuning.objective import task_logits
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.replicas import Spread
+from mobilebert.training.distributed import ReplicatedFunction
 
 MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
 
@@ -22,21 +22,21 @@ class Forward:
 
     def __init__(self, model: Any, head: Any, accelerator: Accelerator | None = None) -> None:
         """Take a `models.Model` and its head, and in whose scope they were made; None: one device."""
-        self._spread = Spread(lambda batch: task_logits(model, head, batch), accelerator)
+        self._spread = ReplicatedFunction(lambda batch: task_logits(model, head, batch), accelerator)
 
     def logits(self, features: Features, batch_size: int) -> Iterator[np.ndarray]:
         """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
         left, size = len(features), self._spread.whole(batch_size)
         for batch in batches.in_order(features, size):
-            found = self._spread(batch)  # (devices, B / devices, ...)
-            yield found.reshape(size, *found.shape[2:])[:left]
+            logits = self._spread(batch)  # (devices, B / devices, ...)
+            yield logits.reshape(size, *logits.shape[2:])[:left]
             left -= size
 
 
 def labels(forward: Forward, features: Features, batch_size: int) -> np.ndarray:
     """The most probable label of every example, (N,) int32."""
-    found = [np.argmax(logits, axis=-1) for logits in forward.logits(features, batch_size)]
-    return np.concatenate(found).astype(np.int32) if found else np.zeros(0, np.int32)
+    batches_of_labels = [np.argmax(logits, axis=-1) for logits in forward.logits(features, batch_size)]
+    return np.concatenate(batches_of_labels).astype(np.int32) if batches_of_labels else np.zeros(0, np.int32)
 
 
 def answers(forward: Forward, windows: Windows, contexts: Sequence[str], batch_size: int) -> list[str]:
@@ -58,15 +58,15 @@ def answers(forward: Forward, windows: Windows, contexts: Sequence[str], batch_s
     for logits in forward.logits(windows.features, batch_size):
         rows = slice(row, row + len(logits))
         scores, first, last = best_spans(logits, starts_allowed[rows], ends_allowed[rows])
-        for place, score in enumerate(scores - logits[:, 0].sum(axis=-1), row):
-            question = windows.question[place]
+        for index, score in enumerate(scores - logits[:, 0].sum(axis=-1), row):
+            question = windows.question[index]
             if score > best[question]:
                 best[question] = score
-                shift = windows.offset[place] - windows.features.first[place]
-                spans[question] = first[place - row] + shift, last[place - row] + shift
+                shift = windows.offset[index] - windows.features.first[index]
+                spans[question] = first[index - row] + shift, last[index - row] + shift
         row += len(logits)
-    found = zip(contexts, windows.starts, windows.ends, spans, best > -np.inf, strict=True)
-    return [context[starts[first] : ends[last]].strip() if any_ else "" for context, starts, ends, (first, last), any_ in found]
+    best_windows = zip(contexts, windows.starts, windows.ends, spans, best > -np.inf, strict=True)
+    return [context[starts[first] : ends[last]].strip() if any_ else "" for context, starts, ends, (first, last), any_ in best_windows]
 
 
 def best_spans(logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,9 +86,9 @@ def best_spans(logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.
     # (B, S, MAX_ANSWER): the end logits of the spans that begin at each position
     reach = np.lib.stride_tricks.sliding_window_view(end, MAX_ANSWER, axis=1)[:, :length]
     scores = (start[:, :, np.newaxis] + reach).reshape(count, -1)
-    place = scores.argmax(axis=1)
-    first, more = np.divmod(place, MAX_ANSWER)
-    return scores[np.arange(count), place], first, first + more
+    best = scores.argmax(axis=1)
+    first, more = np.divmod(best, MAX_ANSWER)
+    return scores[np.arange(count), best], first, first + more
 
 
 def context_mask(windows: Windows) -> np.ndarray:

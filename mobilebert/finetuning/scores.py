@@ -16,20 +16,20 @@ from mobilebert.storage import artifacts
 COLUMNS = ("model", "task", "metric", "seeds", "mean", "std", "majority", "examples")
 
 
-def of_labels(lines: Sequence[Mapping[str, Any]], found: Sequence[int]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def of_labels(lines: Sequence[Mapping[str, Any]], predictions: Sequence[int]) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Accuracy, and a line a prediction: {"id", "prediction", "label"}."""
-    rows = [{"id": line["id"], "prediction": int(label), "label": line["label"]} for line, label in zip(lines, found, strict=True)]
+    rows = [{"id": line["id"], "prediction": int(label), "label": line["label"]} for line, label in zip(lines, predictions, strict=True)]
     return {"accuracy": metrics.accuracy([row["prediction"] for row in rows], [row["label"] for row in rows])}, rows
 
 
-def of_answers(lines: Sequence[Mapping[str, Any]], found: Sequence[str]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def of_answers(lines: Sequence[Mapping[str, Any]], predictions: Sequence[str]) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """EM and F1, and a line a prediction: {"id", "prediction", "answers", "em", "f1"}."""
     rows = []
-    for line, prediction in zip(lines, found, strict=True):
+    for line, prediction in zip(lines, predictions, strict=True):
         texts = _texts(line)
         em, f1 = metrics.cmrc_em_f1(prediction, texts)
         rows.append({"id": line["id"], "prediction": prediction, "answers": texts, "em": em, "f1": round(f1, 6)})
-    return metrics.mean_em_f1(found, [_texts(line) for line in lines]), rows
+    return metrics.mean_em_f1(predictions, [_texts(line) for line in lines]), rows
 
 
 def majority_of_labels(train: Iterable[Mapping[str, Any]], dev: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -48,12 +48,12 @@ def majority_of_answers(train: Iterable[Mapping[str, Any]], dev: Sequence[Mappin
 
 
 def collect(folders: Iterable[Path]) -> str:
-    """The table of all score artefacts as TSV: a line a model, task and metric, sorted.
+    """The table of all score artifacts as TSV: a line a model, task and metric, sorted.
 
     Values lie in 0..1; `std` is the sample standard deviation over seeds, empty for one seed.
 
     Raises:
-        UserError: an artefact is damaged, stands there twice, or seeds of one model were scored on different data.
+        UserError: an artifact is damaged, stands there twice, or seeds of one model were scored on different data.
     """
     groups: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for folder in folders:
@@ -77,10 +77,10 @@ def collect(folders: Iterable[Path]) -> str:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The checked content of a scores artefact's scores.json.
+    """The checked content of a scores artifact's scores.json.
 
     Raises:
-        UserError: it is no whole artefact of scores.
+        UserError: it is no whole artifact of scores.
     """
     artifacts.read(folder, "scores")
     body: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))

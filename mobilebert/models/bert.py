@@ -9,18 +9,18 @@ from dataclasses import replace
 
 import tensorflow as tf
 
+from mobilebert.models.configs import BertConfig, ElectraConfig
 from mobilebert.models.layers import Scope, activation, attention, sizes
-from mobilebert.models.shapes import BertShape, ElectraShape
 
 
-def embed(scope: Scope, shape: BertShape | ElectraShape, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
+def embed(scope: Scope, config: BertConfig | ElectraConfig, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
     """Embedding output (B, S, H) from token ids and segment ids (B, S)."""
     words = tf.gather(scope.variable("word_embeddings.weight"), ids)
     x = add_positions(scope, tf.cast(words, scope.dtype), segments)
-    x = scope.layer_norm("LayerNorm", x, shape.layer_norm_eps)
-    x = scope.dropout(x, shape.hidden_dropout_prob, 0)
-    if isinstance(shape, ElectraShape) and shape.projects_embeddings:
-        x = replace(scope, prefix=shape.model_type).dense("embeddings_project", x)
+    x = scope.layer_norm("LayerNorm", x, config.layer_norm_eps)
+    x = scope.dropout(x, config.hidden_dropout_prob, 0)
+    if isinstance(config, ElectraConfig) and config.projects_embeddings:
+        x = replace(scope, prefix=config.model_type).dense("embeddings_project", x)
     return x
 
 
@@ -31,21 +31,21 @@ def add_positions(scope: Scope, words: tf.Tensor, segments: tf.Tensor) -> tf.Ten
     return words + tf.cast(types, scope.dtype) + tf.cast(positions, scope.dtype)
 
 
-def layer(scope: Scope, shape: BertShape | ElectraShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
+def layer(scope: Scope, config: BertConfig | ElectraConfig, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
     """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout.
     """
-    epsilon, rate = shape.layer_norm_eps, shape.hidden_dropout_prob
+    epsilon, rate = config.layer_norm_eps, config.hidden_dropout_prob
     mixed, scores = attention(
         scope.within("attention.self"),
         *(x, x, x, bias),
-        heads=shape.num_attention_heads,
-        dropout_rate=shape.attention_probs_dropout_prob,
+        heads=config.num_attention_heads,
+        dropout_rate=config.attention_probs_dropout_prob,
         site=site,
     )
     y = scope.dropout(scope.dense("attention.output.dense", mixed), rate, site + 1)
     y = scope.layer_norm("attention.output.LayerNorm", y + x, epsilon)
-    z = activation(shape.hidden_act, scope.dense("intermediate.dense", y))
+    z = activation(config.hidden_act, scope.dense("intermediate.dense", y))
     z = scope.dropout(scope.dense("output.dense", z), rate, site + 2)
     return scope.layer_norm("output.LayerNorm", z + y, epsilon), scores

@@ -11,33 +11,33 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from mobilebert.models.configs import ElectraConfig, ModelConfig
 from mobilebert.models.layers import Scope, activation, dropout
 from mobilebert.models.model import initial
-from mobilebert.models.shapes import ElectraShape, Shape
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 
 INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
 
 def for_classification(
-    shape: Shape, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
+    config: ModelConfig, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
 ) -> ClassificationHead:
     """The head of transformers' `...ForSequenceClassification` for this shape.
 
     Args:
-        shape: the model's.
+        config: the model's.
         labels: number of classes.
         seed: of what starts at random.
         variable_dtype: type of its variables.
         carried: `Model.carried`; where it holds a pooler, the head's starts from it.
     """
     made = ClassificationHead(
-        shape.hidden_size,
+        config.hidden_size,
         labels,
         seed,
-        form=form_of(shape),
-        prefix=shape.model_type,
-        dropout_rate=shape.classifier_dropout,
+        kind=kind_of(config),
+        prefix=config.model_type,
+        dropout_rate=config.classifier_dropout,
         variable_dtype=variable_dtype,
     )
     for name, value in (carried or {}).items():
@@ -46,14 +46,14 @@ def for_classification(
     return made
 
 
-def form_of(shape: Shape) -> str:
+def kind_of(config: ModelConfig) -> str:
     """Which form of `ClassificationHead` fits the shape."""
-    return "electra" if isinstance(shape, ElectraShape) else "pooled" if shape.has_pooler else "plain"
+    return "electra" if isinstance(config, ElectraConfig) else "pooled" if config.has_pooler else "plain"
 
 
-def classifier_name(shape: Shape) -> str:
+def classifier_name(config: ModelConfig) -> str:
     """The last layer of a classifier for that shape."""
-    return "classifier.out_proj" if isinstance(shape, ElectraShape) else "classifier"
+    return "classifier.out_proj" if isinstance(config, ElectraConfig) else "classifier"
 
 
 class ClassificationHead(tf.Module):
@@ -71,15 +71,15 @@ class ClassificationHead(tf.Module):
         labels: int,
         seed: int,
         *,
-        form: str = "plain",
+        kind: str = "plain",
         prefix: str = "",
         dropout_rate: float = 0.1,
         variable_dtype: str = "float32",
     ) -> None:
         super().__init__(name="classification")
-        self.labels, self.form, self.dropout_rate = labels, form, dropout_rate
-        self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[form]
-        self._last = "classifier.out_proj" if form == "electra" else "classifier"
+        self.labels, self.kind, self.dropout_rate = labels, kind, dropout_rate
+        self._inner = {"plain": "", "pooled": f"{prefix}.pooler.dense", "electra": "classifier.dense"}[kind]
+        self._last = "classifier.out_proj" if kind == "electra" else "classifier"
         kernels = {self._last: (hidden, labels)} | ({self._inner: (hidden, hidden)} if self._inner else {})
         self.variables_by_name = _variables(kernels, seed, variable_dtype)
 
@@ -87,10 +87,10 @@ class ClassificationHead(tf.Module):
         """(B, S, H) -> logits (B, labels) in the head's type; `seed` (2,) int32 turns on dropout of the pooled vector."""
         scope = _scope(self.variables_by_name)
         pooled = tf.cast(sequence[:, 0], scope.dtype)
-        if self.form == "electra":
+        if self.kind == "electra":
             pooled = scope.dense(self._inner, self._dropped(pooled, seed, 1))
             pooled = activation("gelu", pooled)
-        elif self.form == "pooled":
+        elif self.kind == "pooled":
             pooled = tf.tanh(scope.dense(self._inner, pooled))
         return scope.dense(self._last, self._dropped(pooled, seed, 0))
 
@@ -117,7 +117,7 @@ class SpanHead(tf.Module):
 
 
 def tensors(head: ClassificationHead | SpanHead) -> dict[str, Tensor]:
-    """The head's tensors by name, as `mobilebert.models.tensors` describes a model's."""
+    """The head's tensors by name, as `mobilebert.models.parameters` describes a model's."""
     kinds = {2: Kind.KERNEL, 1: Kind.BIAS}
     return {name: Tensor(tuple(value.shape), kinds[len(value.shape)]) for name, value in head.variables_by_name.items()}
 
@@ -125,8 +125,8 @@ def tensors(head: ClassificationHead | SpanHead) -> dict[str, Tensor]:
 def _variables(kernels: dict[str, tuple[int, int]], seed: int, dtype: str) -> dict[str, tf.Variable]:
     made: dict[str, tf.Variable] = {}
     for name, (wide, out) in kernels.items():
-        for part, tensor in (("weight", Tensor((wide, out), Kind.KERNEL)), ("bias", Tensor((out,), Kind.BIAS))):
-            full = f"{name}.{part}"
+        for suffix, tensor in (("weight", Tensor((wide, out), Kind.KERNEL)), ("bias", Tensor((out,), Kind.BIAS))):
+            full = f"{name}.{suffix}"
             made[full] = tf.Variable(tf.cast(initial(full, tensor, seed, INITIAL_DEVIATION), dtype), name=full)
     return made
 

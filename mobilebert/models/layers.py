@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.models.shapes import GELU_ERF, GELU_TANH
+from mobilebert.models.configs import GELU_ERF, GELU_TANH
 
 # What BERT and the Chinese code add to the scores of masked keys; exp(-10000) is 0 in float32 and float64.
 MASKED_SCORE = -10000.0
@@ -47,7 +47,7 @@ class Scope:
 
     def dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
         """x W + b over the last axis: (..., in) -> (..., out)."""
-        kernel, bias = (tf.cast(self.variable(f"{name}.{part}"), self.dtype) for part in ("weight", "bias"))
+        kernel, bias = (tf.cast(self.variable(f"{name}.{suffix}"), self.dtype) for suffix in ("weight", "bias"))
         if x.shape.rank == 2:  # what follows can be fused with it then
             return tf.nn.bias_add(tf.matmul(x, kernel), bias)
         flat = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), kernel)  # one 2-D product is faster than a batched one
@@ -65,7 +65,7 @@ class Scope:
         return self._scaled(name, tf.cast(x, self.wide))
 
     def _scaled(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        scale, shift = (tf.cast(self.variable(f"{name}.{part}"), self.wide) for part in ("weight", "bias"))
+        scale, shift = (tf.cast(self.variable(f"{name}.{suffix}"), self.wide) for suffix in ("weight", "bias"))
         return tf.cast(x * scale + shift, self.dtype)
 
     def dropout(self, x: tf.Tensor, rate: float, site: int) -> tf.Tensor:

@@ -8,23 +8,23 @@ from __future__ import annotations
 import tensorflow as tf
 
 from mobilebert.models.bert import add_positions
+from mobilebert.models.configs import MobileBertConfig
 from mobilebert.models.layers import Scope, activation, attention, sizes
-from mobilebert.models.shapes import MobileBertShape
 
 # transformers forgets to hand `layer_norm_eps` to two of its norms, which so keep torch's default. It only shows with
 # `normalization_type: layer_norm`, a form no published weights have; every model on disk must mean there what it means here.
 FORGOTTEN_EPSILON = 1e-5
 
 
-def embed(scope: Scope, shape: MobileBertShape, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
+def embed(scope: Scope, config: MobileBertConfig, ids: tf.Tensor, segments: tf.Tensor) -> tf.Tensor:
     """Embedding output (B, S, H) from token ids and segment ids (B, S)."""
     words = tf.cast(tf.gather(scope.variable("word_embeddings.weight"), ids), scope.dtype)  # (B, S, E)
-    if shape.trigram_input:
+    if config.trigram_input:
         words = trigrams(words)
-    if shape.transforms_embeddings:
+    if config.transforms_embeddings:
         words = scope.dense("embedding_transformation", words)
-    x = _norm(scope, shape, "LayerNorm", add_positions(scope, words, segments), FORGOTTEN_EPSILON)
-    return scope.dropout(x, shape.hidden_dropout_prob, 0)
+    x = _norm(scope, config, "LayerNorm", add_positions(scope, words, segments), FORGOTTEN_EPSILON)
+    return scope.dropout(x, config.hidden_dropout_prob, 0)
 
 
 def trigrams(words: tf.Tensor) -> tf.Tensor:
@@ -37,57 +37,57 @@ def trigrams(words: tf.Tensor) -> tf.Tensor:
     return tf.concat([following, words, previous], axis=2)
 
 
-def layer(scope: Scope, shape: MobileBertShape, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
+def layer(scope: Scope, config: MobileBertConfig, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
     """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout. With a bottleneck, dropout of hidden states acts on the
     way out of the bottleneck only.
     """
-    rate = 0.0 if shape.use_bottleneck else shape.hidden_dropout_prob
-    query, value, narrow = _attention_inputs(scope, shape, x)
+    rate = 0.0 if config.use_bottleneck else config.hidden_dropout_prob
+    query, value, narrow = _attention_inputs(scope, config, x)
     mixed, scores = attention(
         scope.within("attention.self"),
         *(query, query, value, bias),
-        heads=shape.num_attention_heads,
-        dropout_rate=shape.attention_probs_dropout_prob,
+        heads=config.num_attention_heads,
+        dropout_rate=config.attention_probs_dropout_prob,
         site=site,
     )
     y = scope.dropout(scope.dense("attention.output.dense", mixed), rate, site + 1)
-    y = _norm(scope, shape, "attention.output.LayerNorm", y + narrow)
-    for block in range(shape.num_feedforward_networks - 1):
+    y = _norm(scope, config, "attention.output.LayerNorm", y + narrow)
+    for block in range(config.num_feedforward_networks - 1):
         inner = scope.within(f"ffn.{block}")
-        z = inner.dense("output.dense", activation(shape.hidden_act, inner.dense("intermediate.dense", y)))
-        y = _norm(inner, shape, "output.LayerNorm", z + y)
-    z = scope.dense("output.dense", activation(shape.hidden_act, scope.dense("intermediate.dense", y)))
-    y = _norm(scope, shape, "output.LayerNorm", scope.dropout(z, rate, site + 2) + y, FORGOTTEN_EPSILON)
-    if shape.use_bottleneck:
-        out = scope.dropout(scope.dense("output.bottleneck.dense", y), shape.hidden_dropout_prob, site + 2)
-        y = _norm(scope, shape, "output.bottleneck.LayerNorm", out + x)
+        z = inner.dense("output.dense", activation(config.hidden_act, inner.dense("intermediate.dense", y)))
+        y = _norm(inner, config, "output.LayerNorm", z + y)
+    z = scope.dense("output.dense", activation(config.hidden_act, scope.dense("intermediate.dense", y)))
+    y = _norm(scope, config, "output.LayerNorm", scope.dropout(z, rate, site + 2) + y, FORGOTTEN_EPSILON)
+    if config.use_bottleneck:
+        out = scope.dropout(scope.dense("output.bottleneck.dense", y), config.hidden_dropout_prob, site + 2)
+        y = _norm(scope, config, "output.bottleneck.LayerNorm", out + x)
     return y, scores
 
 
-def value_input(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tf.Tensor:
+def value_input(scope: Scope, config: MobileBertConfig, x: tf.Tensor) -> tf.Tensor:
     """What a layer's values are computed from (B, S, width), from the layer's input x (B, S, H)."""
-    return _attention_inputs(scope, shape, x)[1]
+    return _attention_inputs(scope, config, x)[1]
 
 
-def _attention_inputs(scope: Scope, shape: MobileBertShape, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _attention_inputs(scope: Scope, config: MobileBertConfig, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Inputs of query and key, of value, and the residual of attention, each (..., width) from x (..., H)."""
-    if not shape.use_bottleneck:
+    if not config.use_bottleneck:
         return x, x, x
-    narrow = _narrow(scope, shape, "bottleneck.input", x)
-    if shape.use_bottleneck_attention:  # f2: everything comes from the one bottleneck
+    narrow = _narrow(scope, config, "bottleneck.input", x)
+    if config.use_bottleneck_attention:  # f2: everything comes from the one bottleneck
         return narrow, narrow, narrow
-    if shape.key_query_shared_bottleneck:  # f4: query and key share a bottleneck of their own, value has none
-        return _narrow(scope, shape, "bottleneck.attention", x), x, narrow
+    if config.key_query_shared_bottleneck:  # f4: query and key share a bottleneck of their own, value has none
+        return _narrow(scope, config, "bottleneck.attention", x), x, narrow
     return x, x, narrow
 
 
-def _narrow(scope: Scope, shape: MobileBertShape, name: str, x: tf.Tensor) -> tf.Tensor:
-    return _norm(scope, shape, f"{name}.LayerNorm", scope.dense(f"{name}.dense", x))
+def _narrow(scope: Scope, config: MobileBertConfig, name: str, x: tf.Tensor) -> tf.Tensor:
+    return _norm(scope, config, f"{name}.LayerNorm", scope.dense(f"{name}.dense", x))
 
 
-def _norm(scope: Scope, shape: MobileBertShape, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
-    if shape.normalization_type == "no_norm":
+def _norm(scope: Scope, config: MobileBertConfig, name: str, x: tf.Tensor, epsilon: float | None = None) -> tf.Tensor:
+    if config.normalization_type == "no_norm":
         return scope.no_norm(name, x)
-    return scope.layer_norm(name, x, shape.layer_norm_eps if epsilon is None else epsilon)
+    return scope.layer_norm(name, x, config.layer_norm_eps if epsilon is None else epsilon)

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert import settings
-from mobilebert.models import bert, mobilebert, tensors
+from mobilebert.models import bert, mobilebert, parameters
+from mobilebert.models.configs import ElectraConfig, MobileBertConfig, ModelConfig
 from mobilebert.models.layers import Scope, activation, leading, mask_bias, split_heads, wide
-from mobilebert.models.shapes import ElectraShape, MobileBertShape, Shape
-from mobilebert.models.tensors import Kind, Tensor
+from mobilebert.models.parameters import Kind, Tensor
 
 
 class Encoded(NamedTuple):
@@ -33,7 +33,7 @@ class Encoded(NamedTuple):
     sequence: tf.Tensor
 
 
-class Once:
+class TracedOnce:
     """A function of tensors that is traced once for all its calls with equal shapes, forward and backward.
 
     The calls stay calls in the program, so that TensorFlow rewrites and plans the function once too, unless they are to be `inlined`.
@@ -46,7 +46,7 @@ class Once:
     def __call__(self, *arguments: Any) -> Any:
         """Call it, from Python or while another function is traced."""
         # The graph's optimizer does not know the shapes of what a function gives, and would warn of that at every softmax over it.
-        return tf.nest.map_structure(lambda found: tf.ensure_shape(found, found.shape), self._function(*arguments))
+        return tf.nest.map_structure(lambda output: tf.ensure_shape(output, output.shape), self._function(*arguments))
 
 
 class Model(tf.Module):
@@ -64,40 +64,42 @@ class Model(tf.Module):
             rounds) the constants that a call's gradient gets from the call would not be known while compiling.
     """
 
-    def __init__(self, shape: Shape, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str) -> None:
-        super().__init__(name=shape.model_type)
-        self.shape = shape
+    def __init__(
+        self, config: ModelConfig, values: Mapping[str, np.ndarray | tf.Tensor], *, compute_dtype: str, variable_dtype: str
+    ) -> None:
+        super().__init__(name=config.model_type)
+        self.config = config
         self.compute_dtype = tf.dtypes.as_dtype(compute_dtype)
         self.variables_by_name: dict[str, tf.Variable] = {
-            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in tensors.specification(shape)
+            name: tf.Variable(tf.cast(values[name], variable_dtype), name=name) for name in parameters.specification(config)
         }
         self.carried: dict[str, np.ndarray] = {}
         self.fresh_head = False
-        self._network: Any = mobilebert if isinstance(shape, MobileBertShape) else bert
+        self._network: Any = mobilebert if isinstance(config, MobileBertConfig) else bert
         self.shares_layers = True
         self.inlines_layers = isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy)
-        self._layer, self._inlined_layer = Once(self._computed_layer), Once(self._computed_layer, inlined=True)
+        self._layer, self._inlined_layer = TracedOnce(self._computed_layer), TracedOnce(self._computed_layer, inlined=True)
 
     @property
     def parameters(self) -> int:
         """Number of parameters, backbone and MLM head, the tied table once."""
-        return tensors.parameters(self.shape)
+        return parameters.count(self.config)
 
     @property
     def embedding_names(self) -> list[str]:
         """Names of the tables, the trigram transformation and the embedding norm."""
-        return list(tensors.embeddings(self.shape))
+        return list(parameters.embeddings(self.config))
 
     @property
     def head_names(self) -> list[str]:
         """Names of the MLM head (the tied word table belongs to the embeddings)."""
-        return list(tensors.head(self.shape))
+        return list(parameters.head(self.config))
 
     def layer_variables(self, layer: int) -> dict[str, tf.Variable]:
         """Variables of one layer (1-based) by name."""
-        if not 1 <= layer <= self.shape.num_hidden_layers:
-            raise ValueError(f"layer {layer} of {self.shape.num_hidden_layers}")
-        return {name: self.variables_by_name[name] for name in tensors.layer(self.shape, layer)}
+        if not 1 <= layer <= self.config.num_hidden_layers:
+            raise ValueError(f"layer {layer} of {self.config.num_hidden_layers}")
+        return {name: self.variables_by_name[name] for name in parameters.layer(self.config, layer)}
 
     @tf.autograph.experimental.do_not_convert  # no control flow depends on a tensor: halves the time of tracing
     def encode(
@@ -112,11 +114,11 @@ class Model(tf.Module):
             layers: compute only the first so many (0: the embedding output alone); None computes all.
             seed: (2,) int32; turns dropout on, the same seed gives the same masks.
         """
-        count = self.shape.num_hidden_layers if layers is None else layers
-        if not 0 <= count <= self.shape.num_hidden_layers:
-            raise ValueError(f"layers={layers} of {self.shape.num_hidden_layers}")
-        scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype, seed)
-        x = self._network.embed(scope.within("embeddings"), self.shape, ids, segments)
+        count = self.config.num_hidden_layers if layers is None else layers
+        if not 0 <= count <= self.config.num_hidden_layers:
+            raise ValueError(f"layers={layers} of {self.config.num_hidden_layers}")
+        scope = Scope(self.variables_by_name, self.config.model_type, self.compute_dtype, seed)
+        x = self._network.embed(scope.within("embeddings"), self.config, ids, segments)
         bias = mask_bias(mask, wide(self.compute_dtype))
         hidden, scores = [x], []
         shared = self._inlined_layer if self.inlines_layers else self._layer
@@ -131,7 +133,7 @@ class Model(tf.Module):
 
     def _within_layer(self, layer: int) -> dict[str, tf.Variable]:
         """Variables of one layer (1-based) by their names within it, so that those of all layers are called the same."""
-        start = len(f"{self.shape.model_type}.encoder.layer.{layer - 1}.")
+        start = len(f"{self.config.model_type}.encoder.layer.{layer - 1}.")
         return {name[start:]: variable for name, variable in self.layer_variables(layer).items()}
 
     @tf.autograph.experimental.do_not_convert
@@ -141,15 +143,15 @@ class Model(tf.Module):
         """Any layer, given its weights: output (B, S, H) and scores (B, A, S, S)."""
         scope = Scope(weights, "", self.compute_dtype, seed)
         rows = tf.reshape(x, [-1, x.shape[-1]])  # one row a token: what follows a product can be fused with it
-        y, scores = self._network.layer(scope, self.shape, rows, tf.stop_gradient(bias), site=0 if site is None else site)
+        y, scores = self._network.layer(scope, self.config, rows, tf.stop_gradient(bias), site=0 if site is None else site)
         return tf.reshape(y, [*leading(x), y.shape[-1]]), scores
 
     @tf.autograph.experimental.do_not_convert
     def values(self, layer: int, x: tf.Tensor) -> tf.Tensor:
         """The values of a layer's attention heads (B, A, S, D), from the input of layer `layer` (1-based), `hidden[layer - 1]`."""
-        scope = Scope(self.variables_by_name, self.shape.model_type, self.compute_dtype).within(f"encoder.layer.{layer - 1}")
-        inputs = mobilebert.value_input(scope, self.shape, x) if isinstance(self.shape, MobileBertShape) else x
-        return split_heads(scope.within("attention.self").dense("value", inputs), self.shape.num_attention_heads)
+        scope = Scope(self.variables_by_name, self.config.model_type, self.compute_dtype).within(f"encoder.layer.{layer - 1}")
+        inputs = mobilebert.value_input(scope, self.config, x) if isinstance(self.config, MobileBertConfig) else x
+        return split_heads(scope.within("attention.self").dense("value", inputs), self.config.num_attention_heads)
 
     @tf.autograph.experimental.do_not_convert
     def masked_lm_logits(self, sequence: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -165,33 +167,33 @@ class Model(tf.Module):
         sizes = leading(sequence)
         starts = tf.range(sizes[0], dtype=positions.dtype)[:, tf.newaxis] * tf.cast(sizes[1], positions.dtype)
         rows = tf.reshape(positions + starts, [-1])
-        return self._logits(tf.gather(tf.reshape(sequence, [-1, self.shape.hidden_size]), rows))
+        return self._logits(tf.gather(tf.reshape(sequence, [-1, self.config.hidden_size]), rows))
 
     def _logits(self, x: tf.Tensor) -> tf.Tensor:
         """(N, H) -> (N, V): dense, activation, a real layer norm, then the tied table."""
         scope = Scope(self.variables_by_name, "cls.predictions", self.compute_dtype)
         inner, outer = scope.within("transform"), scope
-        if isinstance(self.shape, ElectraShape):
+        if isinstance(self.config, ElectraConfig):
             inner, outer = replace(scope, prefix="generator_predictions"), replace(scope, prefix="generator_lm_head")
-        x = activation(self.shape.head_act, inner.dense("dense", tf.cast(x, self.compute_dtype)))
-        x = inner.layer_norm("LayerNorm", x, self.shape.layer_norm_eps)
-        table = tf.cast(self.variables_by_name[f"{self.shape.model_type}.embeddings.word_embeddings.weight"], self.compute_dtype)
-        width = self.shape.embedding_width
+        x = activation(self.config.head_act, inner.dense("dense", tf.cast(x, self.compute_dtype)))
+        x = inner.layer_norm("LayerNorm", x, self.config.layer_norm_eps)
+        table = tf.cast(self.variables_by_name[f"{self.config.model_type}.embeddings.word_embeddings.weight"], self.compute_dtype)
+        width = self.config.embedding_width
         logits = tf.matmul(x[:, :width], table, transpose_b=True)
         if width != x.shape[1]:
             logits += tf.matmul(x[:, width:], tf.cast(scope.variable("dense.weight"), self.compute_dtype))
         return tf.cast(logits, scope.wide) + tf.cast(outer.variable("bias"), scope.wide)
 
 
-def build(shape: Shape, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+def build(config: ModelConfig, seed: int, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
     """A fresh model: truncated normal of `initializer_range` for kernels and tables, norms 1 and 0, biases 0.
 
     Each variable's values depend on (seed, its name) alone, so two models share what they have in common, and a float64
     model holds the values of the float32 one.
     """
     return Model(
-        shape,
-        {name: initial(name, tensor, seed, shape.initializer_range) for name, tensor in tensors.specification(shape).items()},
+        config,
+        {name: initial(name, tensor, seed, config.initializer_range) for name, tensor in parameters.specification(config).items()},
         compute_dtype=compute_dtype,
         variable_dtype=variable_dtype,
     )
@@ -202,5 +204,5 @@ def initial(name: str, tensor: Tensor, seed: int, deviation: float) -> tf.Tensor
     constant: dict[Kind, Callable[..., tf.Tensor]] = {Kind.SCALE: tf.ones, Kind.BIAS: tf.zeros}
     if tensor.kind in constant:
         return constant[tensor.kind](tensor.shape, tf.float32)
-    pair = [settings.derive_seed(seed, name, part) for part in range(2)]
+    pair = [settings.derive_seed(seed, name, half) for half in range(2)]
     return tf.random.stateless_truncated_normal(tensor.shape, pair, stddev=deviation, alg="philox")

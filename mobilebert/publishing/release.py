@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
-from mobilebert.reporting.card import Card, Form, render
+from mobilebert.reporting.card import Card, ExportInfo, render
 from mobilebert.settings import Publish
 from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Manifest
@@ -69,8 +69,8 @@ def collect(
     Args:
         name: the model's name in the run.
         settings: version and licence (`to` plays no part: the same release can go to two places).
-        exports: export artefacts, one a format, all of one model.
-        checks: check artefacts, one for each export.
+        exports: export artifacts, one a format, all of one model.
+        checks: check artifacts, one for each export.
         scores: the run's scores.tsv, of which the card shows this model's rows.
         sources: the licence of each source of the text, for the card.
 
@@ -83,15 +83,22 @@ def collect(
     models = {manifest.inputs["model"] for _, manifest in manifests.values()}
     if len(models) != 1:
         raise UserError(f"publishing {name}: the exports {_names(exports)} are of different models; export them again")
-    files = {f"{form}/{path}": of_file(folder / path) for form, (folder, manifest) in manifests.items() for path in manifest.files}
-    digests = {form: artifacts.digest(folder) for form, (folder, _) in manifests.items()}
-    check_digests = {form: artifacts.digest(folder) for form, (folder, _) in judged.items()}
+    files = {
+        f"{export_format}/{path}": of_file(folder / path)
+        for export_format, (folder, manifest) in manifests.items()
+        for path in manifest.files
+    }
+    digests = {export_format: artifacts.digest(folder) for export_format, (folder, _) in manifests.items()}
+    check_digests = {export_format: artifacts.digest(folder) for export_format, (folder, _) in judged.items()}
     card = Card(
         name=name,
         licence=settings.licence,
         sources=sources,
         model=models.pop(),
-        forms=[_form(form, folder, manifest, judged[form][0], digests[form]) for form, (folder, manifest) in manifests.items()],
+        exports=[
+            _export_info(export_format, folder, manifest, judged[export_format][0], digests[export_format])
+            for export_format, (folder, manifest) in manifests.items()
+        ],
         scores=_scores(scores, name),
     )
     content = {"card": render(card, AUTO), "files": {path: payload.sha256 for path, payload in files.items()}, "checks": check_digests}
@@ -105,36 +112,38 @@ def collect(
 
 def _by_format(folders: list[Path], kind: str) -> dict[str, tuple[Path, Manifest]]:
     """format -> (folder, verified manifest), sorted."""
-    found: dict[str, tuple[Path, Manifest]] = {}
+    entries: dict[str, tuple[Path, Manifest]] = {}
     for folder in folders:
         manifest = artifacts.read(folder, kind)
-        form = manifest.settings["format"]
-        if form in found:
-            raise UserError(f"{folder}: a second {kind} of format {form}, beside {found[form][0]}; name each format once")
-        found[form] = (folder, manifest)
-    return dict(sorted(found.items()))
+        export_format = manifest.settings["format"]
+        if export_format in entries:
+            raise UserError(
+                f"{folder}: a second {kind} of format {export_format}, beside {entries[export_format][0]}; name each format once"
+            )
+        entries[export_format] = (folder, manifest)
+    return dict(sorted(entries.items()))
 
 
 def _refuse_unchecked(exports: dict[str, tuple[Path, Manifest]], checks: dict[str, tuple[Path, Manifest]]) -> None:
     if not exports:
         raise UserError("nothing to publish: no export is given; see the setting export.formats")
-    for form, (folder, _) in exports.items():
-        if form not in checks:
-            raise UserError(f"{folder}: no check of this export is given; run check_export for {form} first")
-        if checks[form][1].inputs.get("export") != artifacts.digest(folder):
-            raise UserError(f"{checks[form][0]}: this check is of another export than {folder}; run check_export again")
-        if not _check(checks[form][0]).get("passed"):
-            raise UserError(f"{checks[form][0]}: this check did not pass, so {folder} is not published")
+    for export_format, (folder, _) in exports.items():
+        if export_format not in checks:
+            raise UserError(f"{folder}: no check of this export is given; run check_export for {export_format} first")
+        if checks[export_format][1].inputs.get("export") != artifacts.digest(folder):
+            raise UserError(f"{checks[export_format][0]}: this check is of another export than {folder}; run check_export again")
+        if not _check(checks[export_format][0]).get("passed"):
+            raise UserError(f"{checks[export_format][0]}: this check did not pass, so {folder} is not published")
 
 
 def _check(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "check.json").read_text(encoding="utf-8"))
-    return found
+    body: dict[str, Any] = json.loads((folder / "check.json").read_text(encoding="utf-8"))
+    return body
 
 
-def _form(form: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> Form:
-    return Form(
-        name=form,
+def _export_info(export_format: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> ExportInfo:
+    return ExportInfo(
+        name=export_format,
         sizes={path: entry["size"] for path, entry in manifest.files.items()},
         facts=manifest.counts,
         check=_check(check),

@@ -22,7 +22,7 @@ class Plan:
 
 def plan(release: Release, stored: dict[str, Stored]) -> Plan:
     """Compare by size and CRC32C; `stored` maps the destination's names (`NAME/VERSION/path`)."""
-    there = {name.removeprefix(release.folder): found for name, found in stored.items()}
+    there = {name.removeprefix(release.folder): entry for name, entry in stored.items()}
     present = tuple(path for path, payload in release.files.items() if path in there and payload.same(there[path]))
     return Plan(
         present=present,
@@ -41,21 +41,21 @@ def publish(release: Release, storage: Storage) -> Plan:
     Raises:
         UserError: the version is in use with other bytes; or the destination fails.
     """
-    found = plan(release, storage.list(release.folder))
-    _refuse_change(release, storage, found.differing + found.foreign)
+    upload_plan = plan(release, storage.list(release.folder))
+    _refuse_change(release, storage, upload_plan.differing + upload_plan.foreign)
     logging.info(
         "%s/%s: %d of %d files are there, %s to send",
         storage.where,
         release.folder.rstrip("/"),
-        len(found.present),
+        len(upload_plan.present),
         len(release.files),
-        _megabytes(release, found.missing),
+        _megabytes(release, upload_plan.missing),
     )
-    for path in found.missing:
+    for path in upload_plan.missing:
         logging.info("sending %s (%s)", path, _megabytes(release, (path,)))
         _send(release, storage, path, release.files[path])
     storage.tidy(release.folder)
-    return found
+    return upload_plan
 
 
 def _send(release: Release, storage: Storage, path: str, payload: Payload) -> None:

@@ -44,14 +44,14 @@ def verify(record: dict[str, Any], storage: Storage) -> dict[str, Any]:
         raise UserError(f"{record['destination']}/{path}: missing; run publish_model again")
     for path in sorted(there - record["files"].keys()):
         raise UserError(f"{record['destination']}/{path}: not part of this version; remove it, or publish under a new version")
-    found = {path: _read_back(storage, folder + path) for path in sorted(record["files"])}
+    actual = {path: _read_back(storage, folder + path) for path in sorted(record["files"])}
     for path, expected in record["files"].items():
-        if found[path] != expected:
+        if actual[path] != expected:
             raise UserError(
-                f"{record['destination']}/{path}: SHA-256 {found[path]['sha256']} ({found[path]['size']} bytes), expected "
+                f"{record['destination']}/{path}: SHA-256 {actual[path]['sha256']} ({actual[path]['size']} bytes), expected "
                 f"{expected['sha256']} ({expected['size']} bytes): damaged there; remove this version and publish it again"
             )
-    return record | {"files": found, "release": found[RELEASE]["sha256"]}
+    return record | {"files": actual, "release": actual[RELEASE]["sha256"]}
 
 
 def _read_back(storage: Storage, name: str) -> dict[str, Any]:

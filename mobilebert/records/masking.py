@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mobilebert.records import streams
+from mobilebert.records import counter_rng
 from mobilebert.settings import Masking
 
 # Of the chosen tokens: replaced by [MASK], replaced by a random token, left as they are (Devlin et al. 2018, 3.1).
@@ -57,21 +57,21 @@ def mask(ids: np.ndarray, starts: np.ndarray, keys: np.ndarray, special: Sequenc
     count, length = ids.shape
     frame = (ids == pad) | (ids == cls) | (ids == sep) | (ids == mask_id)
     candidates = ~(frame | (ids == unk))
-    place = _choose(_words(candidates, frame | (candidates if settings.strategy == "token" else starts)), candidates, keys, settings)
-    row = place // length
-    position = place - row * length
+    indices = _choose(_words(candidates, frame | (candidates if settings.strategy == "token" else starts)), candidates, keys, settings)
+    row = indices // length
+    position = indices - row * length
     slot = row * settings.max_predictions + np.arange(len(row)) - np.searchsorted(row, np.arange(count))[row]
     batch = {"input_ids": ids.astype(np.int32), "segment_ids": _segments(ids, sep, pad), "input_mask": (ids != pad).astype(np.int32)}
     inputs = batch["input_ids"].reshape(-1)
-    truth = inputs[place]
+    truth = inputs[indices]
     for name, values, dtype in (("positions", position, np.int32), ("ids", truth, np.int32), ("weights", 1.0, np.float32)):
         batch[f"masked_{name}"] = made = np.zeros((count, settings.max_predictions), dtype)
         made.reshape(-1)[slot] = values
-    fate = streams.uniform(keys[row], FATE + position)
-    inputs[place[fate < MASKED]] = mask_id
+    fate = counter_rng.uniform(keys[row], FATE + position)
+    inputs[indices[fate < MASKED]] = mask_id
     drawn = np.flatnonzero((fate >= MASKED) & (fate < MASKED + RANDOM))
-    chance = streams.uniform(keys[row[drawn]], REPLACEMENT + position[drawn])
-    inputs[place[drawn]] = _random_ids(chance, special, vocabulary_size)
+    chance = counter_rng.uniform(keys[row[drawn]], REPLACEMENT + position[drawn])
+    inputs[indices[drawn]] = _random_ids(chance, special, vocabulary_size)
     return batch
 
 
@@ -113,7 +113,7 @@ def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: M
         word = words.before[rows] + number
         fits = _take(rows, word, words.size, chosen, left)
         if settings.strategy == "ngram_wwm":
-            longest = np.searchsorted(NGRAMS, streams.uniform(keys[rows], NGRAM + number), "right")
+            longest = np.searchsorted(NGRAMS, counter_rng.uniform(keys[rows], NGRAM + number), "right")
             going = rows
             for more in range(len(NGRAMS)):
                 on = fits & (longest > more) & joined[word]
@@ -123,14 +123,14 @@ def _choose(words: _Words, candidates: np.ndarray, keys: np.ndarray, settings: M
     taken = np.flatnonzero(chosen)
     first = words.first[taken]
     span = words.end[taken] - first
-    place = np.repeat(first - (np.cumsum(span) - span), span) + np.arange(span.sum())
-    return place[candidates.reshape(-1)[place]]
+    indices = np.repeat(first - (np.cumsum(span) - span), span) + np.arange(span.sum())
+    return indices[candidates.reshape(-1)[indices]]
 
 
 def _order(total: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """(B, W) uint32: the numbers of each row's words in random order, W the most words in a row; one sort of priorities that hold them."""
     number = np.arange(total.max(initial=0), dtype=np.uint64)
-    halves = streams.bits(keys[:, None], PRIORITY + np.arange(-(-len(number) // 2))).view("<u4")[:, : len(number)]
+    halves = counter_rng.bits(keys[:, None], PRIORITY + np.arange(-(-len(number) // 2))).view("<u4")[:, : len(number)]
     priorities = halves.astype(np.uint64) << np.uint64(32) | number
     np.putmask(priorities, number >= total[:, None].astype(np.uint64), LAST)
     priorities.sort(axis=1)

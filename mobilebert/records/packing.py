@@ -1,152 +1,119 @@
-"""Documents to rows of ids: tokens, word starts, windows or pairs, held out or not."""
+"""What is made of rows that stand near each other in the shuffled order: full windows, or segments from another document.
+
+Both work on groups of a fixed number of rows, so what they make depends neither on blocks and workers nor on memory.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import xxhash
 
-from mobilebert.records import streams
-from mobilebert.records.form import SHORTEST_WINDOW, Form
+from mobilebert.records import counter_rng
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
-from mobilebert.text import sentences, words
-from mobilebert.tokenization import Tokenizer
+
+GROUP = 4096  # rows
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Rows of some documents.
+class Arrangement(Protocol):
+    """Takes the rows of one shard, `GROUP` at a time, and gives those that are written."""
 
-    `rows` (n, S) of the form's type; `heldout` (n,) bool; `documents` (n,) uint64 hash of each row's document; `counts` what was read,
-    kept and dropped, summed over the documents.
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """(n, S) ids of spilled rows (fields key, document, ids)."""
+        ...
+
+    def rest(self) -> np.ndarray:
+        """(n, S) what is left after the last group."""
+        ...
+
+
+def arrangement(settings: Records, record_format: RecordFormat, special: Sequence[int]) -> Arrangement:
+    """The arrangement that the settings ask for; `special` are the ids of [PAD] [UNK] [CLS] [SEP] [MASK]."""
+    if settings.layout == "full":
+        return _Joined(record_format, special)
+    return _NextSentence(record_format, special) if settings.next_sentence else _AsTheyAre(record_format)
+
+
+class _AsTheyAre:
+    """Rows stay what they are."""
+
+    def __init__(self, record_format: RecordFormat) -> None:
+        self._none = np.empty((0, record_format.sequence_length), record_format.dtype)
+
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """The rows' ids."""
+        return rows["ids"]
+
+    def rest(self) -> np.ndarray:
+        """Nothing."""
+        return self._none
+
+
+class _Joined:
+    """Full windows: rows without padding stay; the others' texts, each with its [SEP], follow each other and are cut anew."""
+
+    def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
+        self._form = record_format
+        self._pad, _, self._cls, self._sep, _ = special
+        self._pending = np.empty(0, record_format.dtype)
+
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """The group's full rows, then those made of its short ones and of what was left before."""
+        ids = rows["ids"]
+        short = ids[:, -1] == self._pad
+        texts = ids[short, 1:]
+        stream = np.concatenate([self._pending, texts[texts != self._pad]])
+        capacity = self._form.sequence_length - 2
+        full = len(stream) // capacity
+        self._pending = stream[full * capacity :]
+        return np.concatenate([ids[~short], self._framed(stream[: full * capacity].reshape(full, capacity))])
+
+    def rest(self) -> np.ndarray:
+        """One last row, padded; its last [SEP] is its own."""
+        return self._framed(self._pending[None, :-1]) if len(self._pending) > 1 else self._framed(self._pending[None, :0])[:0]
+
+    def _framed(self, texts: np.ndarray) -> np.ndarray:
+        made = np.full((len(texts), self._form.sequence_length), self._pad, self._form.dtype)
+        width = texts.shape[1]
+        made[:, 0], made[:, 1 : 1 + width], made[:, 1 + width] = self._cls, texts, self._sep
+        cut = made[:, 1] != self._sep  # a word that a window cuts goes on as a word of its own
+        made[cut, 1] |= self._form.dtype.type(self._form.word_start)
+        return made
+
+
+class _NextSentence:
+    """Rows in pairs; by chance, half of the pairs exchange their second segments, which is flagged at their [CLS].
+
+    Partners have second segments of nearly the same length, and both are cut to the shorter one whether they exchange or not: how long
+    a row is tells nothing about its label. Rows of the same document never exchange.
     """
 
-    rows: np.ndarray
-    heldout: np.ndarray
-    documents: np.ndarray
-    counts: Counter[str]
+    def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
+        self._form = record_format
+        self._pad, _, _, self._sep, _ = special
 
+    def group(self, rows: np.ndarray) -> np.ndarray:
+        """The same rows in their order, some with another's second segment."""
+        ids, row = rows["ids"], np.arange(len(rows))
+        first = (ids == self._sep).argmax(axis=1)
+        length = (ids != self._pad).sum(axis=1) - 2 - first  # of the second segment
+        order = np.argsort(length, kind="stable")
+        one, other = order[: len(order) // 2 * 2].reshape(-1, 2).T
+        length[other] = length[one]  # ascending, so the first is the shorter
+        exchange = (counter_rng.uniform(rows["key"][one], 0) < 0.5) & (rows["document"][one] != rows["document"][other])
+        source = row.copy()
+        source[one[exchange]], source[other[exchange]] = other[exchange], one[exchange]
+        column = np.arange(ids.shape[1])
+        inside = column - first[:, None]  # 1 is the first token of the second segment
+        second = (inside > 0) & (inside <= length[:, None])
+        from_column = np.where(second, first[source][:, None] + inside, column)
+        made = np.where(second, ids[source[:, None], from_column], np.where(inside <= 0, ids, self._form.dtype.type(self._pad)))
+        made[row, first + 1 + length] = self._sep
+        made[source != row, 0] |= self._form.dtype.type(self._form.word_start)
+        return made
 
-@dataclass(frozen=True)
-class Tokens:
-    """Tokens of several documents in a row: `values` (N,) ids with flags; document d is `firsts[d] : firsts[d + 1]`."""
-
-    values: np.ndarray
-    starts: np.ndarray
-    firsts: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Windows over the tokens, each (n,): document, number in it, first token, length."""
-
-    document: np.ndarray
-    number: np.ndarray
-    first: np.ndarray
-    length: np.ndarray
-
-
-def pack(documents: Sequence[bytes], tokenizer: Tokenizer, form: Form, settings: Records, cut: words.Cut | None = None) -> Packed:
-    """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
-
-    What becomes of a document depends on its text alone, here in UTF-8; `cut` is what cuts it into words.
-    """
-    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, documents), np.uint64, len(documents))
-    sizes = np.fromiter(map(len, documents), np.int64, len(documents))
-    texts = [document.decode() for document in documents]
-    heldout = hashes < np.uint64(settings.heldout_share * 2**64)
-    tokens = tokenize(texts, tokenizer, form, cut or words.cutter(""))
-    lengths = np.diff(tokens.firsts)
-    # What the layout `full` joins later may be as short as it is.
-    shortest = 1 if settings.layout == "full" else SHORTEST_WINDOW
-    windows = _cut(lengths, tokens.firsts, form.sequence_length - (3 if settings.layout == "pairs" else 2), shortest)
-    split = windows.length
-    if settings.layout == "pairs":
-        split = _split(windows, tokens, _sentence_starts(texts, tokens), form, hashes)
-    rows = _fill(windows, split, tokens, tokenizer, form)
-    return Packed(rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout))
-
-
-def tokenize(texts: Sequence[str], tokenizer: Tokenizer, form: Form, cut: words.Cut) -> Tokens:
-    """Ids with flags: a token is the first of a word when a word starts at its first character."""
-    ids, starts, firsts = tokenizer.encode_joined(texts)
-    joined = "\n".join(texts)
-    begins = np.zeros(len(joined) + 1, bool)
-    begins[words.boundaries(joined, cut)] = True
-    flags = begins[starts]
-    flags[1:] &= starts[1:] != starts[:-1]  # a character that became two tokens is one beginning
-    values = ids.astype(form.dtype)
-    values |= flags * form.dtype.type(form.word_start)
-    return Tokens(values, starts, firsts)
-
-
-def _cut(lengths: np.ndarray, firsts: np.ndarray, capacity: int, shortest: int) -> _Windows:
-    """Windows of `capacity` tokens one after the other; a rest stays when it has `shortest` tokens."""
-    counts = lengths // capacity + (lengths % capacity >= shortest)
-    document = np.repeat(np.arange(len(lengths)), counts)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    length = np.minimum(capacity, lengths[document] - number * capacity)
-    return _Windows(document, number, firsts[document] + number * capacity, length)
-
-
-def _sentence_starts(texts: Sequence[str], tokens: Tokens) -> np.ndarray:
-    """(n,) ascending numbers of the tokens that begin a sentence."""
-    begins, offset = [], 0
-    for text in texts:
-        begins += [offset + start for start, _ in sentences.spans(text)]
-        offset += len(text) + 1
-    return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
-
-
-def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, form: Form, hashes: np.ndarray) -> np.ndarray:
-    """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
-    end = windows.first + windows.length
-    low = np.searchsorted(sentence_starts, windows.first, "right")
-    found = np.searchsorted(sentence_starts, end, "left") - low
-    chance = streams.uniform(hashes[windows.document], windows.number)
-    chosen = np.append(sentence_starts, 0)[np.where(found > 0, low + (chance * found).astype(np.int64), -1)]
-    middle = windows.first + windows.length // 2
-    word_starts = np.append(np.flatnonzero(tokens.values >= form.word_start), len(tokens.values))
-    word = word_starts[np.searchsorted(word_starts, middle)]
-    return np.where(found > 0, chosen, np.where(word < end, word, middle)) - windows.first
-
-
-def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, form: Form) -> np.ndarray:
-    """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
-    count = len(windows.first)
-    rows = np.full((count, form.sequence_length), tokenizer.pad, form.dtype)
-    which = np.arange(count)
-    last = 1 + windows.length + (split < windows.length)  # column of the last [SEP]
-    column = np.arange(form.sequence_length, dtype=np.int16)
-    inside = (column > 0) & (column < last.astype(np.int16)[:, None])
-    inside[which, 1 + split] = False
-    before = np.cumsum(windows.length) - windows.length
-    rows[inside] = tokens.values[np.arange(windows.length.sum()) + np.repeat(windows.first - before, windows.length)]
-    rows[:, 0] = tokenizer.cls
-    rows[which, 1 + split] = tokenizer.sep
-    rows[which, last] = tokenizer.sep
-    # A word that a window cuts goes on as a word of its own.
-    flag = form.dtype.type(form.word_start)
-    rows[:, 1] |= flag
-    pairs = which[split < windows.length]
-    rows[pairs, 2 + split[pairs]] |= flag
-    return rows
-
-
-def _count(sizes: np.ndarray, lengths: np.ndarray, windows: _Windows, heldout: np.ndarray) -> Counter[str]:
-    """`sizes` (D,) are the bytes of the documents, `lengths` (D,) their tokens."""
-    kept = np.bincount(windows.document, weights=windows.length, minlength=len(sizes)).astype(np.int64)
-    sequences = np.bincount(windows.document, minlength=len(sizes))
-    counts: Counter[str] = Counter()
-    for name, chosen in (("train", ~heldout), ("heldout", heldout)):
-        used = chosen & (sequences > 0)
-        counts[f"{name}_documents"] = int(used.sum())
-        counts[f"{name}_sequences"] = int(sequences[used].sum())
-        counts[f"{name}_tokens"] = int(kept[used].sum())
-        counts[f"{name}_bytes"] = int(sizes[used].sum())
-    counts["short_documents"] = int((sequences == 0).sum())
-    counts["dropped_tokens"] = int((lengths - kept).sum())
-    return counts
+    def rest(self) -> np.ndarray:
+        """Nothing."""
+        return np.empty((0, self._form.sequence_length), self._form.dtype)

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.errors import UserError
+from mobilebert.records.dataset import RecordSet
 from mobilebert.records.masking import Batch
-from mobilebert.records.recordset import RecordSet
 from mobilebert.settings import Masking
 
 __all__ = ["Leaving", "RecordSet", "heldout_batches", "train_batches"]
@@ -119,14 +119,14 @@ class Leaving:
         self._made: list[np.ndarray] | None = None
         atexit.register(self.close)
 
-    def __call__(self, *given: np.ndarray) -> list[np.ndarray]:
+    def __call__(self, *arguments: np.ndarray) -> list[np.ndarray]:
         """What the function gives; once the interpreter ends, what it gave last."""
         with self._lock:
             self._inside += 1
         try:
             if self._ending is not None:
                 return self._ending
-            made = self._made = self._make(*given)
+            made = self._made = self._make(*arguments)
             return made
         finally:
             with self._lock:

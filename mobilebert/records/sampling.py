@@ -1,4 +1,4 @@
-"""Documents of the corpus artefact that a vocabulary is learned from: chosen where the corpus is read, by Beam, block by block."""
+"""Documents of the corpus artifact that a vocabulary is learned from: chosen where the corpus is read, by Beam, block by block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xxhash
 from mobilebert.dataflow import running, workdir
 from mobilebert.dataflow.stages import Stage
 from mobilebert.records import pipeline
-from mobilebert.records.pipeline import Block
+from mobilebert.records.pipeline import RowGroupRange
 from mobilebert.settings import Beam
 from mobilebert.storage import artifacts, paths
 
@@ -26,10 +26,10 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
     ever held.
 
     Args:
-        corpus: corpus artefact.
+        corpus: corpus artifact.
         megabytes: how much.
         seed: of the choice.
-        out: the artefact in making; the work folder lies beside it.
+        out: the artifact in making; the work folder lies beside it.
         threads: worker processes at most.
         where: which runner, and where the work folder lies.
 
@@ -47,7 +47,7 @@ def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int
         return [text for block in blocks for text in json.loads(paths.read(_sample_file(folder, block)))]
 
 
-def _stages(blocks: list[Block], folder: str, wanted: float, seed: int) -> list[Stage]:
+def _stages(blocks: list[RowGroupRange], folder: str, wanted: float, seed: int) -> list[Stage]:
     total_file = paths.join(folder, "total.json")
 
     def after_total(sizes: list[int]) -> Iterable[int]:
@@ -70,9 +70,9 @@ def _stages(blocks: list[Block], folder: str, wanted: float, seed: int) -> list[
     ]
 
 
-def _count_bytes(block: Block) -> int:
+def _count_bytes(block: RowGroupRange) -> int:
     return sum(len(text) for texts in pipeline.texts(block) for text in texts)
 
 
-def _sample_file(folder: str, block: Block) -> str:
+def _sample_file(folder: str, block: RowGroupRange) -> str:
     return paths.join(folder, f"sample-{block.number:06d}.json")

@@ -16,9 +16,9 @@ from itertools import repeat
 import numpy as np
 import xxhash
 
-from mobilebert.records import blocks
-from mobilebert.records.arranging import GROUP, Arrangement
-from mobilebert.records.form import Form, each
+from mobilebert.records import gzip_blocks
+from mobilebert.records.packing import GROUP, Arrangement
+from mobilebert.records.record_format import RecordFormat, each
 from mobilebert.storage import paths
 
 BUCKET_BYTES = 16_000_000
@@ -26,39 +26,39 @@ CELLS = 4096  # about; a cell of more than a bucket begins at 64 GB of records
 SPLITS = ("train", "heldout")
 
 
-def spilled(form: Form) -> np.dtype:
+def spilled(record_format: RecordFormat) -> np.dtype:
     """A row in a spill: its key, the hash of its document, its ids."""
-    return np.dtype([("key", "<u8"), ("document", "<u8"), ("ids", form.dtype, (form.sequence_length,))])
+    return np.dtype([("key", "<u8"), ("document", "<u8"), ("ids", record_format.dtype, (record_format.sequence_length,))])
 
 
-def spill(place: str, rows: np.ndarray, documents: np.ndarray, form: Form, seed: int, shards: int) -> None:
+def spill(path: str, rows: np.ndarray, documents: np.ndarray, record_format: RecordFormat, seed: int, shards: int) -> None:
     """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
     keys = np.fromiter(map(xxhash.xxh3_64_intdigest, each(rows), repeat(seed)), np.uint64, len(rows))
     order = np.argsort(keys, kind="stable")
-    made = np.empty(len(rows), spilled(form))
+    made = np.empty(len(rows), spilled(record_format))
     made["key"], made["document"], made["ids"] = keys[order], documents[order], rows[order]
     index = np.append(np.searchsorted(made["key"], _edges(_cells(shards))), len(made)).astype("<u4")
-    paths.write(f"{place}.index", index.tobytes())
-    paths.write(place, made.tobytes())
+    paths.write(f"{path}.index", index.tobytes())
+    paths.write(path, made.tobytes())
 
 
 def write_shard(
-    place: str, spills: Sequence[str], form: Form, arrangement: Arrangement, compression: str, shard: int, shards: int
+    path: str, spills: Sequence[str], record_format: RecordFormat, arrangement: Arrangement, compression: str, shard: int, shards: int
 ) -> Counter[int]:
     """Write one of `shards` equal ranges of keys as a TFRecord file, as arranged and compressed.
 
     Returns:
         how often each id (without flag) stands in it, and under the key -1 the number of records.
     """
-    groups = _cut(_sorted(spills, form, shard, shards), GROUP)
-    found = np.zeros(form.vocabulary_size, np.int64)
+    groups = _cut(_sorted(spills, record_format, shard, shards), GROUP)
+    counts = np.zeros(record_format.vocabulary_size, np.int64)
     written = 0
-    with blocks.writing(place, form, compression) as sink:
+    with gzip_blocks.writing(path, record_format, compression) as sink:
         for rows in _cut(_arranged(groups, arrangement), GROUP):
             sink.write(rows)
-            found += np.bincount((rows & form.dtype.type(form.word_start - 1)).ravel(), minlength=len(found))
+            counts += np.bincount((rows & record_format.dtype.type(record_format.word_start - 1)).ravel(), minlength=len(counts))
             written += len(rows)
-    return Counter({int(id): int(found[id]) for id in np.flatnonzero(found)} | {-1: written})
+    return Counter({int(id): int(counts[id]) for id in np.flatnonzero(counts)} | {-1: written})
 
 
 def _arranged(groups: Iterable[np.ndarray], arrangement: Arrangement) -> Iterator[np.ndarray]:
@@ -66,7 +66,7 @@ def _arranged(groups: Iterable[np.ndarray], arrangement: Arrangement) -> Iterato
     yield arrangement.rest()
 
 
-def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Iterator[np.ndarray]:
+def _sorted(spills: Sequence[str], record_format: RecordFormat, shard: int, shards: int) -> Iterator[np.ndarray]:
     """The spilled rows of a shard in the order of their keys, a bucket at a time."""
     cells = _cells(shards) // shards
     # (spills, cells + 1): where the cells of this shard begin in each spill
@@ -74,22 +74,22 @@ def _sorted(spills: Sequence[str], form: Form, shard: int, shards: int) -> Itera
     for row, spill in zip(bounds, spills, strict=True):
         row[:] = np.frombuffer(paths.read(f"{spill}.index", 4 * shard * cells, row.nbytes), "<u4")
     before = bounds.sum(axis=0, dtype=np.int64)
-    for first, last in _buckets((before - before[0]) * spilled(form).itemsize):
-        rows = _gathered(spills, bounds[:, first], bounds[:, last], form)
+    for first, last in _buckets((before - before[0]) * spilled(record_format).itemsize):
+        rows = _gathered(spills, bounds[:, first], bounds[:, last], record_format)
         order = np.lexsort((rows["document"], rows["key"]))  # equal rows of two documents must not stand as the spills do
         yield from (rows.take(order[start : start + GROUP]) for start in range(0, len(order), GROUP))
 
 
-def _cut(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+def _cut(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """The same rows, `size` at a time; the last time what is left, if anything is."""
-    held: np.ndarray | None = None
-    for part in parts:
-        held = part if held is None or not len(held) else np.concatenate([held, part])
-        whole = len(held) // size * size
-        yield from (held[at : at + size] for at in range(0, whole, size))
-        held = held[whole:]
-    if held is not None and len(held):
-        yield held
+    pending: np.ndarray | None = None
+    for batch in batches:
+        pending = batch if pending is None or not len(pending) else np.concatenate([pending, batch])
+        whole = len(pending) // size * size
+        yield from (pending[at : at + size] for at in range(0, whole, size))
+        pending = pending[whole:]
+    if pending is not None and len(pending):
+        yield pending
 
 
 def _cells(shards: int) -> int:
@@ -112,9 +112,9 @@ def _buckets(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: Form) -> np.ndarray:
+def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, record_format: RecordFormat) -> np.ndarray:
     """Rows `first` to `last` (excluded) of each spill."""
-    kind = spilled(form)
+    kind = spilled(record_format)
     rows = np.empty(int((last - first).sum()), kind)
     end = 0
     for spill, start, stop in zip(spills, first.tolist(), last.tolist(), strict=True):
@@ -125,14 +125,14 @@ def _gathered(spills: Sequence[str], first: np.ndarray, last: np.ndarray, form: 
     return rows
 
 
-def save_counts(place: str, counts: Counter) -> None:
+def save_counts(path: str, counts: Counter) -> None:
     """Counts as JSON beside the spill or shard that they tell of."""
-    paths.write(place, json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True).encode())
+    paths.write(path, json.dumps({str(name): value for name, value in counts.items()}, sort_keys=True).encode())
 
 
 def sum_counts(files: Sequence[str]) -> Counter[str]:
     """What `save_counts` wrote, added up."""
     total: Counter[str] = Counter()
-    for place in files:
-        total.update(json.loads(paths.read(place)))
+    for path in files:
+        total.update(json.loads(paths.read(path)))
     return total

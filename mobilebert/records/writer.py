@@ -1,4 +1,4 @@
-"""Write the records artefact from the corpus and the tokenizer."""
+"""Write the records artifact from the corpus and the tokenizer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from mobilebert import tokenization
 from mobilebert.dataflow import running, workdir
 from mobilebert.errors import UserError
-from mobilebert.records import blocks, pipeline, recordset, shuffling
-from mobilebert.records.form import Form
+from mobilebert.records import dataset, gzip_blocks, pipeline, shuffling
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts, paths
 from mobilebert.text import words
@@ -32,13 +32,13 @@ def write(
     where: Beam = DIRECT,
     dictionary: Path | None = None,
 ) -> Counter[str]:
-    """Tokens of the whole corpus as globally shuffled records, with a held-out share of the documents apart.
+    """Tokens of the whole corpus as globally shuffled records, with a texts-out share of the documents apart.
 
     Args:
-        corpus: corpus artefact.
-        tokenizer_folder: tokenizer artefact.
-        out: where the artefact goes.
-        settings: length, layout, held-out share, shards.
+        corpus: corpus artifact.
+        tokenizer_folder: tokenizer artifact.
+        out: where the artifact goes.
+        settings: length, layout, texts-out share, shards.
         seed: of the shuffle.
         threads: worker processes at most, if the work is done here; the result does not depend on it.
         where: which runner, and where the work folder lies.
@@ -48,12 +48,12 @@ def write(
         documents, sequences, tokens, bytes of either split, and what was dropped.
 
     Raises:
-        UserError: the corpus gives no training or no held-out record.
+        UserError: the corpus gives no training or no texts-out record.
     """
     artifacts.read(corpus, "corpus")
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
-    form = Form(settings.sequence_length, tokenizer.size)
+    record_format = RecordFormat(settings.sequence_length, tokenizer.size)
     known = words.read_dictionary(dictionary) if dictionary else ""
     shaping = {
         "records": settings.shaping(),
@@ -61,26 +61,26 @@ def write(
         "files": [artifacts.sha256(dictionary)] if dictionary else [],
     }
     inputs = {"corpus": corpus, "tokenizer": tokenizer_folder}
-    parts = pipeline.blocks(corpus)
-    workers = running.count_workers(threads, sum(part.size for part in parts))
+    row_groups = pipeline.blocks(corpus)
+    workers = running.count_workers(threads, sum(row_group.size for row_group in row_groups))
     mark = workdir.fingerprint(shaping, inputs, VERSIONS)
     with workdir.folder(out, where, mark) as folder:
         there = str(tokenizer_folder)
         if not paths.is_local(folder):  # workers elsewhere see only what lies there
             there = paths.send_folder(tokenizer_folder, paths.join(folder, "tokenizer"))
-            parts = pipeline.sent(parts, paths.join(folder, "corpus"))
-        job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, form, settings, seed)
-        running.run("write-records", pipeline.stages(job, parts), folder, where, workers)
-        shards = {split: [shuffling.sum_counts([f"{place}.json"]) for place in job.places(split)] for split in shuffling.SPLITS}
-        counts = _counts(shuffling.sum_counts([job.block(part.number) for part in parts]), shards, tokenizer.special_ids)
+            row_groups = pipeline.sent(row_groups, paths.join(folder, "corpus"))
+        job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, record_format, settings, seed)
+        running.run("write-records", pipeline.stages(job, row_groups), folder, where, workers)
+        shards = {split: [shuffling.sum_counts([f"{path}.json"]) for path in job.shard_paths(split)] for split in shuffling.SPLITS}
+        counts = _counts(shuffling.sum_counts([job.block(row_group.number) for row_group in row_groups]), shards, tokenizer.special_ids)
         _check(counts, corpus, settings)
         with artifacts.writing(out, "records", settings=shaping, inputs=inputs, versions=VERSIONS) as writer:
             body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
             for split in shuffling.SPLITS:
-                for place in job.places(split):
-                    for one in blocks.files(place, settings.compression):
+                for path in job.shard_paths(split):
+                    for one in gzip_blocks.files(path, settings.compression):
                         paths.take(one, writer.path(PurePosixPath(one).name))
-            writer.json(recordset.DESCRIPTION, body)
+            writer.json(dataset.DESCRIPTION, body)
             writer.counts = dict(counts)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)
@@ -102,24 +102,24 @@ def _counts(read: Counter[str], written: Mapping[str, list[Counter[str]]], speci
     framing = {str(id) for id in special} - {str(special[1])}  # [UNK] stands for text
     for split, shards in written.items():
         packed = counts[f"{split}_tokens"]
-        counts[f"{split}_sequences"] = sum(found[RECORDS] for found in shards)
-        counts[f"{split}_tokens"] = sum(count for found in shards for id, count in found.items() if id != RECORDS and id not in framing)
+        counts[f"{split}_sequences"] = sum(shard[RECORDS] for shard in shards)
+        counts[f"{split}_tokens"] = sum(count for shard in shards for id, count in shard.items() if id != RECORDS and id not in framing)
         counts["dropped_tokens"] += packed - counts[f"{split}_tokens"]
     return counts
 
 
 def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Mapping[str, list[Counter[str]]]) -> dict[str, Any]:
-    """What records.json says, except the tokenizer artefact's digest."""
+    """What records.json says, except the tokenizer artifact's digest."""
     heldout = sum(written["heldout"], Counter())
     tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
-    return {split: [found[RECORDS] for found in shards] for split, shards in written.items()} | {
-        "sequence_length": job.form.sequence_length,
-        "vocabulary_size": job.form.vocabulary_size,
-        "id_bytes": job.form.dtype.itemsize,
+    return {split: [shard[RECORDS] for shard in shards] for split, shards in written.items()} | {
+        "sequence_length": job.record_format.sequence_length,
+        "vocabulary_size": job.record_format.vocabulary_size,
+        "id_bytes": job.record_format.dtype.itemsize,
         "layout": job.settings.layout,
         "next_sentence": job.settings.next_sentence,
         "compression": job.settings.compression,
         "unigram_accuracy": max(tokens.values(), default=0) / max(1, sum(tokens.values())),
         "vocabulary": tokenizer.digest,
-        **dict(zip(recordset.SPECIAL, tokenizer.special_ids, strict=True)),
+        **dict(zip(dataset.SPECIAL, tokenizer.special_ids, strict=True)),
     }

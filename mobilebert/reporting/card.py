@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportInfo:
     """One format that is published.
 
     `sizes` maps a file of the format's folder to bytes; `facts` are the export's counts (`parameters`, `layers`,
@@ -33,24 +33,26 @@ class Card:
     licence: str
     sources: Mapping[str, str]
     model: str
-    forms: list[Form]
+    exports: list[ExportInfo]
     scores: list[dict[str, str]]
 
 
 def render(card: Card, version: str) -> str:
     """The card as Markdown with the front matter that model hubs read; equal input gives equal text."""
-    parts = [_front_matter(card), _introduction(card, version), _table_of_forms(card), _evaluation(card), _scores(card)]
-    parts += [_loading(form) for form in card.forms] + [_lineage(card), _licences(card)]
-    return "\n".join(part for part in parts if part)
+    sections = [_front_matter(card), _introduction(card, version), _table_of_exports(card), _evaluation(card), _scores(card)]
+    sections += [_loading(export) for export in card.exports] + [_lineage(card), _licences(card)]
+    return "\n".join(section for section in sections if section)
 
 
 def _front_matter(card: Card) -> str:
-    tags = "".join(f"- {tag}\n" for tag in ("mobilebert", "chinese", *(form.name for form in card.forms if form.name != "transformers")))
+    tags = "".join(
+        f"- {tag}\n" for tag in ("mobilebert", "chinese", *(export.name for export in card.exports if export.name != "transformers"))
+    )
     return f"---\nlanguage: zh\nlicense: {card.licence}\nlibrary_name: transformers\ntags:\n{tags}---\n"
 
 
 def _introduction(card: Card, version: str) -> str:
-    facts = card.forms[0].facts
+    facts = card.exports[0].facts
     kind = facts.get("architecture", "model")
     return (
         f"# {card.name}\n\n"
@@ -59,10 +61,10 @@ def _introduction(card: Card, version: str) -> str:
     )
 
 
-def _table_of_forms(card: Card) -> str:
+def _table_of_exports(card: Card) -> str:
     rows = "".join(
-        f"| `{form.name}/` | {sum(form.sizes.values()) / 1e6:.1f} | {form.check['max_relative_difference']:.1e} | {form.check['judge']} |\n"
-        for form in card.forms
+        f"| `{export.name}/` | {sum(export.sizes.values()) / 1e6:.1f} | {export.check['max_relative_difference']:.1e} | {export.check['judge']} |\n"
+        for export in card.exports
     )
     return (
         "## Formats\n\n| folder | MB | largest relative difference from the model | judged by |\n|---|---|---|---|\n"
@@ -71,7 +73,7 @@ def _table_of_forms(card: Card) -> str:
 
 
 def _evaluation(card: Card) -> str:
-    heldout = card.forms[0].facts.get("evaluation", {}).get("heldout")
+    heldout = card.exports[0].facts.get("evaluation", {}).get("heldout")
     if not heldout:
         return ""
     return (
@@ -101,18 +103,18 @@ def _percent(value: str) -> str:
         return value or "–"
 
 
-def _loading(form: Form) -> str:
-    code = {"transformers": _TRANSFORMERS, "tflite": _TFLITE, "tf1": _TF1}[form.name]
+def _loading(export: ExportInfo) -> str:
+    code = {"transformers": _TRANSFORMERS, "tflite": _TFLITE, "tf1": _TF1}[export.name]
     for key in ("architecture", "sequence_length", "output", "pad"):
-        code = code.replace(f"<{key}>", str(form.facts.get(key)))
+        code = code.replace(f"<{key}>", str(export.facts.get(key)))
     return code
 
 
 def _lineage(card: Card) -> str:
-    rows = "".join(f"| export `{form.name}` | `{form.digest}` |\n" for form in card.forms)
+    rows = "".join(f"| export `{export.name}` | `{export.digest}` |\n" for export in card.exports)
     return (
         "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
-        f"down to the raw text.\n\n| artefact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
+        f"down to the raw text.\n\n| artifact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
     )
 
 

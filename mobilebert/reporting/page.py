@@ -18,7 +18,7 @@ HELD_OUT = {"masked_accuracy": "masked-token accuracy, held out", "accuracy": "a
 
 
 @dataclass(frozen=True)
-class Part:
+class Panel:
     """One block of a section: a plot, a table or a text under a title."""
 
     title: str = ""
@@ -43,7 +43,7 @@ class Section:
 
     name: str
     title: str
-    parts: list[Part]
+    panels: list[Panel]
     note: str = ""
 
 
@@ -55,11 +55,21 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
         run: what was collected from the results folder.
         settings: the settings of the run, as plain values.
     """
-    sections = [_models(run), _scores(run), _corpus(run), _curves(run), _exports(run), _lineage(run), _settings(settings)]
-    shown = [section for section in sections if any(part.svg or part.rows or part.text for part in section.parts)]
+    results = [_summary(run), _models(run), _scores(run), _corpus(run), _curves(run), _exports(run)]
+    sections = [*results, _lineage(run), _settings(settings)]
+    shown = [section for section in sections if any(panel.svg or panel.rows or panel.text for panel in section.panels)]
     template = resources.files("mobilebert.reporting").joinpath("page.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(run=name, sections=shown)
+
+
+def _summary(run: Run) -> Section:
+    note = (
+        "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one thread of "
+        "this machine, the fastest run. Accuracy: masked tokens of documents that no training saw. Tasks: means "
+        "over the seeds."
+    )
+    return Section("summary", "What was made", [Panel(table=tables.summary(run))], note)
 
 
 def _models(run: Run) -> Section:
@@ -71,61 +81,64 @@ def _models(run: Run) -> Section:
         "Masked-token accuracy on documents that no training saw, the same masks for all. Every arm of a student took the same number of "
         "optimizer steps: the distilled one its transfer stages and its pretraining, a baseline as many of pretraining alone."
     )
-    return Section("models", "Language models", [Part(svg=chart), Part(table=tables.models(run))], note)
+    return Section("models", "Language models", [Panel(svg=chart), Panel(table=tables.models(run))], note)
 
 
 def _scores(run: Run) -> Section:
     note = (
         "Mean over the seeds; the spread is the sample standard deviation. Majority: always the most frequent answer of the training file."
     )
-    return Section("scores", "Task scores", [Part(table=tables.scores(run))], note)
+    return Section("scores", "Task scores", [Panel(table=tables.scores(run))], note)
 
 
 def _corpus(run: Run) -> Section:
-    parts = [
-        Part("From raw to kept", table=tables.funnel(run)),
-        Part("Why documents were dropped", table=tables.reasons(run)),
-        Part("Lines removed", table=tables.lines(run)),
-        Part("Sensitive data masked", table=tables.masked(run)),
-        Part("Files that could not be read", table=tables.unreadable(run)),
-        Part("Files left out", table=tables.left_out(run)),
-        Part("One dropped document for each reason", table=tables.rejects(run)),
-        Part("Records", table=tables.records(run)),
+    panels = [
+        Panel("From raw to kept", table=tables.funnel(run)),
+        Panel("Why documents were dropped", table=tables.reasons(run)),
+        Panel("Lines removed", table=tables.lines(run)),
+        Panel("Sensitive data masked", table=tables.masked(run)),
+        Panel("Files that could not be read", table=tables.unreadable(run)),
+        Panel("Files left out", table=tables.left_out(run)),
+        Panel("One dropped document for each reason", table=tables.rejects(run)),
+        Panel("Records", table=tables.records(run)),
     ]
-    shown = [part for part in parts if part.rows]
+    shown = [panel for panel in panels if panel.rows]
     return Section("corpus", "Corpus", shown, "Documents in = documents out + documents dropped, for each source.")
 
 
 def _curves(run: Run) -> Section:
     groups = {
-        "Teacher": {place: rows for place, rows in run.curves.items() if place.startswith("teacher_sources/")},
-        "Knowledge transfer": {place: rows for place, rows in run.curves.items() if "/transfer/" in place},
-        "Pretraining": {place: rows for place, rows in run.curves.items() if place.endswith("/pretrained")},
-        "Finetuning": {place: rows for place, rows in run.curves.items() if place.startswith("finetuned/")},
+        "Teacher": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("teacher_sources/")},
+        "Knowledge transfer": {subfolder: rows for subfolder, rows in run.curves.items() if "/transfer/" in subfolder},
+        "Pretraining": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.endswith("/pretrained")},
+        "Finetuning": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("finetuned/")},
     }
-    parts = []
+    panels = []
     for title, series in groups.items():
         named = {
-            place.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows for place, rows in series.items()
+            subfolder.replace("/transfer/", " ").replace("students/", "").replace("/pretrained", ""): rows
+            for subfolder, rows in series.items()
         }
-        parts.append(Part(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer")))
-        for quantity, told in HELD_OUT.items():
-            parts.append(Part(f"{title}: {told}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=told)))
+        panels.append(
+            Panel(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer"))
+        )
+        for quantity, label in HELD_OUT.items():
+            panels.append(Panel(f"{title}: {label}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=label)))
     note = "Dashed: the same, measured on held-out data (a task: its dev file) on the way."
-    return Section("curves", "Curves", [part for part in parts if part.svg], note)
+    return Section("curves", "Curves", [panel for panel in panels if panel.svg], note)
 
 
 def _exports(run: Run) -> Section:
-    parts = [Part(table=tables.exports(run)), Part("Published", table=tables.receipts(run))]
+    panels = [Panel(table=tables.exports(run)), Panel("Published", table=tables.receipts(run))]
     return Section(
-        "exports", "Exports", [part for part in parts if part.rows], "Each export was run and compared with the model it came from."
+        "exports", "Exports", [panel for panel in panels if panel.rows], "Each export was run and compared with the model it came from."
     )
 
 
 def _lineage(run: Run) -> Section:
-    note = "The digest of a manifest stands for the whole artefact; inputs are named by theirs, down to the raw text."
-    return Section("lineage", "Lineage", [Part(table=tables.lineage(run))], note)
+    note = "The digest of a manifest stands for the whole artifact; inputs are named by theirs, down to the raw text."
+    return Section("lineage", "Lineage", [Panel(table=tables.lineage(run))], note)
 
 
 def _settings(settings: dict[str, Any]) -> Section:
-    return Section("settings", "Settings", [Part(text=yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))])
+    return Section("settings", "Settings", [Panel(text=yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))])

@@ -51,10 +51,10 @@ def bars(values: Iterable[tuple[str, float]], *, xlabel: str, mark: tuple[str, f
         return ""
 
     def draw(axes: Any) -> None:
-        places = range(len(rows), 0, -1)
-        drawn = axes.barh(places, [value for _, value in rows], color="#4c78a8", height=0.6)
+        positions = range(len(rows), 0, -1)
+        drawn = axes.barh(positions, [value for _, value in rows], color="#4c78a8", height=0.6)
         axes.bar_label(drawn, fmt="%.3f", padding=3)
-        axes.set_yticks(places, [name for name, _ in rows])
+        axes.set_yticks(positions, [name for name, _ in rows])
         axes.set_xlabel(xlabel)
         axes.margins(x=0.15)
         if mark is not None:

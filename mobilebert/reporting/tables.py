@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mobilebert.reporting.collect import Run
+from mobilebert.reporting.collect import Model, Run
 
+PARAMETERS, SIZE, LATENCY = "parameters", "TFLite (MB)", "latency (ms)"  # columns of the summary
 EXCERPT = 120  # characters of a rejected document that are shown
 
 
@@ -30,6 +31,49 @@ def table(columns: list[str], rows: list[list[Any]]) -> Table:
     """A table; a column whose name starts with "#" holds numbers."""
     heads = [Column(name.removeprefix("#"), name.startswith("#")) for name in columns]
     return Table(heads, [["" if cell is None else str(cell) for cell in row] for row in rows])
+
+
+def summary(run: Run) -> Table:
+    """What was made: size, speed and scores of teacher and students; a student's also beside the teacher's.
+
+    Size (MB) and latency (ms) are of the TFLite export. A column that no model has a figure for is left out.
+    """
+    models = sorted((model for model in run.models if model.finished), key=lambda model: not model.is_teacher)
+    figures = {model.name: _figures(run, model) for model in models}
+    teacher = next((figures[model.name] for model in models if model.is_teacher), {})
+    names = dict.fromkeys(name for one in figures.values() for name in one)
+    columns = [name for name in names if any(one.get(name) is not None for one in figures.values())]
+    rows = []
+    for name, one in figures.items():
+        compared = {} if one is teacher else teacher
+        rows.append([name, *(_beside(column, one.get(column), compared.get(column)) for column in columns)])
+    return table(["model", *(f"#{column}" for column in columns)], rows)
+
+
+def _figures(run: Run, model: Model) -> dict[str, float | None]:
+    """A model's figures by the name of their column; None: not measured."""
+    timings = {row["model"]: row["latency"] for row in run.exports if row["format"] == "tflite"}
+    timing = timings.get(model.name, {})
+    scores = {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    figures = {
+        PARAMETERS: model.parameters,
+        SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
+        LATENCY: timing.get("minimum_ms"),  # a busy machine can only make a run slower
+        "masked-token accuracy": model.heldout.get("masked_accuracy"),
+    }
+    return figures | scores
+
+
+def _beside(column: str, value: float | None, teacher: float | None) -> str | None:
+    """A figure, and what it is of the teacher's: `1.20 (2.5 times as fast)`, `0.310 (94%)`."""
+    if value is None:
+        return None
+    digits = {PARAMETERS: 0, SIZE: 2, LATENCY: 2}.get(column, 3)
+    shown = f"{value:,.{digits}f}"
+    if not teacher or not value:
+        return shown
+    beside = f"{teacher / value:.1f} times as fast" if column == LATENCY else f"{value / teacher:.0%}"
+    return f"{shown} ({beside})"
 
 
 def models(run: Run) -> Table:
@@ -77,12 +121,12 @@ def funnel(run: Run) -> Table:
     rows = [
         [
             name,
-            count(part["in"]["documents"]),
-            count(part["out"]["documents"]),
-            megabytes(part["in"]["bytes"]),
-            megabytes(part["out"]["bytes"]),
+            count(source["in"]["documents"]),
+            count(source["out"]["documents"]),
+            megabytes(source["in"]["bytes"]),
+            megabytes(source["out"]["bytes"]),
         ]
-        for name, part in named
+        for name, source in named
     ]
     return table(["source", "#documents in", "#documents out", "#text in (MB)", "#text out (MB)"], rows)
 
@@ -90,9 +134,9 @@ def funnel(run: Run) -> Table:
 def reasons(run: Run) -> Table:
     """Dropped documents by source and reason, most first."""
     rows = [
-        [name, reason, count(part["documents"]), share(part["documents"] / source["in"]["documents"]), megabytes(part["bytes"])]
+        [name, reason, count(entry["documents"]), share(entry["documents"] / source["in"]["documents"]), megabytes(entry["bytes"])]
         for name, source in run.funnel.get("sources", {}).items()
-        for reason, part in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
+        for reason, entry in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
     ]
     return table(["source", "reason", "#documents", "#share of documents", "#text (MB)"], rows)
 
@@ -100,28 +144,30 @@ def reasons(run: Run) -> Table:
 def lines(run: Run) -> Table:
     """Lines removed, by reason, from documents that were kept and from those that were not."""
     removed = run.funnel.get("total", {}).get("lines", {})
-    rows = [[reason, count(part["lines"]), megabytes(part["bytes"])] for reason, part in sorted(removed.items())]
+    rows = [[reason, count(entry["lines"]), megabytes(entry["bytes"])] for reason, entry in sorted(removed.items())]
     return table(["reason", "#lines", "#text (MB)"], rows)
 
 
 def masked(run: Run) -> Table:
     """Phone numbers and the like that were masked, by source and kind."""
-    parts = run.funnel.get("sources", {}).items()
+    sources = run.funnel.get("sources", {}).items()
     return table(
-        ["source", "kind", "#places"], [[name, kind, count(n)] for name, part in parts for kind, n in part.get("masked", {}).items()]
+        ["source", "kind", "#places"], [[name, kind, count(n)] for name, source in sources for kind, n in source.get("masked", {}).items()]
     )
 
 
 def unreadable(run: Run) -> Table:
     """Files that could not be read, by source."""
-    parts = run.funnel.get("sources", {}).items()
-    return table(["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, part in parts for entry in part["unreadable"]])
+    sources = run.funnel.get("sources", {}).items()
+    return table(
+        ["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, source in sources for entry in source["unreadable"]]
+    )
 
 
 def left_out(run: Run) -> Table:
     """Files that were left out on purpose, by source and reason; skipped.json of the sources names them."""
-    parts = run.funnel.get("sources", {}).items()
-    rows = [[name, why, count(files)] for name, part in parts for why, files in sorted(part.get("left_out", {}).items())]
+    sources = run.funnel.get("sources", {}).items()
+    rows = [[name, why, count(files)] for name, source in sources for why, files in sorted(source.get("left_out", {}).items())]
     return table(["source", "why", "#files"], rows)
 
 
@@ -133,11 +179,16 @@ def rejects(run: Run) -> Table:
 
 def records(run: Run) -> Table:
     """Sequences written for training and held out."""
-    found = run.records
-    if not found:
+    description = run.records
+    if not description:
         return Table()
     columns = ["#training sequences", "#held-out sequences", "#tokens a sequence", "#vocabulary"]
-    row = [count(sum(found["train"])), count(sum(found["heldout"])), count(found["sequence_length"]), count(found["vocabulary_size"])]
+    row = [
+        count(sum(description["train"])),
+        count(sum(description["heldout"])),
+        count(description["sequence_length"]),
+        count(description["vocabulary_size"]),
+    ]
     return table(columns, [row])
 
 
@@ -167,15 +218,15 @@ def receipts(run: Run) -> Table:
 
 
 def lineage(run: Run) -> Table:
-    """Every artefact with its digest and those of its inputs."""
-    places = {artefact.digest: artefact.place for artefact in run.artefacts}
+    """Every artifact with its digest and those of its inputs."""
+    by_digest = {artifact.digest: artifact.subfolder for artifact in run.artifacts}
     rows = []
-    for artefact in run.artefacts:
+    for artifact in run.artifacts:
         inputs = ", ".join(
-            f"{role} {places.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artefact.manifest.inputs.items())
+            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artifact.manifest.inputs.items())
         )
-        rows.append([artefact.place, artefact.manifest.kind, artefact.digest[:12], megabytes(artefact.size), inputs])
-    return table(["artefact", "kind", "digest", "#size (MB)", "made from"], rows)
+        rows.append([artifact.subfolder, artifact.manifest.kind, artifact.digest[:12], megabytes(artifact.size), inputs])
+    return table(["artifact", "kind", "digest", "#size (MB)", "made from"], rows)
 
 
 def count(number: float | None) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
-from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePlace, Name, Number, Place, Section, says
+from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePathOrUrl, Name, Number, PathOrUrl, Section, setting
 from mobilebert.settings.models import (
     Match,
     Optimization,
@@ -63,8 +63,8 @@ __all__ = [
     "derive_seed",
     "from_json",
     "parse",
-    "says",
     "sections_of",
+    "setting",
     "to_json",
 ]
 
@@ -76,61 +76,62 @@ Baseline = Literal["scratch", "tables"]
 class Export(Section):
     """Forms that people load."""
 
-    formats: list[Literal["transformers", "tflite", "tf1"]] = says("What to write", ["transformers", "tflite"], min_length=1)
-    sequence_length: Count = says("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
-    tolerance: Number = says("Largest relative difference between an export and the model", 0.0001, gt=0)
+    formats: list[Literal["transformers", "tflite", "tf1"]] = setting("What to write", ["transformers", "tflite"], min_length=1)
+    sequence_length: Count = setting("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
+    tolerance: Number = setting("Largest relative difference between an export and the model", 0.0001, gt=0)
+    teacher: bool = setting("Time the teacher too, as TFLite beside the students' (it is not published)", True)
 
 
 class Publish(Section):
     """Where finished models go."""
 
-    to: MaybePlace = says("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
-    version: Name = says("`auto`: named by the digest of what is published; a version is immutable", "auto")
-    licence: str = says("Licence of the model, for the card", "apache-2.0")
+    to: MaybePathOrUrl = setting("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
+    version: Name = setting("`auto`: named by the digest of what is published; a version is immutable", "auto")
+    licence: str = setting("Licence of the model, for the card", "apache-2.0")
 
 
 class Settings(Section):
     """All settings of a run, in pipeline order."""
 
-    run: Name = says("Name of the run: results lie under results/RUN", "demo")
-    seed: Count = says("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
-    checkpoint_seconds: Number = says("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
-    state_bucket: MaybePlace = says(
+    run: Name = setting("Name of the run: results lie under results/RUN", "demo")
+    seed: Count = setting("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
+    checkpoint_seconds: Number = setting("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
+    state_bucket: MaybePathOrUrl = setting(
         "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; null: they lie on this one only",
         None,
     )
-    on_nonfinite: Literal["stop", "skip"] = says(
+    on_nonfinite: Literal["stop", "skip"] = setting(
         "When a training's loss or gradient is no finite number: stop and name the records, or leave such steps out and count them", "stop"
     )
-    beam: Beam = says("Where pipelines run", Beam())
-    small_world: SmallWorld = says("The generated world", SmallWorld())
-    sources: list[Source] = says("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
-    corpus: Corpus = says("Cleaning and deduplication", Corpus())
-    vocabulary: Vocabulary = says("Tokenizer", Vocabulary())
-    records: Records = says("Token records", Records())
-    masking: Masking = says("Masks", Masking())
-    training: Training = says("How every training runs", Training())
-    shapes: dict[Name, Place] = says(
+    beam: Beam = setting("Where pipelines run", Beam())
+    small_world: SmallWorld = setting("The generated world", SmallWorld())
+    sources: list[Source] = setting("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
+    corpus: Corpus = setting("Cleaning and deduplication", Corpus())
+    vocabulary: Vocabulary = setting("Tokenizer", Vocabulary())
+    records: Records = setting("Token records", Records())
+    masking: Masking = setting("Masks", Masking())
+    training: Training = setting("How every training runs", Training())
+    shapes: dict[Name, PathOrUrl] = setting(
         "Your own for `students` and `teacher.shape`: a name for a configuration (`student_base_f2.json`, `bert_config.json`)",
         {},
     )
-    teacher: Teacher = says("Teacher", Teacher())
-    students: list[Student | Name] = says("Students to make, by shape: these or one of `shapes`", ["mini"], min_length=1)
-    student: StudentStart = says("What students start from", StudentStart())
-    recipe: Recipe = says("Whose arithmetic transfer and pretraining follow (docs/recipes.md)", "ours")
-    transfer: Transfer = says("Knowledge transfer", Transfer())
-    pretraining: Pretraining = says("Pretraining distillation", Pretraining())
-    baselines: list[Baseline] = says("Same student and steps without distillation: from random weights, from the teacher's tables", [])
-    tasks: list[Task] = says("Tasks to score on", ["chnsenticorp", "cmrc2018"])
-    task: TaskTable = says("Settings of each task", TaskTable())
-    finetuning: Finetuning = says("Finetuning", Finetuning())
-    export: Export = says("Exports", Export())
-    publish: Publish = says("Publishing", Publish())
+    teacher: Teacher = setting("Teacher", Teacher())
+    students: list[Student | Name] = setting("Students to make, by shape: these or one of `shapes`", ["mini"], min_length=1)
+    student: StudentStart = setting("What students start from", StudentStart())
+    recipe: Recipe = setting("Whose arithmetic transfer and pretraining follow (docs/recipes.md)", "ours")
+    transfer: Transfer = setting("Knowledge transfer", Transfer())
+    pretraining: Pretraining = setting("Pretraining distillation", Pretraining())
+    baselines: list[Baseline] = setting("Same student and steps without distillation: from random weights, from the teacher's tables", [])
+    tasks: list[Task] = setting("Tasks to score on", ["chnsenticorp", "cmrc2018"])
+    task: TaskTable = setting("Settings of each task", TaskTable())
+    finetuning: Finetuning = setting("Finetuning", Finetuning())
+    export: Export = setting("Exports", Export())
+    publish: Publish = setting("Publishing", Publish())
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
     """A stage's own seed in [0, 2**31), from the run's seed and the stage's name."""
-    text = "/".join(str(part) for part in (seed, *names))
+    text = "/".join(str(label) for label in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
@@ -189,8 +190,8 @@ def _plain(value: Any) -> Any:
 def _typed(name: str, value: Any) -> Any:
     model: type[BaseModel] = Settings
     *parents, last = name.split(".")
-    for part in parents:
-        model = model.model_fields[part].annotation  # type: ignore[assignment]
+    for parent in parents:
+        model = model.model_fields[parent].annotation  # type: ignore[assignment]
     kind = model.model_fields[last].annotation
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind.model_validate(value)

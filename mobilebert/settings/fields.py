@@ -40,13 +40,13 @@ def absent(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(_place)]
+PathOrUrl = Annotated[str, Field(min_length=1), AfterValidator(_place)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-MaybePlace = Annotated[Place | None, BeforeValidator(absent)]
+MaybePathOrUrl = Annotated[PathOrUrl | None, BeforeValidator(absent)]
 MaybeText = Annotated[str | None, BeforeValidator(absent)]
 
 
-def says(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
+def setting(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
     """A setting: what it means, its default, its unit, where the default comes from, and pydantic's limits."""
     return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **limits)
 

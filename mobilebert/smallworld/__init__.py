@@ -105,13 +105,13 @@ def stream(generator: Generator, clean_bytes: int, threads: int = 1) -> Iterator
 
 def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]:
     """All documents in order, without end; a few blocks are made ahead."""
-    told = (generator.settings.model_dump_json(), generator.seed)
+    arguments = (generator.settings.model_dump_json(), generator.seed)
     with ProcessPoolExecutor(threads, multiprocessing.get_context("spawn")) as pool:
         numbers = itertools.count()
-        ahead = deque(pool.submit(_block, *told, next(numbers)) for _ in range(threads + 2))
+        ahead = deque(pool.submit(_block, *arguments, next(numbers)) for _ in range(threads + 2))
         try:
             while True:
-                ahead.append(pool.submit(_block, *told, next(numbers)))
+                ahead.append(pool.submit(_block, *arguments, next(numbers)))
                 yield from ahead.popleft().result()
         finally:  # what is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended amid its work
             pool.shutdown(cancel_futures=True)
@@ -119,7 +119,7 @@ def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]
 
 def _block(settings: str, seed: int, number: int) -> list[Document]:
     generator = _generator(settings, seed)
-    return [generator.document(number * BLOCK_DOCUMENTS + place) for place in range(BLOCK_DOCUMENTS)]
+    return [generator.document(number * BLOCK_DOCUMENTS + offset) for offset in range(BLOCK_DOCUMENTS)]
 
 
 @lru_cache(1)
@@ -131,7 +131,7 @@ def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int, threa
     """Write the world: `documents/part-NNNNN.jsonl`, `gold.jsonl`, `tasks/*`; counts go to the manifest.
 
     Args:
-        writer: of an artefact of kind "small_world".
+        writer: of an artifact of kind "small_world".
         settings: sizes and the share of dirt.
         seed: the stage's own seed.
         threads: processes at most; the bytes do not depend on it.
@@ -144,32 +144,32 @@ def generate(writer: Writer, settings: all_settings.SmallWorld, seed: int, threa
 def _write_documents(writer: Writer, generator: Generator, threads: int) -> None:
     clean_bytes = int(generator.settings.megabytes * 1_000_000)
     kinds: Counter[str] = Counter()
-    part, size, total = -1, PART_BYTES, 0
+    file_number, size, total = -1, PART_BYTES, 0
     stream_out = None
     with writer.path("gold.jsonl").open("wb") as gold:
         for document in stream(generator, clean_bytes, threads):
             if size >= PART_BYTES or stream_out is None:
                 if stream_out is not None:
                     stream_out.close()
-                part, size = part + 1, 0
-                stream_out = writer.path("documents", f"part-{part:05d}.jsonl").open("wb")
+                file_number, size = file_number + 1, 0
+                stream_out = writer.path("documents", f"part-{file_number:05d}.jsonl").open("wb")
             size += stream_out.write(_line({"id": document.id, "text": document.text}))
             gold.write(_line({"id": document.id, "kind": document.kind} | ({"of": document.of} if document.of else {})))
             kinds[document.kind] += 1
             total += len(document.text.encode())
     if stream_out is not None:
         stream_out.close()
-    writer.counts |= {"documents": kinds.total(), "bytes": total, "parts": part + 1, "kinds": dict(sorted(kinds.items()))}
+    writer.counts |= {"documents": kinds.total(), "bytes": total, "parts": file_number + 1, "kinds": dict(sorted(kinds.items()))}
 
 
 def _write_tasks(writer: Writer, generator: Generator, settings: all_settings.SmallWorld, seed: int) -> None:
     reviews: set[str] = set()
-    asked: set[str] = set()  # what train has, dev has not
+    seen: set[str] = set()  # what train has, dev has not
     counts = {"train": (settings.reviews, settings.questions), "dev": (max(1, settings.reviews // 5), max(1, settings.questions // 5))}
     for split, (rows, questions) in counts.items():
         tsv = to_tsv(review_rows(generator.documents.reviews, seed, split, rows, reviews))
         writer.path("tasks", "chnsenticorp", f"{split}.tsv").write_text(tsv, encoding="utf-8", newline="\n")
-        body = reading.cmrc(generator.documents, seed, split, questions, asked)
+        body = reading.cmrc(generator.documents, seed, split, questions, seen)
         writer.path("tasks", "cmrc2018", f"{split}.json").write_bytes(_line(body))
         writer.counts[split] = {"reviews": rows, "questions": questions, "contexts": len(body["data"])}
 

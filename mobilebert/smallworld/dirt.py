@@ -69,8 +69,8 @@ class Dirt:
         """A good text between the lines of a page; they stand on lines of their own."""
         lines = clean.split("\n")
         for _ in range(integer(rng, 2, 6)):
-            place = 0 if rng.random() < 0.4 else len(lines) if rng.random() < 0.7 else int(rng.random() * len(lines))
-            lines.insert(place, self._line(rng))
+            position = 0 if rng.random() < 0.4 else len(lines) if rng.random() < 0.7 else int(rng.random() * len(lines))
+            lines.insert(position, self._line(rng))
         return "\n".join(lines)
 
     def _boilerplate_page(self, rng: random.Random, clean: str) -> str:

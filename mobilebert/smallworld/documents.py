@@ -83,11 +83,11 @@ class Documents:
         fillers = self._fillers(rng, style, values)
         for number in range(integer(rng, *style.paragraphs)):
             count = integer(rng, *style.facts)
-            told, facts = facts[:count], facts[count:]
+            chosen, facts = facts[:count], facts[count:]
             sentences = [next(fillers) for _ in range(integer(rng, *style.fillers))]
-            if told:
+            if chosen:
                 sentences.insert(
-                    int(rng.random() * (len(sentences) + 1)), self.facts.tell(rng, topic, told, f"{style.name}.frame", values)[0]
+                    int(rng.random() * (len(sentences) + 1)), self.facts.tell(rng, topic, chosen, f"{style.name}.frame", values)[0]
                 )
             if number == 0:
                 sentences.insert(0, self.grammar.say(rng, f"{style.name}.open", values))
@@ -123,7 +123,7 @@ class Documents:
         topic = self.world.some(rng, pick(rng, KINDS))
         speakers = sample(rng, self.grammar.words("speaker"), 2)
         values = self.values(rng, topic) | {"a": speakers[0], "b": speakers[1]}
-        lines = [self.grammar.say(rng, f"dialogue.{part}", values) for part in ("open", "agree")]
+        lines = [self.grammar.say(rng, f"dialogue.{section}", values) for section in ("open", "agree")]
         for fact in sample(rng, self.facts.of(topic.kind), integer(rng, 2, 5)):
             react = self.grammar.say(rng, "dialogue.react", values) if rng.random() < 0.4 else ""
             lines.append(f"{values['a']}：{react}{self.facts.question(rng, topic, fact)}")

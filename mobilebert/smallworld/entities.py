@@ -74,19 +74,19 @@ class World:
         self._real_places = frozenset(grammar.words("real_places"))
         self.fresh = max(self._sizes.values())
         word = self._inventory
-        place = (word("place.first"), word("place.second"))
-        given = tuple(dict.fromkeys((*word("man"), *word("woman"))))
+        place_names = (word("place.first"), word("place.second"))
+        given_names = tuple(dict.fromkeys((*word("man"), *word("woman"))))
         inventories = {
-            "city": place,
-            "river": (place[0], word("river.second")),
-            "mountain": place,
-            "person": (word("surname"), given, (*given, "")),
+            "city": place_names,
+            "river": (place_names[0], word("river.second")),
+            "mountain": place_names,
+            "person": (word("surname"), given_names, (*given_names, "")),
             "company": (word("brand.first"), word("brand.second"), word("brand.third")),
             "dynasty": (word("dynasty.prefix"), word("dynasty"), (*word("dynasty"), "")),
             "book": (word("book.first"), word("book.second")),
             "animal": (word("animal.colour"), word("animal.part"), word("animal")),
         }
-        self._composers = {kind: names.Composer(seed, kind, *parts) for kind, parts in inventories.items()}
+        self._composers = {kind: names.Composer(seed, kind, *inventory) for kind, inventory in inventories.items()}
         self.entity = lru_cache(KEPT)(self._entity)
         self._makers: dict[str, Callable[[int, random.Random], dict[str, str]]] = {kind: getattr(self, f"_{kind}") for kind in KINDS}
 
@@ -138,8 +138,8 @@ class World:
         words = self.grammar.words(section)
         return words[number % len(words)]
 
-    def _inventory(self, part: str) -> tuple[str, ...]:
-        return tuple(word.replace("-", "") for word in self.grammar.words(f"name.{part}"))
+    def _inventory(self, name: str) -> tuple[str, ...]:
+        return tuple(word.replace("-", "") for word in self.grammar.words(f"name.{name}"))
 
     def _place(self, kind: str, number: int) -> str:
         """A place's name without its generic word, never that of a well-known place."""

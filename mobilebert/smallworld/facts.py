@@ -12,7 +12,7 @@ from mobilebert.smallworld.grammar import Grammar, pick
 PRONOUN_SHARE = 0.55  # of the mentions after the first in a run of sentences about one entity
 
 
-class Told(NamedTuple):
+class Mention(NamedTuple):
     """A fact in a text: the character offset of its value, and of the entity's name if the clause names it, else -1."""
 
     entity: Entity
@@ -20,7 +20,7 @@ class Told(NamedTuple):
     value: int
     name: int
 
-    def shifted(self, by: int) -> Told:
+    def shifted(self, by: int) -> Mention:
         """The same, in a text that has `by` more characters in front."""
         return self._replace(value=self.value + by, name=self.name + by if self.name >= 0 else -1)
 
@@ -29,7 +29,7 @@ class Clause(NamedTuple):
     """A statement of one fact without its full stop."""
 
     text: str
-    told: Told
+    mention: Mention
 
 
 class Facts:
@@ -53,7 +53,7 @@ class Facts:
         """The fact in one of its wordings, about `subject` (the name, or a word that stands for it)."""
         text, marks = self.grammar.say_marked(rng, f"{entity.kind}.{fact}", entity.values | {"s": subject})
         named = marks["s"] if subject == entity.name and "s" in marks else -1
-        return Clause(text, Told(entity, fact, marks[fact], named))
+        return Clause(text, Mention(entity, fact, marks[fact], named))
 
     def question(self, rng: random.Random, entity: Entity, fact: str) -> str:
         """A question whose answer is the fact."""
@@ -73,7 +73,7 @@ class Facts:
         values: Mapping[str, str],
         *,
         named: float = 1 - PRONOUN_SHARE,
-    ) -> tuple[str, list[Told]]:
+    ) -> tuple[str, list[Mention]]:
         """Sentences that tell the facts in this order, and where each stands.
 
         Args:
@@ -82,7 +82,7 @@ class Facts:
             named: share of the later clauses that name the entity; the first always does.
         """
         out: list[str] = []
-        told: list[Told] = []
+        mentions: list[Mention] = []
         length = 0
         left = list(facts)
         slots = dict(values)
@@ -93,13 +93,13 @@ class Facts:
             sentence, marks = self.grammar.say_marked(rng, frame, slots)
             if "d" in marks and second is None:
                 sentence, marks = first.text + "。", {"c": 0}
-            told.append(first.told.shifted(length + marks["c"]))
+            mentions.append(first.mention.shifted(length + marks["c"]))
             if "d" in marks and second is not None:
-                told.append(second.told.shifted(length + marks["d"]))
+                mentions.append(second.mention.shifted(length + marks["d"]))
             left = left[2 if "d" in marks else 1 :]
             out.append(sentence)
             length += len(sentence)
-        return "".join(out), told
+        return "".join(out), mentions
 
     def pronoun(self, rng: random.Random, entity: Entity) -> str:
         """A word that stands for the entity."""

@@ -104,17 +104,17 @@ class Grammar:
             yield "".join(out)
 
     def _expand(self, template: Template, rng: random.Random, values: Mapping[str, str], out: list[str], marks: dict[str, int]) -> None:
-        for part in template:
-            kind = type(part)
+        for node in template:
+            kind = type(node)
             if kind is str:
-                out.append(part)  # type: ignore[arg-type]
+                out.append(node)  # type: ignore[arg-type]
             elif kind is Slot:
-                marks[part[0]] = len(out)  # type: ignore[index]
-                out.append(values[part[0]])  # type: ignore[index]
+                marks[node[0]] = len(out)  # type: ignore[index]
+                out.append(values[node[0]])  # type: ignore[index]
             elif kind is Number:
-                out.append(str(integer(rng, *part)))  # type: ignore[misc]
+                out.append(str(integer(rng, *node)))  # type: ignore[misc]
             else:
-                options: tuple[Template, ...] = part[0] if kind is Choice else self.sections[part[0]]  # type: ignore[index, assignment]
+                options: tuple[Template, ...] = node[0] if kind is Choice else self.sections[node[0]]  # type: ignore[index, assignment]
                 chosen = options[int(rng.random() * len(options))]
                 if len(chosen) == 1 and type(chosen[0]) is str:
                     out.append(chosen[0])
@@ -153,14 +153,14 @@ def parse(text: str) -> dict[str, list[str]]:
 
 def compile_template(text: str) -> Template:
     """The parts of a template; ValueError if its brackets do not match."""
-    parts, end = _sequence(text, 0, "")
+    template, end = _sequence(text, 0, "")
     if end != len(text):
         raise ValueError(f"{text}: a bracket closes that was never opened")
-    return parts
+    return template
 
 
 def _sequence(text: str, at: int, stops: str) -> tuple[Template, int]:
-    parts: list[Part] = []
+    nodes: list[Part] = []
     literal = ""
     while at < len(text) and text[at] not in stops:
         character = text[at]
@@ -168,13 +168,13 @@ def _sequence(text: str, at: int, stops: str) -> tuple[Template, int]:
             literal, at = literal + character, at + 1
             continue
         if literal:
-            parts.append(literal)
+            nodes.append(literal)
             literal = ""
-        part, at = _choice(text, at + 1) if character == "[" else _named(text, at)
-        parts.append(part)
+        node, at = _choice(text, at + 1) if character == "[" else _named(text, at)
+        nodes.append(node)
     if literal:
-        parts.append(literal)
-    return tuple(parts), at
+        nodes.append(literal)
+    return tuple(nodes), at
 
 
 def _choice(text: str, at: int) -> tuple[Choice, int]:

@@ -33,20 +33,20 @@ class Composer:
         while gcd(self.factor, self.size) > 1:
             self.factor += 2
 
-    def parts(self, index: int) -> tuple[int, list[str]]:
+    def words_of(self, index: int) -> tuple[int, list[str]]:
         """How many times the combinations were used up before this index, and the index's parts."""
         round_, rest = divmod(index, self.size)
         rest = (rest * self.factor + self.offset) % self.size
-        parts = []
+        words = []
         for inventory in self.inventories:
             rest, at = divmod(rest, len(inventory))
-            parts.append(inventory[at])
-        return round_, parts
+            words.append(inventory[at])
+        return round_, words
 
     def name(self, index: int) -> str:
         """The name; after all combinations are used up the first inventory marks the round, so names stay unique."""
-        round_, parts = self.parts(index)
+        round_, words = self.words_of(index)
         while round_:
             round_, at = divmod(round_ - 1, len(self.inventories[0]))
-            parts.insert(0, self.inventories[0][at])
-        return "".join(parts)
+            words.insert(0, self.inventories[0][at])
+        return "".join(words)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from mobilebert.smallworld import names
 from mobilebert.smallworld.documents import Documents
 from mobilebert.smallworld.entities import KINDS, Entity
-from mobilebert.smallworld.facts import Told
+from mobilebert.smallworld.facts import Mention
 from mobilebert.smallworld.grammar import integer, pick, sample
 
 QUESTIONS_PER_CONTEXT = 4
@@ -52,7 +52,7 @@ def cmrc(documents: Documents, seed: int, split: str, count: int, taken: set[str
         taken.update(question.text for question in questions)
         rng = random.Random(names.key(seed, "answers", split, number))
         identifier = f"{split.upper()}_{number}"
-        asked = [
+        queries = [
             {
                 "question": question.text,
                 "id": f"{identifier}_QUERY_{at}",
@@ -60,7 +60,7 @@ def cmrc(documents: Documents, seed: int, split: str, count: int, taken: set[str
             }
             for at, question in enumerate(questions)
         ]
-        articles.append({"paragraphs": [{"id": identifier, "context": context, "qas": asked}], "id": identifier, "title": title})
+        articles.append({"paragraphs": [{"id": identifier, "context": context, "qas": queries}], "id": identifier, "title": title})
     return {"version": "v1.0", "data": articles}
 
 
@@ -72,8 +72,8 @@ def _contexts(documents: Documents, seed: int, split: str, taken: Collection[str
         rng = random.Random(names.key(seed, "context", split, number))
         first, second = _pair(documents, rng, split, number)
         number += 1
-        context, told = _context(documents, rng, first, second)
-        questions = _questions(documents, rng, context, told, taken)
+        context, mentions = _context(documents, rng, first, second)
+        questions = _questions(documents, rng, context, mentions, taken)
         if questions and context not in seen:
             seen.add(context)
             yield first.name, context, questions
@@ -90,7 +90,7 @@ def _pair(documents: Documents, rng: random.Random, split: str, number: int) -> 
     return (first, second)
 
 
-def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Told]]:
+def _context(documents: Documents, rng: random.Random, first: Entity, second: Entity) -> tuple[str, list[Mention]]:
     """Runs of sentences about both things, in random order, with other sentences between them."""
     facts = documents.facts.of(first.kind)
     shared = sample(rng, facts, 2)
@@ -100,19 +100,19 @@ def _context(documents: Documents, rng: random.Random, first: Entity, second: En
     for entity in (first, second):
         own = sample(rng, [fact for fact in facts if fact not in shared], integer(rng, 0, 1))
         runs.append((entity, sample(rng, [*shared, *own], 9)))
-    text, told = "", []
+    text, mentions = "", []
     for entity, chosen in sample(rng, runs, 2):
         if rng.random() < 0.35:
             text += documents.grammar.say(rng, f"{frame}.fill", values | {"name": entity.name})
         more, spans = documents.facts.tell(rng, entity, chosen, f"{frame}.frame", values | {"name": entity.name}, named=0.6)
-        told += [span.shifted(len(text)) for span in spans]
+        mentions += [span.shifted(len(text)) for span in spans]
         text += more
-    return text, told
+    return text, mentions
 
 
-def _questions(documents: Documents, rng: random.Random, context: str, told: list[Told], taken: Collection[str]) -> list[Question]:
-    asked: dict[str, Question] = {}
-    for item in sample(rng, told, len(told)):
+def _questions(documents: Documents, rng: random.Random, context: str, mentions: list[Mention], taken: Collection[str]) -> list[Question]:
+    questions: dict[str, Question] = {}
+    for item in sample(rng, mentions, len(mentions)):
         name, value = item.entity.name, item.entity.values[item.fact]
         if context.count(value) != 1:
             continue
@@ -122,8 +122,8 @@ def _questions(documents: Documents, rng: random.Random, context: str, told: lis
         else:
             question = Question(documents.facts.question(rng, item.entity, item.fact), item.value, item.value + len(value))
         if question.text not in taken:
-            asked.setdefault(question.text, question)
-    return list(asked.values())[:QUESTIONS_PER_CONTEXT]
+            questions.setdefault(question.text, question)
+    return list(questions.values())[:QUESTIONS_PER_CONTEXT]
 
 
 def _answers(rng: random.Random, context: str, question: Question, count: int) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Artefact directories: data files, then one `manifest.json` that says what is whole.
+"""Artifact directories: data files, then one `manifest.json` that says what is whole.
 
 A folder without its manifest counts as absent. The manifest lists every file with size and SHA-256, counts,
 the settings of the stage, the digests of the inputs' manifests and the versions of what shaped the result. It
-holds no time, host, path or worker count, so equal work gives an equal manifest (docs/artefacts.md).
+holds no time, host, path or worker count, so equal work gives an equal manifest (docs/artifacts.md).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MANIFEST = "manifest.json"
 
 
 class ArtifactError(UserError):
-    """An artefact directory that is absent, incomplete, damaged or of another kind."""
+    """An artifact directory that is absent, incomplete, damaged or of another kind."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a whole artefact says of itself.
+    """What a whole artifact says of itself.
 
     `files` maps a relative POSIX path to `{"size": bytes, "sha256": hex}`; `inputs` maps a role ("corpus",
     "teacher") to the digest of that input's manifest.
@@ -51,14 +51,14 @@ class Manifest:
 
 
 class Writer:
-    """The artefact being written: ask it for paths, fill `counts`."""
+    """The artifact being written: ask it for paths, fill `counts`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.counts: dict[str, Any] = {}
 
     def path(self, *parts: str) -> Path:
-        """The path of a file inside the artefact; its parent folders are made."""
+        """The path of a file inside the artifact; its parent folders are made."""
         path = self.folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -77,16 +77,16 @@ def writing(
     inputs: Mapping[str, Path | str] | None = None,
     versions: Iterable[str] = (),
 ) -> Iterator[Writer]:
-    """Write an artefact directory; the manifest appears only when the block ends without an exception.
+    """Write an artifact directory; the manifest appears only when the block ends without an exception.
 
     The folder is emptied first, its manifest before everything else, so a kill at any instruction leaves
-    either the old whole artefact, or a folder that counts as absent, or the new whole artefact.
+    either the old whole artifact, or a folder that counts as absent, or the new whole artifact.
 
     Args:
-        folder: where the artefact lies.
+        folder: where the artifact lies.
         kind: what it is ("corpus", "records", "model", ...); readers may insist on it.
         settings: what the stage was told, JSON values only.
-        inputs: role -> artefact directory whose manifest digest is recorded.
+        inputs: role -> artifact directory whose manifest digest is recorded.
         versions: names of installed distributions that shaped the bytes.
     """
     folder = Path(folder)
@@ -127,7 +127,7 @@ def write_file(path: Path | str, data: bytes, kind: str, *, settings: Mapping[st
 
 
 def remove(folder: Path | str) -> None:
-    """Remove an artefact, its manifest first, so that no instant shows a manifest over missing files."""
+    """Remove an artifact, its manifest first, so that no instant shows a manifest over missing files."""
     folder = Path(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
     if folder.is_dir():
@@ -135,10 +135,10 @@ def remove(folder: Path | str) -> None:
 
 
 def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) -> Manifest:
-    """Read the manifest of an artefact and check the files against it.
+    """Read the manifest of an artifact and check the files against it.
 
     Args:
-        folder: the artefact directory.
+        folder: the artifact directory.
         kind: the kind it must have, if given.
         verify: compare SHA-256 of every file; with False only presence and size are checked.
 
@@ -148,7 +148,7 @@ def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) ->
     folder = Path(folder)
     manifest = _parse(folder)
     if kind is not None and manifest.kind != kind:
-        raise ArtifactError(f"{folder}: expected an artefact of kind '{kind}', found '{manifest.kind}'")
+        raise ArtifactError(f"{folder}: expected an artifact of kind '{kind}', found '{manifest.kind}'")
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
@@ -172,8 +172,8 @@ def described_by(manifest: Path) -> Path:
 
 
 def exists(folder: Path | str) -> bool:
-    """Whether the artefact is whole as far as its manifest goes (files are verified by `read`)."""
-    return (Path(folder) / MANIFEST).is_file()
+    """Whether the artifact is whole as far as its manifest goes (files are verified by `read`)."""
+    return _manifest_path(Path(folder)).is_file()
 
 
 def sha256(path: Path | str) -> str:
@@ -182,12 +182,17 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _manifest_path(artifact: Path) -> Path:
+    """Inside a folder, beside a single file."""
+    beside = artifact.with_name(f"{artifact.name}.{MANIFEST}")
+    return beside if beside.is_file() else artifact / MANIFEST
+
+
 def _manifest_bytes(folder: Path) -> bytes:
-    beside = folder.with_name(f"{folder.name}.{MANIFEST}")
     try:
-        return (beside if beside.is_file() else folder / MANIFEST).read_bytes()
+        return _manifest_path(folder).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactError(f"{folder}: no {MANIFEST} there, so this artefact was never finished; run its stage again") from None
+        raise ArtifactError(f"{folder}: no {MANIFEST} there, so this artifact was never finished; run its stage again") from None
 
 
 def _parse(folder: Path) -> Manifest:
@@ -207,5 +212,5 @@ def _files_below(folder: Path) -> list[Path]:
 def _describe(path: Path) -> dict[str, Any]:
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-        return {"size": os.fstat(stream.fileno()).st_size, "sha256": found}
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"size": os.fstat(stream.fileno()).st_size, "sha256": digest}

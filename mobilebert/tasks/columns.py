@@ -44,15 +44,15 @@ class Columns:
         bad: list[str] = []
         for number, row in enumerate(rows[first:], first + 1):
             cells = row.split("\t")
-            found = dict(zip(order, (cell.strip() for cell in cells), strict=False))
-            why = self._wrong(cells, order, found)
+            values = dict(zip(order, (cell.strip() for cell in cells), strict=False))
+            why = self._wrong(cells, order, values)
             if why:
                 bad.append(f"{path}, line {number}: {why}")
                 continue
-            if found[self.label] not in self.spellings:
-                raise UserError(f"{path}, line {number}: label '{found[self.label][:40]}', expected one of {self._labels()}")
-            pair = found[self.text_pair] if self.text_pair else None
-            examples.append(Classification(f"{split}-{number}", found[self.text], pair, self.spellings[found[self.label]]))
+            if values[self.label] not in self.spellings:
+                raise UserError(f"{path}, line {number}: label '{values[self.label][:40]}', expected one of {self._labels()}")
+            pair = values[self.text_pair] if self.text_pair else None
+            examples.append(Classification(f"{split}-{number}", values[self.text], pair, self.spellings[values[self.label]]))
         self._judge(path, examples, bad)
         counts = Counter(examples=len(examples))
         if bad:
@@ -72,10 +72,10 @@ class Columns:
             raise UserError(f"{path}, line 1: '{shown}' is neither the header {expected} nor a row whose label is one of {self._labels()}")
         return self.names, 0
 
-    def _wrong(self, cells: list[str], order: tuple[str, ...], found: dict[str, str]) -> str | None:
+    def _wrong(self, cells: list[str], order: tuple[str, ...], values: dict[str, str]) -> str | None:
         if len(cells) != len(order):
             return f"{len(cells)} columns, expected {len(order)}"
-        empty = [name for name in (self.text, self.text_pair) if name and not found[name]]
+        empty = [name for name in (self.text, self.text_pair) if name and not values[name]]
         return f"column {empty[0]} is empty" if empty else None
 
     def _judge(self, path: Path, examples: list[Classification], bad: list[str]) -> None:

@@ -40,14 +40,14 @@ def read(path: Path, split: str, *, training: bool) -> Split:
     for context, identifier, question, answers in _questions(path, body, counts):
         if identifier in examples:
             raise UserError(f"{path}: the question id '{identifier}' stands there twice; ids must differ, since predictions go by them")
-        found = [_locate(context, text, start, counts) for text, start in answers]
+        located = [_locate(context, text, start, counts) for text, start in answers]
         if training:
-            counts["dropped"] += sum(answer.start == UNKNOWN for answer in found)
-            found = [answer for answer in found if answer.start != UNKNOWN]
+            counts["dropped"] += sum(answer.start == UNKNOWN for answer in located)
+            located = [answer for answer in located if answer.start != UNKNOWN]
         else:
-            counts["not_in_context"] += sum(answer.start == UNKNOWN for answer in found)
-        if found:
-            examples[identifier] = Reading(identifier, context, question, tuple(found))
+            counts["not_in_context"] += sum(answer.start == UNKNOWN for answer in located)
+        if located:
+            examples[identifier] = Reading(identifier, context, question, tuple(located))
         else:
             counts["dropped_examples"] += 1
     if not examples:
@@ -61,13 +61,13 @@ def _locate(context: str, text: str, start: int | None, counts: Counter[str]) ->
     counts["answers"] += 1
     if start is not None and start >= 0 and context.startswith(text, start):
         return Answer(text, start)
-    places = list(_places(context, text))
-    if not places:
+    positions = list(_places(context, text))
+    if not positions:
         return Answer(text, UNKNOWN)
     if start is not None:
         counts["relocated"] += 1
     near = start if start is not None and start >= 0 else 0
-    return Answer(text, min(places, key=lambda place: abs(place - near)))
+    return Answer(text, min(positions, key=lambda position: abs(position - near)))
 
 
 def _places(context: str, text: str) -> Iterator[int]:
@@ -97,8 +97,8 @@ def _squad_layout(path: Path, body: dict[str, Any], counts: Counter[str]) -> Ite
             where = f"data[{number}].paragraphs[{at}]"
             context = _get(path, paragraph, "context", str, where)
             counts["contexts"] += 1
-            for asked, item in enumerate(_get(path, paragraph, "qas", list, where)):
-                here = f"{where}.qas[{asked}]"
+            for index, item in enumerate(_get(path, paragraph, "qas", list, where)):
+                here = f"{where}.qas[{index}]"
                 answers = [
                     (_filled(path, answer, f"{here}.answers[{n}]"), _get(path, answer, "answer_start", int, f"{here}.answers[{n}]"))
                     for n, answer in enumerate(_get(path, item, "answers", list, here))
@@ -111,8 +111,8 @@ def _list_layout(path: Path, body: list[Any], counts: Counter[str]) -> Iterator[
         where = f"[{number}]"
         context = _get(path, item, "context_text", str, where)
         counts["contexts"] += 1
-        for asked, query in enumerate(_get(path, item, "qas", list, where)):
-            here = f"{where}.qas[{asked}]"
+        for index, query in enumerate(_get(path, item, "qas", list, where)):
+            here = f"{where}.qas[{index}]"
             answers = _get(path, query, "answers", list, here)
             texts: list[tuple[str, int | None]] = [
                 (_filled(path, {"text": text}, f"{here}.answers[{n}]"), None) for n, text in enumerate(answers)

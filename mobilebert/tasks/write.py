@@ -1,4 +1,4 @@
-"""A task's files -> the `task` artefact: `train.jsonl`, `dev.jsonl`, `task.json`."""
+"""A task's files -> the `task` artifact: `train.jsonl`, `dev.jsonl`, `task.json`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def find(name: str) -> Task:
 
 
 def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
-    """The artefacts that the task is made of: the small world, if a file comes from there."""
+    """The artifacts that the task is made of: the small world, if a file comes from there."""
     if SMALL_WORLD not in (files.train, files.dev):
         return {}
     if world is None:
@@ -36,12 +36,12 @@ def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
 
 def settings_of(name: str, files: TaskFiles, digest: Callable[[str], str] = artifacts.sha256) -> dict[str, Any]:
     """What the manifest says of the stage: a file of the user's by `digest` instead of by path."""
-    told: dict[str, Any] = {"task": find(name).name}
+    manifest_settings: dict[str, Any] = {"task": find(name).name}
     for split in SPLITS:
         file = getattr(files, split)
         # A missing file is refused by its reader, which says more.
-        told[split] = file if file == SMALL_WORLD or not Path(file).is_file() else digest(file)
-    return told
+        manifest_settings[split] = file if file == SMALL_WORLD or not Path(file).is_file() else digest(file)
+    return manifest_settings
 
 
 def prepare(writer: artifacts.Writer, name: str, files: TaskFiles, world: Path | None) -> None:

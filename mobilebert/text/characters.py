@@ -91,7 +91,7 @@ def common_han() -> frozenset[str]:
     big5 = sorted({cell.decode("cp950", "ignore") for cell in cells if cell <= b"\xc6\x7e"} - {""})
     # One character a line, so that no phrase of the dictionaries matches across two of them.
     reduced = OpenCC("t2s").convert("\n".join(big5)).split("\n")
-    traditional = {character for character, form in zip(big5, reduced, strict=True) if form in simplified}
+    traditional = {character for character, counterpart in zip(big5, reduced, strict=True) if counterpart in simplified}
     return frozenset(simplified | traditional | set(OpenCC("s2t").convert("\n".join(sorted(simplified)))) - {"\n"})
 
 

@@ -75,8 +75,8 @@ def wide_encoding(head: bytes) -> str | None:
     for mark, encoding in _MARKS:
         if head.startswith(mark):
             return encoding if encoding in _WIDE else None
-    found = _with_nul_bytes(head[: len(head) // 4 * 4]) if b"\0" in head else None
-    return found.encoding if found and found.encoding in _WIDE else None
+    decoded = _with_nul_bytes(head[: len(head) // 4 * 4]) if b"\0" in head else None
+    return decoded.encoding if decoded and decoded.encoding in _WIDE else None
 
 
 def _with_nul_bytes(data: bytes) -> Decoded:
@@ -99,7 +99,7 @@ def _best(data: bytes, encodings: list[str]) -> Decoded | None:
             sound.append((share, encoding, text))
     if not sound:
         return None
-    sound.sort(key=lambda found: -found[0])
+    sound.sort(key=lambda candidate: -candidate[0])
     best = sound[0]
     for other in sound[1:]:
         if best[0] - other[0] < _MIN_LEAD and not _same_words(best[2], other[2]):

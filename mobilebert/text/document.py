@@ -45,9 +45,9 @@ class Documents:
         """(D,) int64: how often each text's number stands in `owners`."""
         return np.bincount(owners, minlength=len(self.texts))
 
-    def owners(self, places: np.ndarray) -> np.ndarray:
+    def owners(self, positions: np.ndarray) -> np.ndarray:
         """The number of the text at each place of `codes`."""
-        return np.searchsorted(self.starts, places, "right") - 1
+        return np.searchsorted(self.starts, positions, "right") - 1
 
     @cached_property
     def wording(self) -> tuple[np.ndarray, np.ndarray]:
@@ -56,10 +56,10 @@ class Documents:
         """
         return of_texts(self.codes, _folded(), WORDING_N)
 
-    def wording_of(self, place: int) -> np.ndarray:
+    def wording_of(self, index: int) -> np.ndarray:
         """(M,) uint64: the hashes of one text's 13-grams."""
         hashes, bounds = self.wording
-        return hashes[bounds[place] : bounds[place + 1]]
+        return hashes[bounds[index] : bounds[index + 1]]
 
 
 @cache

@@ -38,10 +38,10 @@ def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     decoding.
     """
     dropped = documents.counts.broken > np.maximum(1, _MAX_BROKEN_SHARE * documents.sizes)  # one alone damages nothing
-    for place, text in enumerate(documents.texts):
+    for index, text in enumerate(documents.texts):
         if "?" in text:
             lost = sum(1 for _ in re.finditer(r"\?+(?=[\u3400-\u9fff])", text))
-            dropped[place] |= lost > _MAX_LOST_SHARE * len(text)
+            dropped[index] |= lost > _MAX_LOST_SHARE * len(text)
     return dropped
 
 
@@ -86,8 +86,8 @@ def few_punctuated_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     least = settings.min_punctuated_line_share * documents.lines
     # One line is enough for most texts, and "。" is in nearly all of them.
     dropped = least > np.array(["。" in text for text in documents.texts], bool)
-    for place in np.flatnonzero(dropped).tolist():
-        dropped[place] = sum(map(lines.is_prose, documents.texts[place].split("\n"))) < least[place]
+    for index in np.flatnonzero(dropped).tolist():
+        dropped[index] = sum(map(lines.is_prose, documents.texts[index].split("\n"))) < least[index]
     return dropped
 
 
@@ -97,13 +97,13 @@ def few_stop_words(documents: Documents, settings: Corpus) -> np.ndarray:
     Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or one.
     """
     dropped = documents.sizes >= _MIN_STOP_WORD_EVIDENCE
-    for place in np.flatnonzero(dropped).tolist():
-        found = 0
+    for index in np.flatnonzero(dropped).tolist():
+        count = 0
         for word in _STOP_WORDS:
-            if found >= settings.min_stop_words:
+            if count >= settings.min_stop_words:
                 break
-            found += word in documents.texts[place]
-        dropped[place] = found < settings.min_stop_words
+            count += word in documents.texts[index]
+        dropped[index] = count < settings.min_stop_words
     return dropped
 
 
@@ -119,9 +119,9 @@ def short_lines(documents: Documents, settings: Corpus) -> np.ndarray:
 
 def many_symbols(documents: Documents, settings: Corpus) -> np.ndarray:
     """Number signs and ellipses over `corpus.max_symbol_share` of the visible characters (Gopher: 0.1 a word, of 1.7 characters)."""
-    found = documents.counted(documents.owners(np.flatnonzero((documents.codes == ord("#")) | (documents.codes == ord("…")))))
-    found += [text.count("...") for text in documents.texts]
-    return found > settings.max_symbol_share * documents.counts.visible
+    symbols = documents.counted(documents.owners(np.flatnonzero((documents.codes == ord("#")) | (documents.codes == ord("…")))))
+    symbols += [text.count("...") for text in documents.texts]
+    return symbols > settings.max_symbol_share * documents.counts.visible
 
 
 def bullet_lines(documents: Documents, settings: Corpus) -> np.ndarray:
@@ -164,6 +164,6 @@ def judge(documents: Documents, settings: Corpus) -> list[str | None]:
     """Of every document the reason of the first rule that drops it, or None: keep it."""
     reasons: list[str | None] = [None] * len(documents)
     for rule in reversed(FILTERS):
-        for place in np.flatnonzero(rule(documents, settings)).tolist():
-            reasons[place] = rule.__name__
+        for index in np.flatnonzero(rule(documents, settings)).tolist():
+            reasons[index] = rule.__name__
     return reasons

@@ -33,18 +33,18 @@ def ngrams(codes: np.ndarray, n: int) -> np.ndarray:
     return result[: len(codes) - n + 1]
 
 
-def of_texts(codes: np.ndarray, forms: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def of_texts(codes: np.ndarray, folding: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """The n-grams of each of some texts, none of which reaches over the end of its text.
 
     Args:
         codes: (N,) uint32 code points of all texts, a NUL after each.
-        forms: (0x110000,) uint32, what stands for each code point: 0 for what is left out, `SEPARATOR` for NUL.
+        folding: (0x110000,) uint32, what stands for each code point: 0 for what is left out, `SEPARATOR` for NUL.
         n: characters that are not left out.
 
     Returns:
         (M,) uint64 hashes and (D + 1,) int64: those of text d are `hashes[bounds[d] : bounds[d + 1]]`.
     """
-    folded = forms.take(codes)
+    folded = folding.take(codes)
     folded = folded.take(np.flatnonzero(folded != 0))  # in half the time of a choice by truth values
     ends = np.flatnonzero(folded == SEPARATOR)
     hashes = ngrams(folded, n)

@@ -52,21 +52,21 @@ def normalise_all(texts: Sequence[str]) -> list[str]:
     blank = kinds == _IS_BLANK
     changing = np.flatnonzero((blank[:-1] & blank[1:]) | (kinds[1:] & ~np.uint8(_IS_BLANK) != 0)) + 1
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)  # of the texts in `joined`
-    found = list(texts)
-    for place in np.unique(np.searchsorted(ends, changing)).tolist():
-        found[place] = normalise(texts[place])
-    return found
+    normalised = list(texts)
+    for index in np.unique(np.searchsorted(ends, changing)).tolist():
+        normalised[index] = normalise(texts[index])
+    return normalised
 
 
 def _usual(text: str) -> str:
     """With one kind of line end, and composed, and without what is odd."""
-    found = np.bitwise_or.reduce(_kinds()[characters.codes(text)], initial=0)
-    if found & _IS_LINE_END:
+    kinds = np.bitwise_or.reduce(_kinds()[characters.codes(text)], initial=0)
+    if kinds & _IS_LINE_END:
         text = _LINE_END.sub("\n", text.replace("\r\n", "\n"))
-    if found & _IS_ODD:
+    if kinds & _IS_ODD:
         text = _ODD.sub(lambda match: _replacements().get(match[0], ""), text)
     # Composing may only be needed after a zero-width character between base and mark is gone.
-    if found & _IS_COMPOSED:
+    if kinds & _IS_COMPOSED:
         text = unicodedata.normalize("NFC", text)
     return text
 

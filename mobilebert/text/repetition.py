@@ -19,13 +19,13 @@ def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1: 0.20).
     """
     dropped = np.zeros(len(documents), bool)
-    for place in candidates_of_duplicate_lines(documents).tolist():
-        each = [line for line in documents.texts[place].split("\n") if line]
+    for index in candidates_of_duplicate_lines(documents).tolist():
+        each = [line for line in documents.texts[index].split("\n") if line]
         unique = set(each)
         if repeats := len(each) - len(unique):
             characters = sum(map(len, each)) - sum(map(len, unique))
             many = repeats > settings.max_duplicate_line_share * len(each)
-            dropped[place] = many or characters > settings.max_duplicate_line_characters * documents.sizes[place]
+            dropped[index] = many or characters > settings.max_duplicate_line_characters * documents.sizes[index]
     return dropped
 
 
@@ -53,10 +53,10 @@ def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:
     binned += np.repeat(np.arange(0, _BINS * len(documents), _BINS), documents.sizes + 1)[: len(binned)]
     fullest = np.bincount(binned, minlength=_BINS * len(documents)).reshape(-1, _BINS).max(axis=1)
     dropped = judged & (fullest * PHRASE_N / np.maximum(documents.sizes, 1) > settings.max_phrase_share)
-    for place in np.flatnonzero(dropped).tolist():
-        start = documents.starts[place]
-        most = most_frequent(hashes[start : start + documents.sizes[place] - PHRASE_N + 1])
-        dropped[place] = most * PHRASE_N / documents.sizes[place] > settings.max_phrase_share
+    for index in np.flatnonzero(dropped).tolist():
+        start = documents.starts[index]
+        most = most_frequent(hashes[start : start + documents.sizes[index] - PHRASE_N + 1])
+        dropped[index] = most * PHRASE_N / documents.sizes[index] > settings.max_phrase_share
     return dropped
 
 
@@ -71,8 +71,8 @@ def repeated_ngrams(documents: Documents, settings: Corpus) -> np.ndarray:
     holder[slot] = number
     without = np.diff(np.searchsorted(np.flatnonzero(holder[slot] != number), bounds))
     dropped = without / np.maximum(sizes, 1) > settings.max_repeated_share
-    for place in np.flatnonzero(dropped).tolist():
-        dropped[place] = repeats(hashes[bounds[place] : bounds[place + 1]]) / sizes[place] > settings.max_repeated_share
+    for index in np.flatnonzero(dropped).tolist():
+        dropped[index] = repeats(hashes[bounds[index] : bounds[index + 1]]) / sizes[index] > settings.max_repeated_share
     return dropped
 
 

@@ -41,7 +41,7 @@ def checked(number: str) -> bool:
     return _CHECKS[total % 11] == number[17].upper()
 
 
-def _replacing(kind: str, counts: dict[str, int], counts_as: Callable[[str], bool] = lambda found: True) -> Callable[[re.Match[str]], str]:
+def _replacing(kind: str, counts: dict[str, int], counts_as: Callable[[str], bool] = lambda match: True) -> Callable[[re.Match[str]], str]:
     def replaced(match: re.Match[str]) -> str:
         if match[0] == FORMS[kind] or not counts_as(match[0]):
             return match[0]

@@ -30,14 +30,14 @@ _SENTENCE = re.compile(
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence, in characters; white space around sentences is outside, and no sentence is empty."""
-    found = []
+    bounds = []
     for match in _SENTENCE.finditer(text):
-        piece = match[0]
-        stripped = piece.strip()
+        sentence = match[0]
+        stripped = sentence.strip()
         if stripped:
-            start = match.start() + piece.index(stripped[0])
-            found.append((start, start + len(stripped)))
-    return found
+            start = match.start() + sentence.index(stripped[0])
+            bounds.append((start, start + len(stripped)))
+    return bounds
 
 
 def split(text: str) -> list[str]:
@@ -46,4 +46,4 @@ def split(text: str) -> list[str]:
     A sentence ends after 。！？；… (runs stay together: ……, ？！) and the closing marks that follow, after ASCII ! and ? before a
     character outside ASCII, and at every line end; not inside a quotation of up to 60 characters.
     """
-    return [piece for match in _SENTENCE.finditer(text) if (piece := match[0].strip())]
+    return [sentence for match in _SENTENCE.finditer(text) if (sentence := match[0].strip())]

@@ -47,8 +47,8 @@ def cutter(dictionary: str) -> Cut:
         return rjieba.cut
     made = rjieba.Jieba()
     for line in dictionary.split("\n"):
-        if found := _DICTIONARY_LINE.fullmatch(line.strip()):
-            word, frequency, tag = found.groups()
+        if match := _DICTIONARY_LINE.fullmatch(line.strip()):
+            word, frequency, tag = match.groups()
             made.add_word(word, int(frequency) if frequency else None, tag)
     return made.cut
 
@@ -68,13 +68,13 @@ def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """
     if not text:
         return np.zeros(0, np.int32)
-    lengths = np.concatenate([_lengths(piece, cut) for piece in pieces(text)])
+    lengths = np.concatenate([_lengths(chunk, cut) for chunk in chunks(text)])
     starts = np.zeros(len(lengths), np.int32)
     np.cumsum(lengths[:-1], out=starts[1:])
     return starts
 
 
-def pieces(text: str) -> Iterator[str]:
+def chunks(text: str) -> Iterator[str]:
     """The text in pieces that end with a line, over which no word reaches."""
     start = 0
     while start < len(text):

@@ -1,4 +1,4 @@
-"""The tokenizer's files in an artefact or a model directory: written, loaded, copied."""
+"""The tokenizer's files in an artifact or a model directory: written, loaded, copied."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = (DESCRIPTION, VOCABULARY, MODEL, "tokenizer.json", "tokenizer_config.jso
 
 
 def load(folder: Path | str) -> Tokenizer:
-    """The tokenizer of a tokenizer artefact or of a model directory of ours.
+    """The tokenizer of a tokenizer artifact or of a model directory of ours.
 
     Raises:
         UserError: a file is missing or is not what it should be.
@@ -58,7 +58,7 @@ def write(writer: artifacts.Writer, kind: str, content: bytes, lowercase: bool) 
 
 
 def copy_files(folder: Path | str, writer: artifacts.Writer) -> None:
-    """Copy a tokenizer's files, not the manifest, into another artefact, a model directory say."""
+    """Copy a tokenizer's files, not the manifest, into another artifact, a model directory say."""
     load(folder)
     for name in FILES:
         if (Path(folder) / name).is_file():

@@ -52,8 +52,8 @@ def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
         lowercase: lower-case and strip accents.
     """
     if text.isascii() and text.isalnum():  # as nearly all are: nothing to drop, to strip or to split
-        found = _pieces(text.lower() if lowercase else text, vocabulary, unk)
-        return [id for id, _, _ in found], [first for _, first, _ in found], [end for _, _, end in found]
+        subwords = _pieces(text.lower() if lowercase else text, vocabulary, unk)
+        return [id for id, _, _ in subwords], [first for _, first, _ in subwords], [end for _, _, end in subwords]
     characters: Characters = [(c, offset) for offset, c in enumerate(text) if not is_dropped(c)]
     if lowercase:
         characters = [(c.lower(), offset) for c, offset in characters] if text.isascii() else _without_accents(_lowered(characters))
@@ -77,7 +77,7 @@ def _lowered(characters: Characters) -> Characters:
 
 def _without_accents(characters: Characters) -> Characters:
     """NFD, then without non-spacing marks."""
-    apart = [(part, offset) for c, offset in characters for part in unicodedata.normalize("NFD", c)]
+    apart = [(character, offset) for c, offset in characters for character in unicodedata.normalize("NFD", c)]
     first = 0
     for index in range(len(apart) + 1):  # canonical ordering: marks that follow each other are sorted by their combining class
         if index == len(apart) or unicodedata.combining(apart[index][0]) == 0:
@@ -107,7 +107,7 @@ def _pieces(word: str, vocabulary: Mapping[str, int], unk: int) -> list[tuple[in
     unknown = [(unk, 0, len(word))]
     if len(word) > MAX_WORD_CHARACTERS:
         return unknown
-    found = []
+    subwords = []
     start = 0
     while start < len(word):
         prefix = "##" if start else ""
@@ -117,6 +117,6 @@ def _pieces(word: str, vocabulary: Mapping[str, int], unk: int) -> list[tuple[in
                 break
         else:
             return unknown
-        found.append((id, start, end))
+        subwords.append((id, start, end))
         start = end
-    return found
+    return subwords

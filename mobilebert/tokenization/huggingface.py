@@ -76,12 +76,12 @@ def _plain(lowercase: bool) -> list[normalizers.Normalizer]:
 def _merges(tokens: list[str], scores: list[float]) -> list[tuple[str, str]]:
     """Every way to make a piece of two others, in the order in which sentencepiece merges: by the score of what is made."""
     id_of = {token: id for id, token in enumerate(tokens)}
-    found = []
+    merges = []
     for id, token in enumerate(tokens):
         if token in SPECIAL:
             continue
         for cut in range(1, len(token)):
             left, right = id_of.get(token[:cut]), id_of.get(token[cut:])
             if left is not None and right is not None:
-                found.append((-scores[id], id, left, right))
-    return [(tokens[left], tokens[right]) for _, _, left, right in sorted(found)]
+                merges.append((-scores[id], id, left, right))
+    return [(tokens[left], tokens[right]) for _, _, left, right in sorted(merges)]

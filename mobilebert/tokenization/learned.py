@@ -46,8 +46,8 @@ class SentencePieceTokenizer(Tokenizer):
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
         """Tokens of each text; unknown characters that follow each other are one [UNK], as sentencepiece has it."""
         made = [plain(text, self.lowercase) for text in texts]
-        found = self._processor.encode([text for text, _ in made], out_type=int, num_threads=1)
-        return [self._encoding(np.array(ids, np.int32), text, index) for ids, (text, index) in zip(found, made, strict=True)]
+        id_lists = self._processor.encode([text for text, _ in made], out_type=int, num_threads=1)
+        return [self._encoding(np.array(ids, np.int32), text, index) for ids, (text, index) in zip(id_lists, made, strict=True)]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Pieces joined, with their spaces."""
@@ -56,7 +56,7 @@ class SentencePieceTokenizer(Tokenizer):
     def _encoding(self, ids: np.ndarray, text: str, index: np.ndarray) -> Encoding:
         lengths = self._lengths[ids]
         if (ids == self.unk).any():  # only the written pieces tell how long an unknown stretch is
-            lengths = np.array([len(piece) for piece in self._processor.encode(text, out_type=str)], np.int32)
+            lengths = np.array([len(token) for token in self._processor.encode(text, out_type=str)], np.int32)
         lasts = np.cumsum(lengths)
         starts = index[lasts - lengths + self._spaced[ids]]
         return Encoding(ids, starts, (index[lasts - 1] + 1).astype(np.int32))

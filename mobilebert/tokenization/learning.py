@@ -83,15 +83,15 @@ def _sentences(text: str, lowercase: bool) -> Iterator[str]:
     for line in text.replace(WORD_MARK, " ").splitlines():
         plain, _ = learned.plain(line, lowercase)
         starts = [int(start) for start in words.boundaries(plain)[1:] if plain[start - 1] != " " or _is_han(plain[start])]
-        pieces = [plain[a:b] for a, b in zip([0, *starts], [*starts, len(plain)], strict=True)]
+        word_list = [plain[a:b] for a, b in zip([0, *starts], [*starts, len(plain)], strict=True)]
         first = length = 0
-        for index, piece in enumerate(pieces):
-            if length and length + len(piece) > LONGEST_SENTENCE:
-                yield WORD_MARK.join(pieces[first:index])
+        for index, word in enumerate(word_list):
+            if length and length + len(word) > LONGEST_SENTENCE:
+                yield WORD_MARK.join(word_list[first:index])
                 first, length = index, 0
-            length += len(piece)
+            length += len(word)
         if length:
-            yield WORD_MARK.join(pieces[first:])
+            yield WORD_MARK.join(word_list[first:])
 
 
 def _is_han(character: str) -> bool:

@@ -33,9 +33,9 @@ def settled(model: bytes, score_step: float) -> bytes:
     made = bytearray()
     for number, body, raw in _fields(model):
         if number == NORMALIZER_SPEC:
-            body = b"".join(part for inner, _, part in _fields(body) if inner != NORMALIZATION_RULE_TSV)
+            body = b"".join(encoded for inner, _, encoded in _fields(body) if inner != NORMALIZATION_RULE_TSV)
         elif number == PIECES:
-            body = b"".join(_rounded(value, score_step) if inner == SCORE else part for inner, value, part in _fields(body))
+            body = b"".join(_rounded(value, score_step) if inner == SCORE else encoded for inner, value, encoded in _fields(body))
         else:
             made += raw
             continue

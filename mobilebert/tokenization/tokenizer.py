@@ -60,11 +60,11 @@ class Tokenizer(ABC):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artefact and every model directory that carries it."""
-        found = hashlib.sha256(f"{self.kind}\n{self.lowercase}\n".encode())
-        found.update("\n".join(self.tokens).encode("utf-8", "surrogatepass"))
-        found.update(self._shape())
-        return found.hexdigest()
+        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artifact and every model directory that carries it."""
+        hasher = hashlib.sha256(f"{self.kind}\n{self.lowercase}\n".encode())
+        hasher.update("\n".join(self.tokens).encode("utf-8", "surrogatepass"))
+        hasher.update(self._shape())
+        return hasher.hexdigest()
 
     def token(self, id: int) -> str:
         """The written form of an id."""

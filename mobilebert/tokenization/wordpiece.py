@@ -50,7 +50,7 @@ class _Runs(dict[str, int]):
         if not numbers.size:
             return (np.zeros(0, np.int32),) * 3
         first, count, ids, starts, ends = (
-            np.frombuffer(part, np.int32) for part in (self.first, self.count, self.ids, self.starts, self.ends)
+            np.frombuffer(buffer, np.int32) for buffer in (self.first, self.count, self.ids, self.starts, self.ends)
         )
         counts = count[numbers]
         before = np.cumsum(counts) - counts
@@ -134,9 +134,9 @@ class WordPieceTokenizer(Tokenizer):
             if len(token) == 1:
                 ids[ord(token)] = id
         for point in np.flatnonzero((kinds == PUNCTUATION) | _decomposing_han()).tolist():
-            found = google.tokenize(chr(point), self._vocabulary, self.unk, self.lowercase)[0]
-            if len(found) == 1:
-                ids[point] = found[0]
+            token_ids = google.tokenize(chr(point), self._vocabulary, self.unk, self.lowercase)[0]
+            if len(token_ids) == 1:
+                ids[point] = token_ids[0]
             else:
                 kinds[point] = WORD
         return kinds, ids
@@ -175,7 +175,7 @@ def _kinds() -> np.ndarray:
 @functools.cache
 def _decomposing_han() -> np.ndarray:
     """(0x110000,) bool: compatibility ideographs, which NFD turns into other characters."""
-    found = np.zeros(CODE_POINTS, bool)
-    found[0xF900 : 0xFAFF + 1] = True
-    found[0x2F800 : 0x2FA1F + 1] = True
-    return found
+    table = np.zeros(CODE_POINTS, bool)
+    table[0xF900 : 0xFAFF + 1] = True
+    table[0x2F800 : 0x2FA1F + 1] = True
+    return table

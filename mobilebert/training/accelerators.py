@@ -49,7 +49,7 @@ class Accelerator:
 
     @property
     def chief(self) -> bool:
-        """Whether this process writes checkpoints and the artefact."""
+        """Whether this process writes checkpoints and the artifact."""
         return self.host == 0
 
     @property
@@ -64,8 +64,8 @@ class Accelerator:
     @property
     def environment(self) -> dict[str, Any]:
         """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's model does not count."""
-        told = {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
-        return told | ({"hosts": self.hosts} if self.hosts > 1 else {})
+        environment = {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
+        return environment | ({"hosts": self.hosts} if self.hosts > 1 else {})
 
     def scope(self) -> AbstractContextManager[Any]:
         """Create the variables of models and objectives inside this scope."""
@@ -94,8 +94,8 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     if kind == "tpu" and not chips:
         raise UserError("training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or cpu")
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):
-        return _said(_tpu(chips[0]))
-    host, hosts = place(os.environ.get("TF_CONFIG", ""))
+        return _logged(_tpu(chips[0]))
+    host, hosts = host_rank(os.environ.get("TF_CONFIG", ""))
     gpus = tf.config.list_physical_devices("GPU") if kind != "tpu" else []
     if kind == "gpu" and not gpus:
         raise UserError(
@@ -106,23 +106,23 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
         gpus = []
     # Before any other use of the runtime: its servers start here, and the hosts meet.
     strategy = tf.distribute.MultiWorkerMirroredStrategy() if hosts > 1 else None
-    found = _gpus(gpus, strategy) if gpus else _cpu(threads, strategy)
+    accelerator = _gpus(gpus, strategy) if gpus else _cpu(threads, strategy)
     if strategy:
-        description = f"{hosts} hosts, each with {found.description}; this is number {host}"
-        found = replace(found, description=description, devices=strategy.num_replicas_in_sync, host=host, hosts=hosts)
-    return _said(found, warn=not gpus and kind != "cpu")
+        description = f"{hosts} hosts, each with {accelerator.description}; this is number {host}"
+        accelerator = replace(accelerator, description=description, devices=strategy.num_replicas_in_sync, host=host, hosts=hosts)
+    return _logged(accelerator, warn=not gpus and kind != "cpu")
 
 
-def place(told: str) -> tuple[int, int]:
+def host_rank(tf_config: str) -> tuple[int, int]:
     """This host's number and how many there are, from what TF_CONFIG says; (0, 1) where it says nothing.
 
     Raises:
         UserError: it is not understood, or names other tasks than workers.
     """
-    if not told:
+    if not tf_config:
         return 0, 1
     try:
-        body = json.loads(told)
+        body = json.loads(tf_config)
         cluster, task = body["cluster"], body["task"]
         host, hosts = int(task["index"]), len(cluster["worker"])
         if set(cluster) != {"worker"} or task["type"] != "worker" or not 0 <= host < hosts:
@@ -130,7 +130,7 @@ def place(told: str) -> tuple[int, int]:
     except (ValueError, KeyError, TypeError):
         raise UserError(
             f'TF_CONFIG: expected {{"cluster": {{"worker": ["host0:port", "host1:port"]}}, "task": {{"type": "worker", "index": 0}}}}, '
-            f"found {told[:200]}; give each host its index, or unset it to train on this machine alone"
+            f"found {tf_config[:200]}; give each host its index, or unset it to train on this machine alone"
         ) from None
     return host, hosts
 
@@ -145,12 +145,12 @@ def tpu_chips(devices: Path) -> list[str]:
     return chips
 
 
-def _said(found: Accelerator, *, warn: bool = False) -> Accelerator:
+def _logged(accelerator: Accelerator, *, warn: bool = False) -> Accelerator:
     if warn:
-        LOG.warning("no accelerator: training on %s", found.description)
+        LOG.warning("no accelerator: training on %s", accelerator.description)
     else:
-        LOG.info("training on %s", found.description)
-    return found
+        LOG.info("training on %s", accelerator.description)
+    return accelerator
 
 
 def _set_threads(threads: int) -> None:
@@ -190,7 +190,7 @@ def _tpu(chip: str) -> Accelerator:
 def tpu_description(devices: int, chip: str) -> str:
     """ "8 TPU v5e chips" from replicas and generation; v2 and v3 show two cores a chip, newer ones a device a chip."""
     unit = "core" if chip == "v3" else "chip"
-    return " ".join(part for part in (str(devices), "TPU", chip, unit + ("s" if devices > 1 else "")) if part)
+    return " ".join(word for word in (str(devices), "TPU", chip, unit + ("s" if devices > 1 else "")) if word)
 
 
 def _gpus(gpus: list[Any], strategy: Any = None) -> Accelerator:

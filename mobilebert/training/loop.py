@@ -23,14 +23,14 @@ import tensorflow as tf
 
 from mobilebert import settings
 from mobilebert.storage.atomic import write_atomically
-from mobilebert.training import banner, hosts, optimizers
+from mobilebert.training import banner, multihost, optimizers
 from mobilebert.training.accelerators import Accelerator
-from mobilebert.training.guard import SKIPPED, Guard
-from mobilebert.training.held import Held
-from mobilebert.training.heldout import Curve, Measure
+from mobilebert.training.evaluation import Curve, Measure
+from mobilebert.training.nonfinite import SKIPPED, Guard
 from mobilebert.training.objective import Objective
 from mobilebert.training.progress import Progress
-from mobilebert.training.state import State
+from mobilebert.training.state.train_state import TrainState
+from mobilebert.training.state.workspace import Workspace
 from mobilebert.training.steps import LEARNING_RATE, Batches, Steps
 
 LOG = logging.getLogger(__name__)
@@ -110,13 +110,13 @@ class Trained:
         return {"last_step": self.step, "kept_step": self.kept, "skipped_steps": self.skipped}
 
 
-def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
+def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
     """Train the job's variables to its last step, from the newest checkpoint of `state` if there is one.
 
     Args:
         job: what to train.
         accelerator: where; the objective's variables were made in its scope.
-        state: the locked folder of unfinished work; the caller calls `finish` on it once the artefact is complete.
+        state: the locked folder of unfinished work; the caller calls `finish` on it once the artifact is complete.
         metrics_path: where `metrics.jsonl` goes at the end, one line a host call: step, means of the loss parts over the call,
             gradient norm, learning rate of the last step; and one line a measure: step, `heldout_` figures.
         checkpoint_seconds: time between checkpoints; 0: after every call. The end always gets one.
@@ -130,10 +130,10 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     span = job.span or Span(0, job.optimization.steps)
     objective = job.objective
     with accelerator.scope():
-        optimizer = optimizers.make(objective.variables, objective.rate_factors, job.optimization, span.counted)
-    held = Held(optimizer.tensors(), state, accelerator.threads)
-    hosts.align(accelerator, state)
-    start = held.restore(span.start, span.moments)
+        optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted)
+    train_state = TrainState(optimizer.tensors(), state, accelerator.threads)
+    multihost.align(accelerator, state)
+    start = train_state.restore(span.start, span.moments)
     lines = _lines(state)
     curve = Curve(job.measure, job.training, span.start, span.stop, lines)
     records = job.records
@@ -152,26 +152,26 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
     )
     batch_size = steps.feed(job.batches, start)
     LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
-    LOG.info("%s: %s", job.name, banner.told(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
+    LOG.info("%s: %s", job.name, banner.describe(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
     beside = log if accelerator.chief else None
     progress = Progress(job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths)
     with progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
-            leaves = hosts.agreed(accelerator, terminated.is_set())
+            leaves = multihost.agreed(accelerator, terminated.is_set())
             if curve.due(done) and not leaves:
                 figures = curve.measure(done)
                 state.add_metrics(figures)
                 progress.measured(done, figures, last=done == span.stop or curve.ended)
                 if job.training.keep == "best" and curve.best_step == done:
-                    held.note_best()
+                    train_state.note_best()
                 continue  # a SIGTERM meanwhile comes first
             if leaves:
-                held.save(done)
+                train_state.save(done)
                 LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
                 raise SystemExit(TERMINATED)
             if done == span.stop or curve.ended:
-                held.save(done)
+                train_state.save(done)
                 break
             first, done = done, min(done + job.training.steps_per_call, curve.until(done))
             rows = steps.run(first, done - first)
@@ -181,13 +181,13 @@ def train(job: Job, accelerator: Accelerator, state: State, metrics_path: Path, 
             progress.advance(done, values)
             # The end is saved before it is measured, which may take a while; a measure follows from the weights.
             if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
-                held.save(done)
+                train_state.save(done)
                 saved = time.monotonic()
     write_atomically(metrics_path, state.metrics.read_bytes())
-    kept = curve.best_step if held.keep_best() else done
+    kept = curve.best_step if train_state.keep_best() else done
     if job.training.keep == "best" and curve.best_step is None:
         LOG.warning("%s: no measure on held-out data was finite, so the last weights are kept", job.name)
-    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), held.arrays())
+    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), train_state.arrays())
 
 
 def _check_scope(job: Job, accelerator: Accelerator) -> None:
@@ -197,7 +197,7 @@ def _check_scope(job: Job, accelerator: Accelerator) -> None:
         raise ValueError(f"variables made outside Accelerator.scope(): {', '.join(sorted(outside)[:5])}")
 
 
-def _lines(state: State) -> list[dict[str, Any]]:
+def _lines(state: Workspace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in state.metrics.read_text(encoding="utf-8").splitlines()]
 
 

@@ -21,7 +21,7 @@ class Objective(Protocol):
         ...
 
     @property
-    def rate_factors(self) -> Mapping[str, float]:
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
         """Factor on the learning rate by variable name; a name that is not there has 1.0, and 0.0 freezes the variable."""
         ...
 

@@ -57,7 +57,7 @@ class Scalars:
 
 def decays(name: str) -> bool:
     """Whether weight decay applies to a variable: not to biases and norms (transformers calls NoNorm LayerNorm too)."""
-    return not any(part in name for part in NOT_DECAYED)
+    return not any(word in name for word in NOT_DECAYED)
 
 
 def make(
@@ -111,12 +111,12 @@ class Optimizer:
 
     def tensors(self) -> dict[str, tf.Variable]:
         """Everything that a checkpoint must hold, by name: weights and both moments."""
-        found: dict[str, tf.Variable] = {}
+        tensors: dict[str, tf.Variable] = {}
         moving = self.variables[: len(self.names)]
         for name, variable, *moments in zip(self.names, moving, self.first, self.second, strict=True):
-            found[f"variables/{name}"] = variable
-            found |= {f"{kind}/{name}": moment for kind, moment in zip(MOMENTS, moments, strict=True)}
-        return found
+            tensors[f"variables/{name}"] = variable
+            tensors |= {f"{kind}/{name}": moment for kind, moment in zip(MOMENTS, moments, strict=True)}
+        return tensors
 
     def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], rate: tf.Tensor, sound: tf.Tensor | bool = True) -> tf.Tensor:
         """Average the gradients over replicas, clip them (before or after), and take one step; call in the replica context.
@@ -147,9 +147,9 @@ class Optimizer:
         taken = tf.logical_and(sound, tf.math.is_finite(norm))
         if context.num_replicas_in_sync > 1:  # all or none
             taken = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.cast(taken, tf.float32)) >= 1.0
-        moving = [place for place, index in enumerate(reached) if index < len(self.names)]
+        moving = [position for position, index in enumerate(reached) if index < len(self.names)]
         if moving:
-            chosen = [[reached[place] for place in moving], [dense[place] for place in moving]]
+            chosen = [[reached[position] for position in moving], [dense[position] for position in moving]]
             context.merge_call(self._update, args=(*chosen, _factors(rate, taken)))
         return norm
 
@@ -161,7 +161,7 @@ class Optimizer:
         return [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], norm
 
     def _update(self, strategy: Any, reached: list[int], gradients: list[Any], factors: Any) -> None:
-        chosen = [[held[index] for index in reached] for held in (self.variables, self.first, self.second)]
+        chosen = [[tensors[index] for index in reached] for tensors in (self.variables, self.first, self.second)]
 
         def steps(_: Any, variables: list[Any], first: list[Any], second: list[Any], gradients: list[Any], factors: Factors) -> None:
             known = {dtype: Scalars(factors, dtype) for dtype in {variable.dtype for variable in variables}}

@@ -24,7 +24,7 @@ QUIET = ("gradient_norm", "learning_rate", "skipped_in_a_row")  # in metrics.jso
 
 
 class Progress:
-    """Tells how far a training is; times and speeds live only here, never in an artefact."""
+    """Tells how far a training is; times and speeds live only here, never in an artifact."""
 
     def __init__(
         self,
@@ -75,8 +75,8 @@ class Progress:
         self._write(step, {**values, "sequences_per_second": speed})
         if step == self._steps or time.monotonic() - self._logged >= LOG_SECONDS:
             self._logged = time.monotonic()
-            told = (self._name, step, self._steps, f"{shown}{self._measured}", speed, format_duration(left))
-            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", *told)
+            values_shown = (self._name, step, self._steps, f"{shown}{self._measured}", speed, format_duration(left))
+            LOG.info("%s: step %d of %d, %s, %.1f sequences/s, %s left", *values_shown)
             self._measured = ""
 
     def measured(self, step: int, values: Mapping[str, float], *, last: bool) -> None:

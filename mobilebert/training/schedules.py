@@ -34,12 +34,12 @@ def learning_rate(step: tf.Tensor, optimization: Optimization) -> tf.Tensor:
 
 def lengths(optimization: Optimization, start: int, stop: int, whole: int) -> dict[int, int]:
     """Which steps from `start` to before `stop` see which sequences: the first step of a phase -> tokens, `whole` in the last."""
-    found: dict[int, int] = {}
+    length_from: dict[int, int] = {}
     share = 0.0
     for one in optimization.phases:
-        found[start + round(share * (stop - start))] = one.sequence_length
+        length_from[start + round(share * (stop - start))] = one.sequence_length
         share += one.share
-    return found | {start + round(share * (stop - start)): whole}
+    return length_from | {start + round(share * (stop - start)): whole}
 
 
 def tokens(lengths: Mapping[int, int], start: int, stop: int) -> int:

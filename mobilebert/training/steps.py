@@ -77,15 +77,15 @@ class Steps:
             UserError: when the batch cannot be split over the devices.
         """
         self._source, self._fed = batches, start
-        place = self._origin + start
-        whole = batches(place)
+        position = self._origin + start
+        whole = batches(position)
         size = _batch_size(whole)
         if size % self._devices:
             raise UserError(f"batch size {size} cannot be split over {self._devices} devices; make it a multiple of {self._devices}")
 
         def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
             host, hosts = context.input_pipeline_id, context.num_input_pipelines
-            own = whole if hosts == 1 else batches(place, (host, hosts))
+            own = whole if hosts == 1 else batches(position, (host, hosts))
             # Of a dataset that is known to be endless an iterator over several hosts keeps the static shapes.
             return _per_replica(own, self._devices // hosts).repeat().prefetch(2)
 
@@ -163,20 +163,20 @@ class Steps:
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))
         count = rounds(_rows(batch), self._device_batch)
         totals = totals_of(self._objective, batch, count)
-        gradients, parts = self._gradients(batch, seed, totals) if count == 1 else self._accumulated(batch, seed, totals, count)
-        norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(parts))))
+        gradients, terms = self._gradients(batch, seed, totals) if count == 1 else self._accumulated(batch, seed, totals, count)
+        norm = self._optimizer.apply(gradients, rate, tf.logical_and(sound, tf.reduce_all(tf.math.is_finite(terms))))
         self.names = [*self._parts, GRADIENT_NORM, LEARNING_RATE]
-        return tf.concat([parts, tf.reshape(tf.cast(norm, tf.float32), (1,))], 0)
+        return tf.concat([terms, tf.reshape(tf.cast(norm, tf.float32), (1,))], 0)
 
     def _gradients(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor]) -> tuple[list[Any], tf.Tensor]:
         """Gradients of the optimizer's variables (None: not reached), and the loss and its parts, `(n,)`."""
         # Only what is trained is watched: a teacher or a frozen layer keeps no activations for a backward pass.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self._optimizer.variables)
-            parts = self._objective.loss(batch, seed, totals)
-        gradients = tape.gradient(parts["loss"], self._optimizer.variables)
-        self._parts = ["loss", *sorted(parts.keys() - {"loss"})]
-        return gradients, tf.stack([tf.ensure_shape(tf.cast(parts[name], tf.float32), ()) for name in self._parts])
+            terms = self._objective.loss(batch, seed, totals)
+        gradients = tape.gradient(terms["loss"], self._optimizer.variables)
+        self._parts = ["loss", *sorted(terms.keys() - {"loss"})]
+        return gradients, tf.stack([tf.ensure_shape(tf.cast(terms[name], tf.float32), ()) for name in self._parts])
 
     def _accumulated(
         self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor], count: int
@@ -186,19 +186,19 @@ class Steps:
         reached = [False] * len(self._optimizer.variables)
 
         def one(index: tf.Tensor, sums: list[tf.Tensor], total: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor]:
-            part = {name: tf.gather(tensor, index) for name, tensor in split.items()}
-            gradients, parts = self._gradients(part, tf.random.experimental.stateless_fold_in(seed, index), totals)
+            rows = {name: tf.gather(tensor, index) for name, tensor in split.items()}
+            gradients, terms = self._gradients(rows, tf.random.experimental.stateless_fold_in(seed, index), totals)
             reached[:] = [gradient is not None for gradient in gradients]
             sums = [
-                found if gradient is None else found + tf.convert_to_tensor(gradient)
-                for found, gradient in zip(sums, gradients, strict=True)
+                sum_so_far if gradient is None else sum_so_far + tf.convert_to_tensor(gradient)
+                for sum_so_far, gradient in zip(sums, gradients, strict=True)
             ]
-            return index + 1, sums, total + tf.pad(parts, [[0, MOST_PARTS - len(self._parts)]])
+            return index + 1, sums, total + tf.pad(terms, [[0, MOST_PARTS - len(self._parts)]])
 
         nothing = [tf.zeros(variable.shape, variable.dtype) for variable in self._optimizer.variables]
         start = (tf.constant(0), nothing, tf.zeros((MOST_PARTS,)))
         _, sums, total = tf.while_loop(lambda index, *_: index < count, one, start, parallel_iterations=1, maximum_iterations=count)
-        means = [found / count if is_reached else None for found, is_reached in zip(sums, reached, strict=True)]
+        means = [sum_so_far / count if is_reached else None for sum_so_far, is_reached in zip(sums, reached, strict=True)]
         return means, total[: len(self._parts)] / count
 
 

@@ -19,7 +19,8 @@ import transformers
 from safetensors import safe_open
 
 from mobilebert import models
-from mobilebert.models import heads, shapes, tf1, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import tf1, weights
 from mobilebert.storage import artifacts
 from tests import tf1_checkpoints as made
 
@@ -53,12 +54,12 @@ class Case:
 def case(request: pytest.FixtureRequest, batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
     """A TF1 checkpoint as a training leaves it, imported. The base student lies in one with its teacher and optimizer slots."""
     name, root = request.param, tmp_path_factory.mktemp("case")
-    config = shapes.to_original(shapes.named(name, VOCABULARY))
+    config = configs.to_original(configs.named(name, VOCABULARY))
     variables = made.body(config) | (made.pooler_and_nsp(768) if name == "bert-base" else {})
     values = made.values_of(variables)
     training: dict[str, Any] = {"global_step": np.array(2_500_000, np.int64)}
     if name == "base-f2":
-        teacher = made.body(shapes.to_original(shapes.named("bert-base", VOCABULARY)))
+        teacher = made.body(configs.to_original(configs.named("bert-base", VOCABULARY)))
         training |= {f"teacher/{key}": value for key, value in made.values_of(teacher, 1).items()}
         training |= {f"{key}/adam_{part}": value for part in "mv" for key, value in values.items()}
     prefix = made.save(root / "there" / "model.ckpt-2500000", values | training, config)
@@ -111,7 +112,7 @@ def test_counts_are_the_published_ones(case: Case) -> None:
     assert len(case.values) - (4 if case.name == "bert-base" else 0) == variables
     with safe_open(case.folder / "model.safetensors", "numpy") as file:
         assert len(file.keys()) == stored
-    assert tf1.describe(case.prefix).parts["model"].variables == len(case.values)
+    assert tf1.describe(case.prefix).components["model"].variables == len(case.values)
 
 
 def test_the_tf1_round_trip_is_bit_equal(case: Case, tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
     auto = transformers.AutoModelForMaskedLM.from_pretrained(case.folder)
     auto.save_pretrained(tmp_path)
     ours, again = weights.load(case.folder), weights.load(tmp_path)
-    assert again.shape == ours.shape
+    assert again.config == ours.config
     for name, variable in ours.variables_by_name.items():
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
     written = {path.name: path.stat().st_size for path in (case.folder / "model.safetensors", tmp_path / "model.safetensors")}
@@ -136,12 +137,12 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
 @pytest.mark.parametrize("task", ["classification", "reading"])
 def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, batch: Batch, tmp_path: Path) -> None:
     classifies = task == "classification"
-    shape = case.model.shape
-    head: Any = heads.SpanHead(shape.hidden_size, 2, variable_dtype="float64")
+    config = case.model.config
+    head: Any = heads.SpanHead(config.hidden_size, 2, variable_dtype="float64")
     if classifies:
-        head = heads.for_classification(shape, 3, 1, "float64", case.model.carried)
+        head = heads.for_classification(config, 3, 1, "float64", case.model.carried)
     with artifacts.writing(tmp_path / "finetuned", "model") as writer:
-        weights.save(writer, weights.load(case.folder), _single(head, classifies, shape))
+        weights.save(writer, weights.load(case.folder), _single(head, classifies, config))
     found = head(case.sequence)
     if classifies:
         auto = transformers.AutoModelForSequenceClassification
@@ -155,9 +156,9 @@ def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, b
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
 
 
-def _single(head: Any, classifies: bool, shape: shapes.Shape) -> Any:
+def _single(head: Any, classifies: bool, config: configs.ModelConfig) -> Any:
     """The head in float32, whose numbers it holds."""
-    made_anew = heads.for_classification(shape, 3, 0) if classifies else heads.SpanHead(shape.hidden_size, 0)
+    made_anew = heads.for_classification(config, 3, 0) if classifies else heads.SpanHead(config.hidden_size, 0)
     for name, variable in made_anew.variables_by_name.items():
         variable.assign(tf.cast(tf.convert_to_tensor(head.variables_by_name[name]), tf.float32))
     return made_anew

@@ -24,21 +24,21 @@ MARKER = "/complete.json"  # of a checkpoint in a bucket
 
 def arm() -> None:
     """Patch the place, if this process is the one that shall die and did not die before."""
-    told = json.loads(os.environ.get(KILL, "null"))
-    if not told or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(told["stage"]):
+    kill_order = json.loads(os.environ.get(KILL, "null"))
+    if not kill_order or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(kill_order["stage"]):
         return
-    hits = Path(told["hits"])
-    if not (hits.is_file() and told["name"] in hits.read_text().split()):
-        PHASES[told["phase"]](Death(told))
+    hits = Path(kill_order["hits"])
+    if not (hits.is_file() and kill_order["name"] in hits.read_text().split()):
+        PHASES[kill_order["phase"]](Death(kill_order))
 
 
 class Death:
     """Comes at a call of a function."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told, self._calls, self.share, self.signal = told, 0, told["share"], signal.SIGKILL
+    def __init__(self, kill_order: dict[str, Any]) -> None:
+        self._told, self._calls, self.share, self.signal = kill_order, 0, kill_order["share"], signal.SIGKILL
         self._waits = threading.Event()
-        if told["after_upload"]:
+        if kill_order["after_upload"]:
             self._until_a_checkpoint_is_up()
         else:
             self._waits.set()
@@ -123,7 +123,7 @@ def _preempted(death: Death) -> None:
 
 def _checkpoint_write(death: Death) -> None:
     """Half of the file is written."""
-    from mobilebert.training import checkpoints
+    from mobilebert.training.state import checkpoints
 
     real = checkpoints.save_file
 
@@ -138,7 +138,7 @@ def _checkpoint_write(death: Death) -> None:
 
 def _checkpoint_rotation(death: Death) -> None:
     """The new one has its name, the oldest is still there."""
-    from mobilebert.training import checkpoints
+    from mobilebert.training.state import checkpoints
 
     death.around(checkpoints, "sync_folder", after=True)
 
@@ -204,58 +204,58 @@ def _fetch(death: Death) -> None:
 
 def _opening(death: Death) -> None:
     """Nothing has happened yet but the lock."""
-    from mobilebert.training import state
+    from mobilebert.training.state import workspace
 
-    death.around(state.State, "restore", after=False)
+    death.around(workspace.Workspace, "restore", after=False)
 
 
 def _measure(death: Death) -> None:
     """On held-out data, while it trains."""
-    from mobilebert.training.heldout import Curve
+    from mobilebert.training.evaluation import Curve
 
     death.during(Curve, "measure")
 
 
 def _best(death: Death) -> None:
     """The best weights so far are known, and in no checkpoint yet."""
-    from mobilebert.training.held import Held
+    from mobilebert.training.state.train_state import TrainState
 
-    death.around(Held, "note_best", after=True)
+    death.around(TrainState, "note_best", after=True)
 
 
 def _evaluation(death: Death) -> None:
     """Of the model that is to be written."""
-    from mobilebert.distillation.work import TrainingRun
+    from mobilebert.distillation.runs import TrainingRun
 
     death.during(TrainingRun, "measure")
 
 
-def _artefact(death: Death) -> None:
+def _artifact(death: Death) -> None:
     """The weights are written, the manifest is not."""
-    from mobilebert.models import weights
+    from mobilebert.models.checkpoints import weights
 
     death.around(weights, "save", after=True)
 
 
 def _finish(death: Death) -> None:
-    """The artefact is whole, the state is still there."""
-    from mobilebert.training import state
+    """The artifact is whole, the state is still there."""
+    from mobilebert.training.state import workspace
 
-    death.around(state.State, "finish", after=False)
+    death.around(workspace.Workspace, "finish", after=False)
 
 
 def _removal(death: Death) -> None:
-    """The state has left its name and is not yet removed: Snakemake never heard of the artefact, which is made again."""
-    from mobilebert.training import state
+    """The state has left its name and is not yet removed: Snakemake never heard of the artifact, which is made again."""
+    from mobilebert.training.state import workspace
 
-    real = state.shutil.rmtree
+    real = workspace.shutil.rmtree
 
     def patched(path: Any, *arguments: Any, **named: Any) -> None:
         if str(path).endswith(".removed") and Path(path).is_dir():
             death.now()
         real(path, *arguments, **named)
 
-    state.shutil.rmtree = patched
+    workspace.shutil.rmtree = patched
 
 
 PHASES: dict[str, Callable[[Death], None]] = {
@@ -270,7 +270,7 @@ PHASES: dict[str, Callable[[Death], None]] = {
     "measure": _measure,
     "best": _best,
     "evaluation": _evaluation,
-    "artefact": _artefact,
+    "artifact": _artifact,
     "finish": _finish,
     "removal": _removal,
 }

@@ -46,7 +46,7 @@ WHILE_TRAINING = {
     "student": ["best", "checkpoint-write", "fetch"],
     "task": ["step", "upload", "measure"],
 }
-AFTER_TRAINING = {"teacher": ["evaluation"], "layer01": ["finish"], "layer02": ["removal"], "student": ["artefact"], "task": []}
+AFTER_TRAINING = {"teacher": ["evaluation"], "layer01": ["finish"], "layer02": ["removal"], "student": ["artifact"], "task": []}
 SNAKEMAKE_KILLED = "layer01"  # Snakemake itself dies once this stage is whole: between two stages
 TRAINING = {"steps": 80, "warmup_steps": 0, "batch_size": 8}
 TINY: dict[str, Any] = {

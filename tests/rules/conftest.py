@@ -1,4 +1,4 @@
-"""A tiny chain of artefacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
+"""A tiny chain of artifacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上
 
 @dataclass(frozen=True)
 class Chain:
-    """Folders of artefacts; settings as the rules pass them."""
+    """Folders of artifacts; settings as the rules pass them."""
 
     folder: Path
     corpus: Path
@@ -72,21 +72,21 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
 
     from mobilebert.training import loop
 
-    found: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
-    def interrupted(job: Any, accelerator: Any, held: Any, *_: Any) -> None:
-        checkpoint = held.restore()
-        found.append((held.folder.name, checkpoint.step if checkpoint else 0))
-        held.save(3, {"weight": np.ones(2, np.float32)}, accelerator.threads)
+    def interrupted(job: Any, accelerator: Any, workspace: Any, *_: Any) -> None:
+        checkpoint = workspace.restore()
+        calls.append((workspace.folder.name, checkpoint.step if checkpoint else 0))
+        workspace.save(3, {"weight": np.ones(2, np.float32)}, accelerator.threads)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(loop, "train", interrupted)
-    return found
+    return calls
 
 
 @pytest.fixture
 def another(tmp_path: Path) -> Callable[[Path], Path]:
-    """A copy of an artefact whose manifest tells of other settings, so that it is another artefact."""
+    """A copy of an artifact whose manifest tells of other settings, so that it is another artifact."""
     import shutil
 
     from mobilebert.storage import artifacts
@@ -136,7 +136,7 @@ def _write_model(chain: Chain, folder: Path, name: str, seed: int) -> None:
     from mobilebert import models, tokenization
     from mobilebert.storage import artifacts
 
-    shape = models.shapes.named(name, tokenization.load(chain.tokenizer).size)
+    config = models.configs.named(name, tokenization.load(chain.tokenizer).size)
     with artifacts.writing(folder, "model") as writer:
-        models.weights.save(writer, models.build(shape, seed))
+        models.weights.save(writer, models.build(config, seed))
         tokenization.copy_files(chain.tokenizer, writer)

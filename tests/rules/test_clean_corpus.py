@@ -1,4 +1,4 @@
-"""The rule clean_corpus: a sources artefact in, documents, rejects and the funnel out."""
+"""The rule clean_corpus: a sources artifact in, documents, rejects and the funnel out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.settings import Source
 from mobilebert.storage import artifacts
 

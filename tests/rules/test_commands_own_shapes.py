@@ -14,7 +14,7 @@ from scripts import pretrain_student, pretrain_teacher, transfer_layer
 
 def told(chain, name, config, *sections, **changed):
     settings = json.loads(chain.settings(*sections, "masking", "training", "seed", **changed))
-    return json.dumps(settings | {"shapes": {name: models.shapes.from_config(config).to_config()}})
+    return json.dumps(settings | {"shapes": {name: models.configs.from_config(config).to_config()}})
 
 
 def original(chain, **changed):
@@ -37,8 +37,8 @@ def test_a_student_is_transferred_and_pretrained_in_it(chain, command, tmp_path)
     settings = told(chain, "mine", config, "recipe", "pretraining", "student")
     command(pretrain_student, "--settings", settings, *names, "--previous", tmp_path / "layer", *common(chain, tmp_path, "done"))
     for name in ("layer", "done"):
-        shape = models.weights.load(tmp_path / name).shape
-        assert {key: getattr(shape, key) for key in config} == config
+        model_config = models.weights.load(tmp_path / name).config
+        assert {key: getattr(model_config, key) for key in config} == config
         assert artifacts.read(tmp_path / name).settings["shapes"]["mine"]["intra_bottleneck_size"] == 24
 
 
@@ -47,11 +47,11 @@ def test_a_teacher_and_a_student_that_are_plain_berts(chain, command, tmp_path):
     config = {key: original(chain)[key] for key in keys} | {"hidden_act": "gelu"}
     settings = told(chain, "mine", config, "teacher.shape", "teacher.training", teacher={"shape": "mine"})
     command(pretrain_teacher, "--settings", settings, *common(chain, tmp_path, "teacher"))
-    assert models.weights.load(tmp_path / "teacher").shape.hidden_act == "gelu_new"  # TF1's gelu
+    assert models.weights.load(tmp_path / "teacher").config.hidden_act == "gelu_new"  # TF1's gelu
     settings = told(chain, "mine", config, "recipe", "transfer", "student")
     names = ["--student", "mine", "--teacher", chain.teacher]
     command(transfer_layer, "--settings", settings, *names, "--stage", "layer01", *common(chain, tmp_path, "student"))
-    assert models.weights.load(tmp_path / "student").shape.model_type == "bert"
+    assert models.weights.load(tmp_path / "student").config.model_type == "bert"
 
 
 def test_another_vocabulary_than_the_records_is_refused(chain, command, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from mobilebert import models
 from mobilebert.errors import UserError
-from mobilebert.models import describing, shapes
+from mobilebert.models import configs, model_size
 from scripts import describe_model
 from tests.small_models import make_model
 from tests.tf1_checkpoints import body
@@ -44,7 +44,7 @@ def test_published_counts_and_measured_sizes_are_printed(name: str, parameters: 
 
 @pytest.mark.parametrize(("name", "published"), [("bert-base", 22.5), ("tiny", 3.1)])
 def test_flops_are_counted_as_the_paper_counts_them(name: str, published: float) -> None:
-    assert describing.cost(shapes.named(name, 30522)).flops[128] / 1e9 == pytest.approx(published, rel=0.012)
+    assert model_size.cost(configs.named(name, 30522)).flops[128] / 1e9 == pytest.approx(published, rel=0.012)
 
 
 def test_flops_are_the_products_that_the_model_computes() -> None:
@@ -52,8 +52,8 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
     import tensorflow as tf
     from tensorflow.python.profiler import model_analyzer, option_builder
 
-    shape = shapes.named("mini", 97)
-    model = models.build(shape, 1)
+    config = configs.named("mini", 97)
+    model = models.build(config, 1)
     model.shares_layers = False  # TensorFlow's count does not look into calls
     inputs = [tf.TensorSpec((1, 128), tf.int32)] * 3
     graph = tf.function(lambda *one: model.encode(*one).sequence).get_concrete_function(*inputs).graph
@@ -61,31 +61,31 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
         options = option_builder.ProfileOptionBuilder(option_builder.ProfileOptionBuilder.float_operation())
         counted = model_analyzer.profile(graph, options=options.with_empty_output().order_by("float_ops").build())
     products = sum(child.total_float_ops for child in counted.children if "MatMul" in child.name) or counted.total_float_ops
-    assert describing.cost(shape).flops[128] == pytest.approx(products, rel=0.02)  # TensorFlow counts additions and softmax too
+    assert model_size.cost(config).flops[128] == pytest.approx(products, rel=0.02)  # TensorFlow counts additions and softmax too
 
 
 def test_parts_add_up_and_original_files_and_folders_are_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in shapes.names():
-        made = describing.cost(shapes.named(name, 21128))
-        assert made.total == sum(made.parts.values()) == models.tensors.parameters(shapes.named(name, 21128))
-    config = shapes.to_original(shapes.named("base-f2", 21128))
+    for name in configs.names():
+        made = model_size.cost(configs.named(name, 21128))
+        assert made.total == sum(made.by_component.values()) == models.parameters.count(configs.named(name, 21128))
+    config = configs.to_original(configs.named("base-f2", 21128))
     (tmp_path / "student_base_f2.json").write_text(json.dumps(config))
     text = printed(capsys, tmp_path / "student_base_f2.json")
     assert text.splitlines()[1:] == printed(capsys, "base-f2").splitlines()[1:]
     assert sum(math.prod(shape) for shape in body(config).values()) == 26_260_424
     folder = make_model(tmp_path / "model")
     size = (folder / "model.safetensors").stat().st_size
-    shape = describing.find(str(folder))
-    assert describing.bytes_on_disk(shape, 4) == pytest.approx(size, abs=64)
+    shape = model_size.find(str(folder))
+    assert model_size.bytes_on_disk(shape, 4) == pytest.approx(size, abs=64)
     assert f"{size / 1e6:.1f}" in printed(capsys, folder)
 
 
 def test_other_names_and_vocabularies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'base-f3' is neither a shape \(base-f2, .*nor a configuration"):
-        describing.find("base-f3")
+        model_size.find("base-f3")
     folder = make_model(tmp_path / "model")
     with pytest.raises(UserError, match=r"vocab_size \d+, expected 21128"):
-        describing.find(str(folder), 21128)
+        model_size.find(str(folder), 21128)
 
 
 def test_the_command_needs_no_tensorflow() -> None:

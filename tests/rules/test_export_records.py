@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mobilebert.records import classic
-from mobilebert.records.recordset import RecordSet
+from mobilebert.records.bert_format import classic
+from mobilebert.records.dataset import RecordSet
 from mobilebert.storage import artifacts
 from scripts import export_records
 

@@ -12,9 +12,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from mobilebert import models
-from mobilebert.distillation import fit
+from mobilebert.distillation import compatibility
 from mobilebert.errors import UserError
-from mobilebert.models import shapes
+from mobilebert.models import configs
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 from scripts import export_teacher
@@ -41,7 +41,7 @@ def test_a_teacher_that_passes_keeps_its_weights_and_gets_its_measure(chain, com
     assert parity["tokens"] > 20
     assert max(parity["hidden"], parity["logits"]) < 1e-9
     assert 0 <= heldout["masked_accuracy"] < 0.2
-    assert heldout["masked_loss"] == pytest.approx(np.log(source.shape.vocab_size), rel=0.1)
+    assert heldout["masked_loss"] == pytest.approx(np.log(source.config.vocab_size), rel=0.1)
 
 
 def test_a_random_head_is_refused_with_one_line_and_nothing_is_written(chain, root, tmp_path):
@@ -74,14 +74,14 @@ def test_a_teacher_with_another_vocabulary_of_the_same_size_is_refused(chain, co
 
 
 def test_a_teacher_of_another_depth_is_refused_with_what_to_change(chain, command, tmp_path):
-    needs = json.dumps([fit.needs(shapes.named("base-f2", 1))])
+    needs = json.dumps([compatibility.needs(configs.named("base-f2", 1))])
     with pytest.raises(UserError) as refused:
         command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, needs=needs))
     lines = str(refused.value).splitlines()
     assert [word in line for word, line in zip(("4 layers", "4 attention heads", "128 as hidden size"), lines, strict=True)] == [True] * 3
     assert "a student with 4 (students)" in lines[0]
     assert not artifacts.exists(tmp_path / "teacher")
-    command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, needs=json.dumps([fit.needs(shapes.named("mini", 1))])))
+    command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, needs=json.dumps([compatibility.needs(configs.named("mini", 1))])))
 
 
 @pytest.mark.parametrize("wrong", ["transposed", "gelu"])

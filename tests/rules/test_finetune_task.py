@@ -48,29 +48,29 @@ def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: P
     assert rows[-1]["step"] == manifest.counts["last_step"] == int(manifest.counts["examples"] / 16)
     assert {"loss", "accuracy", "learning_rate"} <= set(rows[-1])
     assert set(dev) == {"step", "heldout_em", "heldout_f1"}
-    assert not list((tmp_path / "state").iterdir()), "the state is removed once the artefact is complete"
+    assert not list((tmp_path / "state").iterdir()), "the state is removed once the artifact is complete"
     assert "finetune_task-cmrc2018-0" in (tmp_path / "logs" / "out.log").read_text()
 
 
 def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mobilebert.training.state import State
+    from mobilebert.training.state.workspace import Workspace
 
     given = (tmp_path, "chnsenticorp", tiny_tasks.model(tmp_path / "model", kind="bert"), tiny_tasks.sentiment(tmp_path / "task"))
     finetune(*given, out="unbroken", epochs=2.0)
-    honest = State.add_metrics
+    honest = Workspace.add_metrics
 
-    def dying(self: State, line: Any) -> None:
+    def dying(self: Workspace, line: Any) -> None:
         if line["step"] > 10:
             raise KeyboardInterrupt
         honest(self, line)
 
-    monkeypatch.setattr(State, "add_metrics", dying)
+    monkeypatch.setattr(Workspace, "add_metrics", dying)
     with pytest.raises(KeyboardInterrupt):
         finetune(*given, epochs=2.0)
     assert not artifacts.exists(tmp_path / "out")
-    monkeypatch.setattr(State, "add_metrics", honest)
+    monkeypatch.setattr(Workspace, "add_metrics", honest)
     with caplog.at_level(logging.INFO):
         finetune(*given, epochs=2.0)
     assert "resuming from step 7" in caplog.text  # calls end where the dev file is measured
@@ -109,8 +109,8 @@ def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:
     assert abs(first - second).max() > 1e-3
 
 
-def test_the_dev_set_is_measured_once_an_epoch_at_most() -> None:
-    from mobilebert.finetuning.work import interval
+def test_the_dev_set_is_measured_at_most_once_an_epoch() -> None:
+    from mobilebert.finetuning.runs import interval
 
     assert [interval(examples, 32) for examples in (320, 321, 63, 33, 32, 31, 1)] == [10, 11, 2, 2, 1, 0, 0]
 
@@ -121,7 +121,7 @@ def test_a_model_without_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
         finetune(tmp_path, "chnsenticorp", model, data)
 
 
-def test_other_artefacts_are_refused(tmp_path: Path) -> None:
+def test_other_artifacts_are_refused(tmp_path: Path) -> None:
     model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task")
     with pytest.raises(UserError, match="holds the task 'chnsenticorp', expected 'cmrc2018'"):
         finetune(tmp_path, "cmrc2018", model, data)

@@ -12,8 +12,8 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from mobilebert import models, tokenization
-from mobilebert.distillation import fit
-from mobilebert.models import shapes
+from mobilebert.distillation import compatibility
+from mobilebert.models import configs
 from mobilebert.storage import artifacts
 from scripts import export_teacher, finetune_task, import_student, import_teacher, pretrain_student, retrain_head, transfer_layer
 from tests import tf1_checkpoints as tf1
@@ -45,7 +45,7 @@ def release(chain: Any, folder: Path, kind: str) -> Path:
 def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(
     chain: Any, command: Any, caplog: Any, tmp_path: Path, kind: str
 ) -> None:
-    source, needs = release(chain, tmp_path / "release", kind), json.dumps([fit.needs(shapes.named("mini", 1))])
+    source, needs = release(chain, tmp_path / "release", kind), json.dumps([compatibility.needs(configs.named("mini", 1))])
     records, state = ["--records", chain.records, "--tokenizer", chain.tokenizer], ["--state", tmp_path / "state"]
     told = json.dumps({"teacher.kind": "tf1", "teacher.retrain_head": True})
     command(import_teacher, "--settings", told, "--source", source, "--out", tmp_path / "imported")
@@ -72,8 +72,8 @@ def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(
 
 
 def test_a_student_from_a_tf1_checkpoint_with_its_teacher_inside_goes_on(chain: Any, command: Any, caplog: Any, tmp_path: Path) -> None:
-    shape = models.weights.load(chain.student).shape
-    config = {**shapes.to_original(shape)}
+    model_config = models.weights.load(chain.student).config
+    config = {**configs.to_original(model_config)}
     values = tf1.values_of(tf1.with_slots(tf1.body(config)))
     inside = {f"teacher/{name}": np.ones(one, np.float32) for name, one in tf1.body({**SIZES, **config}).items()}
     tf1.save(tmp_path / "theirs" / "model.ckpt-2000", values | inside | {"global_step": np.int64(2000)}, config)

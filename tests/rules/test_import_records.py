@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from mobilebert import tokenization
-from mobilebert.records import classic
-from mobilebert.records.recordset import RecordSet
+from mobilebert.records.bert_format import classic
+from mobilebert.records.dataset import RecordSet
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 from scripts import import_records
 
 
-def test_classic_records_become_the_artefact(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
+def test_classic_records_become_the_artifact(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
     ids = np.random.default_rng(1).integers(5, tokenization.load(chain.tokenizer).size, (200, 32)).astype(np.int32)
     ids[:, 0], ids[:, 31] = 2, 3
     batch = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}

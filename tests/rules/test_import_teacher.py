@@ -1,4 +1,4 @@
-"""The rule import_teacher: a transformers directory becomes a model artefact that transformers still opens."""
+"""The rule import_teacher: a transformers directory becomes a model artifact that transformers still opens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import transformers
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.models import weights
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 from scripts.import_teacher import main, parser
 
@@ -42,7 +42,7 @@ def test_a_bert_is_checked_and_written_again(root: Path, tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr
     manifest = artifacts.read(out, "model")
     assert manifest.counts == {"layers": 2, "parameters": weights.load(source).parameters}
-    assert manifest.settings["source"]["model.safetensors"] == artifacts.sha256(source / "model.safetensors")
+    assert manifest.settings["files"]["model.safetensors"] == artifacts.sha256(source / "model.safetensors")
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     assert (out / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
     assert (

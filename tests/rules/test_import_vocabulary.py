@@ -1,4 +1,4 @@
-"""`import_vocabulary`: a vocab.txt or a teacher's directory becomes the tokenizer artefact."""
+"""`import_vocabulary`: a vocab.txt or a teacher's directory becomes the tokenizer artifact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_vocabulary_file_becomes_the_artifact_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+def test_a_vocabulary_file_is_imported_and_a_damaged_one_refused(tmp_path: Path) -> None:
     source = tmp_path / "vocab.txt"
     source.write_bytes(("\n".join([*SPECIAL, "茶", "叶", "\u2028", "##s"]) + "\n").encode())
     done = run("--settings", '{"vocabulary": {"kind": "file"}}', "--source", source, "--out", tmp_path / "out", "--log", tmp_path / "log")

@@ -19,4 +19,4 @@ def test_timings_of_a_transformers_directory_are_written(tmp_path: Path) -> None
     found = json.loads((tmp_path / "latency/transformers.json").read_text())
     assert (found["format"], found["sequence_length"], found["threads"], found["batch"]) == ("transformers", 48, 1, 1)
     assert 0 < found["median_ms"] < 10_000
-    assert not (tmp_path / "latency/manifest.json").exists(), "timings are no artefact"
+    assert not (tmp_path / "latency/manifest.json").exists(), "timings are no artifact"

@@ -67,7 +67,7 @@ def test_own_files_stand_in_the_manifest_by_digest_not_path(root: Path, tmp_path
     assert str(tmp_path).encode() not in manifests[0]
 
 
-def test_refusals_are_one_line_and_leave_no_artefact(root: Path, tmp_path: Path) -> None:
+def test_refusals_are_one_line_and_leave_no_artifact(root: Path, tmp_path: Path) -> None:
     for files, message in (({}, "--world"), ({"train": str(tmp_path / "no.tsv"), "dev": str(tmp_path / "no.tsv")}, "no such file")):
         done = run(root, "chnsenticorp", files, tmp_path / "out")
         assert done.returncode == 1

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mobilebert import models, tokenization
 from mobilebert.distillation import stages
-from mobilebert.distillation.work import _batches
+from mobilebert.distillation.runs import _batches
 from mobilebert.errors import UserError
 from mobilebert.records import reader
 from mobilebert.storage import artifacts
@@ -68,7 +68,7 @@ def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, 
     assert set(planned["objective"].loss(batch, None)) == {"loss", "hard", "masked_accuracy"}
 
 
-def test_a_phase_cuts_records_shorter_and_later_steps_see_them_whole(chain, command, tmp_path, planned):
+def test_a_phase_cuts_records_and_later_steps_see_them_whole(chain, command, tmp_path, planned):
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
     command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
     run, plan = planned["run"], planned["plan"]
@@ -112,7 +112,7 @@ def test_tables_starts_from_the_teachers_tables_and_ignores_the_transfer(chain, 
 
 
 def copied(source, folder):
-    """A student as it may be given: a transformers directory that is no artefact."""
+    """A student as it may be given: a transformers directory that is no artifact."""
     folder.mkdir()
     for name in ("config.json", "model.safetensors", "vocab.txt", "tokenizer_config.json"):
         shutil.copyfile(source / name, folder / name)
@@ -186,7 +186,7 @@ def test_unfinished_work_from_a_given_student_follows_its_content_and_not_its_pl
     name, _ = start(previous=None, student={"from": str(given)})
     moved = given.rename(tmp_path / "moved")
     assert start(previous=None, student={"from": str(moved)}) == (name, 3)
-    model = models.build(models.weights.load(moved).shape, 77)
+    model = models.build(models.weights.load(moved).config, 77)
     models.weights.save(artifacts.Writer(moved), model)
     other, step = start(previous=None, student={"from": str(moved)})
     assert (other != name, step) == (True, 0)
@@ -203,9 +203,9 @@ def test_a_given_student_of_another_shape_is_refused(chain, command, tmp_path):
 
 def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, tmp_path, planned):
     deep = tmp_path / "deep"
-    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    config = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
     with artifacts.writing(deep, "model") as writer:
-        models.weights.save(writer, models.build(shape, 1))
+        models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
     command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}))
     assert planned["plan"].shape["num_hidden_layers"] == 4

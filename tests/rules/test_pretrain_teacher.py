@@ -13,7 +13,7 @@ import tensorflow as tf
 from mobilebert import models, tokenization
 from mobilebert.distillation import stages
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.work import TrainingRun
+from mobilebert.distillation.runs import TrainingRun
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
 from scripts import pretrain_teacher
@@ -51,7 +51,7 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert np.mean([line["hard"] for line in lines[-3:]]) < 0.8 * lines[0]["hard"]
 
     model = models.weights.load(out)
-    assert model.shape == models.shapes.named("mini-teacher", tokenization.load(out).size)
+    assert model.config == models.configs.named("mini-teacher", tokenization.load(out).size)
     evaluation = json.loads((out / "evaluation.json").read_text())
     assert evaluation["parameters"] == model.parameters
     assert evaluation["heldout"]["masked_loss"] < lines[0]["hard"]
@@ -92,7 +92,7 @@ def poisoned(chain, monkeypatch):
     return unlike[7]
 
 
-def test_a_record_that_makes_the_loss_infinite_is_named_and_may_be_skipped(chain, command, tmp_path, poisoned):
+def test_a_record_with_an_infinite_loss_is_named_or_skipped(chain, command, tmp_path, poisoned):
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
     with pytest.raises(UserError) as stopped:
         command(pretrain_teacher, *arguments(chain, broken, "stop"))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mobilebert import models
-from mobilebert.distillation import fit
+from mobilebert.distillation import compatibility
 from mobilebert.errors import UserError
-from mobilebert.models import shapes
+from mobilebert.models import configs
 from mobilebert.storage import artifacts
 from scripts import export_teacher, retrain_head
 
@@ -44,7 +44,7 @@ def test_the_head_learns_with_the_body_frozen_and_then_passes(chain, command, tm
 
 
 def test_a_teacher_that_does_not_fit_is_refused_before_its_head_is_trained(chain, command, tmp_path, starts):
-    needs = json.dumps([fit.needs(shapes.named("base-f2", 1))])
+    needs = json.dumps([compatibility.needs(configs.named("base-f2", 1))])
     with pytest.raises(UserError, match="the teacher has 4 layers, the student 12"):
         command(retrain_head, *arguments(chain, tmp_path / "retrained", needs))
     assert starts == []

@@ -37,7 +37,7 @@ def changed(before, after):
 def test_the_first_stage_starts_afresh_with_the_teachers_tables(chain, command, tmp_path):
     command(transfer_layer, *arguments(chain, tmp_path, "layer01"))
     found, teacher = models.weights.load(tmp_path / "layer01"), models.weights.load(chain.teacher)
-    start = models.build(found.shape, settings.derive_seed(settings.Settings().seed, "student", "mini"))
+    start = models.build(found.config, settings.derive_seed(settings.Settings().seed, "student", "mini"))
     copied = models.weights.copy_tables(teacher, start)
     assert "cls.predictions.bias" in copied
     differs = changed(values(start), values(found))
@@ -71,9 +71,9 @@ def test_an_unknown_stage_and_a_teacher_of_another_depth_are_refused(chain, comm
     with pytest.raises(UserError, match="layer01 to layer04, or joint"):
         command(transfer_layer, *arguments(chain, tmp_path, "layer05"))
     deep = tmp_path / "deep"
-    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    config = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
     with artifacts.writing(deep, "model") as writer:
-        models.weights.save(writer, models.build(shape, 1))
+        models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
     with pytest.raises(UserError, match="the teacher has 5 layers, the student 4"):
         command(transfer_layer, *arguments(chain, tmp_path, "layer01", teacher=deep))
@@ -140,9 +140,9 @@ def test_a_stage_whose_moments_are_needed_and_absent_is_refused(chain, command, 
 
 def test_a_teacher_of_another_depth_teaches_through_a_layer_map(chain, command, tmp_path):
     deep = tmp_path / "deep"
-    shape = dataclasses.replace(models.weights.load(chain.teacher).shape, num_hidden_layers=5)
+    config = dataclasses.replace(models.weights.load(chain.teacher).config, num_hidden_layers=5)
     with artifacts.writing(deep, "model") as writer:
-        models.weights.save(writer, models.build(shape, 1))
+        models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
     told = {"transfer": {"layer_map": "uniform", "projection": "linear", "training": {"steps": 2, "batch_size": 4}}}
     command(transfer_layer, *arguments(chain, tmp_path, "layer01", teacher=deep, **told))

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mobilebert import tokenization
-from mobilebert.records.recordset import RecordSet
+from mobilebert.records.dataset import RecordSet
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 from scripts import write_records

@@ -1,4 +1,4 @@
-"""Tiny artefacts for the rules of tasks: a tokenizer, untrained models, two tasks that can be learnt."""
+"""Tiny artifacts for the rules of tasks: a tokenizer, untrained models, two tasks that can be learnt."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NAMES = "甲乙丙丁戊己"
 
 def settings(task: str, **changes: Any) -> str:
     """The JSON that the rule gives: few steps, short sequences."""
-    told = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
+    training = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
     base = Settings()
-    tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**told)})})
+    tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**training)})})
     changed = base.model_copy(
         update={"task": tables, "training": Training(accelerator="cpu", steps_per_call=5, evaluate_every=7, keep="best")}
     )
@@ -31,20 +31,20 @@ def settings(task: str, **changes: Any) -> str:
 def model(folder: Path, *, kind: str = "mobilebert", tokenizer: bool = True) -> Path:
     """An untrained model of one layer with its tokenizer's files."""
     from mobilebert import models
-    from mobilebert.models import weights
-    from mobilebert.models.shapes import BertShape, MobileBertShape
+    from mobilebert.models.checkpoints import weights
+    from mobilebert.models.configs import BertConfig, MobileBertConfig
     from mobilebert.tokenization import files
 
     entries = [*SPECIAL, *COMMON, *GOOD, *BAD, *NAMES, "是", "谁", "（", "）"]
     sizes = {"vocab_size": len(entries), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "max_position_embeddings": 32}
     sizes["intermediate_size"] = 64
     mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "use_bottleneck_attention": True}
-    shape = BertShape(**sizes) if kind == "bert" else MobileBertShape(**sizes, **mobile)
+    config = BertConfig(**sizes) if kind == "bert" else MobileBertConfig(**sizes, **mobile)
     with artifacts.writing(folder, "model") as writer:
         if tokenizer:
             files.write(writer, "wordpiece", ("\n".join(entries) + "\n").encode(), True)
             writer.counts = {}
-        weights.save(writer, models.build(shape, 1))
+        weights.save(writer, models.build(config, 1))
     return folder
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import data_classic, data_report, measuring
+from benchmarks import measuring
+from benchmarks.data import classic, report
 from mobilebert import settings, smallworld
-from mobilebert.corpus import sources
+from mobilebert.corpus.sources import listing
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
@@ -33,7 +34,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Pa
     with artifacts.writing(folder / "world", "small_world") as writer:
         smallworld.generate(writer, settings.SmallWorld(megabytes=0.2, questions=20, reviews=20), 3)
     source = settings.Source.model_validate({"name": "world", "from": str(folder / "world" / "documents" / "*.jsonl")})
-    sources.list_sources([source], folder / "sources", None, [])
+    listing.list_sources([source], folder / "sources", None, [])
     with artifacts.writing(folder / "tokenizer", "tokenizer") as writer:
         files.write(writer, "wordpiece", "\n".join([*vocabulary, ""]).encode(), True)
     return folder
@@ -42,7 +43,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Pa
 def test_the_bare_loop_writes_the_bytes_that_beam_writes(bench: Path, root: Path) -> None:
     found = []
     for how in ("bare", "beam"):
-        command = [sys.executable, "-m", "benchmarks.data_ours", "stages", str(bench), "1", how, str(bench / "sources")]
+        command = [sys.executable, "-m", "benchmarks.data.ours", "stages", str(bench), "1", how, str(bench / "sources")]
         found.append(json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
     assert found[0]["digests"] == found[1]["digests"]
     assert 0 < found[0]["text"] <= found[0]["kept"]
@@ -51,7 +52,7 @@ def test_the_bare_loop_writes_the_bytes_that_beam_writes(bench: Path, root: Path
 
 def test_the_reference_tokenizes_as_we_do(vocabulary: list[str]) -> None:
     known = {token: number for number, token in enumerate(vocabulary)}
-    pieces = [piece for sentence in data_classic.sentences(TEXT, known) for piece in sentence]
+    pieces = [piece for sentence in classic.sentences(TEXT, known) for piece in sentence]
     assert [known[piece] for piece in pieces] == WordPieceTokenizer(vocabulary, True).encode(TEXT).ids.tolist()
 
 
@@ -62,12 +63,12 @@ def test_the_reference_masks_whole_words_within_its_share(vocabulary: list[str])
     def cut(text: str) -> list[str]:
         return [word for word in words if word in text]
 
-    document = [data_classic.segment(pieces, cut) for pieces in data_classic.sentences(TEXT, known)]
+    document = [classic.segment(pieces, cut) for pieces in classic.sentences(TEXT, known)]
     assert document[0][:6] == ["北", "##京", "大", "##学", "的", "学"]
-    examples = list(data_classic.pairs([document], document, 0, random.Random(1), vocabulary))
+    examples = list(classic.pairs([document], document, 0, random.Random(1), vocabulary))
     assert examples
     for example in examples:
-        assert len(example["pieces"]) <= data_classic.MAX_LENGTH
+        assert len(example["pieces"]) <= classic.MAX_LENGTH
         assert 0 < len(example["positions"]) <= max(1, round(0.15 * len(example["pieces"])))
         assert not any(label.startswith("##") and label not in known for label in example["labels"])
 
@@ -86,9 +87,7 @@ def test_the_page_says_what_is_met_and_what_is_not() -> None:
     told = {"import": 1.0, "clean": 2.0, "records": 3.0, "wall": 9.0, "kept": 9, "text": 9, "bytes": 6}
     whole = {name: [{"tree": tree, **told} for tree in (10.0, 30.0, 12.5)] for name in ("bare", "beam 1")}
     arms = {"classic, dupe 1": [{"cpu": 3.0}], "classic, dupe 10": [{"cpu": 4.0}]}
-    page = data_report.page(
-        {name: {"machine": "a machine", "sizes": sizes, "arms": part} for name, part in (("peers", arms), ("loops", whole))}
-    )
+    page = report.page({name: {"machine": "a machine", "sizes": sizes, "arms": part} for name, part in (("peers", arms), ("loops", whole))})
     assert "3 of 5 are met; missed: times the classic preparation, dupe 10 (32.0, at least 40); records, bytes" in page
     assert "| end to end, MB a second and core | 24.00 | at least 5 | met |" in page
     assert "| times the classic preparation, dupe 1 | 24.0 | at least 18 | met |" in page

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import quality, quality_job, quality_jobs
-from benchmarks.quality_jobs import Job, Kept, run_all
-from benchmarks.quality_plan import ARMS, Plan, read_design
+from benchmarks.quality import __main__ as quality
+from benchmarks.quality import jobs as quality_jobs
+from benchmarks.quality import one_job
+from benchmarks.quality.jobs import Job, Kept, run_all
+from benchmarks.quality.plan import ARMS, Plan, read_design
 from mobilebert import settings
 from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
@@ -35,8 +37,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     told: list[str] = []
 
     def stand_in(kept: Kept, job: Job) -> None:
-        told.append(kept.place(job).name)
-        with artifacts.writing(kept.place(job), "model") as writer:
+        told.append(kept.folder_of(job).name)
+        with artifacts.writing(kept.folder_of(job), "model") as writer:
             if job.script == "score_task":
                 body = {"metrics": {"accuracy": 0.8}, "majority": {"accuracy": 0.5}, "examples": 100}
                 writer.path("scores.json").write_text(json.dumps(body))
@@ -45,7 +47,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             accuracy = 0.3 + 0.001 * int(job.settings.get("seed", 0)) + (0.1 if "joint" in job.name else 0.0)
             heldout = {"masked_accuracy": accuracy, "masked_loss": 4.0, "predictions": 1000, "unigram_accuracy": 0.05}
             figures = {"steps": 20, "counted": 20 * rate, "first": 9.0, "process": 30.0, "heldout": heldout}
-            kept.told(job).write_text(json.dumps(figures))
+            kept.figures_file(job).write_text(json.dumps(figures))
 
     monkeypatch.setattr(Kept, "run", stand_in)
     monkeypatch.setattr(quality, "outside", lambda job: [])
@@ -129,7 +131,9 @@ def test_the_arms_differ_in_what_they_are_told_alone(design: dict[str, Any], ran
     assert "teacher" not in last["scratch"].arguments
     assert [arm for arm, job in last.items() if "transfer" in job.settings] == ["auxiliary"]
     assert [job.arguments["arm"] for job in last.values()] == ["scratch", "tables", *["distilled"] * (len(ARMS) - 2)]
-    assert len({Kept(tmp_path).told(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 3 * len(stages)
+    assert len({Kept(tmp_path).figures_file(job) for chain in chains.values() for job in chain.trainings}) == len(ARMS) + 1 + 3 * len(
+        stages
+    )
     for one, other in zip(chains["joint"].trainings, chains["joint"].trainings[1:], strict=False):
         assert other.arguments["previous"] is one
 
@@ -171,8 +175,8 @@ def test_no_more_threads_are_used_than_there_are_cores(tmp_path: Path, monkeypat
             used[0] += job.threads
             most[0] = max(most[0], used[0])
         time.sleep(0.01)
-        kept.place(job).mkdir()
-        (kept.place(job) / artifacts.MANIFEST).write_text("{}")
+        kept.folder_of(job).mkdir()
+        (kept.folder_of(job) / artifacts.MANIFEST).write_text("{}")
         with lock:
             used[0] -= job.threads
 
@@ -189,17 +193,17 @@ def test_the_first_call_is_not_counted_and_a_broken_off_job_keeps_its_count(tmp_
             return np.full((count, 1), first, np.float32)
 
     noted = tmp_path / "figures.json.calls"
-    assert quality_job.read_calls(noted) == []
+    assert one_job.read_calls(noted) == []
     for _ in range(2):  # two processes
         monkeypatch.setattr(loop, "Steps", Steps)
-        quality_job.count_calls(noted)
+        one_job.count_calls(noted)
         steps = loop.Steps()  # type: ignore[call-arg]
         assert [len(steps.run(first, 10)) for first in (0, 10, 20)] == [10, 10, 10]
     with noted.open("a") as stream:
         stream.write("\n[10, 0.")
-    assert [(count, first) for count, _, first in quality_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
+    assert [(count, first) for count, _, first in one_job.read_calls(noted)] == [(10, True), (10, False), (10, False)] * 2
     calls = [(10, 5.0, True), (10, 1.0, False), (5, 0.5, False), (10, 6.0, True)]
-    assert quality_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
+    assert one_job.summary(calls) == {"steps": 15, "counted": 1.5, "first": 0.5}
 
 
 def test_the_page_keeps_what_is_written_around_the_tables(tmp_path: Path, ran: list[str]) -> None:
@@ -255,7 +259,7 @@ def test_a_training_that_diverges_takes_along_only_what_needs_it(
 def test_only_a_training_that_gave_up_has_diverged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mobilebert.training.guard import Guard
+    from mobilebert.training.nonfinite import Guard
 
     guard, row = Guard("x", True, None), np.full((1, 1), np.nan)
     guard.check(0, ["loss"], row)

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import training, training_bounds, training_models, training_ours, training_report
-from benchmarks import training_work as work
+from benchmarks.training import __main__ as training
+from benchmarks.training import bounds, report
+from benchmarks.training import models as training_models
+from benchmarks.training import ours as training_ours
+from benchmarks.training import workload as work
 from mobilebert import models
-from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 
 torch = pytest.importorskip("torch")
 LAYERS = 2
@@ -24,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both models and a batch, small."""
     made = tmp_path_factory.mktemp("models")
     same = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
-    student = MobileBertShape(
+    student = MobileBertConfig(
         **same,
         embedding_size=16,
         intermediate_size=24,
@@ -32,8 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
     )
-    for name, shape, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertShape(**same, intermediate_size=32), 2)):
-        model = models.build(shape, seed)
+    for name, config, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertConfig(**same, intermediate_size=32), 2)):
+        model = models.build(config, seed)
         for number, variable in enumerate(model.variables_by_name.values()):  # so that every term has something to say
             variable.assign_add(np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32))
         training_models.write_model(made / name, model)
@@ -48,7 +51,7 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ours(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
     """Loss and gradients by name."""
-    from mobilebert.models import weights
+    from mobilebert.models.checkpoints import weights
 
     student, teacher = (weights.load(folder / name) for name in (work.STUDENT, work.TEACHER))
     objective = training_ours.objective(student, teacher, kind)
@@ -59,17 +62,17 @@ def ours(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
 
 
 def theirs(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
-    from benchmarks import training_torch
+    from benchmarks.training import torch_peer
 
-    student, teacher = training_torch.load(folder)
+    student, teacher = torch_peer.load(folder)
     batch = {name: torch.from_numpy(values).long() for name, values in work.read_batch(folder).items()}
     gate = torch.zeros(LAYERS)
     gate[-1] = 1
     untrimmed = kind == "untrimmed"
     loss = (
-        training_torch.untrimmed_loss(student, teacher, batch, gate)
+        torch_peer.untrimmed_loss(student, teacher, batch, gate)
         if untrimmed
-        else training_torch.joint_loss(student, teacher, batch, set(kind.split("-")))
+        else torch_peer.joint_loss(student, teacher, batch, set(kind.split("-")))
     )
     loss.backward()
     return loss.item(), {name: value.grad.numpy() for name, value in student.named_parameters() if value.grad is not None}
@@ -96,17 +99,17 @@ def _is_kernel(name: str) -> bool:
 
 @pytest.mark.usefixtures("layers")
 def test_peers_take_our_steps(folder: Path) -> None:
-    from benchmarks import training_torch
-    from mobilebert.models import weights
+    from benchmarks.training import torch_peer
+    from mobilebert.models.checkpoints import weights
     from mobilebert.training import accelerators
 
     student, teacher = (weights.load(folder / name) for name in (work.STUDENT, work.TEACHER))
     before = {name: variable.numpy() for name, variable in student.variables_by_name.items()}
     here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
     training_ours.make_steps(student, teacher, "joint", here, work.read_batch(folder)).run(0, 3)
-    other, target = training_torch.load(folder)
+    other, target = torch_peer.load(folder)
     batch = {name: torch.from_numpy(values).long() for name, values in work.read_batch(folder).items()}
-    step = training_torch.step_of(other, target, batch, training_torch.make_optimizer(other), {"joint"}, "float32")
+    step = torch_peer.step_of(other, target, batch, torch_peer.make_optimizer(other), {"joint"}, "float32")
     for _ in range(3):
         step()
     moved = {name: value.detach().numpy() for name, value in other.named_parameters()}
@@ -121,13 +124,13 @@ def test_peers_take_our_steps(folder: Path) -> None:
 
 
 def test_products_by_arithmetic() -> None:
-    own, teacher = training_bounds._parts("base-f4")[1], training_bounds._parts("bert-base")[1]
-    assert training_bounds.products("layer12") == training_bounds.products("untrimmed")
-    assert training_bounds.products("layer07") - training_bounds.products("layer06") == pytest.approx(3 * own + teacher)
-    assert training_bounds.products("frozen07") - training_bounds.products("frozen06") == pytest.approx(own + teacher)
+    own, teacher = bounds._parts("base-f4")[1], bounds._parts("bert-base")[1]
+    assert bounds.products("layer12") == bounds.products("untrimmed")
+    assert bounds.products("layer07") - bounds.products("layer06") == pytest.approx(3 * own + teacher)
+    assert bounds.products("frozen07") - bounds.products("frozen06") == pytest.approx(own + teacher)
     unread = 2 * 8 * 128 * 3 * 768 * 144 / 1e9  # the layer's input, taken by both bottlenecks and the values, gets no gradient
-    assert training_bounds.products("frozen01") == training_bounds.products("layer01")
-    assert training_bounds.products("frozen06") == pytest.approx(training_bounds._parts("base-f4")[0] + 8 * own + 6 * teacher - unread)
+    assert bounds.products("frozen01") == bounds.products("layer01")
+    assert bounds.products("frozen06") == pytest.approx(bounds._parts("base-f4")[0] + 8 * own + 6 * teacher - unread)
     weighed = 4 * 768**2 + 2 * 768 * 3072  # of a layer of BERT-base
     assert teacher == pytest.approx(2 * 8 * 128 * (weighed + 2 * 128 * 768) / 1e9)
 
@@ -149,15 +152,15 @@ def test_arms_that_begin_with_other_losses_are_not_compared() -> None:
 
 @pytest.mark.usefixtures("layers")
 def test_textbrewer_waits_for_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmarks import training_torch
+    from benchmarks.training import torch_peer
 
     said: list[dict[str, Any]] = []
     monkeypatch.setattr(work, "say", said.append)
     monkeypatch.setattr("sys.stdin", ["2\n", "3\n", "0\n"])
-    rows = iter(training_torch._waiting({"input_ids": 1}, [7.0]))
+    rows = iter(torch_peer._waiting({"input_ids": 1}, [7.0]))
     for _ in range(1 + 2 + 3):  # the first step is none of a turn's
         next(rows)
-    with pytest.raises(training_torch._Done):
+    with pytest.raises(torch_peer._Done):
         next(rows)
     assert said[0]["loss"] == 7.0
     assert [(len(turn["seconds"]), len(turn["host"])) for turn in said[1:]] == [(2, 2), (3, 3)]
@@ -180,9 +183,9 @@ def test_targets_are_told_met_or_missed_by_the_figures() -> None:
         "pipeline": {"batches_per_second": 1000.0},
     }
     assert progressive["means"]["layer"] == pytest.approx(0.07 * 6.5)  # linear in the layer, so the interpolation is exact
-    told = {name: met for name, _, _, met in training_report.targets(found)}
+    told = {name: met for name, _, _, met in report.targets(found)}
     assert [name for name, met in told.items() if not met] == ["joint step, float32, speed against PyTorch eager"]
-    page = training_report.document(found, dict.fromkeys(training_report.HEAD_KEYS, "x"))
+    page = report.document(found, dict.fromkeys(report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 1
 
 
@@ -193,10 +196,10 @@ def test_steps_are_compared_turn_by_turn() -> None:
 
 def test_parts_that_are_not_measured_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="run without --only first"):
-        training_report.read(tmp_path)
+        report.read(tmp_path)
     stored = {"about": {}, "float32": {"ours": arm(1.0)}, "progressive": {"stages": {3: {}}, "beside": {3: {}}}}
     (tmp_path / "training.json").write_text(json.dumps(stored))
-    before = training_report.read(tmp_path)
+    before = report.read(tmp_path)
     assert before["progressive"] == {"stages": {3: {}}, "beside": {3: {}}}
     monkeypatch.setattr(training, "workers", None)
     assert training.measure(tmp_path, [0], 1, set(), set(), before) == before

@@ -1,4 +1,4 @@
-"""Artefact directories: whole or absent, verified on read, equal for equal work."""
+"""Artifact directories: whole or absent, verified on read, equal for equal work."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_failure_leaves_no_manifest_and_no_old_one(tmp_path: Path) -> None:
         artifacts.read(folder)
 
 
-def test_old_files_do_not_leak_into_a_new_artefact(tmp_path: Path) -> None:
+def test_old_files_do_not_leak_into_a_new_artifact(tmp_path: Path) -> None:
     folder = write(tmp_path / "a")
     with artifacts.writing(folder, "corpus") as writer:
         writer.path("b.txt").write_text("new")
@@ -83,7 +83,7 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="expected an artefact of kind 'records', found 'corpus'"):
+    with pytest.raises(ArtifactError, match="expected an artifact of kind 'records', found 'corpus'"):
         artifacts.read(write(tmp_path / "a"), "records")
 
 
@@ -92,8 +92,8 @@ def test_an_absent_input_is_refused_before_any_work(tmp_path: Path) -> None:
         pytest.fail("the block must not start")
 
 
-def test_a_kill_at_any_system_call_leaves_a_whole_artefact_or_none(tmp_path: Path) -> None:
-    """The child kills itself at its n-th call that touches the disk, for every n, while it replaces an artefact."""
+def test_a_kill_at_any_system_call_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
+    """The child kills itself at its n-th call that touches the disk, for every n, while it replaces an artifact."""
     folder = write(tmp_path / "a", "old")
     program = textwrap.dedent(
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
 from mobilebert.storage import artifacts

@@ -36,11 +36,11 @@ def digest(path: str | Path) -> str:
 def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any]:
     settings: dict[str, Any] = json.loads(options.get("--settings", ["{}"])[0])
     if command == "list_sources":
-        from mobilebert.corpus import sources
+        from mobilebert.corpus.sources import listing
         from mobilebert.settings import Source
 
-        local = sources.local_files([Source.model_validate(source) for source in settings["sources"]])
-        settings["listing"] = sources.listing(local)
+        local = listing.local_files([Source.model_validate(source) for source in settings["sources"]])
+        settings["listing"] = listing.listing(local)
     elif command == "clean_corpus":
         from mobilebert.corpus import decontamination
 

@@ -94,6 +94,14 @@ def test_a_given_student_is_imported_only_from_a_tf1_checkpoint(copied: Path, tm
         assert jobs["pretrain_student"] == 2
 
 
+def test_the_teacher_is_exported_to_be_timed_and_neither_checked_nor_published(copied: Path) -> None:
+    jobs = planned(copied)  # without a target: all
+    assert jobs["all"] == 1
+    assert jobs["export_model"] == jobs["measure_latency"] == 3
+    assert (jobs["check_export"], jobs["publish_model"]) == (2, 1)
+    assert planned(copied, "all", "--config", "export={teacher: false}")["measure_latency"] == 2
+
+
 def test_the_tf1_form_is_exported_and_checked_but_not_timed(copied: Path, tmp_path: Path) -> None:
     (tmp_path / "forms.yaml").write_text("export: {formats: [transformers, tf1]}\n", encoding="utf-8")
     jobs = planned(copied, "all", "--configfile", str(tmp_path / "forms.yaml"))

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from mobilebert.settings import Settings
-from mobilebert.training import state
+from mobilebert.training.state import workspace
 from workflow.inputs import Inputs
 from workflow.settings import section
 
@@ -60,8 +60,8 @@ def changed(section: BaseModel, name: str, value: Any) -> Any:
 
 
 def fingerprint(command: str, settings: Settings) -> str:
-    told = state.without_paths(json.loads(RECEIVED[command][0](settings)))
-    return state.fingerprint(command, told, {}, {"device": "CPU"})
+    told = workspace.without_paths(json.loads(RECEIVED[command][0](settings)))
+    return workspace.fingerprint(command, told, {}, {"device": "CPU"})
 
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")

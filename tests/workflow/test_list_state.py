@@ -12,7 +12,7 @@ import pytest
 
 from mobilebert.errors import UserError
 from mobilebert.storage.locks import locked
-from mobilebert.training import state
+from mobilebert.training.state import workspace
 from scripts import list_state
 from tests.loopback_gcs import LoopbackGcs
 
@@ -22,7 +22,7 @@ DAYS = 86_400
 
 def stop(root: Path | str, name: str, bucket: str = "") -> Path:
     """Leave what a training that is stopped at step 5 leaves."""
-    with state.open_state(root, name, PRINT, bucket=bucket) as work:
+    with workspace.open_state(root, name, PRINT, bucket=bucket) as work:
         work.restore()
         work.save(5, {"weights": np.zeros(1000, np.float32)})
     return work.folder
@@ -150,7 +150,7 @@ def test_copies_in_a_bucket_are_listed_and_removed(gcs: LoopbackGcs, tmp_path: P
 
 
 def test_copies_whose_owner_may_live_are_kept(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with state.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
+    with workspace.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
         rows, after = listed(capsys, "gs://states/p", "--remove", f"teacher-{PRINT[:12]}")
 
     assert rows["demo/teacher"][-1].startswith(f"process {os.getpid()} on ")
@@ -158,7 +158,7 @@ def test_copies_whose_owner_may_live_are_kept(gcs: LoopbackGcs, tmp_path: Path, 
 
 
 def test_copies_whose_owner_was_silent_for_a_day_are_removed(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with state.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
+    with workspace.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
         for stored in gcs.buckets["states"].values():
             stored.updated = "2020-01-01T00:00:00Z"
         rows, _ = listed(capsys, "gs://states/p", "--remove-older-than", "12h")

@@ -126,7 +126,7 @@ def test_named_targets_end_where_their_name_says(copied: Path, target: str, last
         assert "write_report" not in jobs
 
 
-def test_given_artefacts_take_the_stages_before_them_out_of_the_graph(copied: Path, finished: Path, tmp_path: Path) -> None:
+def test_given_artifacts_take_the_stages_before_them_out_of_the_graph(copied: Path, finished: Path, tmp_path: Path) -> None:
     folder = finished / "results" / "demo"
     (tmp_path / "given.yaml").write_text(
         yaml.safe_dump({"vocabulary": {"from": str(folder / "tokenizer")}, "records": {"from": str(folder / "records")}}), encoding="utf-8"

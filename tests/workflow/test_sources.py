@@ -75,9 +75,9 @@ def test_a_given_student_is_an_input_of_its_pretraining_but_not_of_a_baselines(
     monkeypatch.chdir(tmp_path)
     Path("own").mkdir()
     students = StudentInputs(load({"student": {"from": "own"}, "transfer": {"schedule": "none"}}, []))
-    assert students.given_student(SimpleNamespace(model="mini")) == ["own"]
-    assert students.given_student(SimpleNamespace(model="mini-tables")) == []
-    assert "start=INPUTS.students.given_student" in (root / "rules" / "distill.smk").read_text("utf-8")
+    assert students.initial_student(SimpleNamespace(model="mini")) == ["own"]
+    assert students.initial_student(SimpleNamespace(model="mini-tables")) == []
+    assert "start=INPUTS.students.initial_student" in (root / "rules" / "distill.smk").read_text("utf-8")
 
 
 MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "feature_map"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mobilebert.corpus import decontamination, finding
+from mobilebert.corpus import decontamination
+from mobilebert.corpus.sources import discovery
 from mobilebert.settings import SMALL_WORLD, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, trackable
@@ -22,9 +23,9 @@ class CorpusInputs(Stage):
     def test_files(self, wildcards: Any = None) -> list[str]:
         """The user's test files that must not be in the corpus, those that are there; `clean_corpus` says which name has none."""
         named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
-        return trackable([file for name in named for file in finding.find(name).files])
+        return trackable([file for name in named for file in discovery.find(name).files])
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""
         body = sections_of(self.settings, "corpus")["corpus"]
         files = digests(Path(file) for file in self.test_files())

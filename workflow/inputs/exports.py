@@ -57,10 +57,16 @@ class ExportInputs(Stage):
         licences = {} if other else {source.name: source.licence for source in self.settings.sources}
         return to_text(sections_of(self.settings, "publish") | {"licences": licences})
 
+    def teacher_folder(self, kind: str = "exports") -> list[str]:
+        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched off."""
+        shown = self.settings.export.teacher and "tflite" in self.settings.export.formats
+        return [f"{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []
+
     @property
     def timings(self) -> list[str]:
         """The timings of the exports; a TF1 checkpoint is the transformers directory's network again."""
-        return [f"{self.results}/{folder}.json" for folder in self.folders("latency") if not folder.endswith("/tf1")]
+        folders = [*self.folders("latency"), *self.teacher_folder("latency")]
+        return [f"{self.results}/{folder}.json" for folder in folders if not folder.endswith("/tf1")]
 
     @property
     def receipts(self) -> list[str]:

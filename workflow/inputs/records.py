@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mobilebert.corpus import finding, sources
+from mobilebert.corpus.sources import discovery, listing
 from mobilebert.settings import derive_seed, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, existing, is_artifact, trackable
@@ -29,7 +29,7 @@ class RecordsInputs(Stage):
     def classic_files(self, wildcards: Any = None) -> list[str]:
         """Somebody else's records, where the settings name any."""
         source = self.settings.records.from_
-        return trackable(finding.find(source).files) if source and not is_artifact(source) else []
+        return trackable(discovery.find(source).files) if source and not is_artifact(source) else []
 
     @property
     def exported(self) -> list[str]:
@@ -40,21 +40,21 @@ class RecordsInputs(Stage):
         """What shapes the records: not where they come from, nor what is made of them later."""
         return to_text({"records": self.settings.records.shaping(), "seed": self.settings.seed})
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of written records must show: the user's words too, by their digest."""
         files = digests(Path(path) for path in self.dictionary())
-        return self._asked("write_records", files=sorted(files.values()))
+        return self._manifest_settings("write_records", files=sorted(files.values()))
 
-    def asked_of_import(self, wildcards: Any = None) -> str:
+    def import_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of imported records must show: which files of what size they were read from, too."""
-        return self._asked("import_records", listing=sources.listing(self.classic_files()))
+        return self._manifest_settings("import_records", listing=listing.listing(self.classic_files()))
 
-    def asked_of_export(self, wildcards: Any = None) -> str:
+    def export_manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of exported records must show."""
         body = sections_of(self.settings, "masking", "records.dupe_factor")
         return to_text(body | {"seed": derive_seed(self.settings.seed, "export_records")})
 
-    def _asked(self, rule: str, **more: Any) -> str:
+    def _manifest_settings(self, rule: str, **more: Any) -> str:
         """A manifest of records shows the stage's own seed."""
         return to_text({"records": self.settings.records.shaping(), "seed": derive_seed(self.settings.seed, rule), **more})
 

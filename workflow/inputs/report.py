@@ -39,7 +39,7 @@ class ReportInputs(Stage):
         finetuned = [self.artifact(folder.replace("scores/", "finetuned/", 1)) for folder in tasks.scores]
         folders = [TeacherInputs(settings).checked, *stages, *models, *finetuned, *scores]
         folders += [self.artifact(folder) for folder in exports.folders("checks")]
-        manifests = [*self.data_manifests(), *(self.artifact(folder)[1] for folder in exports.folders())]
+        manifests = [*self.data_manifests(), *(self.artifact(folder)[1] for folder in [*exports.folders(), *exports.teacher_folder()])]
         return [*(path for folder in folders for path in folder), *manifests]
 
     def files(self, wildcards: Any = None) -> list[str]:

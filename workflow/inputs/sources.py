@@ -6,7 +6,7 @@ from typing import Any
 
 from snakemake.io import ancient
 
-from mobilebert.corpus import finding, sources
+from mobilebert.corpus.sources import discovery, listing
 from mobilebert.settings import SMALL_WORLD, sections_of
 from mobilebert.storage import download
 from workflow import paths
@@ -25,7 +25,7 @@ class SourcesInputs(Stage):
     @property
     def fetched(self) -> list[str]:
         """The names of the sources that are fetched."""
-        return [source.name for source in self.settings.sources if source.from_.startswith(finding.REMOTE)]
+        return [source.name for source in self.settings.sources if source.from_.startswith(discovery.REMOTE)]
 
     def downloads(self, wildcards: Any = None) -> list[str]:
         """The folders of fetched sources."""
@@ -37,7 +37,7 @@ class SourcesInputs(Stage):
 
     def files(self, wildcards: Any = None) -> list[str]:
         """The files of local sources that are there; `list_sources` says which source has none."""
-        return trackable(sources.local_files(self.settings.sources))
+        return trackable(listing.local_files(self.settings.sources))
 
     def texts(self, wildcards: Any = None) -> list[str]:
         """All files that the list names, brought to where they are read; the list decides on reruns."""
@@ -48,15 +48,15 @@ class SourcesInputs(Stage):
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
         return to_text({"sources": [{"name": one.name, "from": one.from_, "sha256": one.sha256} for one in chosen]})
 
-    def asked_of_download(self, wildcards: Any) -> str:
+    def download_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a fetched source must show: no secret of its address."""
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
         return to_text({"sources": [download.described(source) for source in chosen]})
 
-    def asked(self, wildcards: Any = None) -> str:
+    def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of the list must show: the sources, and which files of what size they are now."""
         body = sections_of(self.settings, "sources")
-        return to_text(body | {"listing": sources.listing(sources.local_files(self.settings.sources))})
+        return to_text(body | {"listing": listing.listing(listing.local_files(self.settings.sources))})
 
     def list(self, wildcards: Any = None) -> list[str]:
         """The list of all source files."""

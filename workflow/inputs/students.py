@@ -7,9 +7,9 @@ from typing import Any
 
 from snakemake.exceptions import WorkflowError
 
-from mobilebert.distillation import matching
+from mobilebert.distillation import layer_matching
 from workflow import paths
-from workflow.external_inputs import existing, is_artifact, shape_of, tf1_checkpoint, with_shape
+from workflow.external_inputs import config_of, existing, is_artifact, tf1_checkpoint, with_config
 from workflow.inputs.stage import Stage, to_text
 from workflow.inputs.teacher import TeacherInputs
 
@@ -28,8 +28,8 @@ class StudentInputs(Stage):
         """The names of the transfer's stages, in their order."""
         transfer = self.settings.transfer
         if transfer.schedule == "progressive":
-            layers = shape_of(self.settings, student).num_hidden_layers
-            return [f"layer{layer:02d}" for layer in matching.matched_layers(transfer, layers)]
+            layers = config_of(self.settings, student).num_hidden_layers
+            return [f"layer{layer:02d}" for layer in layer_matching.matched_layers(transfer, layers)]
         return ["joint"] if transfer.schedule == "joint" else []
 
     def stage(self, student: str, stage: str) -> list[str]:
@@ -67,7 +67,7 @@ class StudentInputs(Stage):
         baseline = hasattr(wildcards, "model") and student_and_arm(wildcards.model)[1] != "distilled"
         return "" if baseline else self.settings.student.from_ or ""
 
-    def given_student(self, wildcards: Any) -> list[str]:
+    def initial_student(self, wildcards: Any) -> list[str]:
         """The directory of a student to go on from, if it is there; baselines start anew."""
         if student_and_arm(wildcards.model)[1] != "distilled" or self.checkpoint(wildcards):
             return []
@@ -93,19 +93,19 @@ class StudentInputs(Stage):
 
     def transfer_settings(self, wildcards: Any) -> str:
         """The settings of a stage of a student's transfer."""
-        return with_shape(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
+        return with_config(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
 
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of a student's pretraining; with those of the transfer where that is part of its loss."""
         student, arm = student_and_arm(wildcards.model)
         transfer = ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
-        return with_shape(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
+        return with_config(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
 
-    def asked_of_transfer(self, wildcards: Any) -> str:
+    def transfer_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a stage must show; where a given student lies is not part of what it is."""
         return _without_path(self.transfer_settings(wildcards))
 
-    def asked_of_pretraining(self, wildcards: Any) -> str:
+    def pretraining_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a pretrained student must show."""
         return _without_path(self.pretraining_settings(wildcards))
 

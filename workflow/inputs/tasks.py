@@ -30,7 +30,7 @@ class TaskInputs(Stage):
         """The settings of one task's files: another task changes nothing here."""
         return to_json(self.settings, f"task.{wildcards.task}.files")
 
-    def asked(self, wildcards: Any) -> str:
+    def manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a prepared task must show: a file of the user's by digest instead of by path."""
         files = getattr(self.settings.task, wildcards.task).files
         return to_text(tasks.settings_of(wildcards.task, files, lambda path: digests([Path(path)])[Path(path)]))

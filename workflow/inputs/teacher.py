@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mobilebert.distillation import fit, matching
+from mobilebert.distillation import compatibility, layer_matching
 from mobilebert.settings import sections_of
-from workflow.external_inputs import existing, shape_of, with_shape
+from workflow.external_inputs import config_of, existing, with_config
 from workflow.inputs.stage import Stage, to_text
 
 
@@ -48,9 +48,9 @@ class TeacherInputs(Stage):
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of the teacher's pretraining."""
         shape = self.settings.teacher.shape
-        return with_shape(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
+        return with_config(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
 
-    def asked(self, wildcards: Any) -> str:
+    def manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of the checked teacher must show."""
         body = sections_of(self.settings, "teacher.min_head_lift", "masking", "training", "seed")
         return to_text(body | {"needs": json.loads(self.needs(wildcards))})
@@ -58,10 +58,10 @@ class TeacherInputs(Stage):
     def needs(self, wildcards: Any) -> str:
         """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
         transfer = self.settings.transfer
-        layerwise = [] if transfer.schedule == "none" else matching.shared(transfer)
+        layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
         needs = set()
-        for shape in (shape_of(self.settings, student) for student in self.settings.students):
-            least = 1 if transfer.schedule == "none" else matching.least_layers(transfer, shape.num_hidden_layers)
-            asked = fit.needs(shape, layerwise=layerwise) | ({fit.LEAST_LAYERS: least} if least > 1 else {})
-            needs.add(json.dumps(asked, sort_keys=True))
+        for config in (config_of(self.settings, student) for student in self.settings.students):
+            least = 1 if transfer.schedule == "none" else layer_matching.least_layers(transfer, config.num_hidden_layers)
+            need = compatibility.needs(config, layerwise=layerwise) | ({compatibility.LEAST_LAYERS: least} if least > 1 else {})
+            needs.add(json.dumps(need, sort_keys=True))
         return to_text([json.loads(text) for text in sorted(needs)])

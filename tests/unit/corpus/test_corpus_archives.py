@@ -9,15 +9,16 @@ from pathlib import Path
 import brotli
 import pytest
 
-from mobilebert.corpus import plan, streams
-from mobilebert.corpus.formats import document, documents
+from mobilebert.corpus import plan
+from mobilebert.corpus.readers import document, streams
+from mobilebert.corpus.readers.by_format import documents
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
 
 
-def read(path: Path, format: str, block_bytes: int = 1 << 30, **more) -> list[document.Found]:
+def read(path: Path, format: str, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
     entry = {"source": "s", "path": str(path), "format": format, "text_field": "text", "size": path.stat().st_size, **more}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.pieces for found in documents(piece)]
+    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
 
 
 def page(number: int, encoding: str = "utf-8") -> bytes:
@@ -128,7 +129,7 @@ def test_an_archive_that_ends_early_gives_what_is_whole_and_says_so(tmp_path, su
     found: list[str] = []
     with pytest.raises(streams.Unreadable, match="ends inside"):
         found.extend(
-            each.name for each in documents(plan.Piece("s", 0, str(path), "warc", "text", path.stat().st_size)) if each.reason is None
+            each.name for each in documents(plan.FileRange("s", 0, str(path), "warc", "text", path.stat().st_size)) if each.reason is None
         )
     assert found == [f"p{number}" for number in range(int(10 * cut))]
 

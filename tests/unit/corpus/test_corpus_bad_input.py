@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from mobilebert.corpus import byte_lines, store, streams
-from mobilebert.corpus.formats import plain
-from mobilebert.corpus.formats.document import MOST_CHARACTERS
+from mobilebert.corpus.dedup import block_store
 from mobilebert.corpus.pipeline import clean_corpus
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.readers import byte_lines, plain, streams
+from mobilebert.corpus.readers.document import MOST_CHARACTERS
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
 from mobilebert.storage import artifacts
@@ -273,8 +273,8 @@ def test_of_empty_documents_and_lines_few_are_held_at_once(tmp_path, folder, mon
 def test_a_block_has_no_more_documents_than_are_looked_at_together(tmp_path, folder, monkeypatch):
     """Of texts of two characters a block of 2 MB had 333,000, whose keys took 650 MB."""
     held: list[int] = []
-    monkeypatch.setattr(store, "TOGETHER", 100)
-    monkeypatch.setattr(store, "write_keys", lambda *told, write=store.write_keys: held.append(len(told[3])) or write(*told))
+    monkeypatch.setattr(block_store, "TOGETHER", 100)
+    monkeypatch.setattr(block_store, "write_keys", lambda *told, write=block_store.write_keys: held.append(len(told[3])) or write(*told))
     (folder / "a.jsonl.gz").write_bytes(gzip.compress("".join(row(prose(number)) for number in range(450)).encode()))
     _, documents = cleaned(tmp_path, folder)
     assert len(documents) == 450

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.corpus.test_corpus_formats import PROSE, read
+from tests.unit.corpus.test_corpus_readers import PROSE, read
 
 
 def rows(count: int) -> bytes:

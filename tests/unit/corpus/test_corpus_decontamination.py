@@ -10,7 +10,7 @@ import pytest
 
 from mobilebert.corpus import decontamination
 from mobilebert.corpus.pipeline import clean_corpus
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
 from mobilebert.text import document

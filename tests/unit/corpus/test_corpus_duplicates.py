@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import near_duplicates
-from mobilebert.corpus import duplicates, minhash, store
-from mobilebert.corpus.clean import Work
+from benchmarks.corpus import deduplication
+from mobilebert.corpus.cleaning import CleaningContext
+from mobilebert.corpus.dedup import block_store, minhash, near_duplicates
 from mobilebert.settings import Corpus
 
 CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
@@ -77,12 +77,12 @@ def test_texts_without_shingles_have_no_keys():
 def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int], bool]:
     """(element, place) -> exact, of what goes."""
     folder = tempfile.mkdtemp(dir=tmp_path)
-    fates = near_duplicates.find(blocks, Work(Corpus.model_validate(changes), folder, 1 << 20))
+    fates = deduplication.find(blocks, CleaningContext(Corpus.model_validate(changes), folder, 1 << 20))
     return {
-        (element, place): fate == duplicates.EXACT
+        (element, place): fate == near_duplicates.EXACT
         for element, each in enumerate(fates)
         for place, fate in enumerate(each.tolist())
-        if fate != duplicates.STAYS
+        if fate != near_duplicates.STAYS
     }
 
 
@@ -134,58 +134,60 @@ def test_however_few_documents_are_looked_at_together_the_verdict_is_the_same(tm
     random_.shuffle(texts)
     blocks = [texts[start : start + 7] for start in range(0, len(texts), 7)]
     expected = dropped(tmp_path, blocks)
-    monkeypatch.setattr(store, "TOGETHER", 20)
-    monkeypatch.setattr(duplicates, "_COMPARED", 500)
+    monkeypatch.setattr(block_store, "TOGETHER", 20)
+    monkeypatch.setattr(near_duplicates, "_COMPARED", 500)
     assert dropped(tmp_path, blocks) == expected
     assert len(expected) > 100
 
 
 def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "TOGETHER", 100)
+    monkeypatch.setattr(block_store, "TOGETHER", 100)
     one = text(random.Random(14), 100)
-    work = Work(Corpus(), str(tmp_path), 1 << 20)
-    fates = near_duplicates.find([[one] * 50] * 20, work)
-    assert np.concatenate(fates).tolist() == [duplicates.STAYS] + [duplicates.EXACT] * 999
-    blocks = store.Blocks(work.folder)
+    work = CleaningContext(Corpus(), str(tmp_path), 1 << 20)
+    fates = deduplication.find([[one] * 50] * 20, work)
+    assert np.concatenate(fates).tolist() == [near_duplicates.STAYS] + [near_duplicates.EXACT] * 999
+    blocks = block_store.Blocks(work.folder)
     assert blocks.batches == 10
     files = [str(tmp_path / f"keys-{batch:06d}") for batch in range(10)]
-    held = [len(store.read_ranges(files, partition, blocks.partitions, store.KEY)) for partition in range(blocks.partitions)]
+    held = [len(block_store.read_ranges(files, partition, blocks.partitions, block_store.KEY)) for partition in range(blocks.partitions)]
     assert sum(held) == 10 * (1 + minhash.BANDS)
 
 
-def variants(folder: Path, documents: int) -> Work:
+def variants(folder: Path, documents: int) -> CleaningContext:
     """Keys of documents without texts: of each three that it shares with none, one with two others, and one with all, in partition 0."""
-    work = Work(Corpus(), str(folder), 1 << 20)
-    store.write_blocks(work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes)
-    blocks = store.Blocks(work.folder)
+    work = CleaningContext(Corpus(), str(folder), 1 << 20)
+    block_store.write_blocks(work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes)
+    blocks = block_store.Blocks(work.folder)
     random_ = np.random.default_rng(15)
     for batch in range(blocks.batches):
         number = np.concatenate([np.arange(1000, dtype=np.uint64) + np.uint64(block) for block in blocks.batch(batch)[0]])
-        keys = np.zeros((5, len(number)), store.KEY)
+        keys = np.zeros((5, len(number)), block_store.KEY)
         keys["document"] = number
         keys["rank"] = random_.integers(0, 1 << 40, len(number))
         keys["key"] = [*random_.integers(0, 1 << 62, (3, len(number))), number // np.uint64(3), [0] * len(number)]
         keys = keys.T.reshape(-1)
-        store.write_ranges(
+        block_store.write_ranges(
             str(folder / f"keys-{batch:06d}"), keys, np.where(keys["key"], keys["key"] % np.uint64(blocks.partitions), 0), blocks.partitions
         )
     return work
 
 
-def pairs_of(work: Work, partition: int) -> np.ndarray:
+def pairs_of(work: CleaningContext, partition: int) -> np.ndarray:
     """What `candidates` finds in a partition, each pair once."""
-    duplicates.candidates(partition, work)
-    groups = store.Blocks(work.folder).partitions
-    found = [store.read_ranges([f"{work.folder}/pairs-{partition:06d}"], group, groups, duplicates.PAIR) for group in range(groups)]
+    near_duplicates.candidates(partition, work)
+    groups = block_store.Blocks(work.folder).partitions
+    found = [
+        block_store.read_ranges([f"{work.folder}/pairs-{partition:06d}"], group, groups, near_duplicates.PAIR) for group in range(groups)
+    ]
     return np.unique(np.concatenate(found))
 
 
 def test_of_a_key_that_all_share_the_same_pairs_are_found_however_few_are_worked_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "TOGETHER", 1000)
+    monkeypatch.setattr(block_store, "TOGETHER", 1000)
     found = []
     for at_once, room, sliced in ((100_000, 1000, 0), (500, 1000, 0), (100_000, 6, 1), (500, 1, 10)):
-        monkeypatch.setattr(duplicates, "_AT_ONCE", at_once)
-        monkeypatch.setattr(duplicates, "_ROOM", room)
+        monkeypatch.setattr(near_duplicates, "_AT_ONCE", at_once)
+        monkeypatch.setattr(near_duplicates, "_ROOM", room)
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
         found.append([pairs_of(variants(folder, 10_000), partition) for partition in range(10)])
         assert len({path.name[:13] for path in folder.glob("slices-*")}) == sliced
@@ -195,22 +197,22 @@ def test_of_a_key_that_all_share_the_same_pairs_are_found_however_few_are_worked
 
 
 def test_a_key_that_all_share_takes_no_more_memory_the_more_there_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "TOGETHER", 1000)
-    monkeypatch.setattr(duplicates, "_AT_ONCE", 1000)
+    monkeypatch.setattr(block_store, "TOGETHER", 1000)
+    monkeypatch.setattr(near_duplicates, "_AT_ONCE", 1000)
     peaks = []
     for documents in (20_000, 100_000):
         work = variants(Path(tempfile.mkdtemp(dir=tmp_path)), documents)
         tracemalloc.start()
-        duplicates.candidates(0, work)
+        near_duplicates.candidates(0, work)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0] < 3e6
 
 
 def test_copies_of_a_text_do_not_hide_it_from_those_alike(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "TOGETHER", 2)
-    monkeypatch.setattr(duplicates, "_AT_ONCE", 10)
-    monkeypatch.setattr(duplicates, "_ROOM", 1000)
+    monkeypatch.setattr(block_store, "TOGETHER", 2)
+    monkeypatch.setattr(near_duplicates, "_AT_ONCE", 10)
+    monkeypatch.setattr(near_duplicates, "_ROOM", 1000)
     random_ = random.Random(17)
     base = text(random_, 300)
     longest = base + text(random_, 20)
@@ -218,13 +220,13 @@ def test_copies_of_a_text_do_not_hide_it_from_those_alike(tmp_path, monkeypatch)
 
 
 def test_pairs_that_all_bands_find_are_held_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(duplicates, "_AT_ONCE", 1000)
-    pairs = np.zeros(1000, duplicates.PAIR)
+    monkeypatch.setattr(near_duplicates, "_AT_ONCE", 1000)
+    pairs = np.zeros(1000, near_duplicates.PAIR)
     pairs["rank"] = np.random.default_rng(16).integers(0, 1 << 40, 1000)
     peaks = []
     for times in (4, 40):
         tracemalloc.start()
-        assert (duplicates._distinct(pairs[::-1].copy() for _ in range(times)) == np.sort(pairs)).all()
+        assert (near_duplicates._distinct(pairs[::-1].copy() for _ in range(times)) == np.sort(pairs)).all()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
@@ -255,11 +257,11 @@ def test_pairs_fall_into_all_groups_though_each_block_has_one_document(tmp_path)
     random_ = random.Random(12)
     bases = [text(random_, 100) for _ in range(40)]
     blocks = [[base + tail] for base in bases for tail in ("", "好")]
-    work = Work(Corpus(), str(tmp_path), 1 << 20)
-    near_duplicates.find(blocks, work)
-    groups = store.Blocks(work.folder).partitions
+    work = CleaningContext(Corpus(), str(tmp_path), 1 << 20)
+    deduplication.find(blocks, work)
+    groups = block_store.Blocks(work.folder).partitions
     assert groups > 4
-    assert all(sum(1 for _ in duplicates.alike(group, groups, work)) in range(1, 20) for group in range(groups))
+    assert all(sum(1 for _ in near_duplicates.alike(group, groups, work)) in range(1, 20) for group in range(groups))
 
 
 def test_copies_of_a_text_that_goes_go_too(tmp_path):
@@ -273,19 +275,19 @@ def test_copies_of_a_text_that_goes_go_too(tmp_path):
 
 def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_path, monkeypatch):
     """Against the definition: by rank, each document that stays sends off those that it is alike to."""
-    monkeypatch.setattr(duplicates, "_READ_AHEAD", 5_000)
+    monkeypatch.setattr(near_duplicates, "_READ_AHEAD", 5_000)
     random_ = np.random.default_rng(11)
     documents, most = 20_000, 1 << 40
     peaks = []
     for count in (20_000, 200_000):
         folder = tempfile.mkdtemp(dir=tmp_path)
-        work = Work(Corpus(), folder, 1 << 20)
-        store.write_blocks(folder, [(element, [documents // 10]) for element in range(10)], work.block_bytes)
-        groups = store.Blocks(folder).partitions
+        work = CleaningContext(Corpus(), folder, 1 << 20)
+        block_store.write_blocks(folder, [(element, [documents // 10]) for element in range(10)], work.block_bytes)
+        groups = block_store.Blocks(folder).partitions
         rank = random_.integers(0, most, documents)
         ends = random_.integers(0, documents, (count, 2))
         ends = ends[rank[ends[:, 0]] < rank[ends[:, 1]]]
-        pairs = np.zeros(len(ends), duplicates.PAIR)
+        pairs = np.zeros(len(ends), near_duplicates.PAIR)
         pairs["rank"], pairs["first"], pairs["second"] = rank[ends[:, 0]], ends[:, 0], ends[:, 1]
         pairs.sort()
         for group in range(groups):
@@ -293,11 +295,11 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
             (Path(folder) / f"copied-{group:06d}").write_bytes(b"")
             (Path(folder) / f"alike-{group:06d}").write_bytes(pairs[group::groups].tobytes())
         tracemalloc.start()
-        duplicates.decide(work)
+        near_duplicates.decide(work)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         stays = np.ones(documents, bool)
         for _, first, second in pairs.tolist():
             stays[second] &= not stays[first]
-        assert (stays == (duplicates.fates(0, documents, work) == duplicates.STAYS)).all()
+        assert (stays == (near_duplicates.verdicts(0, documents, work) == near_duplicates.STAYS)).all()
     assert peaks[1] < 1.5 * peaks[0] < 1e6  # ten times the pairs; what else a process allocates meanwhile varies by a tenth

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mobilebert.corpus import paragraphs, store
+from mobilebert.corpus.dedup import block_store, paragraphs
 from tests.unit.corpus.test_corpus_pipeline import documents, jsonl, prose, run
 
 NOTICE = "本网站的全部内容，包括文字和图片，都由网站的编辑们写成，第{:02d}版。"
@@ -85,5 +85,5 @@ def test_verdicts_do_not_depend_on_batches(tmp_path, shared):
 
 
 def test_counts_of_all_batches_are_added_up(tmp_path, shared, monkeypatch):
-    monkeypatch.setattr(store, "TOGETHER", 2)
+    monkeypatch.setattr(block_store, "TOGETHER", 2)
     assert cleaned(tmp_path, shared, max_paragraph_documents=15, block_megabytes=0.001)["lines"]["shared"]["lines"] == 16

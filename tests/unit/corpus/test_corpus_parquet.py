@@ -9,16 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mobilebert.corpus import byte_lines, plan, streams
-from mobilebert.corpus.formats import document, documents, tables
+from mobilebert.corpus import plan
+from mobilebert.corpus.readers import byte_lines, document, parquet, streams
+from mobilebert.corpus.readers.by_format import documents
 from mobilebert.storage import row_groups
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
 
 
-def read(path: Path, block_bytes: int = 1 << 30, **more) -> list[document.Found]:
+def read(path: Path, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
     entry = {"source": "s", "path": str(path), "format": "parquet", "text_field": "text", "size": path.stat().st_size, **more}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.pieces for found in documents(piece)]
+    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
 
 
 def draw_texts(rows: int, size: int = 300) -> list[str]:
@@ -116,16 +117,16 @@ def test_a_row_that_is_too_long_is_counted_and_those_after_it_are_read(tmp_path,
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 30_000)
     pq.write_table(pa.table({"text": [PROSE, "字" * 10_001, "文" * 10_000]}), tmp_path / "x")
     assert read(tmp_path / "x") == [
-        document.Found("000000-0", PROSE),
-        document.Found("000000-1", "字" * 3333 + "\\xe5", document.OVERSIZED, 30_003),
-        document.Found("000000-2", "文" * 10_000),
+        document.RawDocument("000000-0", PROSE),
+        document.RawDocument("000000-1", "字" * 3333 + "\\xe5", document.OVERSIZED, 30_003),
+        document.RawDocument("000000-2", "文" * 10_000),
     ]
 
 
 def test_a_row_group_of_long_rows_is_refused_by_name(tmp_path, monkeypatch):
     pq.write_table(pa.table({"text": ["字" * 10_000] * 10}), tmp_path / "long", use_dictionary=False)
     pq.write_table(pa.table({"text": draw_texts(9000, 20)}), tmp_path / "short", use_dictionary=False)
-    monkeypatch.setattr(tables, "MAX_PAGE_BYTES", 100_000)
+    monkeypatch.setattr(parquet, "MAX_PAGE_BYTES", 100_000)
     with pytest.raises(streams.Unreadable, match=r"row group 0 has 10 rows of 0 MB, so long that a page .* fewer rows in a row group"):
         read(tmp_path / "long")
     assert len(read(tmp_path / "short")) == 9000
@@ -135,8 +136,8 @@ def test_row_groups_before_one_that_is_refused_are_read(tmp_path, monkeypatch):
     with pq.ParquetWriter(tmp_path / "x", pa.schema({"text": pa.string()}), use_dictionary=False) as writer:
         for texts in ([PROSE] * 3, ["字" * 10_000] * 10):
             writer.write_table(pa.table({"text": texts}))
-    monkeypatch.setattr(tables, "MAX_PAGE_BYTES", 100_000)
-    rows = documents(plan.Piece("s", 0, str(tmp_path / "x"), "parquet", "text", 1))
+    monkeypatch.setattr(parquet, "MAX_PAGE_BYTES", 100_000)
+    rows = documents(plan.FileRange("s", 0, str(tmp_path / "x"), "parquet", "text", 1))
     assert [next(rows).text for _ in range(3)] == [PROSE] * 3
     with pytest.raises(streams.Unreadable, match="row group 1 has 10 rows"):
         next(rows)
@@ -232,6 +233,6 @@ def test_memory_does_not_grow_with_a_row_group(tmp_path):
     pq.write_table(big, tmp_path / "x", row_group_size=2600, compression="none", use_dictionary=False, write_batch_size=32)
     del big
     before, most = pa.total_allocated_bytes(), 0
-    for _ in documents(plan.Piece("s", 0, str(tmp_path / "x"), "parquet", "text", 1)):
+    for _ in documents(plan.FileRange("s", 0, str(tmp_path / "x"), "parquet", "text", 1)):
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < 10_000_000

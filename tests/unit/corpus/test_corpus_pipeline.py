@@ -1,4 +1,4 @@
-"""The whole way from sources to the corpus artefact, on small trees with odd files."""
+"""The whole way from sources to the corpus artifact, on small trees with odd files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from mobilebert.corpus import funnel
 from mobilebert.corpus.pipeline import clean_corpus
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
 from mobilebert.storage import artifacts, row_groups

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
 from mobilebert.storage import artifacts

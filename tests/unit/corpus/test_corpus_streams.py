@@ -11,10 +11,11 @@ import os
 import pytest
 import zstandard
 
-from mobilebert.corpus import plan, streams
-from mobilebert.corpus.formats import documents
+from mobilebert.corpus import plan
+from mobilebert.corpus.readers import streams
+from mobilebert.corpus.readers.by_format import documents
 from tests.unit.corpus.test_corpus_byte_lines import rows
-from tests.unit.corpus.test_corpus_formats import read
+from tests.unit.corpus.test_corpus_readers import read
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
 
@@ -46,7 +47,7 @@ def test_a_cut_file_gives_what_is_whole_and_then_says_why(tmp_path, suffix):
     data = "".join(json.dumps({"id": n, "text": os.urandom(30).hex()}) + "\n" for n in range(3000)).encode()
     packed = COMPRESS[suffix](data)
     path.write_bytes(packed[: len(packed) * 2 // 3])
-    piece = plan.Piece("s", 0, str(path), "jsonl", "text", path.stat().st_size)
+    piece = plan.FileRange("s", 0, str(path), "jsonl", "text", path.stat().st_size)
     found: list[str] = []
     with pytest.raises(streams.Unreadable, match=r"end|EOF|truncated"):
         found.extend(each.name for each in documents(piece))
@@ -59,7 +60,7 @@ def test_a_cut_file_gives_what_is_whole_and_then_says_why(tmp_path, suffix):
 def test_a_file_that_is_not_what_its_name_says_is_unreadable(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"not compressed at all" * 10)
-    piece = plan.Piece("s", 0, str(path), "mediawiki" if "xml" in name else "jsonl", "text", 210)
+    piece = plan.FileRange("s", 0, str(path), "mediawiki" if "xml" in name else "jsonl", "text", 210)
     with pytest.raises(streams.Unreadable):
         list(documents(piece))
 
@@ -69,10 +70,10 @@ def test_a_document_that_grows_too_large_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "x.html.gz"
     path.write_bytes(gzip.compress(b"0" * 1_000_000))
     with pytest.raises(streams.Unreadable, match="over 0 MB"):
-        list(documents(plan.Piece("s", 0, str(path), "html", "text", 1)))
+        list(documents(plan.FileRange("s", 0, str(path), "html", "text", 1)))
 
 
 def test_fifos_are_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.txt")
     with pytest.raises(streams.Unreadable, match="not a regular file"):
-        list(documents(plan.Piece("s", 0, str(tmp_path / "x.txt"), "text", "text", 1)))
+        list(documents(plan.FileRange("s", 0, str(tmp_path / "x.txt"), "text", "text", 1)))

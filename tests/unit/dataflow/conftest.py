@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mobilebert.corpus.pipeline import clean_corpus
-from mobilebert.corpus.sources import list_sources
+from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.dataflow import running
 from mobilebert.records import pipeline, writer
 from mobilebert.settings import Beam, Corpus, Records, Source
@@ -30,7 +30,7 @@ def prose(seed: int) -> str:
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sources artefact of 200 documents in two files, some of them twice and nearly twice."""
+    """A sources artifact of 200 documents in two files, some of them twice and nearly twice."""
     folder = tmp_path_factory.mktemp("pipelines")
     texts = [prose(n) for n in range(150)] + [prose(n) for n in range(20)] + [prose(n) + "尾。" for n in range(40, 70)]
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
@@ -43,7 +43,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer artefact for the corpus."""
+    """A tokenizer artifact for the corpus."""
     folder = tmp_path_factory.mktemp("tokenizer")
     entries = [*SPECIAL, *sorted(set(WORDS + "我们说过，的是号这就了。尾0123456789"))]
     with artifacts.writing(folder, "tokenizer") as made:
@@ -53,7 +53,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def both(sources: Path, tokenizer: Path) -> Callable[..., dict[str, bytes]]:
-    """Run both pipelines; gives all files of both artefacts."""
+    """Run both pipelines; gives all files of both artifacts."""
 
     def made(folder: Path, where: Beam | None = None, threads: int = 1) -> dict[str, bytes]:
         with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A killed run: no half artefact, and what it finished is not done again."""
+"""A killed run: no half artifact, and what it finished is not done again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import toy_file_system
 
-from mobilebert.corpus import clean
+from mobilebert.corpus import cleaning
 from mobilebert.dataflow import workdir
 from mobilebert.errors import PassingError, UserError
 from mobilebert.records import pipeline
@@ -49,7 +49,7 @@ def killed(code: str, root: Path) -> None:
     assert done.returncode == -9, done.stderr
 
 
-def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
+def test_a_killed_run_leaves_no_artifact_and_is_gone_on_with(
     both, expected, sources: Path, tokenizer: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = tmp_path / "made"
@@ -66,7 +66,7 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
 
     killed(DYING.format(room="corpus", module="clean", function="_clean") + CLEAN.format(str(sources), str(made)), root)
     assert not artifacts.exists(made / "corpus")
-    monkeypatch.setattr(clean, "_clean", count(clean._clean, cleaned))
+    monkeypatch.setattr(cleaning, "_clean", count(cleaning._clean, cleaned))
     files = both(made)
     assert min(cleaned) == 5
     assert files == expected
@@ -80,10 +80,10 @@ def test_a_killed_run_leaves_no_artefact_and_is_gone_on_with(
     assert min(encoded) == 5
 
 
-def test_a_run_that_dies_while_its_artefact_is_put_together_is_gone_on_with(
+def test_a_run_that_dies_while_its_artifact_is_put_together_is_gone_on_with(
     both, expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Files are in the artefact already, and go with it; the work folder must still have them."""
+    """Files are in the artifact already, and go with it; the work folder must still have them."""
 
     whole = artifacts._describe
     for stage in ("corpus", "records"):

@@ -12,17 +12,18 @@ import pytest
 import tensorflow as tf
 
 from mobilebert import models
-from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 from mobilebert.settings import Optimization, Training
-from mobilebert.training import loop, state
+from mobilebert.training import loop
 from mobilebert.training.accelerators import Accelerator
+from mobilebert.training.state import workspace
 
 VOCABULARY, BATCH, LENGTH, PREDICTIONS = 40, 4, 12, 3
 
 
 @pytest.fixture
 def student() -> Any:
-    shape = MobileBertShape(
+    config = MobileBertConfig(
         vocab_size=VOCABULARY,
         hidden_size=16,
         embedding_size=16,
@@ -35,12 +36,12 @@ def student() -> Any:
         max_position_embeddings=16,
         initializer_range=0.2,  # so that attention is not flat: a flat one has the same cross-entropy against anything
     )
-    return models.build(shape, 1)
+    return models.build(config, 1)
 
 
 @pytest.fixture
 def teacher() -> Any:
-    shape = BertShape(
+    config = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=16,
         num_hidden_layers=2,
@@ -49,7 +50,7 @@ def teacher() -> Any:
         max_position_embeddings=16,
         initializer_range=0.2,
     )
-    return models.build(shape, 2)
+    return models.build(config, 2)
 
 
 @pytest.fixture
@@ -79,10 +80,10 @@ def train(tmp_path: Path, batch: dict[str, np.ndarray]) -> Callable[..., list[fl
         optimization = Optimization(steps=steps, learning_rate=learning_rate, decay="constant", batch_size=BATCH)
         job = loop.Job("test", objective, lambda step: dataset, optimization, Training(steps_per_call=1), 3)
         accelerator = Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
-        with state.open_state(tmp_path, "test", "0" * 64) as held:
-            loop.train(job, accelerator, held, tmp_path / "metrics.jsonl", 1e9, None)
+        with workspace.open_state(tmp_path, "test", "0" * 64) as run_state:
+            loop.train(job, accelerator, run_state, tmp_path / "metrics.jsonl", 1e9, None)
             lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
-            held.finish()
+            run_state.finish()
         return [json.loads(line)["loss"] for line in lines]
 
     return run

@@ -25,7 +25,7 @@ from mobilebert.finetuning import predictions
 from mobilebert.finetuning.features import Features
 from mobilebert.finetuning.objective import TaskObjective
 from mobilebert.models import heads
-from mobilebert.models.shapes import BertShape, MobileBertShape
+from mobilebert.models.configs import BertConfig, MobileBertConfig
 from mobilebert.settings import Masking, Optimization, Transfer
 from mobilebert.training import optimizers
 from mobilebert.training.accelerators import Accelerator
@@ -46,7 +46,7 @@ def made(precision: str) -> tuple[Any, Any]:
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
     }
-    student = MobileBertShape(
+    student = MobileBertConfig(
         **common,
         embedding_size=WIDTH,
         intermediate_size=24,
@@ -55,7 +55,7 @@ def made(precision: str) -> tuple[Any, Any]:
         key_query_shared_bottleneck=True,
     )
     return models.build(student, 1, compute_dtype=precision), models.build(
-        BertShape(**common, intermediate_size=32), 2, compute_dtype=precision
+        BertConfig(**common, intermediate_size=32), 2, compute_dtype=precision
     )
 
 
@@ -87,7 +87,7 @@ def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
         numbers = np.random.default_rng(step)
         mask = (np.arange(LENGTH) < np.array([12, 10, 5, 4])[:, None]).astype(np.int32)
         weights = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]], np.float32)
-        found = {
+        features = {
             "input_ids": numbers.integers(1, VOCABULARY, (BATCH, LENGTH)).astype(np.int32) * mask,
             "segment_ids": np.zeros((BATCH, LENGTH), np.int32),
             "input_mask": mask,
@@ -95,8 +95,8 @@ def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
             "masked_ids": numbers.integers(1, VOCABULARY, (BATCH, PREDICTIONS)).astype(np.int32),
             "masked_weights": weights,
         }
-        found |= {name: numbers.integers(0, 2, BATCH).astype(np.int32) for name in ("next_sentence_labels", "label", "start", "end")}
-        return {name: found[name] for name in names}
+        features |= {name: numbers.integers(0, 2, BATCH).astype(np.int32) for name in ("next_sentence_labels", "label", "start", "end")}
+        return {name: features[name] for name in names}
 
     stacked = {name: np.stack([batch(step)[name] for step in range(STEPS)]) for name in names}
     return lambda start: tf.data.Dataset.from_tensor_slices(stacked)
@@ -105,16 +105,18 @@ def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
 def rows(name: str, accelerator: Accelerator, device_batch: int | None) -> list[list[float]]:
     optimizer_name, precision, objective_of = OBJECTIVES[name]
     targets = {"classification": ("label",), "reading, bfloat16": ("start", "end")}
-    given = targets.get(name, ("masked_positions", "masked_ids", "masked_weights", "next_sentence_labels"))
+    target_names = targets.get(name, ("masked_positions", "masked_ids", "masked_weights", "next_sentence_labels"))
     # A warm-up, since Adam's first steps have one length whatever the gradient is, so that rounding alone would show.
     optimization = Optimization(steps=STEPS, learning_rate=1e-3, decay="constant", warmup_steps=STEPS, optimizer=optimizer_name)
     with accelerator.scope():
         objective = objective_of(*made(precision))
-        optimizer = optimizers.make(objective.variables, objective.rate_factors, optimization, getattr(objective, "counted", ()))
+        optimizer = optimizers.make(
+            objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ())
+        )
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=device_batch)
-    steps.feed(batches(("input_ids", "segment_ids", "input_mask", *given)), 0)
-    found = steps.run(0, STEPS)
-    return found[:, [steps.names.index(part) for part in ("loss", "gradient_norm")]].tolist()
+    steps.feed(batches(("input_ids", "segment_ids", "input_mask", *target_names)), 0)
+    scalars = steps.run(0, STEPS)
+    return scalars[:, [steps.names.index(scalar) for scalar in ("loss", "gradient_norm")]].tolist()
 
 
 class HeldOut:
@@ -126,9 +128,9 @@ class HeldOut:
         return PREDICTIONS
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> dict[str, np.ndarray]:
-        numbers, place = np.random.default_rng(seed), np.arange(step * batch_size, (step + 1) * batch_size)
-        rows = np.minimum(place, self.heldout_count - 1)
-        weights = (np.arange(PREDICTIONS) < (rows % 4)[:, None]) & (place < self.heldout_count)[:, None]
+        numbers, index = np.random.default_rng(seed), np.arange(step * batch_size, (step + 1) * batch_size)
+        rows = np.minimum(index, self.heldout_count - 1)
+        weights = (np.arange(PREDICTIONS) < (rows % 4)[:, None]) & (index < self.heldout_count)[:, None]
         return {
             "input_ids": numbers.integers(1, VOCABULARY, (self.heldout_count, LENGTH)).astype(np.int32)[rows],
             "segment_ids": np.zeros((batch_size, LENGTH), np.int32),
@@ -146,8 +148,8 @@ def measures(accelerator: Accelerator) -> dict[str, Any]:
     ids = np.random.default_rng(1).integers(1, VOCABULARY, (7, LENGTH)).astype(np.int32)
     examples = Features(ids, np.full(7, 4, np.int32), np.arange(6, 13, dtype=np.int32), {"label": np.zeros(7, np.int32)})
     logits = list(predictions.Forward(model, head, accelerator).logits(examples, 3))
-    told = evaluation.masked_lm(model, HeldOut(), Masking(), 3, 9, accelerator)
-    return told | {"logits": np.concatenate(logits).tolist(), "batches": [len(part) for part in logits]}
+    evaluated = evaluation.masked_lm(model, HeldOut(), Masking(), 3, 9, accelerator)
+    return evaluated | {"logits": np.concatenate(logits).tolist(), "batches": [len(batch) for batch in logits]}
 
 
 def main(file: Path, names: list[str]) -> None:
@@ -155,8 +157,8 @@ def main(file: Path, names: list[str]) -> None:
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     one = Accelerator(tf.distribute.get_strategy(), "one", 1)
     two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
-    found: dict[str, Any] = {name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)}
-    file.write_text(json.dumps(found | {"measures": [measures(one), measures(two)]}))
+    results: dict[str, Any] = {name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)}
+    file.write_text(json.dumps(results | {"measures": [measures(one), measures(two)]}))
 
 
 if __name__ == "__main__":

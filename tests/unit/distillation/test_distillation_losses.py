@@ -235,7 +235,7 @@ def test_half_precision_is_raised_before_it_is_summed(numbers):
     [("corrected", 12, True, False, 1e-12), ("published", 12, False, True, 1e-12), ("google_tf2", 3, False, False, 1e-3)],
 )
 def test_forms(name, divisor, padding, all_outputs, epsilon):
-    form = losses.form(name)
+    form = losses.variant(name)
     assert form.divisor(layer=3, depth=12) == divisor
     assert (form.ignores_padding, form.all_outputs, form.epsilon) == (padding, all_outputs, epsilon)
 
@@ -291,7 +291,7 @@ def test_every_form_equals_its_own_reference(numbers, mask, form):
     layer, depth = 2, 3
     teacher, student = numbers.normal(0.3, 2, (depth + 1, B, S, H)), numbers.normal(-0.2, 1, (B, S, H))
     scores = [numbers.normal(0, 1.5, (B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :]) for _ in range(2)]
-    chosen = losses.form(form)
+    chosen = losses.variant(form)
     counted = mask if chosen.ignores_padding else None
     divisor = chosen.divisor(layer, depth)
     statistics = teacher if chosen.all_outputs else teacher[layer]

@@ -24,7 +24,7 @@ TYPES, BIAS, OUTPUT = "bert.embeddings.token_type_embeddings.weight", "cls.predi
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"vocab_size": 211, "hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 80, "num_hidden_layers": 2}
-    model = models.build(models.shapes.BertShape(**sizes, max_position_embeddings=64, hidden_act="gelu"), 1)
+    model = models.build(models.configs.BertConfig(**sizes, max_position_embeddings=64, hidden_act="gelu"), 1)
     folder = tmp_path_factory.mktemp("parity") / "teacher"
     with artifacts.writing(folder, "model") as writer:
         models.weights.save(writer, model)

@@ -57,7 +57,7 @@ def test_parts_are_those_of_the_masked_positions(student, teacher, batch):
 
 
 def test_a_float64_model_and_float64_weights_are_taken(student, teacher, batch, heldout):
-    precise = models.build(student.shape, 1, compute_dtype="float64", variable_dtype="float64")
+    precise = models.build(student.config, 1, compute_dtype="float64", variable_dtype="float64")
     expected = MaskedLmObjective(student, teacher, 0.3).loss(batch, SEED)
     batch["masked_weights"] = batch["masked_weights"].astype(np.float64)
     parts = MaskedLmObjective(precise, teacher, 0.3).loss(batch, SEED)
@@ -135,7 +135,7 @@ def heldout(monkeypatch, batch):
 
 
 class Halves:
-    """In place of `training.replicas.Spread`: two devices, one after the other."""
+    """In place of `training.distributed.ReplicatedFunction`: two devices, one after the other."""
 
     def __init__(self, function: Any, accelerator: Any) -> None:
         self._function = function
@@ -150,7 +150,7 @@ class Halves:
 @pytest.mark.parametrize(("batch_size", "devices"), [(4, 1), (3, 1), (16, 1), (1, 2), (3, 2)])
 def test_heldout_predictions_count_once_each(student, batch, heldout, batch_size, devices, monkeypatch):
     if devices == 2:
-        monkeypatch.setattr(evaluation, "Spread", Halves)
+        monkeypatch.setattr(evaluation, "ReplicatedFunction", Halves)
     student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)
     expected = expected_parts(student, student, batch)
     found = evaluation.masked_lm(student, heldout, MASKING, batch_size, 9)

@@ -51,8 +51,8 @@ def step_of(objective: Any, batch: dict[str, np.ndarray], device_batch: int | No
 
 def objective_of(kind: str, student: Any, teacher: Any) -> Any:
     if kind in ("classification", "reading"):
-        still = models.build(dataclasses.replace(student.shape, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0), 1)
-        width = student.shape.hidden_size
+        still = models.build(dataclasses.replace(student.config, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0), 1)
+        width = student.config.hidden_size
         head: Any = heads.SpanHead(width, 1) if kind == "reading" else heads.ClassificationHead(width, 2, 1, dropout_rate=0.0)
         return TaskObjective(still, head)
     if kind in ("pretraining", "next_sentence"):

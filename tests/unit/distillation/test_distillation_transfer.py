@@ -44,20 +44,20 @@ def test_a_frozen_stage_trains_its_layer_and_the_first_the_embeddings_too(studen
     second = TransferObjective(student, teacher, Transfer(earlier_layers=0), "layer02")
     assert set(first.variables) == set(student.layer_variables(1)) | set(student.embedding_names)
     assert set(second.variables) == set(student.layer_variables(2))
-    assert not second.rate_factors
+    assert not second.learning_rate_multipliers
 
 
 def test_earlier_layers_learn_at_their_share_of_the_rate(student, teacher):
     objective = TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "layer02")
     below = set(student.layer_variables(1)) | set(student.embedding_names)
     assert set(objective.variables) == below | set(student.layer_variables(2))
-    assert objective.rate_factors == dict.fromkeys(below, 0.1)
+    assert objective.learning_rate_multipliers == dict.fromkeys(below, 0.1)
 
 
 def test_joint_trains_everything_but_the_mlm_head(student, teacher):
     objective = TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint")
     assert set(objective.variables) == set(student.variables_by_name) - set(student.head_names)
-    assert not objective.rate_factors
+    assert not objective.learning_rate_multipliers
 
 
 @pytest.mark.parametrize("form", ["corrected", "published", "google_tf2"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from mobilebert import tokenization
 from mobilebert.exporting.probes import probes
-from mobilebert.models.comparing import difference, rounded_up
+from mobilebert.models.numerics import difference, rounded_up
 
 
 def test_probes_cover_padding_pairs_masks_and_full_length(model: Path) -> None:

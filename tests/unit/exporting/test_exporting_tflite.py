@@ -18,7 +18,7 @@ from mobilebert.exporting.network import Network
 from mobilebert.exporting.probes import probes
 from mobilebert.exporting.tflite import Runner
 from mobilebert.exporting.writing import export
-from mobilebert.models.comparing import difference
+from mobilebert.models.numerics import difference
 from mobilebert.settings import Export
 from mobilebert.storage import artifacts
 
@@ -51,7 +51,7 @@ def test_every_input_matters(tflite: Path, model: Path) -> None:
         assert difference(runner.run(changed)["last_hidden_state"], output) > 1e-2, name
 
 
-def test_artefact_holds_vocabulary_and_signature_and_what_a_card_says(tflite: Path, model: Path) -> None:
+def test_artifact_holds_vocabulary_and_signature_and_what_a_card_says(tflite: Path, model: Path) -> None:
     manifest = artifacts.read(tflite, "export")
     assert manifest.inputs == {"model": artifacts.digest(model)}
     assert manifest.settings == {"format": "tflite", "sequence_length": 32}

@@ -19,18 +19,18 @@ class Pieces:
     pad, unk, cls, sep, mask = range(5)
     size = 80
 
-    def __init__(self, *pieces: str) -> None:
-        self.pieces = sorted(pieces, key=len, reverse=True)
+    def __init__(self, *vocabulary: str) -> None:
+        self.pieces = sorted(vocabulary, key=len, reverse=True)
 
     def encode(self, text: str) -> Encoding:
-        found, at = [], 0
+        tokens, at = [], 0
         while at < len(text):
-            piece = next((piece for piece in self.pieces if text.startswith(piece, at)), text[at])
-            if piece.strip():
-                number = 60 + self.pieces.index(piece) if piece in self.pieces else 8 + ord(piece) % 40
-                found.append((number, at, at + len(piece)))
-            at += len(piece)
-        table = np.array(found, np.int32).reshape(-1, 3)
+            token = next((token for token in self.pieces if text.startswith(token, at)), text[at])
+            if token.strip():
+                number = 60 + self.pieces.index(token) if token in self.pieces else 8 + ord(token) % 40
+                tokens.append((number, at, at + len(token)))
+            at += len(token)
+        table = np.array(tokens, np.int32).reshape(-1, 3)
         return Encoding(table[:, 0], table[:, 1], table[:, 2])
 
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
@@ -48,14 +48,14 @@ def tiny_model() -> Callable[..., Any]:
 
     def build(kind: str = "mobilebert", **changes: Any) -> Any:
         from mobilebert import models
-        from mobilebert.models.shapes import BertShape, MobileBertShape
+        from mobilebert.models.configs import BertConfig, MobileBertConfig
 
         common = {"vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
         common |= {"intermediate_size": 64}
         if kind == "bert":
-            return models.build(BertShape(**(common | changes)), 3)
+            return models.build(BertConfig(**(common | changes)), 3)
         mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "key_query_shared_bottleneck": True}
-        return models.build(MobileBertShape(**(common | mobile | changes)), 3)
+        return models.build(MobileBertConfig(**(common | mobile | changes)), 3)
 
     return build
 
@@ -66,13 +66,14 @@ def train(tmp_path: Path) -> Callable[..., Path]:
 
     def run(objective: Any, batches: Any, steps: int, rate: float, batch_size: int = 16, seed: int = 1) -> Path:
         from mobilebert.settings import Optimization, Training
-        from mobilebert.training import accelerators, loop, state
+        from mobilebert.training import accelerators, loop
+        from mobilebert.training.state import workspace
 
         metrics = tmp_path / "metrics.jsonl"
         optimization = Optimization(steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10)
         job = loop.Job("test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed)
-        with state.open_state(tmp_path / "state", "test", "f" * 64) as held:
-            loop.train(job, accelerators.find("cpu"), held, metrics, 600, None)
+        with workspace.open_state(tmp_path / "state", "test", "f" * 64) as run_state:
+            loop.train(job, accelerators.find("cpu"), run_state, metrics, 600, None)
         return metrics
 
     return run

@@ -35,7 +35,7 @@ def batch(**targets: list[int]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", ["mobilebert", "bert"])
 def test_classification_loss_is_the_cross_entropy_of_the_heads_logits(tiny_model: Callable[..., Any], kind: str) -> None:
     model = tiny_model(kind, attention_probs_dropout_prob=0.0, hidden_dropout_prob=0.0, classifier_dropout=0.0)
-    head = heads.for_classification(model.shape, 3, 5)
+    head = heads.for_classification(model.config, 3, 5)
     head.variables_by_name["classifier.weight"].assign(np.random.default_rng(1).normal(size=(32, 3)))
     given = batch(label=[0, 2, 1, 1])
     logits = head(model.encode(given["input_ids"], given["segment_ids"], given["input_mask"]).sequence).numpy()
@@ -61,7 +61,7 @@ def test_reading_loss_is_the_mean_of_start_and_end(tiny_model: Callable[..., Any
 
 def test_pooled_vector_is_dropped_out_by_the_seed_and_nothing_in_predictions(tiny_model: Callable[..., Any]) -> None:
     model = tiny_model(attention_probs_dropout_prob=0.0)  # so that only the head's dropout is left
-    head = heads.for_classification(model.shape, 3, 5)
+    head = heads.for_classification(model.config, 3, 5)
     head.variables_by_name["classifier.weight"].assign(np.random.default_rng(1).normal(size=(32, 3)))
     objective, given = TaskObjective(model, head), batch(label=[0, 2, 1, 1])
     drawn = [float(objective.loss(given, tf.constant([9, n], tf.int32))["loss"]) for n in (1, 1, 2)]
@@ -87,7 +87,7 @@ def test_devices_give_the_logits_of_all_examples_in_their_order(monkeypatch: pyt
         def whole(self, rows: int) -> int:
             return rows + rows % 2
 
-    monkeypatch.setattr(predictions, "Spread", Halves)
+    monkeypatch.setattr(predictions, "ReplicatedFunction", Halves)
     monkeypatch.setattr(predictions, "task_logits", lambda model, head, shown: tf.cast(shown["input_ids"], tf.float32))
     examples = features.classification(reviews(7, 1), pieces(), 16)
     found = list(predictions.Forward(None, None).logits(examples, 3))
@@ -97,7 +97,7 @@ def test_devices_give_the_logits_of_all_examples_in_their_order(monkeypatch: pyt
 
 def test_attention_is_dropped_out_while_finetuning(tiny_model: Callable[..., Any]) -> None:
     model = tiny_model(initializer_range=0.3)
-    assert model.shape.attention_probs_dropout_prob == 0.1
+    assert model.config.attention_probs_dropout_prob == 0.1
     objective, given = TaskObjective(model, heads.SpanHead(32, 5)), batch(start=[3, 1, 4, 0], end=[5, 1, 8, 0])
     drawn = [float(objective.loss(given, tf.constant([9, n], tf.int32))["loss"]) for n in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -106,7 +106,7 @@ def test_attention_is_dropped_out_while_finetuning(tiny_model: Callable[..., Any
 @pytest.mark.parametrize("kind", ["mobilebert", "bert"])
 def test_encoder_and_head_are_trained_and_the_mlm_head_is_not(tiny_model: Callable[..., Any], kind: str) -> None:
     model = tiny_model(kind)
-    head = heads.for_classification(model.shape, 2, 5)
+    head = heads.for_classification(model.config, 2, 5)
     objective = TaskObjective(model, head)
     assert f"{kind}.embeddings.word_embeddings.weight" in objective.variables
     assert {"classifier.weight", "classifier.bias"} <= set(objective.variables)
@@ -132,7 +132,7 @@ def reviews(count: int, seed: int) -> list[dict[str, Any]]:
 
 def test_a_classifier_learns_a_separable_task(tiny_model: Callable[..., Any], train: Callable[..., Path], pieces: Any) -> None:
     model = tiny_model()
-    head = heads.for_classification(model.shape, 2, 5)
+    head = heads.for_classification(model.config, 2, 5)
     examples = features.classification(reviews(256, 1), pieces(), 16)
     metrics = train(TaskObjective(model, head), batches.training(examples, 16, seed=2), steps=80, rate=5e-3)
     unseen = features.classification(reviews(200, 2), pieces(), 16)

@@ -48,7 +48,7 @@ def test_predictions_are_listed_beside_the_truth() -> None:
 
 @pytest.fixture
 def scored(tmp_path: Path) -> Callable[..., Path]:
-    """Write a scores artefact."""
+    """Write a scores artifact."""
 
     def write(model: str, task: str, seed: int, metrics: dict[str, float], examples: int = 4) -> Path:
         folder = tmp_path / model / task / str(seed)
@@ -91,7 +91,7 @@ def test_seeds_scored_on_different_data_are_refused(scored: Callable[..., Path])
         scores.collect(folders)
 
 
-def test_an_artefact_of_another_kind_is_refused(tmp_path: Path) -> None:
+def test_an_artifact_of_another_kind_is_refused(tmp_path: Path) -> None:
     with artifacts.writing(tmp_path / "task", "task"):
         pass
     with pytest.raises(UserError, match="kind 'scores'"):

@@ -11,24 +11,25 @@ import numpy as np
 import pytest
 
 from mobilebert import models
-from mobilebert.models import shapes, weights
+from mobilebert.models import configs
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 
 VOCABULARY = 97
 
 
 @pytest.fixture(scope="session")
-def shape_of() -> Callable[..., shapes.Shape]:
+def shape_of() -> Callable[..., configs.ModelConfig]:
     """A named shape cut to two layers and a small vocabulary."""
-    return lambda name, **keys: replace(shapes.named(name, VOCABULARY), **({"num_hidden_layers": 2} | keys))
+    return lambda name, **keys: replace(configs.named(name, VOCABULARY), **({"num_hidden_layers": 2} | keys))
 
 
 @pytest.fixture(scope="session")
 def filled() -> Callable[..., models.Model]:
     """A float64 model of a shape whose every weight, bias and norm is random."""
 
-    def make(shape: shapes.Shape) -> models.Model:
-        model = models.build(shape, 7, compute_dtype="float64", variable_dtype="float64")
+    def make(config: configs.ModelConfig) -> models.Model:
+        model = models.build(config, 7, compute_dtype="float64", variable_dtype="float64")
         shake(model.variables_by_name)
         return model
 
@@ -51,7 +52,7 @@ def shaken() -> Callable[[dict[str, Any]], None]:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[..., Path]:
-    """Write a model artefact and give its folder."""
+    """Write a model artifact and give its folder."""
 
     def write(model: models.Model, head: Any = None, name: str = "model", **keys: Any) -> Path:
         with artifacts.writing(tmp_path / name, "model") as writer:

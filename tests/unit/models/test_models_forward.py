@@ -10,10 +10,11 @@ import pytest
 import tensorflow as tf
 
 from mobilebert import models
-from mobilebert.models import heads, mobilebert, shapes, tensors, weights
+from mobilebert.models import configs, heads, mobilebert, parameters
+from mobilebert.models.checkpoints import weights
 
 Batch = dict[str, np.ndarray]
-ShapeOf = Callable[..., shapes.Shape]
+ShapeOf = Callable[..., configs.ModelConfig]
 
 
 def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
@@ -22,7 +23,7 @@ def encode(model: models.Model, batch: Batch, **keys: object) -> models.Encoded:
 
 def test_fresh_weights_are_a_truncated_normal_and_norms_are_neutral(shape_of: ShapeOf) -> None:
     model = models.build(shape_of("base-f4"), 11)
-    for name, tensor in tensors.specification(model.shape).items():
+    for name, tensor in parameters.specification(model.config).items():
         values = model.variables_by_name[name].numpy()
         assert values.dtype == np.float32
         assert values.shape == tensor.shape
@@ -39,10 +40,10 @@ def test_fresh_weights_are_a_truncated_normal_and_norms_are_neutral(shape_of: Sh
 
 
 def test_fresh_weights_follow_from_seed_and_name_alone(shape_of: ShapeOf) -> None:
-    shape = shape_of("mini")
-    one, same, other = models.build(shape, 1), models.build(shape, 1, variable_dtype="float64"), models.build(shape, 2)
+    config = shape_of("mini")
+    one, same, other = models.build(config, 1), models.build(config, 1, variable_dtype="float64"), models.build(config, 2)
     deeper = models.build(shape_of("mini", num_hidden_layers=3), 1)
-    kernels = [name for name, tensor in tensors.specification(shape).items() if tensor.kind is tensors.Kind.KERNEL]
+    kernels = [name for name, tensor in parameters.specification(config).items() if tensor.kind is parameters.Kind.KERNEL]
     for name in kernels:
         np.testing.assert_array_equal(one.variables_by_name[name].numpy(), same.variables_by_name[name].numpy())
         np.testing.assert_array_equal(one.variables_by_name[name].numpy(), deeper.variables_by_name[name].numpy())
@@ -128,7 +129,8 @@ def test_an_empty_row_stays_finite(shape_of: ShapeOf, batch: Batch) -> None:
 
 
 def test_dropout_acts_with_a_seed_only_and_follows_it(shape_of: ShapeOf, batch: Batch) -> None:
-    model = models.build(shape_of("mini-teacher"), 1)
+    config = shape_of("mini-teacher", hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.1)
+    model = models.build(config, 1)
     plain = encode(model, batch).sequence.numpy()
     one, same, other = (encode(model, batch, seed=tf.constant(seed)).sequence.numpy() for seed in ([1, 2], [1, 2], [1, 3]))
     np.testing.assert_array_equal(one, same)
@@ -146,8 +148,8 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
 
 
 def test_bfloat16_keeps_scores_norms_and_logits_in_float32(shape_of: ShapeOf, batch: Batch) -> None:
-    shape = shape_of("mini")
-    exact, short = models.build(shape, 1), models.build(shape, 1, compute_dtype="bfloat16")
+    config = shape_of("mini")
+    exact, short = models.build(config, 1), models.build(config, 1, compute_dtype="bfloat16")
     positions = tf.constant([[1], [2], [3]])
     encoded = encode(short, batch)
     logits = short.masked_lm_logits(encoded.sequence, positions)

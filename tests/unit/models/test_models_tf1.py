@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from mobilebert import models
 from mobilebert.errors import UserError
-from mobilebert.models import heads, shapes, tensors, tf1, weights
+from mobilebert.models import configs, heads, parameters
+from mobilebert.models.checkpoints import tf1, weights
 from tests import tf1_checkpoints as made
 
 Batch = dict[str, np.ndarray]
@@ -68,12 +69,12 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "bert-base", "bert-large"])
 def test_names_and_shapes_are_those_of_the_original_code(name: str) -> None:
-    shape = shapes.named(name, 21128)
+    config = configs.named(name, 21128)
     ours = {}
-    for key, tensor in tensors.specification(shape).items():
-        spelled, turned = tf1.original(key, shape)
+    for key, tensor in parameters.specification(config).items():
+        spelled, turned = tf1.original(key, config)
         ours[spelled] = tensor.stored_shape[::-1] if turned else tensor.stored_shape
-    assert ours == made.body(shapes.to_original(shape) | ({} if isinstance(shape, shapes.MobileBertShape) else HFL))
+    assert ours == made.body(configs.to_original(config) | ({} if isinstance(config, configs.MobileBertConfig) else HFL))
     counts = {"base-f2": 372, "base-f4": 564, "large-f2": 732, "large-f4": 1116}
     assert len(ours) == counts.get(name, len(ours))
 
@@ -97,7 +98,7 @@ def test_the_round_trip_is_bit_equal_and_deterministic(name: str, tmp_path: Path
     for variable, value in values.items():
         np.testing.assert_array_equal(reader.get_tensor(variable), value, err_msg=variable)
     again = tf1.read(tmp_path / "ours", tmp_path / "ours" / "bert_config.json")
-    assert again.shape == model.shape
+    assert again.config == model.config
     for ours, other in zip(files, tf1.write(tmp_path / "twice", again), strict=True):
         assert ours.read_bytes() == other.read_bytes()
 
@@ -113,15 +114,17 @@ def test_a_published_student_comes_out_of_its_training_alone(slots: bool, tmp_pa
     with caplog.at_level(logging.INFO):
         model = tf1.read(prefix, tmp_path / "bert_config.json")
     for name, variable in model.variables_by_name.items():
-        spelled, _ = tf1.original(name, model.shape)
+        spelled, _ = tf1.original(name, model.config)
         np.testing.assert_array_equal(variable.numpy(), values[spelled].T if spelled.endswith("output_weights") else values[spelled])
     found = tf1.describe(prefix)
     count = len(values)
     counts = {"model": count, "teacher": len(teacher), "norms of the transfer losses": 4, "step": 1}
-    assert {part: found.parts[part].variables for part in found.parts} == counts | ({"optimizer slots": 2 * count} if slots else {})
+    assert {part: found.components[part].variables for part in found.components} == counts | (
+        {"optimizer slots": 2 * count} if slots else {}
+    )
     kept = sum(value.nbytes for value in values.values())
-    assert found.parts["model"].bytes == kept
-    assert found.parts["teacher"].bytes == sum(value.nbytes for value in teacher.values())
+    assert found.components["model"].bytes == kept
+    assert found.components["teacher"].bytes == sum(value.nbytes for value in teacher.values())
     assert f"{kept / 1e6:.1f} of {found.bytes_on_disk / 1e6:.1f} MB" in caplog.text
     assert not model.fresh_head
 
@@ -132,8 +135,8 @@ def test_a_teacher_keeps_its_pooler_and_nsp_head(slots: bool, saved: Callable[..
     extra = {f"{name}/adam_m": value for name, value in values.items()} | {"global_step": np.array(1, np.int64)} if slots else {}
     prefix = made.save(tmp_path / "bert_model.ckpt", values | extra, BERT)
     model = weights.load(saved(tf1.read(prefix, tmp_path / "bert_config.json")))
-    assert model.shape.hidden_act == "gelu_new"
-    pooler = heads.for_classification(model.shape, 3, 1, carried=model.carried).variables_by_name
+    assert model.config.hidden_act == "gelu_new"
+    pooler = heads.for_classification(model.config, 3, 1, carried=model.carried).variables_by_name
     np.testing.assert_array_equal(pooler["bert.pooler.dense.weight"].numpy(), values["bert/pooler/dense/kernel"])
     np.testing.assert_array_equal(pooler["bert.pooler.dense.bias"].numpy(), values["bert/pooler/dense/bias"])
     tf1.write(tmp_path / "ours", model)
@@ -153,7 +156,7 @@ def test_finetuned_models_have_the_original_names(config: dict[str, Any], tmp_pa
     prefix, values = write(tmp_path, config)
     model = tf1.read(prefix, tmp_path / "bert_config.json")
     body = {name for name in values if not name.startswith("cls/")}
-    classifier, reader = heads.for_classification(model.shape, 3, 1), heads.SpanHead(48, 2)
+    classifier, reader = heads.for_classification(model.config, 3, 1), heads.SpanHead(48, 2)
     pooler = {"bert/pooler/dense/kernel", "bert/pooler/dense/bias"} if config is BERT else set()
     wanted = {"classifier": {"output_weights": (3, 48), "output_bias": (3,)}}
     wanted["reader"] = {"cls/squad/output_weights": (2, 48), "cls/squad/output_bias": (2,)}
@@ -168,7 +171,7 @@ def test_finetuned_models_have_the_original_names(config: dict[str, Any], tmp_pa
         assert tf1.read(tmp_path / kind, tmp_path / kind / "bert_config.json").fresh_head
 
 
-def test_what_tf1_cannot_say_is_not_written(shape_of: Callable[..., shapes.Shape], tmp_path: Path) -> None:
+def test_what_tf1_cannot_say_is_not_written(shape_of: Callable[..., configs.ModelConfig], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="gelu_new"):
         tf1.write(tmp_path / "erf", models.build(shape_of("mini", hidden_act="gelu"), 1))
     with pytest.raises(UserError, match="layer_norm_eps"):

@@ -12,7 +12,7 @@ import pytest
 from test_models_tf1 import BERT, F2, F4, write
 
 from mobilebert.errors import UserError
-from mobilebert.models import tf1
+from mobilebert.models.checkpoints import tf1
 from tests import tf1_checkpoints as made
 
 DATA, INDEX = "model.ckpt.data-00000-of-00001", "model.ckpt.index"
@@ -135,7 +135,7 @@ def test_nan_and_inf_are_refused_by_name(value: float, count: int, tmp_path: Pat
 def test_odd_variables_are_refused_in_the_model_and_left_behind_outside(tmp_path: Path) -> None:
     values = made.values_of(made.body(F2))
     prefix = made.save(tmp_path / "model.ckpt", values | {"loss_scale": np.ones(1, np.float32)}, F2)
-    assert tf1.describe(prefix).parts["others"].variables == 1
+    assert tf1.describe(prefix).components["others"].variables == 1
     read(prefix)
     prefix = made.save(tmp_path / "model.ckpt", values | {"bert/adapter/kernel": np.ones((2, 3), np.float32)}, F2)
     with pytest.raises(UserError, match=r"bert/adapter/kernel \[2, 3\] is not part of this MobileBert"):

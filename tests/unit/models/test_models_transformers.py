@@ -12,7 +12,8 @@ import torch
 import transformers
 
 from mobilebert import models
-from mobilebert.models import heads, shapes, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import weights
 
 TOLERANCE = 1e-9  # of the largest value, in float64
 PLAIN = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
@@ -76,16 +77,16 @@ def assert_close(found: Any, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_transformers_opens_what_we_write_and_computes_the_same(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path], batch: Batch
+    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path], batch: Batch
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
     theirs = opened(transformers.AutoModelForMaskedLM, saved(model))
     output = run(theirs, batch)
-    assert type(theirs).__name__ == model.shape.architecture()
+    assert type(theirs).__name__ == model.config.architecture()
     assert_close(logits_everywhere(model, batch), output.logits)
     encoded = model.encode(batch["ids"], batch["segments"], batch["mask"])
-    assert len(encoded.hidden) == len(output.hidden_states) == model.shape.num_hidden_layers + 1
+    assert len(encoded.hidden) == len(output.hidden_states) == model.config.num_hidden_layers + 1
     for ours, wanted in zip(encoded.hidden, output.hidden_states, strict=True):
         assert_close(ours, wanted)
     for scores, shares in zip(encoded.scores, output.attentions, strict=True):
@@ -94,7 +95,7 @@ def test_transformers_opens_what_we_write_and_computes_the_same(
 
 @pytest.mark.parametrize("name", ["mini", "bert", "base-f2", "opt", "no trigram"])
 def test_both_round_trips_are_bit_equal(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path], tmp_path: Path
+    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path], tmp_path: Path
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
@@ -102,7 +103,7 @@ def test_both_round_trips_are_bit_equal(
     transformers.AutoModelForMaskedLM.from_pretrained(folder).save_pretrained(tmp_path / "theirs")
     for source in (folder, tmp_path / "theirs"):
         again = weights.load(source, variable_dtype="float64")
-        assert again.shape == model.shape
+        assert again.config == model.config
         assert not again.fresh_head
         assert again.variables_by_name.keys() == model.variables_by_name.keys()
         for key, variable in model.variables_by_name.items():
@@ -110,7 +111,7 @@ def test_both_round_trips_are_bit_equal(
 
 
 def test_the_zero_row_tensor_is_in_the_file(
-    filled: Callable[..., models.Model], shape_of: Callable[..., shapes.Shape], saved: Callable[..., Path]
+    filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path]
 ) -> None:
     from safetensors.numpy import load_file
 
@@ -172,20 +173,20 @@ def test_heads_agree_with_transformers_both_ways(
     task: str,
     filled: Callable[..., models.Model],
     shaken: Callable[[dict[str, Any]], None],
-    shape_of: Callable[..., shapes.Shape],
+    shape_of: Callable[..., configs.ModelConfig],
     saved: Callable[..., Path],
     batch: Batch,
     tmp_path: Path,
 ) -> None:
     named, keys = OURS[name.removeprefix("pooled ")]
     pooled = {"classifier_activation": True} if name.startswith("pooled") else {}
-    shape = shape_of(named, **(keys | pooled | {"num_hidden_layers": 1}))
-    model = filled(shape)
+    config = shape_of(named, **(keys | pooled | {"num_hidden_layers": 1}))
+    model = filled(config)
     head: Any
     if task == "classification":
-        auto, head = transformers.AutoModelForSequenceClassification, heads.for_classification(shape, 3, 1, "float64")
+        auto, head = transformers.AutoModelForSequenceClassification, heads.for_classification(config, 3, 1, "float64")
     else:
-        auto, head = transformers.AutoModelForQuestionAnswering, heads.SpanHead(shape.hidden_size, 1, variable_dtype="float64")
+        auto, head = transformers.AutoModelForQuestionAnswering, heads.SpanHead(config.hidden_size, 1, variable_dtype="float64")
     shaken(head.variables_by_name)
     sequence = model.encode(batch["ids"], batch["segments"], batch["mask"]).sequence
     found = np.asarray(head(sequence))

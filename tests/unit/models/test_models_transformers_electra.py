@@ -13,7 +13,8 @@ import transformers
 
 from mobilebert import models
 from mobilebert.errors import UserError
-from mobilebert.models import heads, shapes, tf1, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import tf1, weights
 from tests import tf1_checkpoints as made
 
 Batch = dict[str, np.ndarray]
@@ -57,7 +58,7 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
 
 
 @WIDTHS
-def test_a_discriminator_computes_alike_and_gets_a_head_that_transformers_opens(
+def test_an_electra_discriminator_computes_alike_and_gets_a_fresh_head(
     width: int, saved: Callable[..., Path], batch: Batch, tmp_path: Path
 ) -> None:
     theirs = theirs_at_random(transformers.ElectraForPreTraining, width)
@@ -91,7 +92,7 @@ def test_heads_of_tasks_agree_both_ways(
     theirs_at_random(transformers.ElectraForPreTraining, 16).save_pretrained(tmp_path / "theirs")
     model = weights.load(tmp_path / "theirs", compute_dtype="float64", variable_dtype="float64")
     classifies = task == "classification"
-    head: Any = heads.for_classification(model.shape, 3, 1, "float64") if classifies else heads.SpanHead(48, 1, variable_dtype="float64")
+    head: Any = heads.for_classification(model.config, 3, 1, "float64") if classifies else heads.SpanHead(48, 1, variable_dtype="float64")
     shaken(head.variables_by_name)
     sequence = encode(model, batch).sequence
     auto = transformers.AutoModelForSequenceClassification if classifies else transformers.AutoModelForQuestionAnswering
@@ -108,15 +109,15 @@ def test_heads_of_tasks_agree_both_ways(
 
 def test_absent_keys_mean_what_transformers_means() -> None:
     theirs = transformers.ElectraConfig()
-    ours = shapes.from_config({"model_type": "electra"})
+    ours = configs.from_config({"model_type": "electra"})
     for key in set(ours.__dataclass_fields__) - {"classifier_dropout", "model_type", "class_prefix"}:
         assert getattr(ours, key) == getattr(theirs, key), key
-    assert shapes.from_config(ours.to_config()) == ours
+    assert configs.from_config(ours.to_config()) == ours
 
 
-def test_tables_and_head_are_copied_to_a_student_of_equal_width(shape_of: Callable[..., shapes.Shape]) -> None:
-    shape = shapes.ElectraShape(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
-    teacher, student = models.build(shape, 5), models.build(shape_of("mini"), 1)
+def test_tables_and_head_are_copied_to_a_student_of_equal_width(shape_of: Callable[..., configs.ModelConfig]) -> None:
+    config = configs.ElectraConfig(**(SIZES | {"hidden_size": 128, "embedding_size": 128}))
+    teacher, student = models.build(config, 5), models.build(shape_of("mini"), 1)
     copied = weights.copy_tables(teacher, student)
     tables = [f"mobilebert.embeddings.{kind}_embeddings.weight" for kind in ("word", "position", "token_type")]
     assert sorted(copied) == sorted(tables + student.head_names)
@@ -136,8 +137,8 @@ def test_a_tf1_checkpoint_is_read_without_its_generator_and_not_written(tmp_path
     generator = made.values_of(made.dense("generator_predictions/dense", 12, 16) | made.dense("discriminator_predictions/dense", 48, 48))
     prefix = made.save(tmp_path / "electra.ckpt", values | projection | generator, config)
     model = tf1.read(prefix, tmp_path / "bert_config.json")
-    assert isinstance(model.shape, shapes.ElectraShape)
-    assert (model.shape.hidden_act, model.fresh_head) == ("gelu", True)  # ELECTRA's TF1 code has the erf form
+    assert isinstance(model.config, configs.ElectraConfig)
+    assert (model.config.hidden_act, model.fresh_head) == ("gelu", True)  # ELECTRA's TF1 code has the erf form
     kernel = model.variables_by_name["electra.embeddings_project.weight"].numpy()
     np.testing.assert_array_equal(kernel, projection["electra/embeddings_project/kernel"])
     with pytest.raises(UserError, match="ELECTRA"):

@@ -17,10 +17,11 @@ from safetensors.torch import save_file as save_torch_file
 
 from mobilebert import models
 from mobilebert.errors import UserError
-from mobilebert.models import heads, shapes, weights
+from mobilebert.models import configs, heads
+from mobilebert.models.checkpoints import weights
 from mobilebert.storage import artifacts
 
-ShapeOf = Callable[..., shapes.Shape]
+ShapeOf = Callable[..., configs.ModelConfig]
 POSITION = "mobilebert.embeddings.position_embeddings.weight"
 QUERY = "mobilebert.encoder.layer.1.attention.self.query.weight"
 

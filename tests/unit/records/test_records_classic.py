@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import UserError
-from mobilebert.records import classic, exporting, importing, static
-from mobilebert.records.recordset import RecordSet, shard_name
+from mobilebert.records.bert_format import classic, exporting, importing, static
+from mobilebert.records.dataset import RecordSet, shard_name
 from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
@@ -63,7 +63,7 @@ def everything(records: RecordSet) -> list[bytes]:
 
 
 def test_static_rows_give_back_what_they_were_made_of() -> None:
-    form = static.form(S, P, 305)
+    form = static.format_of(S, P, 305)
     given = batch(50)
     found = static.batch(static.rows(given, form), P, form)
     assert all((found[name] == given[name]).all() for name in given)
@@ -161,10 +161,10 @@ def test_files_that_are_something_else_are_named(tmp_path: Path, tokenizer: Path
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A records artefact of pairs, written by hand."""
-    from mobilebert.records.form import Form
+    """A records artifact of pairs, written by hand."""
+    from mobilebert.records.record_format import RecordFormat
 
-    folder, form, random = tmp_path_factory.mktemp("records"), Form(S, 305), np.random.default_rng(1)
+    folder, form, random = tmp_path_factory.mktemp("records"), RecordFormat(S, 305), np.random.default_rng(1)
     with artifacts.writing(folder, "records") as writer:
         for split, counts in (("train", [40, 61]), ("heldout", [21])):
             for number, count in enumerate(counts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mobilebert.records import streams
+from mobilebert.records import counter_rng
 from mobilebert.records.masking import Batch, mask
 from mobilebert.settings import Masking
 
@@ -31,7 +31,7 @@ def sequences(count: int, length: int = 128, seed: int = 1) -> tuple[np.ndarray,
 
 def drawn(count: int, masking: Masking, seed: int = 5, epoch: int = 0) -> tuple[np.ndarray, np.ndarray, Batch]:
     ids, starts = sequences(count)
-    return ids, starts, mask(ids, starts, streams.keys(seed, epoch, np.arange(count)), SPECIAL, VOCABULARY, masking)
+    return ids, starts, mask(ids, starts, counter_rng.keys(seed, epoch, np.arange(count)), SPECIAL, VOCABULARY, masking)
 
 
 @pytest.mark.parametrize("strategy", ["wwm", "token"])
@@ -113,7 +113,7 @@ def test_four_fifths_become_mask_a_tenth_random_a_tenth_stays() -> None:
 def test_every_place_is_chosen_equally_often() -> None:
     ids = np.tile(np.r_[CLS, np.arange(200, 240), SEP].astype(np.int32), (4000, 1))
     starts = np.ones(ids.shape, bool)
-    batch = mask(ids, starts, streams.keys(1, np.arange(4000)), SPECIAL, VOCABULARY, Masking())
+    batch = mask(ids, starts, counter_rng.keys(1, np.arange(4000)), SPECIAL, VOCABULARY, Masking())
     counts = np.bincount(batch["masked_positions"][batch["masked_weights"] == 1], minlength=42)
     assert counts[0] == counts[41] == 0
     assert np.abs(counts[1:41] - 600).max() < 5 * np.sqrt(600)
@@ -121,18 +121,18 @@ def test_every_place_is_chosen_equally_often() -> None:
 
 def test_segments_and_mask_follow_from_the_ids() -> None:
     ids = np.array([[CLS, 200, 201, SEP, 202, SEP, 0, 0], [CLS, 200, 201, 202, 203, SEP, 0, 0]], np.int32)
-    batch = mask(ids, np.ones(ids.shape, bool), streams.keys(1, np.arange(2)), SPECIAL, VOCABULARY, Masking(max_predictions=2))
+    batch = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(1, np.arange(2)), SPECIAL, VOCABULARY, Masking(max_predictions=2))
     assert batch["segment_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 0, 0], [0] * 8]
     assert batch["input_mask"].tolist() == [[1] * 6 + [0] * 2] * 2
 
 
 def test_a_mask_depends_on_its_record_alone() -> None:
     ids, starts = sequences(40)
-    keys = streams.keys(5, 2, np.arange(40))
+    keys = counter_rng.keys(5, 2, np.arange(40))
     whole = mask(ids, starts, keys, SPECIAL, VOCABULARY, Masking())
     part = mask(ids[7:9], starts[7:9], keys[7:9], SPECIAL, VOCABULARY, Masking())
     assert all((whole[name][7:9] == part[name]).all() for name in whole)
-    other = mask(ids, starts, streams.keys(5, 3, np.arange(40)), SPECIAL, VOCABULARY, Masking())
+    other = mask(ids, starts, counter_rng.keys(5, 3, np.arange(40)), SPECIAL, VOCABULARY, Masking())
     assert (other["masked_positions"] != whole["masked_positions"]).any(axis=1).all()
 
 
@@ -147,12 +147,12 @@ def chosen_places(ids: np.ndarray, batch: Batch) -> np.ndarray:
 def test_a_choice_takes_one_to_four_words_as_often_as_in_macbert() -> None:
     ids = np.tile(np.r_[CLS, np.arange(200, 700), SEP].astype(np.int32), (6000, 1))
     # Two predictions of 500: the first choice takes one word in 40 % of the rows, and then the second is hardly ever its neighbour.
-    pairs = mask(ids, np.ones(ids.shape, bool), streams.keys(3, np.arange(6000)), SPECIAL, VOCABULARY,
+    pairs = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(3, np.arange(6000)), SPECIAL, VOCABULARY,
                  Masking(strategy="ngram_wwm", share=0.9, max_predictions=2))  # fmt: skip
     apart = np.diff(pairs["masked_positions"], axis=1) > 1
     assert abs(apart.mean() - 0.4) < 5 * np.sqrt(0.24 / 6000)
     # Of all runs in a long row with little chosen, few of which touch, the lengths are those of the choices.
-    found = mask(ids, np.ones(ids.shape, bool), streams.keys(4, np.arange(6000)), SPECIAL, VOCABULARY,
+    found = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(4, np.arange(6000)), SPECIAL, VOCABULARY,
                  Masking(strategy="ngram_wwm", share=0.02, max_predictions=10))  # fmt: skip
     edges = np.diff(chosen_places(ids, found).astype(np.int8), axis=1)
     lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
@@ -176,14 +176,14 @@ def test_n_grams_are_whole_words_and_fill_the_share() -> None:
 def test_the_share_is_rounded_as_pythons_round_does() -> None:
     for tokens in range(1, 120):
         ids = np.r_[CLS, np.arange(200, 200 + tokens), SEP].astype(np.int32)[None]
-        batch = mask(ids, np.ones(ids.shape, bool), streams.keys(1, 1), SPECIAL, VOCABULARY, Masking(strategy="token", share=0.25))
+        batch = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(1, 1), SPECIAL, VOCABULARY, Masking(strategy="token", share=0.25))
         assert batch["masked_weights"].sum() == min(20, max(1, round(tokens * 0.25)))
 
 
 @pytest.mark.parametrize(("strategy", "share"), [("wwm", 0.15), ("wwm", 0.6), ("token", 0.3)])
 def test_words_are_taken_in_random_order_as_long_as_they_fit(strategy: str, share: float) -> None:
     ids, starts = sequences(80)
-    keys = streams.keys(5, np.arange(80))
+    keys = counter_rng.keys(5, np.arange(80))
     options = Masking(strategy=strategy, share=share, max_predictions=30)
     found = chosen_places(ids, mask(ids, starts, keys, SPECIAL, VOCABULARY, options))
     for row in range(80):
@@ -194,7 +194,7 @@ def test_words_are_taken_in_random_order_as_long_as_they_fit(strategy: str, shar
                 words.append([])
             words[-1] += [place] if free else []
         words = [word for word in words if word]
-        halves = streams.bits(keys[row], np.arange(-(-len(words) // 2))).view("<u4")[: len(words)].tolist()
+        halves = counter_rng.bits(keys[row], np.arange(-(-len(words) // 2))).view("<u4")[: len(words)].tolist()
         left = min(30, max(1, round(share * sum(map(len, words)))))
         expected = np.zeros(ids.shape[1], bool)
         for _, number in sorted((half, number) for number, half in enumerate(halves)):

@@ -1,126 +1,113 @@
-"""Documents to rows."""
+"""What becomes of neighbours in the shuffled order: full windows, and second segments of another document."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from mobilebert.records import packing
-from mobilebert.records.form import SHORTEST_WINDOW, Form
+from mobilebert.records import chunking, packing, shuffling
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
-from mobilebert.text import sentences, words
 from mobilebert.tokenization import SPECIAL
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 
-TEXT = (
-    "北京大学的学生喜欢喝茶。图书馆周末免费开放，孩子们都来听故事！老桥通往东边的市场；商人把茶叶运到海边。unaffable 旅客 um 乘坐地铁出行。"
-)
-TOKENIZER = WordPieceTokenizer([*SPECIAL, *sorted({c for c in TEXT if not c.isascii()}), "un", "##aff", "##able", "um", "##m"], True)
+HAN = [chr(0x4E00 + n) for n in range(400)]
+TOKENIZER = WordPieceTokenizer([*SPECIAL, "。", *HAN], True)
 PAD, UNK, CLS, SEP, MASK = TOKENIZER.special_ids
+FORM = RecordFormat(32, TOKENIZER.size)
 
 
-def packed(texts: list[str], length: int = 32, **changed: object) -> tuple[packing.Packed, Form]:
-    form = Form(length, TOKENIZER.size)
-    return packing.pack([text.encode() for text in texts], TOKENIZER, form, Records(sequence_length=length, **changed)), form
+def documents(count: int) -> list[str]:
+    """Each of one character of its own at first, so that a text tells its document."""
+    random = np.random.default_rng(1)
+    return ["".join(f"{''.join(random.choice(HAN[100:], size=random.integers(3, 9)))}。" for _ in range(random.integers(1, 20)))
+            for _ in range(count)]  # fmt: skip
 
 
-def plain(row: np.ndarray, form: Form) -> list[int]:
-    return [int(value) & (form.word_start - 1) for value in row]
+def arranged(texts: list[str], group: int = packing.GROUP, **changed: object) -> tuple[np.ndarray, np.ndarray]:
+    """What is written, and the rows before, both in the order of their keys."""
+    settings = Records(sequence_length=32, **changed)
+    packed = chunking.pack([text.encode() for text in texts], TOKENIZER, FORM, settings)
+    rows = np.empty(len(packed.rows), shuffling.spilled(FORM))
+    rows["key"], rows["document"], rows["ids"] = np.random.default_rng(2).permutation(len(rows)), packed.documents, packed.rows
+    rows.sort(order="key")
+    made = packing.arrangement(settings, FORM, TOKENIZER.special_ids)
+    parts = [made.group(rows[at : at + group]) for at in range(0, len(rows), group)]
+    return np.concatenate([*parts, made.rest()]), rows
 
 
-def test_windows_hold_every_token_of_a_document_in_order() -> None:
-    found, form = packed([TEXT * 3])
-    seen = []
-    for row in found.rows:
-        ids = plain(row, form)
-        end = ids.index(SEP)
-        assert ids[0] == CLS
-        assert set(ids[end + 1 :]) <= {PAD}
-        seen += ids[1:end]
-    expected = TOKENIZER.encode(TEXT * 3).ids.tolist()
-    assert seen == expected[: len(seen)]
-    assert len(expected) - len(seen) == found.counts["dropped_tokens"] < SHORTEST_WINDOW
+def plain(rows: np.ndarray) -> list[list[int]]:
+    return (rows & (FORM.word_start - 1)).tolist()
 
 
-def test_no_window_mixes_documents() -> None:
-    texts = [TEXT[:20], TEXT[30:60], TEXT]
-    found, _ = packed(texts)
-    apart = np.concatenate([packed([text])[0].rows for text in texts])
-    assert (found.rows == apart).all()
+def text_of(row: list[int]) -> list[list[int]]:
+    """The stretches between framing tokens."""
+    found: list[list[int]] = [[]]
+    for id in row:
+        if id in (CLS, SEP, PAD):
+            found.append([])
+        else:
+            found[-1].append(id)
+    return [part for part in found if part]
 
 
-def test_a_flag_stands_where_a_word_starts_by_character_offset() -> None:
-    found, form = packed([TEXT], length=128)
-    starts = set(words.boundaries(TEXT).tolist())
-    encoding = TOKENIZER.encode(TEXT)
-    flags = [bool(value & form.word_start) for value in found.rows[0, 1 : len(encoding) + 1]]
-    assert flags == [start in starts for start in encoding.starts.tolist()]
-    spelt = [TOKENIZER.token(id) for id in encoding.ids]
-    assert flags[spelt.index("##aff")] is False
-    assert 0.3 < np.mean(flags) < 0.9
+@pytest.mark.parametrize("group", [7, 4096])
+def test_full_windows_have_no_padding_and_lose_no_token(group: int) -> None:
+    texts = documents(200)
+    rows, before = arranged(texts, group, layout="full")
+    kept = plain(rows)
+    assert all(PAD not in row for row in kept[:-1])
+    assert all(row[0] == CLS and SEP in row for row in kept)
+    seen = sorted(id for row in kept for part in text_of(row) for id in part)
+    assert seen == sorted(id for text in texts for id in TOKENIZER.encode(text).ids.tolist())
+    assert len(rows) < 0.9 * len(before)
+    # Every stretch goes on as a stretch of a document does.
+    whole = ["".join(f" {id} " for id in TOKENIZER.encode(text).ids) for text in texts]
+    for row in kept[:40]:
+        for part in text_of(row):
+            assert any("".join(f" {id} " for id in part) in text for text in whole)
 
 
-def test_a_cut_word_goes_on_as_a_word_of_its_own() -> None:
-    found, form = packed([TEXT * 3], length=16)
-    assert (found.rows[:, 1] >= form.word_start).all()
-    assert (plain(found.rows[0], form)[0], found.rows[0, 0] < form.word_start) == (CLS, True)
+def test_a_full_window_begins_with_a_word_and_separators_have_no_flag() -> None:
+    rows, _ = arranged(documents(200), layout="full")
+    ids = rows & (FORM.word_start - 1)
+    assert (rows[:, 1] >= FORM.word_start)[ids[:, 1] != SEP].all()
+    assert not (rows >= FORM.word_start)[np.isin(ids, (CLS, SEP, PAD))].any()
 
 
-@pytest.mark.parametrize(("tokens", "rows", "dropped"), [(7, 0, 7), (8, 1, 0), (30, 1, 0), (37, 1, 7), (38, 2, 0), (60, 2, 0)])
-def test_short_rests_are_dropped_and_counted(tokens: int, rows: int, dropped: int) -> None:
-    found, _ = packed(["茶" * tokens])
-    assert len(found.rows) == rows
-    assert found.counts["dropped_tokens"] == dropped
-    assert found.counts["short_documents"] == (rows == 0)
-    assert found.counts["train_tokens"] + found.counts["heldout_tokens"] == tokens - dropped
+def test_half_of_the_second_segments_come_from_another_document_and_are_labelled() -> None:
+    texts = documents(600)
+    rows, before = arranged(texts, layout="pairs", next_sentence=True)
+    of_document = {}
+    for row, document in zip(plain(before["ids"]), before["document"].tolist(), strict=True):
+        for part in text_of(row):
+            of_document[tuple(part)] = document
+    labels = rows[:, 0] >= FORM.word_start
+    assert abs(labels.mean() - 0.5) < 5 * np.sqrt(0.25 / len(rows))
+    for label, row, old in zip(labels, plain(rows), before, strict=True):
+        first, second = text_of(row)
+        old_first, old_second = text_of(plain(old["ids"][None])[0])
+        assert first == old_first
+        if not label:
+            assert second == old_second[: len(second)]
+        else:
+            origin = [document for part, document in of_document.items() if list(part[: len(second)]) == second]
+            assert origin
+            assert old["document"] not in origin or len(set(origin)) > 1
+        assert row[len(first) + 1] == row[len(first) + len(second) + 2] == SEP
+        assert set(row[len(first) + len(second) + 3 :]) <= {PAD}
 
 
-def test_pairs_split_a_window_where_a_sentence_starts() -> None:
-    texts = [TEXT * 2 + "茶" * n for n in range(12, 52)]
-    found, form = packed(texts, length=64, layout="pairs")
-    windows, _ = packed(texts, length=63)
-    assert len(found.rows) == len(windows.rows)
-    openings = [TEXT[start : start + 2] for start, _ in sentences.spans(TEXT)]
-    lengths = set()
-    at_sentence = 0
-    for row, window in zip(found.rows, windows.rows, strict=True):
-        ids = plain(row, form)
-        first, second = (index for index, id in enumerate(ids) if id == SEP)
-        assert ids[1:first] + ids[first + 1 : second] == [id for id in plain(window, form) if id not in (CLS, SEP, PAD)]
-        assert 1 < first < second - 1
-        assert row[first + 1] >= form.word_start
-        lengths.add(first)
-        at_sentence += TOKENIZER.decode(ids[first + 1 : first + 3])[:2] in openings
-    assert len(lengths) > 3
-    assert at_sentence > 0.6 * len(found.rows)  # nearly all but the last windows, which hold tea alone
+def test_the_length_of_a_pair_does_not_tell_its_label_and_hardly_any_token_is_lost() -> None:
+    rows, before = arranged(documents(3000), layout="pairs", next_sentence=True)
+    labels, lengths = rows[:, 0] >= FORM.word_start, ((rows & (FORM.word_start - 1)) != PAD).sum(axis=1)
+    histograms = [np.bincount(lengths[labels == value], minlength=33) / (labels == value).sum() for value in (False, True)]
+    assert np.abs(histograms[0] - histograms[1]).max() < 0.04
+    lost = 1 - lengths.sum() / ((before["ids"] & (FORM.word_start - 1)) != PAD).sum()
+    assert 0 <= lost < 0.005
 
 
-def test_a_window_without_a_sentence_start_is_split_in_the_middle() -> None:
-    found, form = packed(["茶" * 29], length=32, layout="pairs")
-    ids = plain(found.rows[0], form)
-    assert 8 <= ids.index(SEP) <= 24
-
-
-def test_held_out_documents_are_chosen_by_their_text_alone() -> None:
-    texts = [f"{TEXT}{n}" for n in range(300)]
-    found, _ = packed(texts, heldout_share=0.3)
-    alone = [packed([text], heldout_share=0.3)[0].heldout for text in texts]
-    assert (found.heldout == np.concatenate(alone)).all()
-    assert all(len(set(held.tolist())) == 1 for held in alone)
-    assert 0.2 < found.counts["heldout_documents"] / 300 < 0.4
-    more, _ = packed(texts, heldout_share=0.4)
-    assert (more.heldout >= found.heldout).all()
-
-
-def test_bytes_are_those_of_the_documents_used() -> None:
-    found, _ = packed([TEXT, "茶"], heldout_share=0.01)
-    assert found.counts["train_bytes"] + found.counts["heldout_bytes"] == len(TEXT.encode())
-
-
-def test_large_vocabularies_take_four_bytes() -> None:
-    large = WordPieceTokenizer([*SPECIAL, *(f"[unused{n}]" for n in range(40000)), *"茶叶"], True)
-    form = Form(32, large.size)
-    rows = packing.pack([("茶叶" * 15).encode()], large, form, Records(sequence_length=32)).rows
-    assert rows.dtype == np.dtype("<u4")
-    assert (rows[0, 1:31] & (form.word_start - 1)).tolist() == [40005, 40006] * 15
-    assert rows[0, 1] == 40005 + 2**31
+def test_rows_of_one_document_never_exchange() -> None:
+    rows, before = arranged(["".join(HAN[:300]) + "。" + "".join(HAN[300:])], layout="pairs", next_sentence=True)
+    assert (rows[:, 0] < FORM.word_start).all()
+    assert [text_of(row)[0] for row in plain(rows)] == [text_of(row)[0] for row in plain(before["ids"])]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import UserError, unwrapped
-from mobilebert.records import blocks
-from mobilebert.records.form import Form
-from mobilebert.records.recordset import RecordSet, shard_name
+from mobilebert.records import gzip_blocks
+from mobilebert.records.dataset import RecordSet, shard_name
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking
 from mobilebert.storage import artifacts
 
@@ -29,7 +29,7 @@ def records(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def write_records(folder: Path, vocabulary_size: int) -> RecordSet:
     """101 training and 21 held-out records, written by hand."""
-    form = Form(32, vocabulary_size)
+    form = RecordFormat(32, vocabulary_size)
     random = np.random.default_rng(1)
     with artifacts.writing(folder, "records") as writer:
         for split, counts in (("train", [40, 0, 61]), ("heldout", [21])):
@@ -64,13 +64,13 @@ def test_going_on_at_a_step_gives_what_reading_up_to_it_gives(records: RecordSet
 def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> None:
     from mobilebert.records import reader
 
-    form, count = Form(32, 300), 5 * blocks.BLOCK
+    form, count = RecordFormat(32, 300), 5 * gzip_blocks.BLOCK
     rows = np.random.default_rng(1).integers(5, 300, (count, 32)).astype(form.dtype)
     rows[:, 0], rows[:, 31] = 2, 3
     with artifacts.writing(tmp_path / "records", "records") as writer:
         shard = writer.path(shard_name("train", 0, 1))
         for path, number in ((shard, count), (writer.path(shard_name("heldout", 0, 1)), 0)):
-            with blocks.writing(str(path), form, "gzip") as sink:
+            with gzip_blocks.writing(str(path), form, "gzip") as sink:
                 sink.write(rows[:number])
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
         body = {"sequence_length": 32, "vocabulary_size": 300, "train": [count], "heldout": [0], "unigram_accuracy": 0.1}
@@ -161,12 +161,12 @@ def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
 
 def test_a_file_of_another_form_is_named(tmp_path: Path, records: RecordSet) -> None:
     from mobilebert.errors import UserError
-    from mobilebert.records import recordset
+    from mobilebert.records import dataset
 
     path = tmp_path / "train-00000-of-00001.tfrecord"
-    path.write_bytes(Form(32, records.vocabulary_size).pack(np.zeros((4, 32))))
+    path.write_bytes(RecordFormat(32, records.vocabulary_size).pack(np.zeros((4, 32))))
     with pytest.raises(UserError, match=r"train-00000-of-00001\.tfrecord: \d+ bytes, but 5 records"):
-        recordset._Split(tmp_path, "train", [5], Form(32, records.vocabulary_size), "none")
+        dataset._Split(tmp_path, "train", [5], RecordFormat(32, records.vocabulary_size), "none")
 
 
 def test_the_writer_imports_no_tensorflow() -> None:
@@ -207,11 +207,11 @@ def test_places_of_a_steps_records_are_where_the_files_have_them(records: Record
     paths = {path.name: path for path in records.folder.glob("train-*.tfrecord")}
     for step in (0, 9, 300):
         batch = records.train_batches(MASKING, 16, 3, step)
-        places = records.train_places(16, 3, step)
+        places = records.locate_train(16, 3, step)
         assert len(places) == 16
         for (name, number), ids in zip(places, batch["input_ids"], strict=True):
             (example,) = tf.data.TFRecordDataset(str(paths[name])).skip(number).take(1)
             feature = tf.train.Example.FromString(example.numpy()).features.feature["ids"].bytes_list.value[0]
-            form = Form(32, records.vocabulary_size)
+            form = RecordFormat(32, records.vocabulary_size)
             stored = np.frombuffer(feature, form.dtype) & ~form.dtype.type(form.word_start)
             assert (stored != ids).sum() <= MASKING.max_predictions

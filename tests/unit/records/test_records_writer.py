@@ -15,9 +15,9 @@ import pytest
 
 from mobilebert import tokenization
 from mobilebert.errors import UserError
-from mobilebert.records import blocks, packing, pipeline, shuffling, streams, writer
-from mobilebert.records.form import Form
-from mobilebert.records.recordset import RecordSet
+from mobilebert.records import chunking, counter_rng, gzip_blocks, pipeline, shuffling, writer
+from mobilebert.records.dataset import RecordSet
+from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
@@ -62,7 +62,7 @@ def stored(records: RecordSet, split: str) -> np.ndarray:
 
 def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Path) -> None:
     records, loaded = RecordSet(written), tokenization.load(tokenizer)
-    packed = packing.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
+    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
     for split, rows in (("train", packed.rows[~packed.heldout]), ("heldout", packed.rows[packed.heldout])):
         assert Counter(map(bytes, stored(records, split))) == Counter(map(bytes, rows))
     counts = artifacts.read(written).counts
@@ -90,22 +90,22 @@ def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) 
 
 def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     loaded = tokenization.load(tokenizer)
-    packed = packing.pack([text.encode() for text in documents(300)], loaded, Form(32, loaded.size), SETTINGS)
+    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
     place = {bytes(row): n for n, row in enumerate(packed.rows)}
     order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
     assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2
 
 
 def test_a_reader_of_several_files_inflates_each_block_once_an_epoch(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCKS_KEPT", 16 + 3)  # a span's, and what fills no block
+    monkeypatch.setattr(gzip_blocks, "BLOCKS_KEPT", 16 + 3)  # a span's, and what fills no block
     records = RecordSet(written)
     files = json.loads((written / "records.json").read_text(encoding="utf-8"))["train"]
     inflated: list[int] = []
-    real = blocks.isal_zlib.decompress
-    monkeypatch.setattr(blocks.isal_zlib, "decompress", lambda *given: inflated.append(1) or real(*given))
-    numbers = streams.shuffled(np.arange(records.train_count), records.train_count, streams.keys(1, 0))
+    real = gzip_blocks.isal_zlib.decompress
+    monkeypatch.setattr(gzip_blocks.isal_zlib, "decompress", lambda *given: inflated.append(1) or real(*given))
+    numbers = counter_rng.shuffled(np.arange(records.train_count), records.train_count, counter_rng.keys(1, 0))
     rows = np.concatenate([records._train.rows(numbers[at : at + 64]) for at in range(0, len(numbers), 64)])
-    assert sum(inflated) == sum(-(-count // blocks.BLOCK) for count in files) > 3
+    assert sum(inflated) == sum(-(-count // gzip_blocks.BLOCK) for count in files) > 3
     assert Counter(map(bytes, rows)) == Counter(map(bytes, stored(records, "train")))
 
 
@@ -178,7 +178,7 @@ def test_another_seed_gives_another_order_of_the_same_records(tmp_path: Path, to
 
 
 @pytest.mark.parametrize(("texts", "split"), [(["小城。"], "train"), (documents(1), "heldout")])
-def test_a_corpus_too_small_is_refused_and_leaves_no_artefact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
+def test_a_corpus_too_small_is_refused_and_leaves_no_artifact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
     with pytest.raises(UserError, match=f"1 documents gave no {split} record"):
         writer.write(corpus(tmp_path / "corpus", texts), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
     assert not artifacts.exists(tmp_path / "records")

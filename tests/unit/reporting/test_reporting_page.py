@@ -1,4 +1,4 @@
-"""The report says what the artefacts say, and nothing of what is not there."""
+"""The report says what the artifacts say, and nothing of what is not there."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_model(writer: artifacts.Writer, accuracy: float, parameters: int) -> N
     writer.path("model.safetensors").write_bytes(b"\0" * 2_500_000)
 
 
-def test_every_figure_of_the_artefacts_stands_on_the_page(results: Path) -> None:
+def test_every_figure_of_the_artifacts_stands_on_the_page(results: Path) -> None:
     html = page.render("测试", collect(results), SETTINGS)
     for shown in ("0.431", "0.418", "670,000", "2.50", "9,216", "0.457", "0.012", "mojibake", "坏.txt", "no encoding fits", "mean_factor"):
         assert shown in html
@@ -110,6 +110,27 @@ def test_timings_stand_beside_their_export(tmp_path: Path) -> None:
     assert tables.exports(collect(tmp_path)).rows[0][-1] == "1.24"
 
 
+def test_the_page_begins_with_each_students_share_of_its_teacher(results: Path) -> None:
+    for model, milliseconds, size in (("teacher-small", 3.0, 4_000_000), ("mini", 1.2, 2_500_000)):
+        with artifacts.writing(results / "exports" / model / "tflite", "export") as export:
+            export.path("model.tflite").write_bytes(b"x")
+        timing = json.dumps({"minimum_ms": milliseconds, "bytes": size}).encode()
+        artifacts.write_atomically(results / "latency" / model / "tflite.json", timing)
+    run = collect(results)
+    summary = tables.summary(run)
+    names = ["model", "parameters", "TFLite (MB)", "latency (ms)", "masked-token accuracy", "cmrc2018 f1"]
+    assert [column.name for column in summary.columns] == names
+    speed = "1.20 (2.5 times as fast)"
+    assert summary.rows[0] == ["teacher-small", "1,260,000", "4.00", "3.00", "0.431", ""]
+    assert summary.rows[1] == ["mini", "670,000 (53%)", "2.50 (62%)", speed, "0.418 (97%)", "0.457"]
+    html = page.render("测试", run, SETTINGS)
+    assert html.index(speed) < html.index('<h2 id="models">')
+
+
+def test_stages_of_the_transfer_are_not_in_the_summary(results: Path) -> None:
+    assert [row[0] for row in tables.summary(collect(results)).rows] == ["teacher-small", "mini", "old"]
+
+
 def test_sections_without_content_are_left_out(tmp_path: Path) -> None:
     html = page.render("empty", collect(tmp_path), SETTINGS)
     assert re.findall(r'<h2 id="(\w+)"', html) == ["settings"]
@@ -119,7 +140,7 @@ def test_equal_runs_give_equal_pages(results: Path) -> None:
     assert page.render("a", collect(results), SETTINGS) == page.render("a", collect(results), SETTINGS)
 
 
-def test_a_damaged_artefact_is_named(results: Path) -> None:
+def test_a_damaged_artifact_is_named(results: Path) -> None:
     (results / "students" / "mini" / "pretrained" / "model.safetensors").write_bytes(b"short")
     with pytest.raises(ArtifactError, match=r"model\.safetensors: 5 bytes, expected 2500000"):
         collect(results)

@@ -211,8 +211,8 @@ def test_every_fact_can_be_told_and_asked(generator: Generator) -> None:
             for _ in range(30):
                 clause = facts.clause(rng, entity, fact, entity.name)
                 value = entity.values[fact]
-                assert clause.text[clause.told.value :].startswith(value)
-                assert clause.told.name < 0 or clause.text[clause.told.name :].startswith(entity.name)
+                assert clause.text[clause.mention.value :].startswith(value)
+                assert clause.mention.name < 0 or clause.text[clause.mention.name :].startswith(entity.name)
                 question = facts.question(rng, entity, fact)
                 assert question.endswith("？")
                 assert entity.name in question

@@ -25,23 +25,23 @@ def tokenize(text: str, vocabulary: dict[str, int], lowercase: bool) -> list[str
         if lowercase:
             token = "".join(c for c in unicodedata.normalize("NFD", token.lower()) if unicodedata.category(c) != "Mn")
         split.append("".join(f" {c} " if _punctuation(c) else c for c in token))
-    return [piece for word in " ".join(split).split() for piece in _wordpiece(word, vocabulary)]
+    return [subword for word in " ".join(split).split() for subword in _wordpiece(word, vocabulary)]
 
 
 def _wordpiece(word: str, vocabulary: dict[str, int]) -> list[str]:
     if len(word) > 200:
         return ["[UNK]"]
-    pieces, start = [], 0
+    subwords, start = [], 0
     while start < len(word):
         for end in range(len(word), start, -1):
-            piece = ("##" if start else "") + word[start:end]
-            if piece in vocabulary:
+            subword = ("##" if start else "") + word[start:end]
+            if subword in vocabulary:
                 break
         else:
             return ["[UNK]"]
-        pieces.append(piece)
+        subwords.append(subword)
         start = end
-    return pieces
+    return subwords
 
 
 def _chinese(point: int) -> bool:

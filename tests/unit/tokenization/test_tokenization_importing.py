@@ -60,7 +60,7 @@ def test_a_directory_that_transformers_saved_brings_the_same_ids(tmp_path: Path)
     assert (kind, content, lowercase) == ("wordpiece", CONTENT, True)
 
 
-def test_our_own_artefact_can_be_the_source(tmp_path: Path) -> None:
+def test_our_own_artifact_can_be_the_source(tmp_path: Path) -> None:
     source = tmp_path / "vocab.txt"
     source.write_bytes(CONTENT)
     first = written(tmp_path / "first", source)

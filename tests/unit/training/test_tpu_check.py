@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks import tpu_check, tpu_compiler
 from mobilebert import models
 from mobilebert.distillation.transfer import TransferObjective
-from mobilebert.models import shapes
+from mobilebert.models import configs
 from mobilebert.settings import Optimization, Transfer
 
 TEXT = """module {
@@ -36,7 +36,7 @@ def seeded() -> None:
         ("%1 = stablehlo.add %0 : tensor<3x?xf32>", "not static"),
     ],
 )
-def test_a_step_that_needs_the_host_or_changes_its_shape_is_refused(line, why):
+def test_a_step_that_asks_the_host_or_changes_its_shape_is_refused(line, why):
     with pytest.raises(tpu_compiler.Refused, match=why) as caught:
         tpu_compiler.checked(TEXT + line)
     assert line in str(caught.value)
@@ -78,8 +78,8 @@ def test_a_step_in_rounds_is_lowered_with_layers_that_are_traced_once():
     """XLA must know every constant inside the loop over rounds; no TPU compiler is needed to see that it does."""
     common = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 16}
     bottleneck = {"embedding_size": 16, "intermediate_size": 24, "intra_bottleneck_size": 8, "num_feedforward_networks": 1}
-    student = models.build(shapes.MobileBertShape(**common, **bottleneck, key_query_shared_bottleneck=True), 1)
-    teacher = models.build(shapes.BertShape(**common, intermediate_size=32), 2)
+    student = models.build(configs.MobileBertConfig(**common, **bottleneck, key_query_shared_bottleneck=True), 1)
+    teacher = models.build(configs.BertConfig(**common, intermediate_size=32), 2)
     student.inlines_layers = teacher.inlines_layers = True
     objective = TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "joint")
     specs = {name: tf.TensorSpec((4, 12), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")}

@@ -70,8 +70,8 @@ def test_tpu_chips_without_a_tensorflow_for_them_are_named(bus: Path, monkeypatc
 
 def test_the_place_among_several_hosts_is_what_tf_config_says() -> None:
     told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
-    assert accelerators.place("") == (0, 1)
-    assert accelerators.place(json.dumps(told)) == (1, 2)
+    assert accelerators.host_rank("") == (0, 1)
+    assert accelerators.host_rank(json.dumps(told)) == (1, 2)
     for wrong in (
         "{",
         "[]",
@@ -79,7 +79,7 @@ def test_the_place_among_several_hosts_is_what_tf_config_says() -> None:
         json.dumps(told | {"task": {"type": "ps", "index": 0}}),
     ):
         with pytest.raises(UserError, match="TF_CONFIG: expected"):
-            accelerators.place(wrong)
+            accelerators.host_rank(wrong)
 
 
 def test_only_the_first_host_writes_and_the_number_of_hosts_is_part_of_the_work() -> None:

@@ -19,16 +19,17 @@ import toy_training as toy
 
 from mobilebert.errors import UserError
 from mobilebert.settings import Optimization, Phase, Training
-from mobilebert.training import accelerators, banner, loop, schedules, state
-from mobilebert.training.held import Held
+from mobilebert.training import accelerators, banner, loop, schedules
 from mobilebert.training.optimizers import AdamW
+from mobilebert.training.state import workspace
+from mobilebert.training.state.train_state import TrainState
 from mobilebert.training.steps import Steps
 
 HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
 
 
 def run(folder: Path, job: loop.Job, checkpoint_seconds: float = 600.0, meddle: Any = None) -> list[dict[str, float]]:
-    with state.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
         loop.train(job, HERE, work, folder / "metrics.jsonl", checkpoint_seconds, folder / "logs" / "toy.log")
@@ -47,7 +48,7 @@ def test_training_equals_the_same_training_written_in_numpy(tmp_path: Path) -> N
     assert list(lines[0]) == ["step", "loss", "noise", "gradient_norm", "learning_rate"]
 
 
-def test_steps_given_one_by_one_are_those_of_a_loop_on_the_device() -> None:
+def test_single_steps_equal_those_of_a_loop_on_the_device() -> None:
     found = []
     for device in (HERE, dataclasses.replace(HERE, kind="a device that loops")):
         made = toy.Regression()
@@ -61,7 +62,7 @@ def test_steps_given_one_by_one_are_those_of_a_loop_on_the_device() -> None:
     np.testing.assert_array_equal(*found)
 
 
-def test_steps_given_one_by_one_end_with_one_that_is_not_finite() -> None:
+def test_single_steps_end_at_a_nonfinite_one_unless_skipped() -> None:
     for skips, taken in ((False, 4), (True, 9)):
         made = toy.Regression()
         steps = Steps(made, AdamW(made.variables, {}, Optimization()), Optimization(), 1, HERE, skips=skips)
@@ -83,7 +84,7 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
     unbroken, broken = toy.Regression(), toy.Regression()
     run(tmp_path / "unbroken", toy.job(unbroken, optimizer=optimizer))
 
-    def terminate_at_10(work: state.State) -> None:
+    def terminate_at_10(work: workspace.Workspace) -> None:
         append = work.add_metrics
         work.add_metrics = lambda line: (append(line), line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[method-assign,assign]
 
@@ -136,7 +137,7 @@ def test_a_span_takes_its_steps_of_a_longer_schedule_from_its_place_in_the_batch
     for number, (start, stop) in enumerate([(0, 9), (9, 23)]):
         job = toy.job(parts)
         spanned = loop.Job("toy", parts, toy.batches, job.optimization, job.training, 7, loop.Span(start, stop, moments=moments))
-        with state.open_state(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
+        with workspace.open_state(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
             found = loop.train(spanned, HERE, work, tmp_path / "metrics.jsonl", 600.0, None).tensors
         moments = {name: array for name, array in found.items() if not name.startswith("variables/")}
     for name, variable in whole.variables.items():
@@ -157,7 +158,7 @@ def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> No
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3])
 
 
-def test_finished_training_whose_artefact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_finished_training_whose_artifact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made, again = toy.Regression(), toy.Regression()
     lines = run(tmp_path, toy.job(made))
     with caplog.at_level(logging.INFO):
@@ -214,7 +215,7 @@ class Exploding(toy.Regression):
         return parts | {"loss": parts["loss"] * batch["scale"][0]}
 
 
-def test_a_loss_that_is_no_number_stops_with_its_step_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+def test_a_nonfinite_loss_stops_and_leaves_no_checkpoint(tmp_path: Path) -> None:
     def batches(start: int) -> tf.data.Dataset:
         def scaled(step: tf.Tensor) -> dict[str, tf.Tensor]:
             return toy.batch_at(step) | {"scale": tf.fill((toy.SIZE,), tf.where(step < 7, 1.0, np.inf))}
@@ -225,13 +226,13 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_leaves_no_checkpoint(t
     job = loop.Job("toy", job.objective, batches, job.optimization, job.training, 1)
     with pytest.raises(UserError, match=r"step 8: loss inf, noise -?[\d.]+, gradient_norm (inf|nan)"):
         run(tmp_path, job, 0.0)
-    with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
         found = work.restore()
     assert found is not None
     assert found.step == 5
 
 
-def test_records_damaged_during_training_are_named_and_the_checkpoint_stays_whole(tmp_path: Path) -> None:
+def test_records_damaged_while_training_are_named(tmp_path: Path) -> None:
     def read(step: np.ndarray, x: np.ndarray) -> np.ndarray:
         if step >= 12:
             raise UserError("train-00000-of-00001.tfrecord: its block 7 is damaged")
@@ -247,7 +248,7 @@ def test_records_damaged_during_training_are_named_and_the_checkpoint_stays_whol
 
     with pytest.raises(UserError, match=r"^train-00000-of-00001\.tfrecord: its block 7 is damaged$"):
         run(tmp_path, dataclasses.replace(toy.job(toy.Regression()), batches=damaged), 0.0)
-    with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
+    with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work:
         found = work.restore()
     assert found is not None
     assert found.step == 10
@@ -265,9 +266,9 @@ def test_going_on_with_another_number_of_threads_is_said_once(tmp_path: Path, ca
     def attempt(threads: int, steps: int) -> list[str]:
         caplog.clear()
         here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1, threads=threads)
-        with state.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
+        with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
             loop.train(toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None)
-        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == Held.__module__]
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == TrainState.__module__]
 
     assert attempt(threads=4, steps=5) == []
     assert attempt(threads=4, steps=10) == []
@@ -288,15 +289,15 @@ def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> Non
 def test_the_banner_names_rounds_and_phases_that_are_left() -> None:
     lengths = schedules.lengths(Optimization(phases=[Phase(share=0.9, sequence_length=128)]), 0, 1000, 512)
     settings = Training(device_batch=48, precision="bfloat16")
-    assert banner.told(settings, 384, 0, 1000, lengths) == (
+    assert banner.describe(settings, 384, 0, 1000, lengths) == (
         "each device takes 384 sequences a step in 8 rounds of 48, bfloat16; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens"
     )
     assert (
-        banner.told(settings, 48, 950, 1000, lengths)
+        banner.describe(settings, 48, 950, 1000, lengths)
         == "each device takes 48 sequences a step at once, bfloat16; steps 951 to 1000: 512 tokens"
     )
     nothing_left = schedules.lengths(Optimization(phases=[Phase(share=0.999, sequence_length=128)]), 0, 10, 512)
-    assert banner.told(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
+    assert banner.describe(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
 
 
 def test_a_step_with_longer_sequences_costs_more() -> None:

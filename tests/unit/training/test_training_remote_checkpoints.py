@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from mobilebert.errors import PassingError, UserError
-from mobilebert.training import remote_checkpoints, state
-from mobilebert.training.state import State
+from mobilebert.training.state import remote_checkpoints, workspace
+from mobilebert.training.state.workspace import Workspace
 from tests.loopback_gcs import Fault, LoopbackGcs
 
 PRINT = "12" * 32
@@ -32,21 +32,21 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
         yield server
 
 
-def machine(root: Path, fingerprint: str = PRINT) -> AbstractContextManager[State]:
-    return state.open_state(root, "job", fingerprint, bucket="gs://states/prefix/run")
+def machine(root: Path, fingerprint: str = PRINT) -> AbstractContextManager[Workspace]:
+    return workspace.open_state(root, "job", fingerprint, bucket="gs://states/prefix/run")
 
 
 def tensors(step: int) -> dict[str, np.ndarray]:
     return {"weights": np.full(1000, step, np.float32)}
 
 
-def train(work: State, *steps: int) -> None:
+def train(work: Workspace, *steps: int) -> None:
     for step in steps:
         work.add_metrics({"step": step})
         work.save(step, tensors(step))
 
 
-def train_and_wait(gcs: LoopbackGcs, work: State, *steps: int) -> None:
+def train_and_wait(gcs: LoopbackGcs, work: Workspace, *steps: int) -> None:
     """Each checkpoint is whole in the bucket, and the older ones removed, before the next one is made."""
     for step in steps:
         train(work, step)
@@ -396,5 +396,5 @@ def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped(gcs: Loopba
 
 
 def test_a_bucket_that_is_not_there_is_said_at_once(gcs: LoopbackGcs, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="check state_bucket"), state.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"):
+    with pytest.raises(UserError, match="check state_bucket"), workspace.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"):
         pass

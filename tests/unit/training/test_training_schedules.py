@@ -28,7 +28,7 @@ def test_a_constant_rate_stays_at_the_peak_after_the_warm_up() -> None:
     assert rates(optimization, [2, 4, 19]) == pytest.approx([1.5e-4, 3e-4, 3e-4], rel=1e-6)
 
 
-def test_the_chinese_rate_jumps_after_warm_up_and_ends_at_a_ten_thousandth() -> None:
+def test_the_chinese_schedule_jumps_after_warm_up_and_ends_at_a_ten_thousandth() -> None:
     optimization = Optimization(steps=2_000_000, learning_rate=1e-4, warmup_steps=10_000, decay="linear", end_rate=1e-4)
     found = rates(optimization, [9_999, 10_000, 1_000_000, 2_000_000])
     end = 1e-8

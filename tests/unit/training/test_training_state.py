@@ -13,7 +13,7 @@ import pytest
 from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Optimization
 from mobilebert.storage import artifacts
-from mobilebert.training import state
+from mobilebert.training.state import workspace
 
 PRINT = "12" * 32
 TENSORS = {
@@ -25,7 +25,7 @@ TENSORS = {
 
 def saved(root: Path, steps: list[int], fingerprint: str = PRINT) -> Path:
     """A folder with a checkpoint and a line of metrics for each of the steps."""
-    with state.open_state(root, "job", fingerprint) as work:
+    with workspace.open_state(root, "job", fingerprint) as work:
         work.restore()
         for step in steps:
             work.add_metrics({"step": step, "loss": 1.0 / step})
@@ -40,14 +40,14 @@ def damage(path: Path, where: float) -> None:
 
 
 def restored_step(root: Path, fingerprint: str = PRINT) -> int:
-    with state.open_state(root, "job", fingerprint) as work:
+    with workspace.open_state(root, "job", fingerprint) as work:
         found = work.restore()
     return found.step if found else 0
 
 
 def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
     saved(tmp_path, [4])
-    with state.open_state(tmp_path, "job", PRINT) as work:
+    with workspace.open_state(tmp_path, "job", PRINT) as work:
         found = work.restore()
     assert found is not None
     assert found.step == 4
@@ -99,7 +99,7 @@ def test_a_file_of_somebody_else_is_no_checkpoint(tmp_path: Path) -> None:
     folder = saved(tmp_path, [5, 10])
     (folder / "step-of-somebody.safetensors").touch()
     assert restored_step(tmp_path) == 10
-    with state.open_state(tmp_path, "job", PRINT) as work:
+    with workspace.open_state(tmp_path, "job", PRINT) as work:
         work.save(15, TENSORS)
     assert sorted(path.name[:15] for path in folder.glob("step-*")) == ["step-0000000010", "step-0000000015", "step-of-somebod"]
 
@@ -114,7 +114,7 @@ def test_a_half_written_checkpoint_is_not_used_and_goes(tmp_path: Path) -> None:
 def test_a_checkpoint_for_which_there_is_no_room_is_said_and_the_one_before_stays(tmp_path: Path) -> None:
     folder = saved(tmp_path, [5])
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with state.open_state(tmp_path, "job", PRINT) as work:
+    with workspace.open_state(tmp_path, "job", PRINT) as work:
         work.restore()
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
         try:
@@ -160,7 +160,7 @@ def test_checkpoints_that_are_not_gone_on_from_are_named(tmp_path: Path, caplog:
     with caplog.at_level(logging.INFO):
         first = saved(tmp_path, [5])
         for name, fingerprint in (("job", PRINT), ("job-2", "34" * 32), ("jo", "34" * 32)):
-            with state.open_state(tmp_path, name, fingerprint):
+            with workspace.open_state(tmp_path, name, fingerprint):
                 pass
         assert not caplog.records, "it is gone on from, or is other work"
         assert restored_step(tmp_path, "34" * 32) == 0
@@ -176,10 +176,10 @@ def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(t
 
     def of(command: str = "train", steps: int = 5, records: str = "one", device: str = "CPU", **more: int) -> str:
         settings = {"training": Optimization(steps=steps), "seed": 3, **more}
-        return state.fingerprint(command, settings, {"records": tmp_path / records}, {"device": device, "devices": 1})
+        return workspace.fingerprint(command, settings, {"records": tmp_path / records}, {"device": device, "devices": 1})
 
     settings, environment = {"seed": 3, "training": Optimization(steps=5)}, {"devices": 1, "device": "CPU"}
-    assert of() == of(records="same") == state.fingerprint("train", settings, {"records": tmp_path / "one"}, environment)
+    assert of() == of(records="same") == workspace.fingerprint("train", settings, {"records": tmp_path / "one"}, environment)
     assert len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1), of(device="GPU")}) == 6
     with pytest.raises(UserError, match="absent"):
         of(records="absent")
@@ -187,15 +187,15 @@ def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(t
 
 def test_a_second_user_is_refused_and_told_who_holds_the_folder(tmp_path: Path) -> None:
     refused = pytest.raises(UserError, match=f"process {os.getpid()} ")
-    with state.open_state(tmp_path, "job", PRINT), refused, state.open_state(tmp_path, "job", PRINT):
+    with workspace.open_state(tmp_path, "job", PRINT), refused, workspace.open_state(tmp_path, "job", PRINT):
         pass
-    with state.open_state(tmp_path, "job", PRINT):
+    with workspace.open_state(tmp_path, "job", PRINT):
         pass
 
 
 def test_finished_work_leaves_nothing_and_unfinished_work_stays(tmp_path: Path) -> None:
     saved(tmp_path, [5])
-    with state.open_state(tmp_path, "job", PRINT) as work:
+    with workspace.open_state(tmp_path, "job", PRINT) as work:
         work.finish()
     assert list(tmp_path.iterdir()) == []
 
@@ -208,17 +208,17 @@ def test_work_that_was_killed_while_its_state_was_removed_is_not_lost(tmp_path: 
             max(path.glob("*.safetensors")).unlink()
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, state.open_state(tmp_path, "job", PRINT) as work:
-        patched.setattr(state.shutil, "rmtree", killed)
+    with monkeypatch.context() as patched, workspace.open_state(tmp_path, "job", PRINT) as work:
+        patched.setattr(workspace.shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             work.finish()
     assert [path.name for path in tmp_path.iterdir()] == [f".job-{PRINT[:12]}.removed"]
     assert restored_step(tmp_path) == 5, "the newest was gone, the one before it was not"
-    with state.open_state(tmp_path, "job", PRINT) as work:
+    with workspace.open_state(tmp_path, "job", PRINT) as work:
         work.finish()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_would_leave_the_root_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="state folder"), state.open_state(tmp_path, "../job", PRINT):
+    with pytest.raises(ValueError, match="state folder"), workspace.open_state(tmp_path, "../job", PRINT):
         pass

@@ -23,10 +23,10 @@ import numpy as np
 import tensorflow as tf
 
 from mobilebert.settings import Optimization, Training
-from mobilebert.training import accelerators, hosts, loop, objective
-from mobilebert.training.heldout import LossParts, Measure
+from mobilebert.training import accelerators, loop, multihost, objective
+from mobilebert.training.distributed import ReplicatedFunction
+from mobilebert.training.evaluation import LossParts, Measure
 from mobilebert.training.options import RunOptions
-from mobilebert.training.replicas import Spread
 
 FINGERPRINT = "ab" * 32
 SIZE, FEATURES = 8, 4
@@ -37,7 +37,7 @@ class Regression:
 
     def __init__(self) -> None:
         self.variables = {"dense.weight": tf.Variable(tf.zeros((FEATURES, 1))), "dense.bias": tf.Variable(tf.zeros((1,)))}
-        self.rate_factors: dict[str, float] = {}
+        self.learning_rate_multipliers: dict[str, float] = {}
         self.weighted_by = ("weight",)
 
     def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
@@ -99,9 +99,7 @@ def job(made: objective.Objective, steps: int = 23, per_call: int = 5, **setting
 
 def heldout(made: objective.Objective, accelerator: accelerators.Accelerator) -> Measure:
     """The loss parts on two batches that no training here comes to."""
-    return Measure(
-        LossParts(made, [{name: value.numpy() for name, value in batch_at(place).items()} for place in (7000, 7001)], accelerator)
-    )
+    return Measure(LossParts(made, [{name: value.numpy() for name, value in batch_at(step).items()} for step in (7000, 7001)], accelerator))
 
 
 def train(
@@ -113,29 +111,29 @@ def train(
         made = Regression()
     metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
     run_options = RunOptions(folder / name, folder / "state")
-    with hosts.opened(accelerator, run_options, name, FINGERPRINT) as work:
-        append = work.add_metrics
+    with multihost.opened(accelerator, run_options, name, FINGERPRINT) as workspace:
+        append = workspace.add_metrics
         if waits:
-            work.add_metrics = lambda line: (append(line), line["step"] > 20 and sys.stdin.read())  # type: ignore[method-assign]
-        told = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
-        loop.train(told, accelerator, work, metrics, 0.0, metrics.with_suffix(".log"))
+            workspace.add_metrics = lambda line: (append(line), line["step"] > 20 and sys.stdin.read())  # type: ignore[method-assign]
+        task = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
+        loop.train(task, accelerator, workspace, metrics, 0.0, metrics.with_suffix(".log"))
         if not accelerator.chief:
             return
         np.savez(folder / f"{name}.npz", **{key: variable.numpy() for key, variable in made.variables.items()})
-        work.finish()
+        workspace.finish()
 
 
 def main(folder: Path, which: str, waits: bool) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     curve = {"training": Training(steps_per_call=5, evaluate_every=20, keep="best")}
     if which == "host":
-        hosts.PART = 700  # so that a checkpoint goes in several
-        found = accelerators.find("cpu", 2)
+        multihost.CHUNK = 700  # so that a checkpoint goes in several
+        accelerator = accelerators.find("cpu", 2)
         try:
-            train(folder, "hosts", found, curve, waits, steps=103)
+            train(folder, "hosts", accelerator, curve, waits, steps=103)
         except SystemExit as left:
             logging.getLogger().info("left with %s", left.code)
-            train(folder, "hosts", found, curve, steps=103)
+            train(folder, "hosts", accelerator, curve, steps=103)
         return
     device = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -146,7 +144,10 @@ def main(folder: Path, which: str, waits: bool) -> None:
         mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
         two = accelerators.Accelerator(mirrored, "2 logical CPUs", 2)
         train(folder, "mirrored", two, curve, steps=103)
-        spread = {name: Spread(lambda batch: tf.math.log(batch["x"]), found) for name, found in (("one", None), ("two", two))}
+        spread = {
+            name: ReplicatedFunction(lambda batch: tf.math.log(batch["x"]), accelerator)
+            for name, accelerator in (("one", None), ("two", two))
+        }
         np.savez(folder / "spread.npz", **{name: function(batch_at(7000)) for name, function in spread.items()})
         rounds = {"training": Training(steps_per_call=5, device_batch=1)}
         train(folder, "rounds", two, rounds, steps=103)

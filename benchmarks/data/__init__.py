@@ -1,0 +1,1 @@
+"""The data half: preparation, masking and tokenization beside other people's tools."""

@@ -1,0 +1,1 @@
+"""Training steps beside PyTorch and TextBrewer, pauses of checkpoints, determinism."""

@@ -1,0 +1,1 @@
+"""Duplicates: near-duplicate documents by MinHash, paragraphs that many documents share."""

@@ -1,0 +1,226 @@
+"""Text without markup: a file a document, a sentence a line, JSON lines."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from mobilebert.corpus.plan import FileRange
+from mobilebert.corpus.readers import byte_lines, streams
+from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, shown
+from mobilebert.text import decode
+
+_BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
+_MOST_LINES = 100_000  # held at once, however short they are: a line takes 200 bytes and more
+# A longer file of text (a whole corpus) is read as a stream of lines.
+CUT_BYTES = 8_000_000
+# Lines without an empty one between them are documents of a fraction of that: short lines take ten times their size.
+_GATHERED = 4
+_BOM = b"\xef\xbb\xbf"
+MOST_UNREAD = 100_000  # lines
+
+
+def text(file_range: FileRange) -> Iterator[RawDocument]:
+    """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
+    with streams.open_decompressed(file_range.path) as stream:
+        data = stream.read(CUT_BYTES + 1)
+    if len(data) > CUT_BYTES:
+        del data
+        yield from _cut(file_range)
+    elif data:
+        decoded = decode.decode(data)
+        yield RawDocument(
+            f"{file_range.ordinal:06d}",
+            shown(data) if decoded.text is None else decoded.text,
+            decoded.reason,
+            len(data) if decoded.reason else None,
+        )
+
+
+def _cut(file_range: FileRange) -> Iterator[RawDocument]:
+    with streams.open_decompressed(file_range.path) as stream:
+        gathered: list[tuple[bytes, str | None]] = []
+        first = size = 0
+        for offset, data, decoded in _decoded(byte_lines.split_lines(stream)):
+            long = data if isinstance(data, byte_lines.Truncated) else None
+            if gathered and (long or size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES):
+                yield _joined(file_range, first, gathered)
+                gathered, size = [], 0
+            if long:
+                yield _oversized(f"{file_range.ordinal:06d}-{offset}", long)
+                continue
+            first = first if gathered else offset
+            gathered.append((data, decoded))
+            size += len(data)
+        if gathered:
+            yield _joined(file_range, first, gathered)
+
+
+def lines(file_range: FileRange) -> Iterator[RawDocument]:
+    """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
+
+    A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
+    """
+    with streams.open_decompressed(file_range.path) as stream:
+        gathered: list[tuple[bytes, str | None]] = []
+        first = size = 0
+        owned = file_range.start == 0
+        for offset, data, decoded in _decoded(byte_lines.split_lines(stream, file_range.start, file_range.end)):
+            if data.strip() or isinstance(data, byte_lines.Truncated):
+                if owned:
+                    first = first if gathered else offset
+                    gathered.append((data, decoded))
+                    size += len(data)
+                    if size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES:
+                        yield _joined(file_range, first, gathered)
+                        gathered, size = [], 0
+                continue
+            if gathered:
+                yield _joined(file_range, first, gathered)
+                gathered, size = [], 0
+            if file_range.end is not None and offset >= file_range.end:
+                return
+            owned = True
+        if gathered:
+            yield _joined(file_range, first, gathered)
+
+
+def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
+    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing.
+
+    Raises:
+        Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
+    """
+    unread = 0
+    with streams.open_decompressed(file_range.path) as stream:
+        source = byte_lines.split_lines(stream, file_range.start, file_range.end)
+        for batch in _batches(itertools.takewhile(lambda line: file_range.end is None or line[0] < file_range.end, source)):
+            for document in _objects(file_range, batch):
+                unread = unread + 1 if document.reason else 0
+                yield document
+                if unread == MOST_UNREAD:
+                    raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{file_range.text_field}'; the rest is not read")
+
+
+def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
+    for number, (offset, line) in enumerate(batch):
+        name = f"{file_range.ordinal:06d}-{offset}"
+        if isinstance(line, byte_lines.Truncated):
+            yield _oversized(name, line)
+            continue
+        line = line.removeprefix(_BOM)
+        if not line or line.isspace():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            line = line.strip()  # not before: a copy of a line may be one of 22 MB
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
+                for (line_offset, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
+                    if data.strip() or isinstance(data, byte_lines.Truncated):
+                        yield _object(file_range, f"{file_range.ordinal:06d}-{line_offset}", data, decoded)
+                return
+            yield _object(file_range, name, line, line.decode())
+            continue
+        yield _found(file_range, name, row, line)
+
+
+def _object(file_range: FileRange, name: str, data: bytes, decoded: str | None) -> RawDocument:
+    """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
+    if isinstance(data, byte_lines.Truncated):
+        return _oversized(name, data)
+    if decoded is None:
+        return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
+    try:
+        return _found(file_range, name, json.loads(decoded), data)
+    except (ValueError, RecursionError):
+        return RawDocument(name, decoded, "invalid_json")
+
+
+def _found(file_range: FileRange, name: str, row: Any, data: bytes) -> RawDocument:
+    value = row.get(file_range.text_field) if isinstance(row, dict) else None
+    if not isinstance(value, str):
+        data = data.strip()
+        return RawDocument(name, shown(data), "no_text_field", len(data))
+    return RawDocument(own_name(row.get("id"), name), value)
+
+
+def _oversized(name: str, line: byte_lines.Truncated) -> RawDocument:
+    return RawDocument(name, shown(line), OVERSIZED, line.size)
+
+
+def own_name(own: Any, fallback: str) -> str:
+    """A document's own id, if it can name it; else its place in the sources."""
+    name = own if isinstance(own, str) else str(own) if type(own) is int else ""
+    return name if 0 < len(name) <= 200 and name.isprintable() else fallback
+
+
+def _joined(file_range: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
+    name = f"{file_range.ordinal:06d}-{offset}"
+    if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
+        return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
+    texts = [decoded for _, decoded in gathered if decoded is not None]
+    if len(texts) < len(gathered):
+        data = b"".join(line for line, _ in gathered)
+        return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
+    return RawDocument(name, "".join(texts))
+
+
+def _decoded(source: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, str | None]]:
+    """Offset, bytes and text (None: undecodable) of each line."""
+    for batch in _batches(source):
+        for (offset, line), decoded in zip(batch, _decode_batch([line for _, line in batch]), strict=True):
+            yield offset, line, decoded
+
+
+def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines whose encoding is judged together; those before a place that cannot be read are given before the error is."""
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    failure = None
+    try:
+        for offset, line in source:
+            batch.append((offset, line))
+            size += len(line)
+            if size >= _BATCH_BYTES or len(batch) == _MOST_LINES:
+                yield batch
+                batch, size = [], 0
+    except Exception as error:
+        failure = error
+    yield batch
+    if failure:
+        raise failure
+
+
+def _decode_batch(batch: list[bytes]) -> list[str | None]:
+    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the batch as a whole.
+
+    A line that is too long, cut amid a character perhaps, has no say in it.
+    """
+    batch = [b"" if isinstance(line, byte_lines.Truncated) else line for line in batch]
+    texts = [_utf8(line) for line in batch]
+    broken = texts.count(None)
+    if not broken or 2 * broken < sum(not line.isascii() for line in batch):
+        return texts
+    encoding = decode.decode(b"".join(batch)).encoding
+    if encoding is None:
+        return texts
+    return [_strict(line, encoding) for line in batch]
+
+
+def _utf8(line: bytes) -> str | None:
+    return _strict(line.removeprefix(_BOM), "utf-8")
+
+
+def _strict(line: bytes, encoding: str) -> str | None:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError:
+        return None

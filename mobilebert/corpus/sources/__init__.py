@@ -1,0 +1,1 @@
+"""Where text comes from: files found, their formats recognised, the list of them all."""

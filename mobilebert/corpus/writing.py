@@ -1,0 +1,203 @@
+"""Stage 2: what is left of the cleaned blocks becomes Parquet; counts and samples of rejects come together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mobilebert.corpus import funnel
+from mobilebert.corpus.cleaning import REJECTS, CleaningContext, writing_rejects
+from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
+from mobilebert.storage import paths, row_groups
+
+DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
+ELEMENTS_PER_SHARD = 8
+# Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
+Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
+Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
+_SHARED = 3  # beside the fates that `duplicates` knows
+_REASONS = {near_duplicates.EXACT: "exact_duplicate", near_duplicates.NEAR: "near_duplicate", _SHARED: "shared_paragraphs"}
+_PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
+
+
+def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
+    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the work folder.
+
+    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
+    Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
+    """
+    stem = _stem(context.folder, shard)
+    if paths.exists(f"{stem}.json"):
+        return  # by a run that was killed
+    mine = range(shard * ELEMENTS_PER_SHARD, min((shard + 1) * ELEMENTS_PER_SHARD, elements))
+    blocks = block_store.Blocks(context.folder)
+    fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
+    shared = _Shared(context)
+    counts: dict[str, dict[str, Any]] = {}
+    with _ParquetFiles(stem) as writer, writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
+        for element in mine:
+            summary = json.loads(paths.read(paths.join(context.folder, f"{element:06d}.json")))
+            for source, source_counts in summary["sources"].items():
+                funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
+            _add(paths.join(context.folder, f"{element:06d}.rejects"), rejects)
+            for block, size in enumerate(summary["blocks"]):
+                writer.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, context))
+                fates = fates[size:]
+    summary = {"files": writer.number, "rejects": rejects.written, "sources": counts}
+    paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
+
+
+def collect(folder: str, shards: int, sources: Iterable[str], most: int | str) -> Collected:
+    """What all parts left in the work folder."""
+    counts = {source: funnel.new() for source in sources}
+    files, rejected = [], []
+    for stem in (_stem(folder, shard) for shard in range(shards)):
+        summary = json.loads(paths.read(f"{stem}.json"))
+        for source, source_counts in summary["sources"].items():
+            funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
+        files += [_file(stem, number) for number in range(summary["files"])]
+        rejected += [f"{stem}.rejects"] if summary["rejects"] else []
+    for entry in counts.values():
+        for name in ("reasons", "lines", "masked"):
+            entry[name] = dict(sorted(entry[name].items()))
+    if isinstance(most, str):
+        return counts, files, rejected
+    sample: list[dict[str, Any]] = []
+    rejects = funnel.Rejects(most, lambda rows: sample.extend(row._asdict() for row in rows))
+    for path in rejected:
+        _add(path, rejects)
+    rejects.flush()
+    return counts, files, pa.Table.from_pylist(sample, REJECTS)
+
+
+def shard_count(elements: int) -> int:
+    """The number of parts."""
+    return -(-elements // ELEMENTS_PER_SHARD)
+
+
+def _kept(
+    element: int,
+    block: int,
+    fates: np.ndarray,
+    gone: Gone,
+    counts: dict[str, dict[str, Any]],
+    rejects: funnel.Rejects,
+    context: CleaningContext,
+) -> pa.Table:
+    """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`; the others are counted
+    under their reason.
+    """
+    stored = block_store.read_block(context.folder, element, block)
+    texts = block_store.read_texts(context.folder, element, block)
+    index = stored.index
+    if gone:
+        index, texts, fates = _without(gone, stored, texts, fates, counts, context.settings.min_characters)
+    stays = fates == near_duplicates.STAYS
+    for number, source in enumerate(stored.sources):
+        sizes = index["size"][stays & (index["source"] == number)]
+        funnel.keep(counts[source], int(sizes.sum()), len(sizes))
+    for row in np.flatnonzero(~stays).tolist():
+        entry, source, reason = index[row], stored.source(row), _REASONS[int(fates[row])]
+        funnel.drop(counts[source], int(entry["raw"]), reason)
+        text = texts[int(entry["offset"]) : int(entry["offset"]) + int(entry["size"])].decode()
+        rejects.add(funnel.Reject(stored.names[row], source, reason, text))
+    offsets = np.append(index["offset"], len(texts)).astype(np.int32)
+    columns = [
+        pa.array(stored.names, pa.string()),
+        pa.array(stored.sources, pa.string()).take(pa.array(index["source"])),
+        pa.StringArray.from_buffers(len(index), pa.py_buffer(offsets), pa.py_buffer(texts)),
+    ]
+    return pa.Table.from_arrays(columns, schema=DOCUMENTS).filter(pa.array(stays))
+
+
+def _without(
+    lines: Gone, stored: block_store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
+) -> tuple[np.ndarray, bytes, np.ndarray]:
+    """Index, texts and fates of a block whose documents lose these lines, by number; one with fewer than `least` characters left goes."""
+    index, fates = stored.index.copy(), fates.copy()
+    each = [texts[offset : offset + size] for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)]
+    for row, gone in sorted(lines.items()):
+        text = each[row].split(b"\n")
+        left = b"\n".join(line for number, line in enumerate(text) if number not in gone)
+        funnel.count_lines(counts[stored.source(row)], {"shared": (len(gone), sum(len(text[number]) for number in gone))})
+        if len("".join(left.decode().split())) < least:
+            fates[row] = _SHARED
+        else:
+            each[row] = left
+    index["size"] = [len(text) for text in each]
+    index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
+    return index, b"".join(each), fates
+
+
+def _add(path: str, rejects: funnel.Rejects) -> None:
+    """Add the rejects of a file."""
+    with paths.opened(path) as stream:
+        file = pq.ParquetFile(stream)
+        for batch in row_groups.batches(file, range(file.num_row_groups)):
+            for row in batch.to_pylist():
+                rejects.add(funnel.Reject(**row))
+
+
+def _stem(folder: str, shard: int) -> str:
+    return paths.join(folder, f"part-{shard:06d}")
+
+
+def _file(stem: str, number: int) -> str:
+    return f"{stem}-{number:04d}.parquet"
+
+
+class _Shared:
+    """What paragraphs go from the documents of a block; those of one batch are held."""
+
+    def __init__(self, context: CleaningContext) -> None:
+        self._blocks = block_store.Blocks(context.folder)
+        self._held = lru_cache(1)(lambda batch: paragraphs.shared(batch, context))
+        self._none = context.settings.max_paragraph_documents is None
+
+    def of(self, element: int, block: int, size: int) -> Gone:
+        """Of a block of so many documents."""
+        if self._none:
+            return {}
+        number = block_store.document(element, block)
+        first = int(self._blocks.counted(np.array([number], np.uint64))[0])
+        taken = self._held(self._blocks.batch_of(number))
+        return {count - first: lines for count, lines in taken.items() if first <= count < first + size}
+
+
+class _ParquetFiles:
+    """The Parquet files of one part: a new one after `_PART_BYTES` of text, none without rows."""
+
+    def __init__(self, stem: str) -> None:
+        self.number = 0  # of files begun
+        self._stem = stem
+        self._size = 0
+        self._open = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+
+    def __enter__(self) -> _ParquetFiles:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def write(self, rows: pa.Table) -> None:
+        """Add a row group."""
+        if not len(rows):
+            return
+        if self._writer is None:
+            stream = self._open.enter_context(paths.writing(_file(self._stem, self.number)))
+            # Hardly any value stands twice; `row_groups` reads what has no dictionary faster.
+            self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd", use_dictionary=False))
+            self.number += 1
+        self._writer.write_table(rows, row_group_size=len(rows))
+        self._size += rows["text"].nbytes
+        if self._size >= _PART_BYTES:
+            self._open.close()
+            self._writer, self._size = None, 0

@@ -1,0 +1,1 @@
+"""Weights on disk: transformers directories, TF1 checkpoints, torch's pickles."""

@@ -1,0 +1,88 @@
+"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an artifact of ours."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mobilebert.errors import UserError
+from mobilebert.models.checkpoints import tensor_files, tf1, tf1_files, weights
+from mobilebert.storage import artifacts
+from mobilebert.tokenization import files
+from mobilebert.tokenization import importing as tokenizers
+
+SHAPING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")  # files of a directory whose digests are recorded
+KINDS = ("tf1", "transformers")
+NO_HEAD = (
+    "no MLM head (cls/predictions) is there, and students learn from it; use a checkpoint that kept it (of a ...ForMaskedLM or "
+    "...ForPreTraining), or let one be trained on the records, body frozen (teacher.retrain_head: true)"
+)
+
+
+def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_head: bool = False) -> None:
+    """Read a teacher, check it, and write it with its tokenizer to `out`.
+
+    Args:
+        source: a transformers directory, or the folder or prefix of a TF1 checkpoint.
+        out: the model artifact.
+        kind: which of `KINDS` it should be; None takes what is there.
+        without_head: whether it may lack its MLM head; a random one is written then.
+
+    Raises:
+        UserError: of another kind, damaged, without MLM head, or with another vocabulary than its tokenizer.
+    """
+    source_kind = kind_of(source)
+    if kind not in (None, source_kind):
+        raise UserError(f"teacher.kind: {kind}, but {source} holds a {_MEANING[source_kind]}; set it to {source_kind}")
+    model, shaping = _from_tf1(source) if source_kind == "tf1" else _from_directory(source)
+    if model.fresh_head and not without_head:
+        raise UserError(f"{source}: {NO_HEAD}")
+    config = model.config
+    tokenizer = tokenizers.find(source)
+    digests = {path.name: artifacts.sha256(path) for path in shaping}
+    settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}
+    with artifacts.writing(out, "model", settings=settings | {"files": digests}, versions=("safetensors",)) as writer:
+        entries = files.write(writer, *tokenizer).size
+        if entries != config.vocab_size:
+            raise UserError(
+                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {config.vocab_size}; they must be equal"
+            )
+        weights.save(writer, model)
+        writer.counts = {"parameters": model.parameters, "layers": config.num_hidden_layers}
+    logging.info("imported a %s of %d layers, %s parameters", config.class_prefix, config.num_hidden_layers, f"{model.parameters:,}")
+
+
+def kind_of(source: Path) -> str:
+    """Which of `KINDS` lies there; a transformers directory may hold other forms beside its own.
+
+    Raises:
+        UserError: neither.
+    """
+    if any((source / name).is_file() for name in tensor_files.FILES):
+        return "transformers"
+    if tf1_files.is_there(source):
+        return "tf1"
+    if (source / tensor_files.CONFIG).is_file():
+        return "transformers"  # without weights: reading it says so
+    raise UserError(
+        f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, tokenizer files) nor a TF1 "
+        f"checkpoint; {tf1_files.EXPECTED}"
+    )
+
+
+_MEANING = {"tf1": "TF1 checkpoint", "transformers": "transformers directory"}
+
+
+def _from_directory(source: Path) -> tuple[Any, list[Path]]:
+    """The model of a transformers directory, and the files that shaped it."""
+    if artifacts.exists(source):
+        artifacts.read(source)
+    shaping = sorted({path for pattern in SHAPING for path in source.glob(pattern) if path.name != artifacts.MANIFEST})
+    return weights.load(source), shaping
+
+
+def _from_tf1(source: Path) -> tuple[Any, list[Path]]:
+    """The model of a TF1 checkpoint, and the files that shaped it."""
+    checkpoint = tf1_files.find(source)
+    return tf1.read(*checkpoint), checkpoint.files

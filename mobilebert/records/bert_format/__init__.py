@@ -1,0 +1,1 @@
+"""Classic BERT records, masked once: read as records of ours, and written from them."""

@@ -1,0 +1,1 @@
+"""What a training keeps to go on from: its folder, checkpoints, copies of them in a bucket."""
