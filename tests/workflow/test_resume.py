@@ -33,16 +33,16 @@ WAITING = """
 def _wait_at_step_six() -> None:
     import time
 
-    from mobilebert.training.state import State
+    from mobilebert.training.state.workspace import Workspace
 
-    add_metrics = State.add_metrics
+    add_metrics = Workspace.add_metrics
 
-    def waiting(state, line) -> None:
-        add_metrics(state, line)
+    def waiting(workspace, line) -> None:
+        add_metrics(workspace, line)
         while line["step"] == 6 and Path("waits").exists():
             time.sleep(0.02)
 
-    State.add_metrics = waiting
+    Workspace.add_metrics = waiting
 
 
 _wait_at_step_six()
