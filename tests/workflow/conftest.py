@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 SNAKEMAKE = Path(sys.executable).with_name("snakemake")
-FORKED = Path(__file__).with_name("forked.py")
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a folder, as a user types it; the output of a run that must work is shown when it does not."""
-    server = fork_server()
-    assert server.stdin is not None
-    assert server.stdout is not None
-    with tempfile.TemporaryDirectory() as output:
-        files = [f"{output}/stdout", f"{output}/stderr"]
-        print(json.dumps([str(folder), arguments, dict(os.environ), files]), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        done = subprocess.CompletedProcess(arguments, code, *(Path(file).read_text("utf-8") for file in files))
+    done = subprocess.run([SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if check and done.returncode:
         pytest.fail(f"snakemake {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
     return done
-
-
-@functools.cache
-def fork_server() -> subprocess.Popen[str]:
-    """The process that starts every Snakemake; it ends when its input does."""
-    return subprocess.Popen([sys.executable, FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_process_stays() -> Iterator[None]:
-    yield
-    if fork_server.cache_info().currsize:
-        with fork_server():
-            pass
 
 
 def planned(folder: Path, *arguments: str, profile: str = "profiles/local") -> dict[str, int]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.workflow.conftest import SNAKEMAKE, change, planned
+from tests.workflow.conftest import change, planned, snakemake
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted(path.name for path in (ROOT / "presets").glob("*.yaml"))
@@ -44,7 +43,7 @@ def test_shipped_settings_with_profile(copied: Path, profile: str) -> None:
 
 
 def test_the_users_own_command(copied: Path) -> None:
-    done = subprocess.run([SNAKEMAKE, "--profile", "tpu", "all", "-n"], cwd=copied, capture_output=True, text=True, check=True)
+    done = snakemake(copied, "--profile", "tpu", "all", "-n")
     assert "write_report" in done.stdout + done.stderr
 
 

@@ -91,9 +91,9 @@ def test_relative_paths_stay_relative(tmp_path, monkeypatch):
 
 def test_world_and_downloads_are_found_by_their_folders(tmp_path):
     world, downloads = tmp_path / "world", [tmp_path / "downloads" / name for name in ("one", "two")]
-    (world / "documents").mkdir(parents=True)
-    for number in range(2):
-        (world / "documents" / f"part-0000{number}.jsonl").write_text("{}")
+    with artifacts.writing(world, "small_world") as writer:
+        for number in range(2):
+            writer.path("documents", f"part-0000{number}.jsonl").write_text("{}")
     for folder in downloads:
         with artifacts.writing(folder, "download") as writer:
             writer.path("page.html").write_text("x")

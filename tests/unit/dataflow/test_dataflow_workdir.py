@@ -64,7 +64,7 @@ def test_a_killed_run_leaves_no_artifact_and_is_gone_on_with(
 
         return counting
 
-    killed(DYING.format(room="corpus", module="cleaning", function="_clean") + CLEAN.format(str(sources), str(made)), root)
+    killed(DYING.format(room="corpus", module="cleaning", function="clean_element") + CLEAN.format(str(sources), str(made)), root)
     assert not artifacts.exists(made / "corpus")
     monkeypatch.setattr(cleaning, "_clean", count(cleaning._clean, cleaned))
     files = both(made)

@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
 
 from mobilebert.reporting import page, plots, tables
@@ -33,9 +31,8 @@ def results(tmp_path: Path) -> Path:
         "unreadable": [{"file": "坏.txt", "why": "no encoding fits"}],
     }
     with artifacts.writing(tmp_path / "corpus", "corpus") as corpus:
-        corpus.path("funnel.json").write_text(json.dumps({"sources": {"news": source}, "total": source}))
-        rejected = {"id": ["1"], "source": ["news"], "reason": ["mojibake"], "text": ["锘挎枃<b>瀛楃"], "detail": ["cmrc/dev.json"]}
-        parquet.write_table(pa.table(rejected), corpus.path("rejects", "part-00000.parquet"))
+        rejected = {"id": "1", "source": "news", "reason": "mojibake", "text": "锘挎枃<b>瀛楃", "detail": "cmrc/dev.json"}
+        corpus.json("funnel.json", {"sources": {"news": source}, "total": source, "examples": [rejected]})
     with artifacts.writing(tmp_path / "teachers" / "small", "model", inputs={"corpus": tmp_path / "corpus"}) as teacher:
         write_model(teacher, 0.431, 1_260_000)
     with artifacts.writing(tmp_path / "students" / "mini" / "transfer" / "layer01", "model") as stage:
@@ -75,8 +72,9 @@ def test_the_page_needs_no_other_file(results: Path) -> None:
 
 
 def test_models_of_other_settings_are_not_shown(results: Path) -> None:
-    """`mini` was made from the teacher; nothing that was asked for was made from `old` or the stage, and no score was asked for."""
-    html = page.render("测试", collect(results, [results / "students" / "mini" / "pretrained" / "manifest.json"]), SETTINGS)
+    """Shown is what the run asked for, and nothing else that lies in its folder."""
+    models = [results / "students" / "mini" / "pretrained", results / "teachers" / "small"]
+    html = page.render("测试", collect(results, [folder / "manifest.json" for folder in models]), SETTINGS)
     assert "0.418" in html
     assert "0.431" in html
     assert "0.111" not in html
