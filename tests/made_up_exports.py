@@ -44,5 +44,6 @@ def write_scores(path: Path) -> Path:
         ["mini", "cmrc2018", "f1", "1", "0.5012", "0", "0.0231", "628"],
         ["teacher-demo", "chnsenticorp", "accuracy", "1", "0.912", "0", "0.512", "1161"],
     ]
-    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    table = "".join("\t".join(row) + "\n" for row in rows)
+    artifacts.write_file(path, table.encode(), "scores_table", settings={}, inputs={})
     return path
