@@ -13,12 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PR_SET_CHILD_SUBREAPER = 36  # prctl(2): what our commands leave behind becomes our child, so that its seconds are counted too
+PR_SET_CHILD_SUBREAPER = (
+    36  # prctl(2): what our commands leave behind becomes our child, so that its seconds are counted too
+)
 
 Measured = dict[str, Any]
 
 
-def run(command: Sequence[str], cores: Sequence[int], folder: Path, environment: Mapping[str, str] | None = None) -> Measured:
+def run(
+    command: Sequence[str], cores: Sequence[int], folder: Path, environment: Mapping[str, str] | None = None
+) -> Measured:
     """Run a command on these cores alone; its last line is JSON.
 
     Returns:
@@ -29,7 +33,12 @@ def run(command: Sequence[str], cores: Sequence[int], folder: Path, environment:
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     start, before = time.monotonic(), _children()
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    threads = {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
     with (folder / "said").open("w+b") as errors:
         done = subprocess.Popen(
             command,
@@ -53,7 +62,13 @@ def in_turns(arms: Mapping[str, Callable[[], Measured]], repeats: int) -> dict[s
     for turn in range(repeats):
         for name, arm in arms.items():
             measured[name].append(arm())
-            print(f"  {turn + 1}/{repeats} {name}: {measured[name][-1]['tree']:.1f} CPU s, {measured[name][-1]['wall']:.1f} s", flush=True)
+            print(
+                (
+                    f"  {turn + 1}/{repeats} {name}: {measured[name][-1]['tree']:.1f} CPU s, "
+                    f"{measured[name][-1]['wall']:.1f} s"
+                ),
+                flush=True,
+            )
     return measured
 
 

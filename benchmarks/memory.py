@@ -1,7 +1,8 @@
 """Memory, CPU and disk of the corpus and records stages on small worlds of growing size: `make bench-memory`.
 
-Each measurement is a fresh command, watched from outside: the highest resident memory of each of its processes (VmHWM), their CPU
-seconds, and the most bytes of its work folder and output. Sizes measured already, in the folder named by --keep, are not measured again.
+Each measurement is a fresh command, watched from outside: the highest resident memory of each of its
+processes (VmHWM), their CPU seconds, and the most bytes of its work folder and output. Sizes measured
+already, in the folder named by --keep, are not measured again.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ output took together.
 
 | stage | text, GB | workers | largest process, MB | CPU, s | CPU s per GB | wall, s | disk, GB |
 |---|---|---|---|---|---|---|---|
-"""
+"""  # noqa: E501
 
 
 def watch(command: list[str], folders: list[Path]) -> dict[str, float]:
@@ -48,7 +49,10 @@ def watch(command: list[str], folders: list[Path]) -> dict[str, float]:
     peak: dict[int, int] = {}
     seconds: dict[int, float] = {}
     disk = 0
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running, _drained(running) as errors:
+    with (
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running,
+        _drained(running) as errors,
+    ):
         while running.poll() is None:
             for process in _tree(running.pid):
                 try:
@@ -66,7 +70,12 @@ def watch(command: list[str], folders: list[Path]) -> dict[str, float]:
         wall = time.monotonic() - started
     if running.returncode:
         raise subprocess.CalledProcessError(running.returncode, command, stderr="".join(errors))
-    return {"peak": max(peak.values()), "cpu": sum(seconds.values()), "wall": wall, "disk": max(disk, sum(map(_size, folders)))}
+    return {
+        "peak": max(peak.values()),
+        "cpu": sum(seconds.values()),
+        "wall": wall,
+        "disk": max(disk, sum(map(_size, folders))),
+    }
 
 
 @contextmanager
@@ -105,7 +114,10 @@ def measure(folder: Path, gigabytes: float, workers: list[int]) -> list[dict[str
     if kept.exists():
         return json.loads(kept.read_text())
     here = folder / f"{gigabytes:g}"
-    world = {"small_world": {"megabytes": 1000 * gigabytes, "dirt": 0.12, "questions": 20, "reviews": 20}, "seed": 1}
+    world = {
+        "small_world": {"megabytes": 1000 * gigabytes, "dirt": 0.12, "questions": 20, "reviews": 20},
+        "seed": 1,
+    }
     if not artifacts.exists(here / "world"):
         _command("make_small_world", world, here / "world")
     sources = {"sources": [{"name": "small_world", "from": "small_world"}]}
@@ -115,13 +127,34 @@ def measure(folder: Path, gigabytes: float, workers: list[int]) -> list[dict[str
     rows = []
     for count in workers:
         corpus, records, tokenizer = (here / f"{name}-{count}" for name in ("corpus", "records", "tokenizer"))
-        cleaning = [*_words("clean_corpus", {"corpus": {}}, corpus), "--sources", str(here / "sources"), "--threads", str(count)]
-        rows.append(_row("corpus", gigabytes, count, watch(cleaning, [corpus, corpus.with_name(f"{corpus.name}.work")])))
+        cleaning = [
+            *_words("clean_corpus", {"corpus": {}}, corpus),
+            "--sources",
+            str(here / "sources"),
+            "--threads",
+            str(count),
+        ]
+        rows.append(
+            _row(
+                "corpus", gigabytes, count, watch(cleaning, [corpus, corpus.with_name(f"{corpus.name}.work")])
+            )
+        )
         learned = {"vocabulary": {"size": 4000, "sample_megabytes": 10}, "seed": 1}
         _command("learn_vocabulary", learned, tokenizer, "--corpus", str(corpus))
-        writing = [*_words("write_records", {"records": {"shards": 8}, "seed": 1}, records), "--corpus", str(corpus)]
+        writing = [
+            *_words("write_records", {"records": {"shards": 8}, "seed": 1}, records),
+            "--corpus",
+            str(corpus),
+        ]
         writing += ["--tokenizer", str(tokenizer), "--threads", str(count)]
-        rows.append(_row("records", gigabytes, count, watch(writing, [records, records.with_name(f"{records.name}.work")])))
+        rows.append(
+            _row(
+                "records",
+                gigabytes,
+                count,
+                watch(writing, [records, records.with_name(f"{records.name}.work")]),
+            )
+        )
         for made in (corpus, records, tokenizer):
             shutil.rmtree(made)
     kept.write_text(json.dumps(rows))
@@ -130,7 +163,13 @@ def measure(folder: Path, gigabytes: float, workers: list[int]) -> list[dict[str
 
 
 def _row(stage: str, gigabytes: float, workers: int, measured: dict[str, float]) -> dict[str, Any]:
-    print(f"{stage} {gigabytes:g} GB, {workers} workers: {measured['peak'] / 1e6:.0f} MB, {measured['cpu']:.0f} CPU s", flush=True)
+    print(
+        (
+            f"{stage} {gigabytes:g} GB, {workers} workers: {measured['peak'] / 1e6:.0f} MB, "
+            f"{measured['cpu']:.0f} CPU s"
+        ),
+        flush=True,
+    )
     return {"stage": stage, "gigabytes": gigabytes, "workers": workers} | measured
 
 
@@ -145,7 +184,8 @@ def _command(name: str, settings: dict[str, Any], out: Path, *more: str) -> None
 def page(rows: list[dict[str, Any]], note: str = "") -> str:
     """The table, by stage, workers and size; `note` tells what else is to be known."""
     lines = [
-        f"| {row['stage']} | {row['gigabytes']:g} | {row['workers']} | {row['peak'] / 1e6:.0f} | {row['cpu']:.0f} "
+        f"| {row['stage']} | {row['gigabytes']:g} | {row['workers']} | {row['peak'] / 1e6:.0f} | "
+        f"{row['cpu']:.0f} "
         f"| {row['cpu'] / row['gigabytes']:.0f} | {row['wall']:.0f} | {row['disk'] / 1e9:.2f} |\n"
         for row in sorted(rows, key=lambda row: (row["stage"], row["workers"], row["gigabytes"]))
     ]
@@ -157,14 +197,22 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--gigabytes", type=float, nargs="+", default=[0.1, 0.3, 1, 3])
     arguments.add_argument("--workers", type=int, nargs="+", help="default: 4, and 1 in small worlds")
-    arguments.add_argument("--keep", type=Path, help="folder for the worlds and what is measured (default: a temporary one)")
+    arguments.add_argument(
+        "--keep", type=Path, help="folder for the worlds and what is measured (default: a temporary one)"
+    )
     arguments.add_argument("--out", type=Path, default=RESULT)
-    arguments.add_argument("--note", default="", help="a sentence for the page, such as what else ran on the machine")
+    arguments.add_argument(
+        "--note", default="", help="a sentence for the page, such as what else ran on the machine"
+    )
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [row for size in options.gigabytes for row in measure(folder.resolve(), size, options.workers or WORKERS[size <= ALONE])]
+        rows = [
+            row
+            for size in options.gigabytes
+            for row in measure(folder.resolve(), size, options.workers or WORKERS[size <= ALONE])
+        ]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page(rows, options.note), encoding="utf-8")
     print(options.out.read_text(encoding="utf-8"))

@@ -51,19 +51,31 @@ def document(minutes: float | None) -> str:
     """
     settings = yaml.safe_load((ROOT / CONFIG).read_text("utf-8"))
     run = collect(RESULTS)
-    wall = f"{minutes:.1f} minutes from start to end" if minutes else "not measured: this run went on from earlier results"
+    wall = (
+        f"{minutes:.1f} minutes from start to end"
+        if minutes
+        else "not measured: this run went on from earlier results"
+    )
     sections = [
         "# The whole road on real Chinese text",
         "Written by `make real` from the results of the run; do not edit.",
         f"- Command: `{' '.join(COMMAND)}`\n- Machine: {describe()}\n- Time: {wall}",
-        f"## The settings that differ from config.yaml\n\n```yaml\n{yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)}```",
+        (
+            f"## The settings that differ from "
+            f"config.yaml\n\n```yaml\n{yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)}```"
+        ),
         "## Language models on held-out text",
-        "Masked-token accuracy on documents that no training saw, the same masks for all. The arms of the student took the same number of "
-        "optimizer steps: the distilled one in its transfer stages and its pretraining; `scratch` (random weights) and `tables` (the "
+        "Masked-token accuracy on documents that no training saw, the same masks for all. The arms of the "
+        "student took the same number of "
+        "optimizer steps: the distilled one in its transfer stages and its pretraining; `scratch` (random "
+        "weights) and `tables` (the "
         "teacher's tables, no other help) in plain masked language modelling. One seed.",
         markdown(tables.models(run)),
         "## Task scores",
-        "Mean over seeds, beside the majority answer of the training file. Both tasks are slices of the real ones.",
+        (
+            "Mean over seeds, beside the majority answer of the training file. Both tasks are slices of the "
+            "real ones."
+        ),
         seen_contexts(),
         markdown(tables.scores(run)),
         "## From raw text to kept documents",
@@ -82,7 +94,9 @@ def document(minutes: float | None) -> str:
 
 
 def seen_contexts() -> str:
-    """How many contexts of the reading task's dev file stand in the corpus, by their 20-grams: pretraining has seen their text."""
+    """How many contexts of the reading task's dev file stand in the corpus, by their 20-grams: pretraining
+    has seen their text.
+    """
     wanted = {}
     for line in (RESULTS / "tasks" / "cmrc2018" / "dev.jsonl").read_text("utf-8").splitlines():
         wanted.setdefault(json.loads(line)["context"], set())
@@ -97,7 +111,8 @@ def seen_contexts() -> str:
                     wanted[context].add(gram)
     seen = sum(len(grams) > len(_grams(context)) / 2 for context, grams in wanted.items())
     return (
-        f"The texts of {seen} of the {len(wanted)} CMRC dev contexts (not their questions) are part of the corpus, by more than half of "
+        f"The texts of {seen} of the {len(wanted)} CMRC dev contexts (not their questions) are part of the "
+        f"corpus, by more than half of "
         "their 20-grams: the wiki paragraphs hold the CMRC contexts, and decontamination is not built yet."
     )
 
@@ -110,9 +125,15 @@ def costs() -> Table:
     """Jobs, seconds and the largest memory of each rule."""
     rows = []
     for folder in sorted(path for path in (RESULTS / "benchmarks").iterdir() if path.is_dir()):
-        measured = [row for path in sorted(folder.glob("*.tsv")) for row in csv.DictReader(path.open(), delimiter="\t")]
+        measured = [
+            row
+            for path in sorted(folder.glob("*.tsv"))
+            for row in csv.DictReader(path.open(), delimiter="\t")
+        ]
         seconds = sum(float(row["s"]) for row in measured)
-        memory = max((float(row["max_rss"]) for row in measured if row["max_rss"] not in ("-", "NA")), default=0.0)
+        memory = max(
+            (float(row["max_rss"]) for row in measured if row["max_rss"] not in ("-", "NA")), default=0.0
+        )
         rows.append([folder.name, len(measured), f"{seconds:.0f}", f"{memory:,.0f}"])
     return tables.table(["stage", "#jobs", "#seconds", "#largest memory (MB)"], rows)
 

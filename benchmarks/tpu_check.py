@@ -1,7 +1,8 @@
-"""`make tpu-check`: every kind of training step of the presets, compiled by the real TPU compiler; writes docs/tpu-check.md.
+"""`make tpu-check`: every kind of training step of the presets, compiled by the real TPU compiler; writes
+docs/tpu-check.md.
 
-Nothing runs on a TPU here. The command fails if a step asks the host, has a shape that is not static, or needs more memory
-than a chip has.
+Nothing runs on a TPU here. The command fails if a step asks the host, has a shape that is not static, or
+needs more memory than a chip has.
 """
 
 from __future__ import annotations
@@ -64,19 +65,41 @@ def main() -> None:
         write_atomically(options.out, document(rows).encode())
     refused = [row for row in rows if row["refused"]]
     for row in refused:
-        LOG.error("%s %s on %s, %s sequences a device: %s", row["preset"], row["stage"], row["topology"], row["share"], row["refused"])
+        LOG.error(
+            "%s %s on %s, %s sequences a device: %s",
+            row["preset"],
+            row["stage"],
+            row["topology"],
+            row["share"],
+            row["refused"],
+        )
     sys.exit(bool(refused))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", default=PRESETS)
-    parser.add_argument("--topologies", nargs="+", default=TOPOLOGIES, help="such as v5e:2x2x1, v4:2x2x1, v6e:1x1x1")
+    parser.add_argument(
+        "--topologies", nargs="+", default=TOPOLOGIES, help="such as v5e:2x2x1, v4:2x2x1, v6e:1x1x1"
+    )
     parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
-    parser.add_argument("--batch", type=int, help="sequences a step over all chips; the preset's where it is not given")
-    parser.add_argument("--device-batch", type=int, help="most sequences that a chip computes at once; the preset's where it is not given")
-    parser.add_argument("--jobs", type=int, default=1, help="steps compiled at once; each takes up to 9 GB of memory")
-    parser.add_argument("--cache", type=Path, default=ROOT / "results" / "tpu-check", help="what was compiled, by the program's digest")
+    parser.add_argument(
+        "--batch", type=int, help="sequences a step over all chips; the preset's where it is not given"
+    )
+    parser.add_argument(
+        "--device-batch",
+        type=int,
+        help="most sequences that a chip computes at once; the preset's where it is not given",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="steps compiled at once; each takes up to 9 GB of memory"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=ROOT / "results" / "tpu-check",
+        help="what was compiled, by the program's digest",
+    )
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     return parser.parse_args()
 
@@ -93,7 +116,9 @@ def _chosen(options: argparse.Namespace) -> Iterator[tuple[str, Settings, str, s
                 yield preset, settings, stage, topology
 
 
-def _alone(preset: str, settings: Settings, stage: str, topology: str, options: argparse.Namespace) -> dict[str, Any]:
+def _alone(
+    preset: str, settings: Settings, stage: str, topology: str, options: argparse.Namespace
+) -> dict[str, Any]:
     """A row, made in a process of its own: libtpu gives no memory back, and took 10 GB after ten programs."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
@@ -101,29 +126,51 @@ def _alone(preset: str, settings: Settings, stage: str, topology: str, options: 
         except BrokenProcessPool:
             refused = "the process that compiled it was killed; does the machine have enough memory?"
             unknown = dict.fromkeys(("devices", "share", "at_once"), "-")
-            return {"preset": preset, "stage": stage, "topology": topology, **unknown, "refused": refused, "compiled": None}
+            return {
+                "preset": preset,
+                "stage": stage,
+                "topology": topology,
+                **unknown,
+                "refused": refused,
+                "compiled": None,
+            }
 
 
-def _one(preset: str, settings: Settings, stage: str, topology: str, options: argparse.Namespace) -> dict[str, Any]:
+def _one(
+    preset: str, settings: Settings, stage: str, topology: str, options: argparse.Namespace
+) -> dict[str, Any]:
     there = tpu_compiler.devices(topology)
     objective, optimization, specs = step_of(preset, settings, stage, options.batch, len(there))
-    row: dict[str, Any] = {"preset": preset, "stage": stage, "topology": topology, "devices": len(there), "refused": "", "compiled": None}
+    row: dict[str, Any] = {
+        "preset": preset,
+        "stage": stage,
+        "topology": topology,
+        "devices": len(there),
+        "refused": "",
+        "compiled": None,
+    }
     share = next(iter(specs.values())).shape[0]
     row |= {"share": share, "at_once": share // rounds(share, settings.training.device_batch)}
     arguments = [*specs.values(), tf.TensorSpec((2,), tf.int32), tf.TensorSpec((), tf.float32)]
     try:
-        program = tpu_compiler.lower(flat(objective, optimization, specs, row["at_once"]), arguments, len(there))
+        program = tpu_compiler.lower(
+            flat(objective, optimization, specs, row["at_once"]), arguments, len(there)
+        )
         compiled = row["compiled"] = _compiled(program, topology, there, options.cache)
         has = tpu_compiler.MEMORY[topology.split(":")[0]]
         if compiled.memory > has:
-            row["refused"] = f"it needs {compiled.memory / 2**30:.1f} GiB of memory, a device has {has / 2**30:.0f}"
+            row["refused"] = (
+                f"it needs {compiled.memory / 2**30:.1f} GiB of memory, a device has {has / 2**30:.0f}"
+            )
     except tpu_compiler.Refused as error:
         row["refused"] = str(error)
     return row
 
 
 def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu_compiler.Compiled:
-    """Compile, or take what was compiled before of the same program: a run that was cut goes on, and a changed step is compiled anew."""
+    """Compile, or take what was compiled before of the same program: a run that was cut goes on, and a
+    changed step is compiled anew.
+    """
     versions = [f"{name}=={metadata.version(name)}" for name in ("jaxlib", "libtpu")]
     mark = hashlib.sha256("\n".join([topology, *versions, unnamed(program)]).encode()).hexdigest()
     path = cache / f"{mark}.json"
@@ -136,24 +183,38 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
 
 
 def unnamed(program: str) -> str:
-    """A program without what differs from run to run: places in Python's files, and names of functions, which hold TensorFlow's count of
+    """A program without what differs from run to run: places in Python's files, and names of functions, which
+    hold TensorFlow's count of
     all functions made before.
     """
     numbers: dict[str, str] = {}
-    return SYMBOL.sub(lambda match: numbers.setdefault(match[0], f"@{len(numbers)}"), LOCATION.sub("", program))
+    return SYMBOL.sub(
+        lambda match: numbers.setdefault(match[0], f"@{len(numbers)}"), LOCATION.sub("", program)
+    )
 
 
 def step_of(preset: str, settings: Settings, stage: str, batch: int | None, devices: int) -> Made:
-    """The objective of one kind of step, its optimizer's settings, and a device's share of its batch, `(B, ...)` by name."""
+    """The objective of one kind of step, its optimizer's settings, and a device's share of its batch, `(B,
+    ...)` by name.
+    """
     precision, length = settings.training.precision, settings.records.sequence_length
     student = _model(preset, 1, precision)
     if stage in ("classification", "reading"):
         chosen = settings.task.chnsenticorp if stage == "classification" else settings.task.cmrc2018
         hidden = student.config.hidden_size
-        head: Any = heads.for_classification(student.config, 2, 1) if stage == "classification" else heads.SpanHead(hidden, 1)
-        size, optimization = (batch or chosen.training.batch_size) // devices, Optimization(learning_rate=chosen.training.learning_rate)
+        head: Any = (
+            heads.for_classification(student.config, 2, 1)
+            if stage == "classification"
+            else heads.SpanHead(hidden, 1)
+        )
+        size, optimization = (
+            (batch or chosen.training.batch_size) // devices,
+            Optimization(learning_rate=chosen.training.learning_rate),
+        )
         names = ("label",) if stage == "classification" else ("start", "end")
-        specs = _inputs(size, chosen.training.sequence_length) | {name: tf.TensorSpec((size,), tf.int32) for name in names}
+        specs = _inputs(size, chosen.training.sequence_length) | {
+            name: tf.TensorSpec((size,), tf.int32) for name in names
+        }
         return TaskObjective(student, head), optimization, specs
     teacher = _model("bert-large" if preset.startswith("large") else "bert-base", 2, precision)
     if stage == "pretraining":
@@ -180,15 +241,25 @@ def _model(name: str, seed: int, precision: str) -> Any:
 
 
 def _inputs(batch: int, length: int) -> dict[str, tf.TensorSpec]:
-    return {name: tf.TensorSpec((batch, length), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")}
+    return {
+        name: tf.TensorSpec((batch, length), tf.int32) for name in ("input_ids", "segment_ids", "input_mask")
+    }
 
 
-def flat(objective: Any, optimization: Optimization, specs: dict[str, tf.TensorSpec], at_once: int | None = None) -> Callable[..., Any]:
-    """The training loop's own step as a function of flat arguments: the batch's tensors, the seed `(2,)`, the rate `()`.
+def flat(
+    objective: Any, optimization: Optimization, specs: dict[str, tf.TensorSpec], at_once: int | None = None
+) -> Callable[..., Any]:
+    """The training loop's own step as a function of flat arguments: the batch's tensors, the seed `(2,)`, the
+    rate `()`.
 
     `at_once`: sequences that all chips together compute at once.
     """
-    optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ()))
+    optimizer = optimizers.make(
+        objective.variables,
+        objective.learning_rate_multipliers,
+        optimization,
+        getattr(objective, "counted", ()),
+    )
     accelerator = Accelerator(tf.distribute.get_strategy(), "the TPU compiler", 1)
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=at_once)
 
@@ -203,11 +274,25 @@ def document(rows: list[dict[str, Any]]) -> str:
     lines = [
         "# The training steps, compiled for a TPU",
         "",
-        "Written by `make tpu-check`. The step of each kind, as the loop runs it on one of the devices (accumulation, gradients,",
-        "all-reduce, clipping, optimizer), was lowered to StableHLO and compiled by libtpu for the devices named, in the precision,",
+        (
+            "Written by `make tpu-check`. The step of each kind, as the loop runs it on one of the devices "
+            "(accumulation, gradients,"
+        ),
+        (
+            "all-reduce, clipping, optimizer), was lowered to StableHLO and compiled by libtpu for the "
+            "devices "
+            "named, in the precision,"
+        ),
         "batch and length of the preset. **Nothing of this ran on a TPU.**",
-        "Sequences are a device's share of a step's batch, computed in rounds of at most `training.device_batch` (*at once*): a loop,",
-        "whose body the FLOPs count once. FLOPs, memory and all-reduces are the compiler's figures for one device; a v4 chip is two.",
+        (
+            "Sequences are a device's share of a step's batch, computed in rounds of at most "
+            "`training.device_batch` (*at once*): a loop,"
+        ),
+        (
+            "whose body the FLOPs count once. FLOPs, memory and all-reduces are the compiler's figures for "
+            "one "
+            "device; a v4 chip is two."
+        ),
         "",
         f"Compiled on: {describe()}; tensorflow {tf.__version__}.",
         "",
@@ -224,7 +309,9 @@ def document(rows: list[dict[str, Any]]) -> str:
         verdict = f"no: {row['refused']}" if row["refused"] else "yes"
         reduces = compiled.all_reduces if compiled else "-"
         cells = [row[name] for name in ("preset", "stage", "topology", "devices", "share", "at_once")]
-        lines.append(f"| {' | '.join(str(one) for one in cells)} | {figures} | {has:.0f} | {reduces} | {verdict} |")
+        lines.append(
+            f"| {' | '.join(str(one) for one in cells)} | {figures} | {has:.0f} | {reduces} | {verdict} |"
+        )
     return "\n".join(lines) + "\n"
 
 

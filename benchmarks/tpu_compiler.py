@@ -1,11 +1,13 @@
 """Compiles a TensorFlow step for TPU chips that are not there: the real TPU compiler runs on any machine.
 
-The way (its results: docs/tpu-check.md): TensorFlow lowers one replica's step to HLO, which is platform neutral before optimisation,
-with the all-reduces that a TPU strategy puts there; jaxlib writes it as StableHLO; libtpu compiles that for all chips of a topology.
-Private modules of TensorFlow, jax and jaxlib do it, so all of it stays in this module, and benchmarks/requirements-tpu-check.lock
-pins jax, jaxlib and libtpu to versions that worked together.
+The way (its results: docs/tpu-check.md): TensorFlow lowers one replica's step to HLO, which is platform
+neutral before optimisation, with the all-reduces that a TPU strategy puts there; jaxlib writes it as
+StableHLO; libtpu compiles that for all chips of a topology. Private modules of TensorFlow, jax and jaxlib do
+it, so all of it stays in this module, and benchmarks/requirements-tpu-check.lock pins jax, jaxlib and libtpu
+to versions that worked together.
 
-It shows that XLA's TPU compiler takes the program and that it fits the chip. It does not show that TensorFlow's own TPU runtime runs it.
+It shows that XLA's TPU compiler takes the program and that it fits the chip. It does not show that
+TensorFlow's own TPU runtime runs it.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Without the first ones libtpu asks the metadata server of a cloud machine, again and again; without the last a second process beside this
-# one ends at libtpu's lock file, though neither opens a TPU.
+# Without the first ones libtpu asks the metadata server of a cloud machine, again and again; without the last
+# a second process beside this one ends at libtpu's lock file, though neither opens a TPU.
 ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
@@ -34,8 +36,8 @@ ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "true",
 }
-# Bytes of high bandwidth memory of a device (Google's TPU documentation, system architecture pages): a chip; on v4 half of one,
-# since a topology lists both its cores.
+# Bytes of high bandwidth memory of a device (Google's TPU documentation, system architecture pages): a chip;
+# on v4 half of one, since a topology lists both its cores.
 MEMORY = {"v4": 16 * 2**30, "v5e": 16 * 2**30, "v5p": 95 * 2**30, "v6e": 32 * 2**30}
 # What may not stand in a step: the host would have to answer.
 HOST_OPERATIONS = ("infeed", "outfeed", "send", "recv", "custom_call")
@@ -75,7 +77,8 @@ class Refused(Exception):
 class Replica(tf.distribute.ReplicaContext):  # type: ignore[misc]
     """What a step sees of a strategy over `count` devices: its number, and all-reduces that XLA lowers.
 
-    TPUStrategy's own operation (CrossReplicaSum) exists for TPUs only; XlaAllReduce becomes the same instruction.
+    TPUStrategy's own operation (CrossReplicaSum) exists for TPUs only; XlaAllReduce becomes the same
+    instruction.
     """
 
     def __init__(self, count: int) -> None:
@@ -95,7 +98,11 @@ class Replica(tf.distribute.ReplicaContext):  # type: ignore[misc]
 
         def summed(tensor: Any) -> Any:
             total = self._operations.xla_all_reduce(tensor, [list(range(self._count))], "Add", "CrossReplica")
-            return total / tf.cast(self._count, total.dtype) if reduce_op == tf.distribute.ReduceOp.MEAN else total
+            return (
+                total / tf.cast(self._count, total.dtype)
+                if reduce_op == tf.distribute.ReduceOp.MEAN
+                else total
+            )
 
         return tf.nest.map_structure(summed, value)
 
@@ -110,10 +117,12 @@ def devices(topology: str) -> list[Any]:
 
 
 def lower(step: Callable[..., Any], specs: Sequence[tf.TensorSpec], count: int) -> str:
-    """One replica's `step(*specs)` in StableHLO, of `count` replicas; variables that it reads and writes become arguments and results.
+    """One replica's `step(*specs)` in StableHLO, of `count` replicas; variables that it reads and writes
+    become arguments and results.
 
     Raises:
-        Refused: an operation that XLA does not know (strings, Python, files), that asks the host, or that has no static shape.
+        Refused: an operation that XLA does not know (strings, Python, files), that asks the host, or that has
+            no static shape.
     """
     from jax._src.lib import xla_client
 
@@ -171,7 +180,9 @@ def compile_for(program: str, there: Sequence[Any]) -> Compiled:
     seconds = time.monotonic() - start
     memory, cost = made.get_compiled_memory_stats(), made.cost_analysis()
     cost = cost[0] if isinstance(cost, list) else cost
-    return Compiled(seconds, cost["flops"], memory.argument_size_in_bytes, memory.temp_size_in_bytes, all_reduces(texts))
+    return Compiled(
+        seconds, cost["flops"], memory.argument_size_in_bytes, memory.temp_size_in_bytes, all_reduces(texts)
+    )
 
 
 def _texts() -> Path:
@@ -197,5 +208,7 @@ def all_reduces(texts: Path) -> int:
     """
     written = list(texts.glob("*.after_optimizations.txt"))
     if len(written) != 1:
-        raise Refused(f"libtpu wrote {len(written)} optimised programs, expected one; its all-reduces cannot be counted")
+        raise Refused(
+            f"libtpu wrote {len(written)} optimised programs, expected one; its all-reduces cannot be counted"
+        )
     return len(re.findall(r" all-reduce(?:-start)?\(", written[0].read_text(encoding="utf-8")))

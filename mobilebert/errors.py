@@ -16,18 +16,23 @@ ADVICE = {
     "Permission denied": LEAVE,
     "Read-only file system": LEAVE,
 }
-_WRAPPED = re.compile(r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S)  # how TensorFlow shows an exception of Python code that it called
+_WRAPPED = re.compile(
+    r"\bUserError: (.*?)\n(?:Traceback|\s*$)", re.S
+)  # how TensorFlow shows an exception of Python code that it called
 
 
 class UserError(Exception):
     """Says which file, line or setting, what was found, what was expected and what to do.
 
-    Commands print its text alone, without a traceback. Anything else that is raised is our own mistake and keeps its traceback.
+    Commands print its text alone, without a traceback. Anything else that is raised is our own mistake and
+    keeps its traceback.
     """
 
 
 class PassingError(UserError):
-    """A UserError that may pass by itself (a network, a service), so that another attempt is worth its while."""
+    """A UserError that may pass by itself (a network, a service), so that another attempt is worth its
+    while.
+    """
 
 
 class CorruptedError(PassingError):
@@ -41,7 +46,8 @@ def refused(error: Exception) -> str | None:
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Raise a UserError as what it is where TensorFlow, which called the code that raised it, wraps it in an error of its own.
+    """Raise a UserError as what it is where TensorFlow, which called the code that raised it, wraps it in an
+    error of its own.
 
     Raises:
         UserError: the one within.

@@ -124,4 +124,5 @@ rule clean_corpus:
     shell:
         "python -m scripts.clean_corpus --settings {params.settings:q} --sources {input.sources[0]:q}"
         " --test-world {input.test_world:q}"
-        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
+        " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
+        " --beam {resources.beam:q}"

@@ -36,7 +36,8 @@ rule write_records:
     shell:
         "python -m scripts.write_records --settings {params.settings:q}"
         " --corpus {input.corpus[0]:q} --tokenizer {input.tokenizer[0]:q}"
-        " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
+        " --dictionary {params.dictionary:q} --out {output.files:q} --log {log:q}"
+        " --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
 
 
 rule import_records:

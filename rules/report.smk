@@ -31,5 +31,6 @@ rule write_report:
     message:
         "Writing the report"
     shell:
-        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q} --made-from {input.artifacts:q} {input.files:q}"
+        "python -m scripts.write_report --settings {params.settings:q} --results {params.results:q}"
+        " --made-from {input.artifacts:q} {input.files:q}"
         " --out {output.page:q} --log {log:q} --attempt {resources.attempt}"

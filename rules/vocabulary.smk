@@ -32,7 +32,8 @@ if SETTINGS.vocabulary.kind == "learned":
             "Learning the vocabulary from the corpus"
         shell:
             "python -m scripts.learn_vocabulary --settings {params.settings:q} --corpus {input.corpus[0]:q}"
-            " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads} --beam {resources.beam:q}"
+            " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
+            " --beam {resources.beam:q}"
 
 else:
 

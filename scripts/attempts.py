@@ -1,8 +1,9 @@
-"""A profile's retries are blind: they repeat a job whatever its exit code was. What only a person can mend must not be repeated.
+"""A profile's retries are blind: they repeat a job whatever its exit code was. What only a person can mend
+must not be repeated.
 
-A command that ends with a UserError notes it beside its log. A later attempt of the same run of Snakemake finds the note and ends at
-once; a first attempt removes it. Where a note cannot be read or written (a folder of somebody else's), the attempt is made: that costs
-time and nothing else.
+A command that ends with a UserError notes it beside its log. A later attempt of the same run of Snakemake
+finds the note and ends at once; a first attempt removes it. Where a note cannot be read or written (a folder
+of somebody else's), the attempt is made: that costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ def refusal(log: Path | None, attempt: int) -> str | None:
 
     Args:
         log: the command's log file, if it has one.
-        attempt: which attempt of one run of Snakemake this is, from 1 on; 0 for a command that was started by hand.
+        attempt: which attempt of one run of Snakemake this is, from 1 on; 0 for a command that was started by
+            hand.
     """
     note = _note(log)
     if note is None:
@@ -29,7 +31,9 @@ def refusal(log: Path | None, attempt: int) -> str | None:
 
 
 def note_refusal(log: Path | None, attempt: int, message: str) -> None:
-    """Leave word for the attempts that follow in this run of Snakemake; nothing where the command was started by hand."""
+    """Leave word for the attempts that follow in this run of Snakemake; nothing where the command was
+    started by hand.
+    """
     note = _note(log)
     if note is not None and attempt:
         with suppress(OSError):

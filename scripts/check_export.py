@@ -14,7 +14,9 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="the model artifact that was exported")
     made.add_argument("--export", type=Path, required=True, help="the export artifact")
-    made.add_argument("--format", choices=["transformers", "tflite", "tf1"], required=True, help="what the export is")
+    made.add_argument(
+        "--format", choices=["transformers", "tflite", "tf1"], required=True, help="what the export is"
+    )
     return made
 
 
@@ -23,7 +25,13 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.exporting import checking, network
 
     network.prepare(options.threads)
-    checking.check(options.model, options.export, options.format, settings.from_json(options.settings)["export"], options.out)
+    checking.check(
+        options.model,
+        options.export,
+        options.format,
+        settings.from_json(options.settings)["export"],
+        options.out,
+    )
 
 
 if __name__ == "__main__":

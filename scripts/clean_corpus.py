@@ -12,11 +12,24 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.corpus import pipeline
 
     corpus = settings.from_json(options.settings)["corpus"]
-    pipeline.clean_corpus(options.sources, options.out, corpus, options.threads, options.beam, next(iter(options.test_world), None))
+    pipeline.clean_corpus(
+        options.sources,
+        options.out,
+        corpus,
+        options.threads,
+        options.beam,
+        next(iter(options.test_world), None),
+    )
 
 
 if __name__ == "__main__":
     arguments = beam_parser(__doc__)
     arguments.add_argument("--sources", type=Path, required=True, help="the sources artifact")
-    arguments.add_argument("--test-world", type=Path, nargs="*", default=[], help="the small world, if corpus.decontaminate names it")
+    arguments.add_argument(
+        "--test-world",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="the small world, if corpus.decontaminate names it",
+    )
     run(main, arguments)

@@ -21,7 +21,9 @@ def parser() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> None:
     """Write the table."""
     inputs = {"/".join(folder.parts[-3:]): folder for folder in options.scores}
-    artifacts.write_file(options.out, scores.collect(options.scores).encode(), "scores_table", settings={}, inputs=inputs)
+    artifacts.write_file(
+        options.out, scores.collect(options.scores).encode(), "scores_table", settings={}, inputs=inputs
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What all commands share: arguments, log, errors for people, and dying with the parent.
 
-A command takes its settings as JSON (`--settings`, what `mobilebert.settings.to_json` writes), so that a command printed by
-Snakemake can be copied and run by hand.
+A command takes its settings as JSON (`--settings`, what `mobilebert.settings.to_json` writes), so that a
+command printed by Snakemake can be copied and run by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from mobilebert.training.options import RunOptions
 from scripts import attempts
 from scripts.lifetime import die_with_parent
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported: its start-up notices drown ours
+os.environ.setdefault(
+    "TF_CPP_MIN_LOG_LEVEL", "2"
+)  # before TensorFlow is imported: its start-up notices drown ours
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -32,7 +34,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, help="what to write")
     made.add_argument("--log", type=Path, help="log file (the terminal is written to as well)")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to use")
-    made.add_argument("--attempt", type=int, default=0, help="number of the attempt, from 1 on, where a failed command is repeated")
+    made.add_argument(
+        "--attempt",
+        type=int,
+        default=0,
+        help="number of the attempt, from 1 on, where a failed command is repeated",
+    )
     return made
 
 
@@ -40,9 +47,21 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
     """`parser` with what a resumable training needs: --state, --checkpoint-seconds and --on-nonfinite."""
     made = parser(description)
     made.add_argument("--state", type=Path, required=True, help="folder where unfinished work is kept")
-    made.add_argument("--checkpoint-seconds", type=float, default=600.0, help="time between checkpoints; 0: after every call")
-    made.add_argument("--state-bucket", nargs="?", const="", default="", help="gs://bucket/prefix for copies of them")
-    made.add_argument("--on-nonfinite", choices=("stop", "skip"), default="stop", help="at a loss or gradient that is not finite")
+    made.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=600.0,
+        help="time between checkpoints; 0: after every call",
+    )
+    made.add_argument(
+        "--state-bucket", nargs="?", const="", default="", help="gs://bucket/prefix for copies of them"
+    )
+    made.add_argument(
+        "--on-nonfinite",
+        choices=("stop", "skip"),
+        default="stop",
+        help="at a loss or gradient that is not finite",
+    )
     return made
 
 
@@ -68,7 +87,9 @@ def _beam(text: str) -> settings.Beam:
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:
-    """Parse the command line, set up the log, run `main`, and leave with 0, or with 1 and a message for people."""
+    """Parse the command line, set up the log, run `main`, and leave with 0, or with 1 and a message for
+    people.
+    """
     options = arguments.parse_args()
     _log_to(options.log)
     die_with_parent()
@@ -92,12 +113,15 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
         code = 1
     logging.shutdown()
     sys.stdout.flush()
-    # Not sys.exit: an input pipeline of TensorFlow that still runs Python waits for the interpreter, which waits for it.
+    # Not sys.exit: an input pipeline of TensorFlow that still runs Python waits for the interpreter, which
+    # waits for it.
     os._exit(code)
 
 
 def _log_to(path: Path | None) -> None:
-    logging.raiseExceptions = False  # a log on a full disk ends there, without a traceback for each line; the terminal has them
+    logging.raiseExceptions = (
+        False  # a log on a full disk ends there, without a traceback for each line; the terminal has them
+    )
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if path is not None:
         try:
@@ -105,4 +129,10 @@ def _log_to(path: Path | None) -> None:
             handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
         except OSError as error:
             sys.exit(f"{path}: no log can be written there ({error.strerror}); name another place in --log")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%T", handlers=handlers, force=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+        datefmt="%T",
+        handlers=handlers,
+        force=True,
+    )

@@ -13,9 +13,17 @@ from mobilebert.models import model_size
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = argparse.ArgumentParser(prog="python -m scripts.describe_model", description=__doc__)
-    made.add_argument("model", nargs="*", help="a shape's name (base-f2), a configuration (student_base_f2.json) or a model's folder")
+    made.add_argument(
+        "model",
+        nargs="*",
+        help="a shape's name (base-f2), a configuration (student_base_f2.json) or a model's folder",
+    )
     made.add_argument("--all", action="store_true", help="a table of all named shapes")
-    made.add_argument("--vocabulary", type=int, help=f"entries ({model_size.CHINESE}; {model_size.ENGLISH} for Google's English shapes)")
+    made.add_argument(
+        "--vocabulary",
+        type=int,
+        help=f"entries ({model_size.CHINESE}; {model_size.ENGLISH} for Google's English shapes)",
+    )
     return made
 
 

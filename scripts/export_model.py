@@ -1,4 +1,6 @@
-"""Export a model: a transformers directory, a TFLite file that is run and compared before it counts, or a TF1 checkpoint."""
+"""Export a model: a transformers directory, a TFLite file that is run and compared before it counts, or a
+TF1 checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ def arguments() -> argparse.ArgumentParser:
     """--model, --format."""
     made = parser(__doc__)
     made.add_argument("--model", type=Path, required=True, help="the model artifact")
-    made.add_argument("--format", choices=["transformers", "tflite", "tf1"], required=True, help="what to write")
+    made.add_argument(
+        "--format", choices=["transformers", "tflite", "tf1"], required=True, help="what to write"
+    )
     return made
 
 

@@ -15,7 +15,10 @@ def main(options: argparse.Namespace) -> None:
 
     sections = settings.from_json(options.settings)
     seed = settings.derive_seed(sections.get("seed", 0), "export_records")
-    masking, dupe_factor = sections.get("masking", settings.Masking()), sections.get("records.dupe_factor", settings.Records().dupe_factor)
+    masking, dupe_factor = (
+        sections.get("masking", settings.Masking()),
+        sections.get("records.dupe_factor", settings.Records().dupe_factor),
+    )
     exporting.export(options.records, options.out, masking, dupe_factor, seed)
 
 

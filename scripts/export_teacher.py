@@ -1,4 +1,6 @@
-"""Check a teacher before anything is spent on it: shape, parity with its source, held-out text; and write it for the students."""
+"""Check a teacher before anything is spent on it: shape, parity with its source, held-out text; and write
+it for the students.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,28 @@ from scripts import command
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = command.parser(__doc__)
-    made.add_argument("--source", type=Path, required=True, help="the teacher, pretrained here or imported, its head retrained or not")
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
     made.add_argument(
-        "--original", type=Path, nargs="*", default=[], help="what the teacher was imported from; nothing for one trained here"
+        "--source",
+        type=Path,
+        required=True,
+        help="the teacher, pretrained here or imported, its head retrained or not",
+    )
+    made.add_argument("--records", type=Path, required=True, help="the token records")
+    made.add_argument(
+        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
     )
     made.add_argument(
-        "--needs", type=json.loads, default=[], help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]"
+        "--original",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="what the teacher was imported from; nothing for one trained here",
+    )
+    made.add_argument(
+        "--needs",
+        type=json.loads,
+        default=[],
+        help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]",
     )
     return made
 

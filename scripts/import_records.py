@@ -1,4 +1,6 @@
-"""Turn classic BERT records (TFRecord files of seven features) into the records artifact; their masks stay as they are."""
+"""Turn classic BERT records (TFRecord files of seven features) into the records artifact; their masks stay
+as they are.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,18 @@ def main(options: argparse.Namespace) -> None:
 
     sections = settings.from_json(options.settings)
     seed = settings.derive_seed(sections.get("seed", 0), "import_records")
-    importing.write(options.source, options.tokenizer, options.out, sections.get("records", settings.Records()), seed)
+    importing.write(
+        options.source, options.tokenizer, options.out, sections.get("records", settings.Records()), seed
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.parser(__doc__)
     made.add_argument("--source", required=True, help="a file, folder or glob of TFRecord files, GZIP or not")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artifact that their ids belong to")
+    made.add_argument(
+        "--tokenizer", type=Path, required=True, help="the tokenizer artifact that their ids belong to"
+    )
     return made
 
 

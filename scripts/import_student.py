@@ -1,4 +1,6 @@
-"""Import an original (TensorFlow 1) Chinese MobileBERT checkpoint: a transformers directory without the teacher inside it."""
+"""Import an original (TensorFlow 1) Chinese MobileBERT checkpoint: a transformers directory without the
+teacher inside it.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,18 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = command.parser(__doc__)
     made.add_argument(
-        "--checkpoint", type=Path, required=True, metavar="PREFIX", help="model.ckpt for model.ckpt.index and its data file; or its folder"
+        "--checkpoint",
+        type=Path,
+        required=True,
+        metavar="PREFIX",
+        help="model.ckpt for model.ckpt.index and its data file; or its folder",
     )
-    made.add_argument("--config", type=Path, metavar="FILE", help="its configuration, such as student_base_f2.json; else the one beside it")
+    made.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="its configuration, such as student_base_f2.json; else the one beside it",
+    )
     made.add_argument("--vocab", type=Path, metavar="FILE", help="its vocab.txt; else the one beside it")
     return made
 

@@ -1,4 +1,6 @@
-"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artifact, tokenizer included."""
+"""Check a teacher's transformers directory or TF1 checkpoint, and write it as a model artifact, tokenizer
+included.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,20 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
     sections = json.loads(options.settings)
-    import_teacher(options.source, options.out, kind=sections.get("teacher.kind"), without_head=sections.get("teacher.retrain_head", False))
+    import_teacher(
+        options.source,
+        options.out,
+        kind=sections.get("teacher.kind"),
+        without_head=sections.get("teacher.retrain_head", False),
+    )
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.parser(__doc__)
-    made.add_argument("--source", type=Path, required=True, help="the directory, or the TF1 checkpoint's folder or prefix")
+    made.add_argument(
+        "--source", type=Path, required=True, help="the directory, or the TF1 checkpoint's folder or prefix"
+    )
     return made
 
 

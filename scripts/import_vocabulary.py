@@ -17,10 +17,16 @@ def main(options: argparse.Namespace) -> None:
 
     kind, content, lowercase = importing.find(options.source)
     inputs = {"source": options.source} if artifacts.exists(options.source) else {}
-    sections = json.loads(options.settings) | {"files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}}
-    with artifacts.writing(options.out, "tokenizer", settings=sections, inputs=inputs, versions=("tokenizers",)) as writer:
+    sections = json.loads(options.settings) | {
+        "files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}
+    }
+    with artifacts.writing(
+        options.out, "tokenizer", settings=sections, inputs=inputs, versions=("tokenizers",)
+    ) as writer:
         tokenizer = files.write(writer, kind, content, lowercase)
-    logging.info("took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased")
+    logging.info(
+        "took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased"
+    )
 
 
 def parser() -> argparse.ArgumentParser:

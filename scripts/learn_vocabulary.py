@@ -20,11 +20,16 @@ def main(options: argparse.Namespace) -> None:
     vocabulary = sections.get("vocabulary", settings.Vocabulary())
     seed = settings.derive_seed(sections.get("seed", 0), "learn_vocabulary")
     artifacts.read(options.corpus, "corpus")
-    texts = sampling.documents(options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam)
+    texts = sampling.documents(
+        options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam
+    )
     with artifacts.writing(
         options.out,
         "tokenizer",
-        settings={"vocabulary": vocabulary.model_dump(mode="json", by_alias=True), "seed": sections.get("seed", 0)},
+        settings={
+            "vocabulary": vocabulary.model_dump(mode="json", by_alias=True),
+            "seed": sections.get("seed", 0),
+        },
         inputs={"corpus": options.corpus},
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:

@@ -15,8 +15,8 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def die_with_parent() -> None:
     """A killed Snakemake must leave no orphan that writes into a folder which its successor uses.
 
-    The kernel's signal covers our own parent, the job's shell; it is SIGTERM, upon which a training still saves. The thread covers
-    Snakemake, whose process id `workflow.jobs` hands down through the environment.
+    The kernel's signal covers our own parent, the job's shell; it is SIGTERM, upon which a training still
+    saves. The thread covers Snakemake, whose process id `workflow.jobs` hands down through the environment.
     """
     if not sys.platform.startswith("linux"):
         return

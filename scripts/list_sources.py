@@ -11,11 +11,24 @@ from scripts.command import parser, run
 def main(options: argparse.Namespace) -> None:
     """Write the sources artifact."""
     world = options.world[0] if options.world else None
-    listing.list_sources(settings.from_json(options.settings)["sources"], options.out, world, options.downloads)
+    listing.list_sources(
+        settings.from_json(options.settings)["sources"], options.out, world, options.downloads
+    )
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
-    arguments.add_argument("--world", type=Path, nargs="*", help="the small world (its manifest may follow), for a source that is it")
-    arguments.add_argument("--downloads", type=Path, nargs="*", default=[], help="folders of fetched sources, each named like its source")
+    arguments.add_argument(
+        "--world",
+        type=Path,
+        nargs="*",
+        help="the small world (its manifest may follow), for a source that is it",
+    )
+    arguments.add_argument(
+        "--downloads",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders of fetched sources, each named like its source",
+    )
     run(main, arguments)

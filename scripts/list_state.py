@@ -15,8 +15,12 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = argparse.ArgumentParser(description=f"{__doc__} What is in use is never removed.")
     made.add_argument("--state", default="state", help="folder, or gs://bucket/prefix (state_bucket)")
-    made.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="remove these (WORK or RUN/WORK)")
-    made.add_argument("--remove-older-than", metavar="AGE", help="remove what is older than 90m, 12h, 7d, ...")
+    made.add_argument(
+        "--remove", nargs="+", default=[], metavar="NAME", help="remove these (WORK or RUN/WORK)"
+    )
+    made.add_argument(
+        "--remove-older-than", metavar="AGE", help="remove what is older than 90m, 12h, 7d, ..."
+    )
     return made
 
 

@@ -16,7 +16,9 @@ def main(options: argparse.Namespace) -> None:
     world: settings.SmallWorld = sections["small_world"]
     manifest_settings = {"small_world": world.model_dump(mode="json"), "seed": sections["seed"]}
     with artifacts.writing(options.out, "small_world", settings=manifest_settings) as writer:
-        smallworld.generate(writer, world, settings.derive_seed(sections["seed"], "make_small_world"), options.threads)
+        smallworld.generate(
+            writer, world, settings.derive_seed(sections["seed"], "make_small_world"), options.threads
+        )
     logging.info("%d documents, %.1f MB of text", writer.counts["documents"], writer.counts["bytes"] / 1e6)
 
 

@@ -17,7 +17,9 @@ def arguments() -> argparse.ArgumentParser:
     """--export, --format."""
     made = parser(__doc__)
     made.add_argument("--export", type=Path, required=True, help="the export artifact")
-    made.add_argument("--format", choices=["transformers", "tflite"], required=True, help="what the export is")
+    made.add_argument(
+        "--format", choices=["transformers", "tflite"], required=True, help="what the export is"
+    )
     return made
 
 
@@ -28,8 +30,16 @@ def main(options: argparse.Namespace) -> None:
     network.prepare(1)
     timing = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
     sections = json.loads(options.settings)
-    artifacts.write_file(options.out, canonical_json(timing), "timings", settings=sections, inputs={"export": options.export})
-    logging.info("%s: %.2f ms an input of %d tokens (%s)", options.export, timing["median_ms"], timing["sequence_length"], timing["engine"])
+    artifacts.write_file(
+        options.out, canonical_json(timing), "timings", settings=sections, inputs={"export": options.export}
+    )
+    logging.info(
+        "%s: %.2f ms an input of %d tokens (%s)",
+        options.export,
+        timing["median_ms"],
+        timing["sequence_length"],
+        timing["engine"],
+    )
 
 
 if __name__ == "__main__":

@@ -16,14 +16,26 @@ def main(options: argparse.Namespace) -> None:
     world = options.world[0] if options.world else None
     files: settings.TaskFiles = settings.from_json(options.settings)[f"task.{options.task}.files"]
     inputs = tasks.inputs_of(files, world)
-    with artifacts.writing(options.out, "task", settings=tasks.settings_of(options.task, files), inputs=inputs) as writer:
+    with artifacts.writing(
+        options.out, "task", settings=tasks.settings_of(options.task, files), inputs=inputs
+    ) as writer:
         tasks.prepare(writer, options.task, files, world)
     for split in ("train", "dev"):
-        logging.info("%s %s: %s", options.task, split, ", ".join(f"{name} {count}" for name, count in writer.counts[split].items()))
+        logging.info(
+            "%s %s: %s",
+            options.task,
+            split,
+            ", ".join(f"{name} {count}" for name, count in writer.counts[split].items()),
+        )
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__)
     arguments.add_argument("--task", required=True, choices=list(tasks.TASKS), help="the task")
-    arguments.add_argument("--world", type=Path, nargs="*", help="the small world (its manifest may follow), for files that are its")
+    arguments.add_argument(
+        "--world",
+        type=Path,
+        nargs="*",
+        help="the small world (its manifest may follow), for files that are its",
+    )
     run(main, arguments)

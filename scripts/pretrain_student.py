@@ -17,13 +17,32 @@ def parser() -> argparse.ArgumentParser:
         "--arm",
         choices=("distilled", "tables", "scratch"),
         default="distilled",
-        help="distilled; or plain masked language modelling from the teacher's tables, or from random weights",
+        help=(
+            "distilled; or plain masked language modelling from the teacher's tables, or from random weights"
+        ),
     )
-    made.add_argument("--extra-steps", type=int, default=0, help="steps more than the settings say: what a baseline missed in the transfer")
+    made.add_argument(
+        "--extra-steps",
+        type=int,
+        default=0,
+        help="steps more than the settings say: what a baseline missed in the transfer",
+    )
     made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
-    made.add_argument("--teacher", type=Path, nargs="*", help="the checked teacher (its manifest may follow); scratch needs none")
-    made.add_argument("--previous", type=Path, nargs="*", help="the last stage of the transfer (its manifest may follow), if there is one")
+    made.add_argument(
+        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
+    )
+    made.add_argument(
+        "--teacher",
+        type=Path,
+        nargs="*",
+        help="the checked teacher (its manifest may follow); scratch needs none",
+    )
+    made.add_argument(
+        "--previous",
+        type=Path,
+        nargs="*",
+        help="the last stage of the transfer (its manifest may follow), if there is one",
+    )
     return made
 
 

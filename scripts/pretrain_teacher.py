@@ -13,7 +13,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = training_parser(__doc__)
     made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
+    made.add_argument(
+        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
+    )
     return made
 
 
@@ -23,7 +25,10 @@ def main(arguments: argparse.Namespace) -> None:
 
     chosen, own_shapes = settings.parse(arguments.settings)
     stages.pretrain_teacher(
-        chosen, stages.RecordsInput(arguments.records, arguments.tokenizer), run_options(arguments), own_shapes=own_shapes
+        chosen,
+        stages.RecordsInput(arguments.records, arguments.tokenizer),
+        run_options(arguments),
+        own_shapes=own_shapes,
     )
 
 

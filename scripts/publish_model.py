@@ -18,8 +18,16 @@ def arguments() -> argparse.ArgumentParser:
     made = parser(__doc__)
     made.add_argument("--name", required=True, help="the model's name")
     made.add_argument("--exports", type=Path, nargs="+", required=True, help="export artifacts, one a format")
-    made.add_argument("--checks", type=Path, nargs="+", required=True, help="check artifacts, one for each export")
-    made.add_argument("--scores", type=Path, nargs="*", default=[], help="the run's scores.tsv, for the card (its manifest may follow)")
+    made.add_argument(
+        "--checks", type=Path, nargs="+", required=True, help="check artifacts, one for each export"
+    )
+    made.add_argument(
+        "--scores",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="the run's scores.tsv, for the card (its manifest may follow)",
+    )
     return made
 
 
@@ -38,7 +46,9 @@ def main(options: argparse.Namespace) -> None:
     scores = next(iter(options.scores), None)
     release = collect(options.name, publishing, options.exports, options.checks, scores, licences)
     publish(release, storage)
-    inputs = {f"{role}/{folder.name}": folder for role in ("exports", "checks") for folder in getattr(options, role)}
+    inputs = {
+        f"{role}/{folder.name}": folder for role in ("exports", "checks") for folder in getattr(options, role)
+    }
     inputs |= {"scores": scores} if scores else {}
     record = canonical_json(release.record(storage.where))
     artifacts.write_file(options.out, record, "upload", settings=json.loads(options.settings), inputs=inputs)

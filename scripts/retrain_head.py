@@ -15,9 +15,14 @@ def parser() -> argparse.ArgumentParser:
     made = training_parser(__doc__)
     made.add_argument("--source", type=Path, required=True, help="the imported teacher")
     made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
     made.add_argument(
-        "--needs", type=json.loads, default=[], help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]"
+        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
+    )
+    made.add_argument(
+        "--needs",
+        type=json.loads,
+        default=[],
+        help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]",
     )
     return made
 
@@ -28,7 +33,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     chosen, _ = settings.parse(arguments.settings)
     data = teacher_check.RecordsInput(arguments.records, arguments.tokenizer)
-    teacher_check.retrain_head(chosen, data, run_options(arguments), source=arguments.source, needs=arguments.needs)
+    teacher_check.retrain_head(
+        chosen, data, run_options(arguments), source=arguments.source, needs=arguments.needs
+    )
 
 
 if __name__ == "__main__":

@@ -15,9 +15,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--student", required=True, help="the student's shape by name: mini, base-f2, ...")
     made.add_argument("--stage", required=True, help="layer01, layer02, ..., or joint")
     made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that they were written with")
-    made.add_argument("--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)")
-    made.add_argument("--previous", type=Path, nargs="*", help="the stage before this one (its manifest may follow); nothing for the first")
+    made.add_argument(
+        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
+    )
+    made.add_argument(
+        "--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)"
+    )
+    made.add_argument(
+        "--previous",
+        type=Path,
+        nargs="*",
+        help="the stage before this one (its manifest may follow); nothing for the first",
+    )
     return made
 
 

@@ -34,7 +34,9 @@ def main(options: argparse.Namespace) -> None:
     record = read_record(options.record, options.name, storage)
     receipt = canonical_json(verify(record, storage))
     inputs = {"record": options.record} if artifacts.exists(options.record) else {}
-    artifacts.write_file(options.out, receipt, "receipt", settings=json.loads(options.settings), inputs=inputs)
+    artifacts.write_file(
+        options.out, receipt, "receipt", settings=json.loads(options.settings), inputs=inputs
+    )
     logging.info("%s is published and was read back whole", record["destination"])
 
 

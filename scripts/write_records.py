@@ -17,7 +17,16 @@ def main(options: argparse.Namespace) -> None:
     records = sections.get("records", settings.Records())
     seed = settings.derive_seed(sections.get("seed", 0), "write_records")
     dictionary = Path(options.dictionary) if options.dictionary else None
-    writer.write(options.corpus, options.tokenizer, options.out, records, seed, options.threads, options.beam, dictionary)
+    writer.write(
+        options.corpus,
+        options.tokenizer,
+        options.out,
+        records,
+        seed,
+        options.threads,
+        options.beam,
+        dictionary,
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +34,13 @@ def parser() -> argparse.ArgumentParser:
     made = command.beam_parser(__doc__)
     made.add_argument("--corpus", type=Path, required=True, help="the corpus artifact")
     made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer artifact")
-    made.add_argument("--dictionary", nargs="?", const="", default="", help="words for the segmenter, a line each: word [frequency [tag]]")
+    made.add_argument(
+        "--dictionary",
+        nargs="?",
+        const="",
+        default="",
+        help="words for the segmenter, a line each: word [frequency [tag]]",
+    )
     return made
 
 

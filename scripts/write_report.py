@@ -21,7 +21,10 @@ def arguments() -> argparse.ArgumentParser:
         "--made-from",
         type=Path,
         nargs="*",
-        help="artifacts' folders and manifests, scores.tsv, timings, receipts to report on; by default all there",
+        help=(
+            "artifacts' folders and manifests, scores.tsv, timings, receipts to report on; by default all "
+            "there"
+        ),
     )
     return made
 

@@ -1,6 +1,8 @@
-"""A loopback Google Cloud Storage for tests: the part of the JSON API that publishing needs, with preconditions and faults.
+"""A loopback Google Cloud Storage for tests: the part of the JSON API that publishing needs, with
+preconditions and faults.
 
-It checks what the ready emulators do not (`ifGenerationMatch` on every kind of upload, uploaded CRC32C), and fails on demand:
+It checks what the ready emulators do not (`ifGenerationMatch` on every kind of upload, uploaded CRC32C), and
+fails on demand:
 
     with LoopbackGcs("bucket") as gcs:          # gcs.address is what STORAGE_EMULATOR_HOST takes
         gcs.faults.append(Fault("insert", status=503, times=2))
@@ -95,7 +97,9 @@ class LoopbackGcs:
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> LoopbackGcs:
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,15 +136,21 @@ class LoopbackGcs:
         if match is not None and int(match) != (live.generation if live else 0):
             raise Refused(412, "At least one of the pre-conditions you specified did not hold.")
 
-    def commit(self, bucket: str, name: str, data: bytes, match: str | None, declared: dict[str, Any]) -> Stored:
+    def commit(
+        self, bucket: str, name: str, data: bytes, match: str | None, declared: dict[str, Any]
+    ) -> Stored:
         """Make an object live, unless the precondition or a declared checksum speaks against it."""
         with self.lock:
             self.precondition(bucket, name, match)
             for key, calculated in (("crc32c", crc32c(data)), ("md5Hash", md5(data))):
                 if declared.get(key, calculated) != calculated:
-                    raise Refused(400, f"Provided {key} {declared[key]} doesn't match calculated {calculated}.")
+                    raise Refused(
+                        400, f"Provided {key} {declared[key]} doesn't match calculated {calculated}."
+                    )
             self._generation += 1
-            stored = Stored(bytes(data), self._generation, declared.get("contentType") or "application/octet-stream")
+            stored = Stored(
+                bytes(data), self._generation, declared.get("contentType") or "application/octet-stream"
+            )
             self.buckets[bucket][name] = stored
             return stored
 
@@ -200,12 +210,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif name is None:
             path = urlsplit(self.path).path
             self._serve(
-                "list" if path.endswith("/o") else "bucket", "", lambda: self._list(bucket) if path.endswith("/o") else self._bucket(bucket)
+                "list" if path.endswith("/o") else "bucket",
+                "",
+                lambda: self._list(bucket) if path.endswith("/o") else self._bucket(bucket),
             )
         elif self._query("alt") == "media":
             self._serve("media", name, lambda: self._media(bucket, name))
         else:
-            self._serve("get", name, lambda: self._json(resource(bucket, name, self.gcs.object(bucket, name))))
+            self._serve(
+                "get", name, lambda: self._json(resource(bucket, name, self.gcs.object(bucket, name)))
+            )
 
     def do_POST(self) -> None:
         bucket, _ = self._target()
@@ -219,7 +233,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         session = self.gcs.sessions[self._query("upload_id") or ""]
-        kind = "query" if self.headers["Content-Range"].startswith("bytes */") and not int(self.headers["Content-Length"] or 0) else "chunk"
+        kind = (
+            "query"
+            if self.headers["Content-Range"].startswith("bytes */")
+            and not int(self.headers["Content-Length"] or 0)
+            else "chunk"
+        )
         self._serve(kind, session.name, lambda: self._chunk(session, kind == "query"))
 
     def do_DELETE(self) -> None:
@@ -257,7 +276,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.body or self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _target(self) -> tuple[str | None, str | None]:
-        match = re.match(r"(?:/upload|/download|/resumable/upload)?/storage/v1/b(?:/([^/]+)(?:/o(?:/(.+))?)?)?$", urlsplit(self.path).path)
+        match = re.match(
+            r"(?:/upload|/download|/resumable/upload)?/storage/v1/b(?:/([^/]+)(?:/o(?:/(.+))?)?)?$",
+            urlsplit(self.path).path,
+        )
         if not match:
             raise ValueError(f"{self.path}: not served")
         return tuple(unquote(segment) if segment else None for segment in match.groups())  # type: ignore[return-value]
@@ -287,19 +309,26 @@ class _Handler(BaseHTTPRequestHandler):
         names = sorted(name for name in self.gcs.bucket(bucket) if name.startswith(prefix) and name > token)
         page, rest = names[:PAGE], names[PAGE:]
         items = [resource(bucket, name, self.gcs.buckets[bucket][name]) for name in page]
-        self._json({"kind": "storage#objects", "items": items} | ({"nextPageToken": page[-1]} if rest else {}))
+        self._json(
+            {"kind": "storage#objects", "items": items} | ({"nextPageToken": page[-1]} if rest else {})
+        )
 
     def _media(self, bucket: str, name: str) -> None:
         stored = self.gcs.object(bucket, name)
         self.gcs.precondition(bucket, name, self._query("ifGenerationMatch"))
         span = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range") or "")
-        first, last = (int(span[1]), int(span[2] or len(stored.data) - 1)) if span else (0, len(stored.data) - 1)
+        first, last = (
+            (int(span[1]), int(span[2] or len(stored.data) - 1)) if span else (0, len(stored.data) - 1)
+        )
         if span and first >= len(stored.data):
             raise Refused(416, "Requested range not satisfiable")
         body = bytearray(stored.data[first : last + 1])
         if self.fault and self.fault.corrupt:
             body[len(body) // 2] ^= 1
-        headers = {"X-Goog-Hash": f"crc32c={crc32c(stored.data)},md5={md5(stored.data)}", "X-Goog-Generation": str(stored.generation)}
+        headers = {
+            "X-Goog-Hash": f"crc32c={crc32c(stored.data)},md5={md5(stored.data)}",
+            "X-Goog-Generation": str(stored.generation),
+        }
         if span:
             headers["Content-Range"] = f"bytes {first}-{first + len(body) - 1}/{len(stored.data)}"
         self._answer(206 if span else 200, bytes(body), {"Content-Type": stored.content_type} | headers)
@@ -325,18 +354,30 @@ class _Handler(BaseHTTPRequestHandler):
         key = f"session-{len(self.gcs.sessions)}"
         self.gcs.sessions[key] = Session(bucket, name, match, declared)
         self._answer(
-            200, b"", {"Location": f"{self.gcs.address}/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"}
+            200,
+            b"",
+            {
+                "Location": f"{self.gcs.address}/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"  # noqa: E501
+            },
         )
 
     def _chunk(self, session: Session, query: bool) -> None:
-        """Keep a chunk; bytes below what is kept already are ignored, as the service does after a broken connection."""
+        """Keep a chunk; bytes below what is kept already are ignored, as the service does after a broken
+        connection.
+        """
         total = self.headers["Content-Range"].split("/")[1]
         if session.finished is None and not query:
             self._keep(session, self.body)
         if session.finished is None and total != "*" and len(session.data) == int(total):
-            hashes = dict(entry.strip().split("=", 1) for entry in (self.headers.get("X-Goog-Hash") or "").split(",") if entry)
+            hashes = dict(
+                entry.strip().split("=", 1)
+                for entry in (self.headers.get("X-Goog-Hash") or "").split(",")
+                if entry
+            )
             declared = session.declared | ({"crc32c": hashes["crc32c"]} if "crc32c" in hashes else {})
-            session.finished = self.gcs.commit(session.bucket, session.name, bytes(session.data), session.match, declared)
+            session.finished = self.gcs.commit(
+                session.bucket, session.name, bytes(session.data), session.match, declared
+            )
         if session.finished is not None:
             self._json(resource(session.bucket, session.name, session.finished))
         else:
@@ -349,7 +390,10 @@ class _Handler(BaseHTTPRequestHandler):
         session.data += body[len(session.data) - first :]
 
     def _keep_prefix(self) -> None:
-        self._keep(self.gcs.sessions[self._query("upload_id") or ""], self.body[: len(self.body) // QUANTUM * QUANTUM])
+        self._keep(
+            self.gcs.sessions[self._query("upload_id") or ""],
+            self.body[: len(self.body) // QUANTUM * QUANTUM],
+        )
 
     def _delete(self, bucket: str, name: str) -> None:
         with self.gcs.lock:

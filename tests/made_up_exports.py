@@ -1,4 +1,6 @@
-"""Exports and checks with made-up bytes, as the exporting room writes them: what the tests of publishing publish."""
+"""Exports and checks with made-up bytes, as the exporting room writes them: what the tests of publishing
+publish.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ from pathlib import Path
 
 from mobilebert.storage import artifacts
 
-FACTS = {"architecture": "MobileBertForMaskedLM", "layers": 4, "hidden_size": 128, "vocabulary_size": 4000, "parameters": 1_234_567}
+FACTS = {
+    "architecture": "MobileBertForMaskedLM",
+    "layers": 4,
+    "hidden_size": 128,
+    "vocabulary_size": 4000,
+    "parameters": 1_234_567,
+}
 HELDOUT = {"masked_accuracy": 0.4213, "masked_loss": 3.1, "predictions": 9216, "unigram_accuracy": 0.0512}
 
 
@@ -15,15 +23,27 @@ def make_export(
     folder: Path, export_format: str, files: dict[str, bytes], *, model: str = "mini", passed: bool = True
 ) -> tuple[Path, Path]:
     """Write `exports/FORM` and `checks/FORM` below a folder; equal arguments give equal bytes."""
-    source, export, check = folder / "models" / model, folder / "exports" / export_format, folder / "checks" / export_format
+    source, export, check = (
+        folder / "models" / model,
+        folder / "exports" / export_format,
+        folder / "checks" / export_format,
+    )
     with artifacts.writing(source, "model") as writer:
         writer.path("config.json").write_text(model)
-    facts = FACTS | {"sequence_length": 128, "output": "last_hidden_state", "evaluation": {"heldout": HELDOUT, "parameters": 1_234_567}}
-    with artifacts.writing(export, "export", settings={"format": export_format}, inputs={"model": source}) as writer:
+    facts = FACTS | {
+        "sequence_length": 128,
+        "output": "last_hidden_state",
+        "evaluation": {"heldout": HELDOUT, "parameters": 1_234_567},
+    }
+    with artifacts.writing(
+        export, "export", settings={"format": export_format}, inputs={"model": source}
+    ) as writer:
         writer.counts.update(facts)
         for name, data in files.items():
             writer.path(name).write_bytes(data)
-    with artifacts.writing(check, "check", settings={"format": export_format}, inputs={"model": source, "export": export}) as writer:
+    with artifacts.writing(
+        check, "check", settings={"format": export_format}, inputs={"model": source, "export": export}
+    ) as writer:
         body = {"max_relative_difference": 1e-6, "tolerance": 1e-4, "passed": passed, "judge": "a test"}
         writer.path("check.json").write_text(json.dumps(body))
     return export, check

@@ -37,9 +37,15 @@ def conflicts(settings: Settings) -> list[str]:
 def _places(settings: Settings) -> Iterator[str]:
     where, bucket = settings.beam, settings.state_bucket
     if bucket and not re.match(r"gs://[^/]", bucket):
-        yield f"state_bucket: found {bucket}; expected gs://BUCKET/PREFIX, or null (checkpoints always lie under state/, too)"
+        yield (
+            f"state_bucket: found {bucket}; expected gs://BUCKET/PREFIX, or null (checkpoints always lie "
+            f"under state/, too)"
+        )
     if where.runner == "dataflow" and "://" not in (where.work or ""):
-        yield f"beam.work: found {where.work}; Dataflow's workers see no local folder, so name a place such as gs://BUCKET/PREFIX"
+        yield (
+            f"beam.work: found {where.work}; Dataflow's workers see no local folder, so name a place "
+            f"such as gs://BUCKET/PREFIX"
+        )
     if any(option.split("=")[0] == "--runner" for option in where.pipeline_options):
         yield "beam.pipeline_options: --runner is what beam.runner says; remove it"
 
@@ -50,13 +56,25 @@ def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:
         what = "TF1 checkpoint (folder or prefix)" if teacher.kind == "tf1" else "transformers directory"
         yield f"teacher.path: missing; name the {what} of the teacher, or set teacher.kind to pretrain"
     if teacher.kind == "pretrain" and teacher.path is not None:
-        yield "teacher.path: a teacher is given, but teacher.kind is pretrain; set it to tf1 or transformers, or teacher.path to null"
+        yield (
+            "teacher.path: a teacher is given, but teacher.kind is pretrain; set it to tf1 or "
+            "transformers, or teacher.path to null"
+        )
     if teacher.kind == "pretrain" and teacher.retrain_head:
-        yield "teacher.retrain_head: a teacher that is trained here has a trained head; set it to false, or give a teacher (teacher.kind)"
+        yield (
+            "teacher.retrain_head: a teacher that is trained here has a trained head; set it to false, "
+            "or give a teacher (teacher.kind)"
+        )
     if teacher.kind != "pretrain" and vocabulary.kind != "teacher":
-        yield f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a given teacher brings its vocabulary"
+        yield (
+            f"vocabulary.kind: '{vocabulary.kind}' with a given teacher; set it to teacher, since a "
+            f"given teacher brings its vocabulary"
+        )
     if teacher.kind == "pretrain" and vocabulary.kind == "teacher":
-        yield "vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or teacher.kind to tf1 or transformers"
+        yield (
+            "vocabulary.kind: 'teacher' needs a given teacher; set it to learned or file, or "
+            "teacher.kind to tf1 or transformers"
+        )
     if vocabulary.kind == "file" and vocabulary.path is None:
         yield "vocabulary.path: missing; name the vocab.txt, or set vocabulary.kind to learned"
 
@@ -78,22 +96,37 @@ def _lists(settings: Settings) -> Iterator[str]:
 def _trainings(settings: Settings) -> Iterator[str]:
     if settings.masking.max_predictions >= settings.records.sequence_length:
         yield "masking.max_predictions: must be smaller than records.sequence_length"
-    trainings = {f"{name}.training": getattr(settings, name).training for name in ("teacher", "transfer", "pretraining")}
+    trainings = {
+        f"{name}.training": getattr(settings, name).training
+        for name in ("teacher", "transfer", "pretraining")
+    }
     for name, training in (trainings | {"teacher.head_training": settings.teacher.head_training}).items():
         if training.warmup_steps > training.steps:
-            yield f"{name}.warmup_steps: {training.warmup_steps}, but the training ends after {training.steps} steps"
+            yield (
+                f"{name}.warmup_steps: {training.warmup_steps}, but the training ends after "
+                f"{training.steps} steps"
+            )
         yield from _phases(f"{name}.phases", training.phases, settings.records)
 
 
 def _phases(name: str, phases: list[Phase], records: Records) -> Iterator[str]:
     if (shares := math.fsum(phase.share for phase in phases)) >= 1:
-        yield f"{name}: the shares add up to {shares:g}; let less than 1 stand there, since the steps that are left see whole records"
+        yield (
+            f"{name}: the shares add up to {shares:g}; let less than 1 stand there, since the steps that "
+            f"are left see whole records"
+        )
     if phases and records.from_ and not Path(records.from_, "manifest.json").is_file():
-        yield f"{name}: classic records bring masks of their own and cannot be cut into shorter sequences; empty this list"
+        yield (
+            f"{name}: classic records bring masks of their own and cannot be cut into shorter sequences; "
+            f"empty this list"
+        )
     for number, phase in enumerate(phases):
         if not records.from_ and phase.sequence_length >= records.sequence_length:
             setting = f"{name}[{number}].sequence_length"
-            yield f"{setting}: {phase.sequence_length}, but records.sequence_length is {records.sequence_length}; a phase takes fewer tokens"
+            yield (
+                f"{setting}: {phase.sequence_length}, but records.sequence_length is "
+                f"{records.sequence_length}; a phase takes fewer tokens"
+            )
 
 
 def _measures(settings: Settings) -> Iterator[str]:
@@ -102,11 +135,19 @@ def _measures(settings: Settings) -> Iterator[str]:
     chosen = {"keep": "best" if training.keep == "best" else None, "early_stop": training.early_stop}
     for name, value in chosen.items():
         if value is not None and not training.evaluate_every:
-            yield f"training.{name}: {value} needs measures on the way; set training.evaluate_every to a number of steps"
-        if value is not None and recipes.RULES[settings.recipe].unbroken and settings.transfer.schedule == "progressive":
+            yield (
+                f"training.{name}: {value} needs measures on the way; set training.evaluate_every to a "
+                f"number of steps"
+            )
+        if (
+            value is not None
+            and recipes.RULES[settings.recipe].unbroken
+            and settings.transfer.schedule == "progressive"
+        ):
             usual = "last" if name == "keep" else "null"
             yield (
-                f"training.{name}: {value}, but in the recipe {settings.recipe} a stage goes on from the last step of the one before, "
+                f"training.{name}: {value}, but in the recipe {settings.recipe} a stage goes on from the "
+                f"last step of the one before, "
                 f"moments and all; set it to {usual}, or recipe to ours"
             )
     if training.early_stop is not None and settings.baselines:
@@ -115,16 +156,32 @@ def _measures(settings: Settings) -> Iterator[str]:
 
 def _transfer(settings: Settings) -> Iterator[str]:
     transfer = settings.transfer
-    factors = [transfer.feature_map_factor, transfer.attention_factor, transfer.mean_factor, transfer.variance_factor]
+    factors = [
+        transfer.feature_map_factor,
+        transfer.attention_factor,
+        transfer.mean_factor,
+        transfer.variance_factor,
+    ]
     if transfer.schedule != "none" and not any(factors) and not transfer.matches:
-        yield "transfer: all four factors are 0, so nothing would be learnt; raise one, or set transfer.schedule to none"
+        yield (
+            "transfer: all four factors are 0, so nothing would be learnt; raise one, or set "
+            "transfer.schedule to none"
+        )
     if transfer.losses == "google_tf2" and transfer.schedule in ("joint", "auxiliary"):
-        yield "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to progressive, or take other losses"
+        yield (
+            "transfer.losses: google_tf2 is defined a layer at a time; set transfer.schedule to "
+            "progressive, or take other losses"
+        )
     expected, optimizer = recipes.RULES[settings.recipe].optimizer, transfer.training.optimizer
     if settings.recipe != "ours" and transfer.schedule == "progressive" and optimizer != expected:
-        yield f"transfer.training.optimizer: the recipe {settings.recipe} is defined with {expected}; set it to null, or recipe to ours"
+        yield (
+            f"transfer.training.optimizer: the recipe {settings.recipe} is defined with {expected}; set "
+            f"it to null, or recipe to ours"
+        )
     if settings.recipe == "google" and transfer.schedule == "progressive" and transfer.training.steps < 2:
-        yield "transfer.training.steps: the recipe google takes no step in a stage's first; set it to 2 or more"
+        yield (
+            "transfer.training.steps: the recipe google takes no step in a stage's first; set it to 2 or more"
+        )
 
 
 def _entries(settings: Settings) -> Iterator[str]:
@@ -134,9 +191,15 @@ def _entries(settings: Settings) -> Iterator[str]:
     if settings.student.from_ and len(settings.students) > 1:
         yield "student.from: one directory cannot be several students; name one under students"
     if settings.records.next_sentence and settings.records.layout != "pairs":
-        yield f"records.next_sentence: needs pairs, found records.layout {settings.records.layout}; set that to pairs, or this to false"
+        yield (
+            f"records.next_sentence: needs pairs, found records.layout {settings.records.layout}; set "
+            f"that to pairs, or this to false"
+        )
     if settings.pretraining.next_sentence and not (settings.records.next_sentence or settings.records.from_):
-        yield "pretraining.next_sentence: these records will hold no labels for it; set records.next_sentence to true, or this to false"
+        yield (
+            "pretraining.next_sentence: these records will hold no labels for it; set "
+            "records.next_sentence to true, or this to false"
+        )
     words = settings.records.user_dictionary
     if words and not Path(words).is_file():
         yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"
@@ -154,7 +217,9 @@ def _entries(settings: Settings) -> Iterator[str]:
 
 
 def _records(path: str | None, settings: Settings) -> Iterator[str]:
-    """Records of another run need its tokenizer; classic ones any that is not learned here, since their ids have their meaning."""
+    """Records of another run need its tokenizer; classic ones any that is not learned here, since their
+    ids have their meaning.
+    """
     if not path:
         return
     if Path(path, "manifest.json").is_file():
@@ -162,9 +227,15 @@ def _records(path: str | None, settings: Settings) -> Iterator[str]:
             yield "records.from: needs vocabulary.from too, the tokenizer that the records were written with"
         return
     if not Path(path).exists() and not glob.glob(path, recursive=True):
-        yield f"records.from: {path} is not there; name the folder `records` of another run, or a folder or glob of classic BERT records"
+        yield (
+            f"records.from: {path} is not there; name the folder `records` of another run, or a folder "
+            f"or glob of classic BERT records"
+        )
     if not settings.vocabulary.from_ and settings.vocabulary.kind == "learned":
-        yield "records.from: classic records need the vocabulary that they were made with; set vocabulary.kind to file or teacher"
+        yield (
+            "records.from: classic records need the vocabulary that they were made with; set "
+            "vocabulary.kind to file or teacher"
+        )
 
 
 def _shapes(settings: Settings) -> Iterator[str]:
@@ -175,30 +246,49 @@ def _shapes(settings: Settings) -> Iterator[str]:
         if name in configs.names():
             yield f"{setting_name}: there is a shape of that name already (docs/models.md); take another name"
         if TAKEN.search(name):
-            yield f"{setting_name}: names of stages, baselines and teachers are made so; take a name without {TAKEN.search(name)[0]}"
+            yield (
+                f"{setting_name}: names of stages, baselines and teachers are made so; take a name "
+                f"without {TAKEN.search(name)[0]}"
+            )
         try:
             size = config_of(settings, name).vocab_size
         except UserError as error:
             yield f"{setting_name}: {error}"
         else:
-            if settings.vocabulary.kind == "learned" and not settings.vocabulary.from_ and size != settings.vocabulary.size:
+            if (
+                settings.vocabulary.kind == "learned"
+                and not settings.vocabulary.from_
+                and size != settings.vocabulary.size
+            ):
                 yield (
-                    f"{setting_name}: {path} has vocab_size {size}, vocabulary.size is {settings.vocabulary.size}; change one of them, "
+                    f"{setting_name}: {path} has vocab_size {size}, vocabulary.size is "
+                    f"{settings.vocabulary.size}; change one of them, "
                     "or vocabulary.kind"
                 )
     students = [("students", name, get_args(Student)) for name in settings.students]
-    for setting, name, known in [*students, ("teacher.shape", settings.teacher.shape, get_args(TeacherShape))]:
+    for setting, name, known in [
+        *students,
+        ("teacher.shape", settings.teacher.shape, get_args(TeacherShape)),
+    ]:
         if name not in (*known, *own):
             nearest = difflib.get_close_matches(name, [*known, *own], n=1, cutoff=0.6)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
-            yield f"{setting}: found '{name}': expected {', '.join(known)}, or a name under shapes ({', '.join(own) or 'none yet'}){meant}"
+            yield (
+                f"{setting}: found '{name}': expected {', '.join(known)}, or a name under shapes "
+                f"({', '.join(own) or 'none yet'}){meant}"
+            )
 
 
 def _fit(settings: Settings) -> Iterator[str]:
-    """A teacher that is trained here has a known shape; a given one is compared once it is read (`export_teacher`)."""
+    """A teacher that is trained here has a known shape; a given one is compared once it is read
+    (`export_teacher`).
+    """
     transfer = settings.transfer
     layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
-    wanted = {name: compatibility.needs(config_of(settings, name), layerwise=layerwise) for name in settings.students}
+    wanted = {
+        name: compatibility.needs(config_of(settings, name), layerwise=layerwise)
+        for name in settings.students
+    }
     config = config_of(settings, settings.teacher.shape) if settings.teacher.kind == "pretrain" else None
     first = settings.students[0]
     for name, needs in wanted.items():
@@ -209,9 +299,18 @@ def _fit(settings: Settings) -> Iterator[str]:
             )
         else:
             pairs = {
-                compatibility.LAYERWISE[key]: (value, wanted[first][key]) for key, value in needs.items() if key in compatibility.LAYERWISE
+                compatibility.LAYERWISE[key]: (value, wanted[first][key])
+                for key, value in needs.items()
+                if key in compatibility.LAYERWISE
             }
-            if unlike := [f"{value} {meaning} against {other}" for meaning, (value, other) in pairs.items() if value != other]:
-                yield f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; change one of them"
+            if unlike := [
+                f"{value} {meaning} against {other}"
+                for meaning, (value, other) in pairs.items()
+                if value != other
+            ]:
+                yield (
+                    f"students: {name} does not fit the teacher that {first} needs: {', '.join(unlike)}; "
+                    f"change one of them"
+                )
         if transfer.schedule != "none":
             yield from layer_matching.misfits(transfer, config, config_of(settings, name))

@@ -22,7 +22,7 @@ Generated from `mobilebert/settings/` by `make settings`; do not edit. The setti
 (`--configfile presets/base-f2.yaml`) goes over it, and `--config run=mine seed=3` over both. Mappings are merged, lists are
 replaced. A stage reruns when one of its own settings changes, and with it what follows; a comment or another order of the keys
 reruns nothing. Unknown keys, wrong types and wrong combinations end the run before any job starts.
-"""
+"""  # noqa: E501
 
 
 def schema() -> str:
@@ -53,9 +53,15 @@ def _sections(model: type[BaseModel], prefix: str) -> list[str]:
 
 def _table(model: type[BaseModel], prefix: str) -> str:
     rows = [
-        _row(f"{prefix}{field.alias or name}", field) for name, field in model.model_fields.items() if section_of(field.annotation) is None
+        _row(f"{prefix}{field.alias or name}", field)
+        for name, field in model.model_fields.items()
+        if section_of(field.annotation) is None
     ]
-    return "| setting | type | default | meaning | source |\n|---|---|---|---|---|\n" + "".join(rows) if rows else ""
+    return (
+        "| setting | type | default | meaning | source |\n|---|---|---|---|---|\n" + "".join(rows)
+        if rows
+        else ""
+    )
 
 
 def _row(path: str, field: FieldInfo) -> str:

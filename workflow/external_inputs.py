@@ -20,7 +20,8 @@ DIGESTS = Path(".snakemake/digests.json")  # of files that were hashed before; o
 
 
 def config_of(settings: Settings, name: str) -> configs.ModelConfig:
-    """The shape of a student's or teacher's name: of its file in `shapes`, or a known one (here with a vocabulary of 1).
+    """The shape of a student's or teacher's name: of its file in `shapes`, or a known one (here with a
+    vocabulary of 1).
 
     Raises:
         UserError: the file is not there, or no configuration.
@@ -29,7 +30,9 @@ def config_of(settings: Settings, name: str) -> configs.ModelConfig:
 
 
 def with_config(settings: Settings, name: str, *sections: str) -> str:
-    """`to_json` of these sections for a command that makes a model of that name; what its file says goes along."""
+    """`to_json` of these sections for a command that makes a model of that name; what its file says goes
+    along.
+    """
     body = sections_of(settings, *sections)
     if name in settings.shapes:
         body["shapes"] = {name: config_of(settings, name).to_config()}
@@ -42,9 +45,11 @@ def is_artifact(folder: str) -> bool:
 
 
 def existing(path: str | None) -> list[str]:
-    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command says what is missing.
+    """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command
+    says what is missing.
 
-    The prefix of a TF1 checkpoint stands for its files. Content decides on reruns, not time: `Freshness.due` compares digests.
+    The prefix of a TF1 checkpoint stands for its files. Content decides on reruns, not time: `Freshness.due`
+    compares digests.
     """
     if not path:
         return []
@@ -63,13 +68,16 @@ def tf1_checkpoint(path: str | None) -> bool:
 
 
 def trackable(files: list[str]) -> list[str]:
-    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for wildcards, or line ends
+    """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for
+    wildcards, or line ends
     are read untracked."""
     return [local(file) for file in files if not set("{}\n\r") & set(file)]
 
 
 def digests(paths: Iterable[Path]) -> dict[Path, str]:
-    """SHA-256 of each file; one of the same size and time as when it was last hashed here is not read again."""
+    """SHA-256 of each file; one of the same size and time as when it was last hashed here is not read
+    again.
+    """
     try:
         known = json.loads(DIGESTS.read_text("utf-8"))
     except (OSError, ValueError):

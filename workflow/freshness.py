@@ -1,8 +1,9 @@
 """When a stage is due: what the manifest of its artifact says, beside what is asked for now.
 
-Snakemake itself compares times only (`rerun-triggers: [mtime]` in every profile), and times say nothing once results were copied. So
-`align_times` first makes them say what the manifests say, and every rule has an input `due` that names a new file where its artifact was
-made with other settings or from other inputs. Neither needs `.snakemake`, so results that were moved plan as in their old place.
+Snakemake itself compares times only (`rerun-triggers: [mtime]` in every profile), and times say nothing once
+results were copied. So `align_times` first makes them say what the manifests say, and every rule has an input
+`due` that names a new file where its artifact was made with other settings or from other inputs. Neither
+needs `.snakemake`, so results that were moved plan as in their old place.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ Paths = Callable[[Any], list[str]] | list[str]  # what a rule's input is, or a f
 
 
 class Recorded(NamedTuple):
-    """What a manifest says: its own digest, the settings, and the digests of the inputs' manifests by role."""
+    """What a manifest says: its own digest, the settings, and the digests of the inputs' manifests by
+    role.
+    """
 
     digest: str
     settings: dict[str, Any]
@@ -41,35 +44,48 @@ class Freshness:
     """The manifests of a run as they are when planning starts."""
 
     def __init__(self, results: str, others: Iterable[str | None] = (), bucket: str | None = None) -> None:
-        """Read every manifest below `results`, and those of the artifacts of other runs that this one is made from.
+        """Read every manifest below `results`, and those of the artifacts of other runs that this one is made
+        from.
 
         Args:
             results: the run's folder.
             others: folders of artifacts of other runs; None among them is passed over.
-            bucket: `gs://bucket/prefix` where artifacts lie instead of here (Snakemake's default storage). Objects keep the time at which
-                they were written, so there only settings and digests are compared.
+            bucket: `gs://bucket/prefix` where artifacts lie instead of here (Snakemake's default storage).
+                Objects keep the time at which they were written, so there only settings and digests are
+                compared.
         """
         self._results = results
         if bucket:
             contents = remote_manifests(bucket, results)
         else:
-            paths = [*map(str, Path(results).rglob(f"*{MANIFEST}")), *(manifest_of(folder) for folder in others if folder)]
+            paths = [
+                *map(str, Path(results).rglob(f"*{MANIFEST}")),
+                *(manifest_of(folder) for folder in others if folder),
+            ]
             contents = {path: Path(path).read_bytes() for path in paths if os.path.isfile(path)}
         parsed = {path: parse(content) for path, content in contents.items()}
-        self._manifests: dict[str, Recorded] = {path: recorded for path, recorded in parsed.items() if recorded is not None}
+        self._manifests: dict[str, Recorded] = {
+            path: recorded for path, recorded in parsed.items() if recorded is not None
+        }
         if not bucket:
             self._align_times()
 
     def due(
-        self, artifact: str, settings: Callable[[Any], str] | str, *inputs: Paths, source: Callable[[Any], str] | None = None
+        self,
+        artifact: str,
+        settings: Callable[[Any], str] | str,
+        *inputs: Paths,
+        source: Callable[[Any], str] | None = None,
     ) -> Callable[[Any], list[str]]:
-        """An input function: nothing while the artifact is absent, or was made with these settings from these inputs; else a new file.
+        """An input function: nothing while the artifact is absent, or was made with these settings from these
+        inputs; else a new file.
 
         Args:
             artifact: its folder or file below the run's results, with the rule's wildcards.
             settings: what its manifest must show, JSON.
             inputs: the rule's inputs; those that have a manifest are compared.
-            source: where the user's files lie whose digests stand in the manifest (a given teacher or student), if they are there.
+            source: where the user's files lie whose digests stand in the manifest (a given teacher or
+                student), if they are there.
         """
 
         def due(wildcards: Any) -> list[str]:
@@ -79,7 +95,9 @@ class Freshness:
                 return []
             paths = [str(file) for one in inputs for file in (one(wildcards) if callable(one) else one)]
             reason = (
-                _changed_settings(recorded, json.loads(settings(wildcards) if callable(settings) else settings))
+                _changed_settings(
+                    recorded, json.loads(settings(wildcards) if callable(settings) else settings)
+                )
                 or self._changed_inputs(recorded, paths)
                 or (_changed_files(recorded, source(wildcards)) if source else "")
             )
@@ -92,7 +110,9 @@ class Freshness:
         manifests = {path for path in paths if path.endswith(MANIFEST)}
         present = {self._manifests[path].digest for path in manifests & self._manifests.keys()}
         changed = [role for role, digest in recorded.inputs.items() if digest not in present]
-        return f"other inputs: {', '.join(changed)}" if changed and manifests <= self._manifests.keys() else ""
+        return (
+            f"other inputs: {', '.join(changed)}" if changed and manifests <= self._manifests.keys() else ""
+        )
 
     def _align_times(self) -> None:
         """Let no artifact be older than the inputs that it was made from, by their digests."""
@@ -105,7 +125,9 @@ class Freshness:
             if path not in times:
                 own = os.stat(path).st_mtime_ns
                 times[path] = own  # lineage has no circle; a forged one ends here
-                inputs = [one for digest in self._manifests[path].inputs.values() for one in paths.get(digest, [])]
+                inputs = [
+                    one for digest in self._manifests[path].inputs.values() for one in paths.get(digest, [])
+                ]
                 times[path] = max([own, *map(aligned, inputs)])
                 _raise_times(_declared(path), times[path])
             return times[path]
@@ -132,7 +154,12 @@ def remote_manifests(bucket: str, results: str) -> dict[str, bytes]:
     """
     from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
-    storage = BucketStorage(bucket, setting="--default-storage-prefix", needs="storage.objects.get and list", kept="nothing is lost")
+    storage = BucketStorage(
+        bucket,
+        setting="--default-storage-prefix",
+        needs="storage.objects.get and list",
+        kept="nothing is lost",
+    )
     names = [name for name in storage.list(f"{results}/") if name.endswith(MANIFEST)]
     with ThreadPoolExecutor(REQUESTS) as pool:
         contents = pool.map(storage.read, names)
@@ -145,7 +172,9 @@ def _changed_settings(recorded: Recorded, expected: Mapping[str, Any]) -> str:
 
 
 def _changed_files(recorded: Recorded, source: str) -> str:
-    """Whether a file that shaped the artifact is another now; nothing to compare on a machine that does not have it."""
+    """Whether a file that shaped the artifact is another now; nothing to compare on a machine that does
+    not have it.
+    """
     folder = home(Path(source)) if source else Path()
     folder = folder if folder.is_dir() else folder.parent
     files = recorded.settings.get("files") or recorded.settings.get("arguments", {}).get("from", {})

@@ -10,9 +10,11 @@ from typing import Any
 
 
 def shell_prefix(repository: str) -> str:
-    """Shell text before every command: our packages, this Python, and the process that the job must not outlive.
+    """Shell text before every command: our packages, this Python, and the process that the job must not
+    outlive.
 
-    It shapes nothing: a printed command does the same work without it, in this repository and with this Python.
+    It shapes nothing: a printed command does the same work without it, in this repository and with this
+    Python.
     """
     package, programs = shlex.quote(repository), shlex.quote(str(Path(sys.executable).parent))
     return (
@@ -27,14 +29,19 @@ def attempt(wildcards: Any, attempt: int) -> int:
 
 
 def uncommitted_warning(repository: str, executor: str) -> str:
-    """A warning where other machines would run without the changes that lie here: they receive files known to git only."""
+    """A warning where other machines would run without the changes that lie here: they receive files known
+    to git only.
+    """
     if executor in {"local", "dryrun", "touch"}:
         return ""
-    status = subprocess.run(["git", "status", "--porcelain"], cwd=repository, capture_output=True, text=True, check=False)
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=repository, capture_output=True, text=True, check=False
+    )
     if not status.stdout.strip():
         return ""
     return (
-        f"WARNING: uncommitted changes. The {executor} executor ships only what git tracks; commit new files before they are needed there."
+        f"WARNING: uncommitted changes. The {executor} executor ships only what git tracks; commit new "
+        f"files before they are needed there."
     )
 
 
@@ -50,6 +57,7 @@ def failure_message(log: str | list[str]) -> str:
     all_of_it = log if isinstance(log, str) else ", ".join(log)
     return (
         f"The run failed. The failed rule, its error and its log stand above (all of it: {all_of_it}).\n"
-        "Start the same command again to go on: trainings resume from their last checkpoint, cleaning and records from their last block.\n"
+        "Start the same command again to go on: trainings resume from their last checkpoint, cleaning and "
+        "records from their last block.\n"
         "If Snakemake says that the folder is locked, because it was killed, run once with --unlock first."
     )

@@ -17,7 +17,9 @@ def results(run: str) -> str:
 
 
 def state(run: str) -> str:
-    """The folder of a run's unfinished trainings: never an output, since Snakemake deletes a failed job's outputs."""
+    """The folder of a run's unfinished trainings: never an output, since Snakemake deletes a failed job's
+    outputs.
+    """
     return f"state/{run}"
 
 
@@ -27,15 +29,28 @@ def state_bucket(bucket: str | None, run: str) -> str:
 
 
 def artifact_bucket(storage: Any) -> str | None:
-    """Where Snakemake keeps artifacts, `gs://bucket/prefix`; None: on this machine. `storage` are its own settings."""
-    return os.path.expandvars(storage.default_storage_prefix) if storage.default_storage_provider == "gcs" else None
+    """Where Snakemake keeps artifacts, `gs://bucket/prefix`; None: on this machine.
+
+    `storage` are its own settings.
+    """
+    return (
+        os.path.expandvars(storage.default_storage_prefix)
+        if storage.default_storage_provider == "gcs"
+        else None
+    )
 
 
 def manifest_of(artifact: str) -> str:
     """The manifest of an artifact: inside a folder, beside a single file (`scores.tsv.manifest.json`)."""
-    return f"{artifact}.{MANIFEST}" if PurePath(artifact).suffix in {".tsv", ".html", ".json"} else f"{artifact}/{MANIFEST}"
+    return (
+        f"{artifact}.{MANIFEST}"
+        if PurePath(artifact).suffix in {".tsv", ".html", ".json"}
+        else f"{artifact}/{MANIFEST}"
+    )
 
 
 def artifact(folder: str) -> list[str]:
-    """An artifact as a rule's input: the folder brings the files (to other machines, too), the manifest's content decides on reruns."""
+    """An artifact as a rule's input: the folder brings the files (to other machines, too), the manifest's
+    content decides on reruns.
+    """
     return [ancient(folder), f"{folder}/{MANIFEST}"]

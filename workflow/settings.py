@@ -21,7 +21,8 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
 
     Args:
         config: what Snakemake merged from config.yaml, --configfile and --config.
-        files: the configuration files, for keys that stand twice in one of them (YAML keeps the last silently).
+        files: the configuration files, for keys that stand twice in one of them (YAML keeps the last
+            silently).
 
     Raises:
         WorkflowError: one readable line for each thing that is wrong, before any job runs.
@@ -35,7 +36,12 @@ def load(config: Mapping[str, Any], files: Iterable[str | Path]) -> Settings:
         conflicts += combinations.conflicts(settings)
     if conflicts:
         raise WorkflowError(
-            "\n".join(["The settings need mending (docs/settings.md lists them all):", *(f"  {line}" for line in conflicts)])
+            "\n".join(
+                [
+                    "The settings need mending (docs/settings.md lists them all):",
+                    *(f"  {line}" for line in conflicts),
+                ]
+            )
         )
     return settings
 
@@ -52,7 +58,10 @@ def repeated_keys(file: str | Path) -> list[str]:
     if file.suffix not in {".yaml", ".yml"} or not file.is_file():
         return []
     root = yaml.compose(file.read_text("utf-8"), yaml.SafeLoader)
-    return [f"{file}:{line}: '{key}' stands twice; the first one would be lost, so remove one" for key, line in _repeated(root)]
+    return [
+        f"{file}:{line}: '{key}' stands twice; the first one would be lost, so remove one"
+        for key, line in _repeated(root)
+    ]
 
 
 def _repeated(node: yaml.Node | None, above: tuple[yaml.Node, ...] = ()) -> Iterable[tuple[str, int]]:

@@ -1,4 +1,6 @@
-"""`make corpus-quality`: the real pipeline over the shared data, judged by its answers; writes benchmarks/results/corpus.md."""
+"""`make corpus-quality`: the real pipeline over the shared data, judged by its answers; writes
+benchmarks/results/corpus.md.
+"""
 
 from __future__ import annotations
 
@@ -37,18 +39,29 @@ def main() -> None:
     """Measure and write."""
     logging.basicConfig(level=logging.WARNING)
     sections = [
-        "# How well the corpus is cleaned\n\nWritten by `make corpus-quality`; docs/corpus.md says what each table means.\n",
-        *(section(SHARED) for section in (sample, encodings, mojibake, wiki, dedup, paragraphs, contamination, costs)),
+        (
+            "# How well the corpus is cleaned\n\nWritten by `make corpus-quality`; docs/corpus.md says what "
+            "each table means.\n"
+        ),
+        *(
+            section(SHARED)
+            for section in (sample, encodings, mojibake, wiki, dedup, paragraphs, contamination, costs)
+        ),
     ]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(sections), encoding="utf-8")
 
 
 def verdicts(files: Iterable[tuple[str, Path, str]], **settings: Any) -> Verdicts:
-    """What the pipeline makes of sources (name, path, text format of a JSONL file): the reason by id, None for a document that is kept."""
+    """What the pipeline makes of sources (name, path, text format of a JSONL file): the reason by id, None
+    for a document that is kept.
+    """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        named = [Source.model_validate({"name": name, "from": str(path), "text_format": text_format}) for name, path, text_format in files]
+        named = [
+            Source.model_validate({"name": name, "from": str(path), "text_format": text_format})
+            for name, path, text_format in files
+        ]
         list_sources(named, base / "sources", None, [])
         chosen = Corpus.model_validate({"near_duplicates": False, "rejects_per_reason": "all"} | settings)
         clean_corpus(base / "sources", base / "corpus", chosen, 1)
@@ -69,10 +82,16 @@ def sample(shared: Path) -> str:
             path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
             sources.append((file, path, FORMATS.get(file, "plain")))
         judged, looser = (
-            [(label, None if (reason := reasons[f"{file}/{name}"]) in _DUPLICATES else reason) for (file, name), label in labels.items()]
+            [
+                (label, None if (reason := reasons[f"{file}/{name}"]) in _DUPLICATES else reason)
+                for (file, name), label in labels.items()
+            ]
             for reasons in (verdicts(sources), verdicts(sources, min_han_share=0.2))
         )
-    rows = [_scores(name, [each for each in judged if chosen(each[0])]) for name, chosen in _groups(corpus_sample.DRAWN)]
+    rows = [
+        _scores(name, [each for each in judged if chosen(each[0])])
+        for name, chosen in _groups(corpus_sample.DRAWN)
+    ]
     rows.insert(1, _scores("all, at `min_han_share: 0.2`", looser))
     disagreements = Counter(
         (f"{label.file}, {label.why}: {label.label}", reason or "kept")
@@ -98,7 +117,10 @@ def _groups(files: Iterable[str]) -> list[tuple[str, Callable[[corpus_sample.Lab
 
 def _scores(name: str, judged: Sequence[tuple[corpus_sample.Label, str | None]]) -> list[str]:
     right = sum(label.label == "drop" and reason is not None for label, reason in judged)
-    bad, dropped = sum(label.label == "drop" for label, _ in judged), sum(reason is not None for _, reason in judged)
+    bad, dropped = (
+        sum(label.label == "drop" for label, _ in judged),
+        sum(reason is not None for _, reason in judged),
+    )
     good = len(judged) - bad
     lost = f"{dropped - right} of {good}" if good else "-"
     return [name, str(len(judged)), str(bad), str(dropped), _share(right, dropped), _share(right, bad), lost]
@@ -117,18 +139,34 @@ def encodings(shared: Path) -> str:
     verdicts = ["right", "wrong", "undecided"]
     rows = [[name, *(str(count[verdict]) for verdict in verdicts)] for name, count in counts.items()]
     return (
-        f"## Encodings\n\n{_table(['true encoding', *verdicts], rows)}\nBeside charset-normalizer {charset_normalizer.__version__}, on the "
-        f"same files and on 100 characters of each:\n\n{_detectors(files, [entry['encoding'] for entry in entries])}"
+        f"## Encodings\n\n{_table(['true encoding', *verdicts], rows)}\nBeside charset-normalizer "
+        f"{charset_normalizer.__version__}, on the "
+        f"same files and on 100 characters of "
+        f"each:\n\n{_detectors(files, [entry['encoding'] for entry in entries])}"
     )
 
 
 def _detectors(files: Sequence[tuple[bytes, str]], names: Sequence[str]) -> str:
-    """A table of detectors of encodings: what they make of whole files and of short pieces, and their CPU time."""
+    """A table of detectors of encodings: what they make of whole files and of short pieces, and their CPU
+    time.
+    """
     short = []
     for (data, _), name in zip(files, names, strict=True):
         text = (decode(data).text or "")[200:300]
         short.append((text.encode(name), hashlib.sha256(text.encode()).hexdigest()))
-    chinese = ["utf_8", "gb18030", "big5", "cp950", "big5hkscs", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_7", "hz"]
+    chinese = [
+        "utf_8",
+        "gb18030",
+        "big5",
+        "cp950",
+        "big5hkscs",
+        "utf_16",
+        "utf_16_le",
+        "utf_16_be",
+        "utf_32",
+        "utf_7",
+        "hz",
+    ]
 
     def normalizer(data: bytes, isolation: list[str] | None = None) -> str | None:
         best = charset_normalizer.from_bytes(data, cp_isolation=isolation).best()
@@ -145,7 +183,14 @@ def _detectors(files: Sequence[tuple[bytes, str]], names: Sequence[str]) -> str:
             texts = [function(data) for data, _ in items]
             cost = (time.process_time() - start) * 1e9 / sum(len(data) for data, _ in items)
             count = Counter(_decoding(text, digest) for text, (_, digest) in zip(texts, items, strict=True))
-            rows.append([detector, kind, *(str(count[verdict]) for verdict in ("right", "wrong", "undecided")), f"{cost:.0f}"])
+            rows.append(
+                [
+                    detector,
+                    kind,
+                    *(str(count[verdict]) for verdict in ("right", "wrong", "undecided")),
+                    f"{cost:.0f}",
+                ]
+            )
     return _table(["detector", "of", "right", "wrong", "undecided", "CPU ms/MB"], rows)
 
 
@@ -161,8 +206,13 @@ def mojibake(shared: Path) -> str:
     damage = {row["id"]: row["damage"] for row in _lines(corpus / "mojibake.gold.jsonl.gz")}
     reason_of = verdicts([("mojibake", corpus / "mojibake.jsonl.gz", "plain")])
     kinds = sorted(set(damage.values()))
-    mine = {kind: [reason_of[name] is not None for name, each in damage.items() if each == kind] for kind in kinds}
-    rows = [[kind, str(len(dropped)), str(sum(dropped)), _share(sum(dropped), len(dropped))] for kind, dropped in mine.items()]
+    mine = {
+        kind: [reason_of[name] is not None for name, each in damage.items() if each == kind] for kind in kinds
+    }
+    rows = [
+        [kind, str(len(dropped)), str(sum(dropped)), _share(sum(dropped), len(dropped))]
+        for kind, dropped in mine.items()
+    ]
     damaged = [each for kind, dropped in mine.items() if kind != "clean" for each in dropped]
     rows.append(["all but clean", str(len(damaged)), str(sum(damaged)), _share(sum(damaged), len(damaged))])
     losses = []
@@ -171,13 +221,25 @@ def mojibake(shared: Path) -> str:
         reasons = Counter(reason for reason in verdict.values() if reason and reason not in _DUPLICATES)
         encoding = reasons["uncommon_characters"] + reasons["broken_characters"]
         summary = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common()) or "-"
-        losses.append([name, str(len(verdict)), f"{encoding / len(verdict):.2%}", f"{sum(reasons.values()) / len(verdict):.2%}", summary])
+        losses.append(
+            [
+                name,
+                str(len(verdict)),
+                f"{encoding / len(verdict):.2%}",
+                f"{sum(reasons.values()) / len(verdict):.2%}",
+                summary,
+            ]
+        )
     head = ["clean text", "documents", "lost to the two rules for damage", "lost to any rule", "reasons"]
-    return f"## Mojibake\n\n{_table(['damage', 'documents', 'dropped', 'share'], rows)}\n{_table(head, losses)}"
+    return (
+        f"## Mojibake\n\n{_table(['damage', 'documents', 'dropped', 'share'], rows)}\n{_table(head, losses)}"
+    )
 
 
 def wiki(shared: Path) -> str:
-    """Pages of the dump that are read as articles or skipped as the answers say, by reader and rules together."""
+    """Pages of the dump that are read as articles or skipped as the answers say, by reader and rules
+    together.
+    """
     corpus = shared / "corpus"
     gold = {str(row["id"]): row["keep"] for row in _lines(corpus / "wiki_dump_sample.gold.jsonl.gz")}
     reason_of = verdicts([("wiki", corpus / "wiki_dump_sample.xml.bz2", "plain")])
@@ -197,11 +259,16 @@ def dedup(shared: Path) -> str:
     groups: dict[int, list[str | None]] = defaultdict(list)
     for name, cluster in gold.items():
         groups[cluster].append(reason_of[name])
-    filtered = [reasons for reasons in groups.values() if all(reason and reason not in _DUPLICATES for reason in reasons)]
+    filtered = [
+        reasons
+        for reasons in groups.values()
+        if all(reason and reason not in _DUPLICATES for reason in reasons)
+    ]
     first_reasons = Counter(reasons[0] for reasons in filtered)
     return (
         "## Near-duplicates\n\nThe deduplication alone, no rule before it:\n\n"
-        f"{deduplication.judge(corpus).table()}\nOther choices among the same pairs:\n\n{deduplication.choices(corpus)}\n"
+        f"{deduplication.judge(corpus).table()}\nOther choices among the same "
+        f"pairs:\n\n{deduplication.choices(corpus)}\n"
         f"Rules alone: of {len(groups)} groups {len(filtered)} lost every text to a rule, "
         "which is a verdict on the text and no loss of the deduplication "
         f"({', '.join(f'{reason} {count}' for reason, count in first_reasons.most_common())}).\n"
@@ -211,16 +278,27 @@ def dedup(shared: Path) -> str:
 def paragraphs(shared: Path) -> str:
     """What a limit on the documents that share a paragraph would take."""
     introduction = "`corpus.max_paragraph_documents`, off by default, after deduplication:"
-    return f"## Paragraphs that many documents share\n\n{introduction}\n\n{shared_paragraphs.table(shared / 'corpus', FORMATS)}"
+    return (
+        f"## Paragraphs that many documents "
+        f"share\n\n{introduction}\n\n{shared_paragraphs.table(shared / 'corpus', FORMATS)}"
+    )
 
 
 def contamination(shared: Path) -> str:
     """Test contexts that go, and what goes with them."""
     tests = shared / "tasks" / "cmrc2018" / "cmrc2018_dev.json"
     body = json.loads(tests.read_text(encoding="utf-8"))
-    contexts = {normalise(paragraph["context"]) for article in body["data"] for paragraph in article["paragraphs"]}
+    contexts = {
+        normalise(paragraph["context"]) for article in body["data"] for paragraph in article["paragraphs"]
+    }
     rows = []
-    for name in ("wiki_paragraphs_hans", "wiki_paragraphs_hant", "articles_markdown", "hant_statutes", "dialogue"):
+    for name in (
+        "wiki_paragraphs_hans",
+        "wiki_paragraphs_hant",
+        "articles_markdown",
+        "hant_statutes",
+        "dialogue",
+    ):
         path = shared / "corpus" / f"{name}.jsonl.gz"
         texts = {row["id"]: normalise(row["text"]) for row in _lines(path)}
         reason_of = verdicts([(name, path, FORMATS.get(name, "plain"))], decontaminate=[str(tests)])
@@ -237,13 +315,25 @@ def contamination(shared: Path) -> str:
                 f"{clean:.2%}",
             ]
         )
-    head = ["file", "documents", "test contexts in it", "of them dropped", "others dropped", "share of its text"]
-    return f"## Decontamination\n\nAgainst `{tests.name}` ({len(contexts)} contexts and their questions).\n\n{_table(head, rows)}"
+    head = [
+        "file",
+        "documents",
+        "test contexts in it",
+        "of them dropped",
+        "others dropped",
+        "share of its text",
+    ]
+    return (
+        f"## Decontamination\n\nAgainst `{tests.name}` ({len(contexts)} contexts and their "
+        f"questions).\n\n{_table(head, rows)}"
+    )
 
 
 def costs(shared: Path) -> str:
     """CPU time of each rule a megabyte of clean text."""
-    texts = normalise_all([row["text"] for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")])
+    texts = normalise_all(
+        [row["text"] for name in CLEAN for row in _lines(shared / "corpus" / f"{name}.jsonl.gz")]
+    )
     kept = [lines.clean(text, 3).text for text in texts]
     raw, batches = ([those[at : at + 150] for at in range(0, len(those), 150)] for those in (texts, kept))
     measured = [document.Documents(batch) for batch in batches]
@@ -253,7 +343,10 @@ def costs(shared: Path) -> str:
         ("line rules", lambda text: lines.clean(text, 3), texts),
         ("mask_sensitive", sensitive.mask, kept),
         ("measures of all document rules", document.Documents, batches),
-        *((f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured) for rule in filters.FILTERS),  # type: ignore[misc]
+        *(
+            (f"`{rule.__name__}`", lambda batch, rule=rule: rule(batch, settings), measured)
+            for rule in filters.FILTERS
+        ),  # type: ignore[misc]
     ]
     size = sum(len(text.encode()) for text in texts) / 1e6
     rows = [[name, f"{_seconds(function, items) * 1000 / size:.2f}"] for name, function, items in timed]

@@ -22,7 +22,8 @@ BLOCK = 500  # documents
 # The gold calls this change a near-duplicate only in texts that are longer.
 LONG = ("ten_chars", 250)
 KEEP_BOTH = {"half_overlap", "quote_20"}
-# A lost group's text is in the corpus if this share of its 5-grams stands in the document that was kept for it.
+# A lost group's text is in the corpus if this share of its 5-grams stands in the document that was kept for
+# it.
 CONTAINED = 0.99
 # Similarities that a text could be asked to have with one that holds it whole.
 QUOTED = (0.75, 0.8, 0.85, 0.9, 1.0)
@@ -43,7 +44,11 @@ class Judgement:
     @property
     def recall(self) -> float:
         """Share found of what the gold calls duplicates."""
-        counted = [pair for change, pair in self.hits_by_change.items() if change not in KEEP_BOTH and not change.endswith("or less)")]
+        counted = [
+            pair
+            for change, pair in self.hits_by_change.items()
+            if change not in KEEP_BOTH and not change.endswith("or less)")
+        ]
         return sum(hits for hits, _ in counted) / sum(total for _, total in counted)
 
     @property
@@ -55,15 +60,23 @@ class Judgement:
 
     def table(self) -> str:
         """Markdown: a row for each kind of change, then the sums."""
-        rows = [f"| {change} | {hits} of {total} |\n" for change, (hits, total) in self.hits_by_change.items()]
-        others = ", ".join(f"{count} to a text made by `{change}`" for change, count in sorted(self.lost_to.items()))
+        rows = [
+            f"| {change} | {hits} of {total} |\n" for change, (hits, total) in self.hits_by_change.items()
+        ]
+        others = ", ".join(
+            f"{count} to a text made by `{change}`" for change, count in sorted(self.lost_to.items())
+        )
         return (
             "| change | dropped, or its original is |\n|---|---|\n"
             + "".join(rows)
-            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Of {self.groups:,} groups {self.lost} lost every text of "
-            f"their own label ({others}); in {self.lost_with_text_kept} of them the text itself stands in the document that was kept "
-            f"(at least {CONTAINED:.0%} of its 5-grams), so {self.lost - self.lost_with_text_kept} lost their text. "
-            f"In {self.twins} groups ({self.twins / self.groups:.2%}) the original is, character for character, that of another group: "
+            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Of {self.groups:,} groups "
+            f"{self.lost} lost every text of "
+            f"their own label ({others}); in {self.lost_with_text_kept} of them the text itself stands in "
+            f"the document that was kept "
+            f"(at least {CONTAINED:.0%} of its 5-grams), so {self.lost - self.lost_with_text_kept} lost "
+            f"their text. "
+            f"In {self.twins} groups ({self.twins / self.groups:.2%}) the original is, character for "
+            f"character, that of another group: "
             "they keep a text only where a copy is missed.\n"
         )
 
@@ -84,7 +97,9 @@ class Mix:
 
     def judge(self, gone_for: dict[int, int]) -> Judgement:
         """Judge a deduplication: each text that goes, with the one that it goes for."""
-        base = {entry["cluster"]: number for number, entry in enumerate(self.gold) if entry["change"] == "base"}
+        base = {
+            entry["cluster"]: number for number, entry in enumerate(self.gold) if entry["change"] == "base"
+        }
         gone_by_change: dict[str, list[bool]] = defaultdict(list)
         members: dict[int, list[int]] = defaultdict(list)
         for number, entry in enumerate(self.gold):
@@ -93,11 +108,17 @@ class Mix:
             if number != original:
                 change = entry["change"]
                 if change == LONG[0]:
-                    change += f" (over {LONG[1]})" if len(self.texts[original]) > LONG[1] else f" ({LONG[1]} or less)"
+                    change += (
+                        f" (over {LONG[1]})"
+                        if len(self.texts[original]) > LONG[1]
+                        else f" ({LONG[1]} or less)"
+                    )
                 gone_by_change[change].append(number in gone_for or original in gone_for)
         lost = [cluster for cluster, group in members.items() if all(number in gone_for for number in group)]
         kept = {cluster: _end(base[cluster], gone_for) for cluster in lost}
-        stays = np.unique(np.concatenate([each for number, each in enumerate(self.shingles) if number not in gone_for]))
+        stays = np.unique(
+            np.concatenate([each for number, each in enumerate(self.shingles) if number not in gone_for])
+        )
         return Judgement(
             {change: (sum(each), len(each)) for change, each in sorted(gone_by_change.items())},
             len(members),
@@ -110,7 +131,9 @@ class Mix:
 
     def contained_share(self, number: int, other: int) -> float:
         """The share of a text's 5-grams that another holds."""
-        return len(np.intersect1d(self.shingles[number], self.shingles[other])) / max(1, len(self.shingles[number]))
+        return len(np.intersect1d(self.shingles[number], self.shingles[other])) / max(
+            1, len(self.shingles[number])
+        )
 
 
 def judge(folder: Path, **settings: Any) -> Judgement:
@@ -131,7 +154,9 @@ def choices(folder: Path) -> str:
     mix = Mix.read(folder)
     _, alike = _deduplicated(mix.texts, Corpus())
     rows = [("the longer text stays (as built)", mix.judge(_gone(mix.texts, alike)))]
-    backwards = sorted(((second, first) for first, second in alike), key=lambda pair: (len(mix.texts[pair[0]]), pair[0]))
+    backwards = sorted(
+        ((second, first) for first, second in alike), key=lambda pair: (len(mix.texts[pair[0]]), pair[0])
+    )
     rows.append(("the shorter text stays", mix.judge(_gone(mix.texts, backwards))))
     for least in QUOTED:
         apart = [
@@ -140,10 +165,22 @@ def choices(folder: Path) -> str:
             if max(mix.contained_share(*pair), mix.contained_share(*pair[::-1])) < CONTAINED
             or minhash.jaccard(mix.shingles[pair[0]], mix.shingles[pair[1]]) >= least
         ]
-        rows.append((f"both stay if one holds the other whole and their similarity is under {least}", mix.judge(_gone(mix.texts, apart))))
-    return "| choice | recall | labels lost | to be kept both, kept | 5-grams lost |\n|---|---|---|---|---|\n" + "".join(
-        f"| {name} | {judgement.recall:.4f} | {judgement.lost} ({judgement.lost / judgement.groups:.2%}) | {judgement.kept_apart} | {judgement.forgotten:.2%} |\n"
-        for name, judgement in rows
+        rows.append(
+            (
+                f"both stay if one holds the other whole and their similarity is under {least}",
+                mix.judge(_gone(mix.texts, apart)),
+            )
+        )
+    return (
+        "| choice | recall | labels lost | to be kept both, kept | 5-grams lost |\n|---|---|---|---|---|\n"
+        + "".join(
+            (
+                f"| {name} | {judgement.recall:.4f} | {judgement.lost} "
+                f"({judgement.lost / judgement.groups:.2%}) | {judgement.kept_apart} | "
+                f"{judgement.forgotten:.2%} |\n"
+            )
+            for name, judgement in rows
+        )
     )
 
 
@@ -152,20 +189,30 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """(D,) the fates of the texts; and the pairs that were found alike, in order, the one that stays first."""
+    """(D,) the fates of the texts; and the pairs that were found alike, in order, the one that stays
+    first.
+    """
     blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
     with tempfile.TemporaryDirectory() as folder:
         context = cleaning.CleaningContext(settings, folder, 1 << 30)
         fates = np.concatenate(find(blocks, context))
         groups = block_store.Blocks(folder).partitions
-        alike = sorted(pair for number in range(groups) for pair in near_duplicates.alike(number, groups, context))
+        alike = sorted(
+            pair for number in range(groups) for pair in near_duplicates.alike(number, groups, context)
+        )
     return fates, [(first, second) for _, first, second in alike]
 
 
 def _gone(texts: list[str], alike: list[tuple[int, int]]) -> dict[int, int]:
-    """Each text that goes, with the one that it goes for: copies for the first one, then of each pair the second if the first stays."""
+    """Each text that goes, with the one that it goes for: copies for the first one, then of each pair the
+    second if the first stays.
+    """
     first: dict[str, int] = {}
-    gone = {number: other for number, text in enumerate(texts) if (other := first.setdefault(text, number)) != number}
+    gone = {
+        number: other
+        for number, text in enumerate(texts)
+        if (other := first.setdefault(text, number)) != number
+    }
     for one, other in alike:
         if one not in gone:
             gone.setdefault(other, one)
@@ -193,7 +240,9 @@ def decide(context: cleaning.CleaningContext) -> None:
 
 
 def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.ndarray]:
-    """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's texts."""
+    """Deduplicate cleaned texts in one process, each block an element: the (D,) fates of each block's
+    texts.
+    """
     written = []
     for element, texts in enumerate(blocks):
         gathered = cleaning._Gathered(texts, [""] * len(texts), [""] * len(texts), [1] * len(texts))

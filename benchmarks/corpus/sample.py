@@ -1,7 +1,8 @@
 """The labelled sample: 300 documents of the shared data, drawn with a fixed seed, a share from every kind.
 
-The labels (`corpus_labels.tsv`: file, id, label, why) were given by reading the documents before any verdict of the filters on them was
-seen; the criterion stands in docs/corpus.md. The texts are not stored here: they come from the shared data.
+The labels (`corpus_labels.tsv`: file, id, label, why) were given by reading the documents before any verdict
+of the filters on them was seen; the criterion stands in docs/corpus.md. The texts are not stored here: they
+come from the shared data.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any, NamedTuple
 
 SEED = 20
 LABELS = Path(__file__).with_name("labels.tsv")
-# Documents drawn from each file: enough of each kind for a figure of its own, more where kinds of documents differ within the file.
+# Documents drawn from each file: enough of each kind for a figure of its own, more where kinds of documents
+# differ within the file.
 DRAWN = {
     "articles_markdown": 34,
     "docs_markdown": 40,

@@ -1,4 +1,6 @@
-"""What `corpus.max_paragraph_documents` takes out of the shared data, and how many documents labelled `keep` go by it."""
+"""What `corpus.max_paragraph_documents` takes out of the shared data, and how many documents labelled
+`keep` go by it.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,21 @@ REASON = "shared_paragraphs"
 
 
 def table(corpus: Path, formats: Mapping[str, str]) -> str:
-    """Markdown: a row a source and limit, of the sources that lose a paragraph; then the labels of what goes."""
+    """Markdown: a row a source and limit, of the sources that lose a paragraph; then the labels of what
+    goes.
+    """
     rows, judgements = [], []
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         files = [file for file in sample.DRAWN if file != "mojibake"]
         named = [
-            Source.model_validate({"name": file, "from": str(corpus / f"{file}.jsonl.gz"), "text_format": formats.get(file, "plain")})
+            Source.model_validate(
+                {
+                    "name": file,
+                    "from": str(corpus / f"{file}.jsonl.gz"),
+                    "text_format": formats.get(file, "plain"),
+                }
+            )
             for file in files
         ]
         list_sources(named, base / "sources", None, [])
@@ -34,7 +44,9 @@ def table(corpus: Path, formats: Mapping[str, str]) -> str:
             out = base / str(limit)
             settings = Corpus(max_paragraph_documents=limit, rejects_per_reason="all")
             clean_corpus(base / "sources", out, settings, 1)
-            by_source: dict[str, Any] = json.loads((out / "funnel.json").read_text(encoding="utf-8"))["sources"]
+            by_source: dict[str, Any] = json.loads((out / "funnel.json").read_text(encoding="utf-8"))[
+                "sources"
+            ]
             for name, counts in by_source.items():
                 if "shared" in counts["lines"]:
                     rows.append(_row(limit, name, counts))
@@ -45,8 +57,13 @@ def table(corpus: Path, formats: Mapping[str, str]) -> str:
                 if row["reason"] == REASON
             }
             labels = [label.label for label in sample.labels() if label.id in gone]
-            judgements.append(f"at {limit}, {labels.count('keep')} labelled `keep` and {labels.count('drop')} labelled `drop`")
-    head = "| limit | source | lines | kB | share of its text | documents that go |\n|---|---|---|---|---|---|\n"
+            judgements.append(
+                f"at {limit}, {labels.count('keep')} labelled `keep` and {labels.count('drop')} labelled "
+                f"`drop`"
+            )
+    head = (
+        "| limit | source | lines | kB | share of its text | documents that go |\n|---|---|---|---|---|---|\n"
+    )
     return f"{head}{''.join(rows)}\nOf the labelled sample go, by this rule alone: {'; '.join(judgements)}.\n"
 
 
@@ -54,4 +71,6 @@ def _row(limit: int, name: str, counts: dict[str, Any]) -> str:
     lines, kept = counts["lines"]["shared"], counts["out"]["bytes"]
     documents = counts["reasons"].get(REASON, {"documents": 0})["documents"]
     share = lines["bytes"] / max(1, kept + lines["bytes"])
-    return f"| {limit} | {name} | {lines['lines']} | {lines['bytes'] / 1000:.1f} | {share:.2%} | {documents} |\n"
+    return (
+        f"| {limit} | {name} | {lines['lines']} | {lines['bytes'] / 1000:.1f} | {share:.2%} | {documents} |\n"
+    )

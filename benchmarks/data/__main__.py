@@ -1,7 +1,8 @@
 """The data half beside what people use: `make bench-data` writes benchmarks/results/data.md and data.png.
 
-One corpus (the small world from a seed; the real text of ../shared/data too where it is), one pinned core unless said, CPU seconds, the
-median of runs in turns. Peers run on a slice, since they are linear; ours on the whole, start-up included.
+One corpus (the small world from a seed; the real text of ../shared/data too where it is), one pinned core
+unless said, CPU seconds, the median of runs in turns. Peers run on a slice, since they are linear; ours on
+the whole, start-up included.
 """
 
 from __future__ import annotations
@@ -75,17 +76,32 @@ def main() -> None:
     options = arguments().parse_args()
     cores = sorted(os.sched_getaffinity(0))[:4]
     # Not below /tmp: the corpora of a run take several GB.
-    bench = Bench(options.folder.resolve(), options.peers, options.megabytes, options.slice_megabytes, options.repeats, cores)
+    bench = Bench(
+        options.folder.resolve(),
+        options.peers,
+        options.megabytes,
+        options.slice_megabytes,
+        options.repeats,
+        cores,
+    )
     sizes = prepare(bench)
     for section in options.only.split(","):
         print(section, flush=True)
         measured = in_turns(PARTS[section](bench), 1 if section == "real" else bench.repeats)
-        if section == "loops" and len({json.dumps(run["digests"]) for name in measured if name != "small" for run in measured[name]}) > 1:
+        if (
+            section == "loops"
+            and len(
+                {json.dumps(run["digests"]) for name in measured if name != "small" for run in measured[name]}
+            )
+            > 1
+        ):
             sys.exit("the bare loop and Beam wrote different bytes: their times cannot be compared")
         body = {"machine": machine.describe(), "sizes": sizes, "arms": measured}
         (bench.folder / f"{section}.json").write_text(json.dumps(body, indent=1), encoding="utf-8")
     measurements = {
-        section: json.loads(path.read_text("utf-8")) for section in PARTS if (path := bench.folder / f"{section}.json").exists()
+        section: json.loads(path.read_text("utf-8"))
+        for section in PARTS
+        if (path := bench.folder / f"{section}.json").exists()
     }
     report.write(measurements, options.out)
     print(f"Written: {options.out / 'data.md'}")
@@ -94,12 +110,22 @@ def main() -> None:
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--only", default=",".join(PARTS), help=f"parts to measure, of {','.join(PARTS)}; the page keeps the others")
-    made.add_argument("--megabytes", type=float, default=300, help="text of the larger corpus; the smaller is a third of it")
+    made.add_argument(
+        "--only",
+        default=",".join(PARTS),
+        help=f"parts to measure, of {','.join(PARTS)}; the page keeps the others",
+    )
+    made.add_argument(
+        "--megabytes", type=float, default=300, help="text of the larger corpus; the smaller is a third of it"
+    )
     made.add_argument("--slice-megabytes", type=float, default=2, help="what the peers get")
     made.add_argument("--repeats", type=int, default=3)
-    made.add_argument("--peers", type=Path, default=ROOT / ".venv-bench" / "bin" / "python", help="Python with the peers")
-    made.add_argument("--folder", type=Path, default=ROOT / "results" / "bench-data", help="for corpora and raw figures")
+    made.add_argument(
+        "--peers", type=Path, default=ROOT / ".venv-bench" / "bin" / "python", help="Python with the peers"
+    )
+    made.add_argument(
+        "--folder", type=Path, default=ROOT / "results" / "bench-data", help="for corpora and raw figures"
+    )
     made.add_argument("--out", type=Path, default=RESULTS, help="folder of data.md and data.png")
     return made
 
@@ -116,10 +142,17 @@ def prepare(bench: Bench) -> dict[str, int]:
         return stored["sizes"]
     shutil.rmtree(bench.folder, ignore_errors=True)
     bench.folder.mkdir(parents=True)
-    world = {"small_world": {"megabytes": bench.megabytes / WITH_DIRT, "questions": 20, "reviews": 20}, "seed": 1}
+    world = {
+        "small_world": {"megabytes": bench.megabytes / WITH_DIRT, "questions": 20, "reviews": 20},
+        "seed": 1,
+    }
     _script("make_small_world", world, bench.folder / "world", "--threads", str(len(bench.cores)))
     documents = sorted((bench.folder / "world" / "documents").iterdir())
-    chosen = {"large": documents, "small": documents[: -(-len(documents) // 3)], "masking": documents[: -(-len(documents) // 15)]}
+    chosen = {
+        "large": documents,
+        "small": documents[: -(-len(documents) // 3)],
+        "masking": documents[: -(-len(documents) // 15)],
+    }
     sizes = {}
     for name, paths in chosen.items():
         _linked(paths, bench.folder / name)
@@ -136,7 +169,12 @@ def prepare(bench: Bench) -> dict[str, int]:
     _script("clean_corpus", {"corpus": {}}, corpus, "--sources", str(bench.folder / "sources-masking"))
     for length in (128, 512):
         more = ("--corpus", str(corpus), "--tokenizer", str(bench.folder / "tokenizer"))
-        _script("write_records", {"records": {"sequence_length": length}, "seed": 1}, bench.folder / f"masked-{length}", *more)
+        _script(
+            "write_records",
+            {"records": {"sequence_length": length}, "seed": 1},
+            bench.folder / f"masked-{length}",
+            *more,
+        )
     sizes_file.write_text(json.dumps({"of": wanted, "sizes": sizes}), encoding="utf-8")
     return sizes
 
@@ -174,7 +212,9 @@ def loops(bench: Bench) -> dict[str, Arm]:
 
 
 def masking(bench: Bench) -> dict[str, Arm]:
-    """Masks drawn while training: the dataset at the batch sizes of the presets and of the demo, and the function under it."""
+    """Masks drawn while training: the dataset at the batch sizes of the presets and of the demo, and the
+    function under it.
+    """
     kinds = {"tf.data": (384, 128, 32), "numpy": (384,)}
     lengths = {128: kinds, 512: {"tf.data": (384,)}}
     return {
@@ -196,12 +236,23 @@ PARTS: dict[str, Callable[[Bench], dict[str, Arm]]] = {
 
 
 def _script(name: str, settings: dict[str, Any], out: Path, *more: str) -> None:
-    words = [sys.executable, "-m", f"scripts.{name}", "--settings", json.dumps(settings), "--out", str(out), *more]
+    words = [
+        sys.executable,
+        "-m",
+        f"scripts.{name}",
+        "--settings",
+        json.dumps(settings),
+        "--out",
+        str(out),
+        *more,
+    ]
     subprocess.run(words, cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
 
 
 def _sources(bench: Bench, name: str, paths: list[str]) -> None:
-    listed = [{"name": f"source{number}", "from": path, "format": "jsonl"} for number, path in enumerate(paths)]
+    listed = [
+        {"name": f"source{number}", "from": path, "format": "jsonl"} for number, path in enumerate(paths)
+    ]
     _script("list_sources", {"sources": listed}, bench.folder / f"sources-{name}")
 
 
@@ -212,7 +263,11 @@ def _vocabulary(bench: Bench) -> Path:
     characters = sorted(set((bench.folder / "slice" / "slice.jsonl").read_text("utf-8")) - set(" \n\u2028"))
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     made = bench.folder / "vocab.txt"
-    made.write_bytes("\n".join([*special, *characters, *(f"##{each}" for each in characters), ""]).encode("utf-8", "replace"))
+    made.write_bytes(
+        "\n".join([*special, *characters, *(f"##{each}" for each in characters), ""]).encode(
+            "utf-8", "replace"
+        )
+    )
     return made
 
 

@@ -1,8 +1,10 @@
-"""The peer of `make bench-data` that most people use: BERT's own preparation in plain Python, with jieba for whole word masking.
+"""The peer of `make bench-data` that most people use: BERT's own preparation in plain Python, with jieba for
+whole word masking.
 
-Our own writing of the published algorithm (google-research/bert tokenization.py and create_pretraining_data.py, with the word marks of the
-Chinese-BERT-wwm and roberta_zh preparations): sentences, WordPiece, words by jieba, pairs with a random next one, masks drawn `dupe` times,
-seven features an example. It runs in the peers' environment and imports nothing of ours.
+Our own writing of the published algorithm (google-research/bert tokenization.py and
+create_pretraining_data.py, with the word marks of the Chinese-BERT-wwm and roberta_zh preparations):
+sentences, WordPiece, words by jieba, pairs with a random next one, masks drawn `dupe` times, seven features
+an example. It runs in the peers' environment and imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -71,14 +73,23 @@ def basic(text: str) -> list[str]:
         if character in "\t\n\r" or category == "Zs":
             cleaned.append(" ")
         elif point and point != 0xFFFD and category not in ("Cc", "Cf"):
-            han = 0x4E00 <= point <= 0x9FFF or 0x3400 <= point <= 0x4DBF or 0x20000 <= point <= 0x2CEAF or 0xF900 <= point <= 0xFAFF
+            han = (
+                0x4E00 <= point <= 0x9FFF
+                or 0x3400 <= point <= 0x4DBF
+                or 0x20000 <= point <= 0x2CEAF
+                or 0xF900 <= point <= 0xFAFF
+            )
             cleaned.append(f" {character} " if han else character)
     words = []
     for word in "".join(cleaned).split():
-        plain = "".join(mark for mark in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(mark) != "Mn")
+        plain = "".join(
+            mark for mark in unicodedata.normalize("NFD", word.lower()) if unicodedata.category(mark) != "Mn"
+        )
         current = ""
         for character in plain:
-            if unicodedata.category(character).startswith("P") or (character.isascii() and not character.isalnum()):
+            if unicodedata.category(character).startswith("P") or (
+                character.isascii() and not character.isalnum()
+            ):
                 words += [current, character] if current else [character]
                 current = ""
             else:
@@ -108,7 +119,9 @@ def wordpiece(word: str, vocabulary: dict[str, int]) -> list[str]:
 
 
 def segment(tokens: list[str], cut: Any) -> list[str]:
-    """ "##" before every Han character that goes on a word of up to three characters which jieba sees in the sentence."""
+    """ "##" before every Han character that goes on a word of up to three characters which jieba sees in
+    the sentence.
+    """
     words = set(cut("".join(tokens)))
     marked, at = [], 0
     while at < len(tokens):
@@ -117,15 +130,21 @@ def segment(tokens: list[str], cut: Any) -> list[str]:
             at += 1
             continue
         for length in (3, 2, 1):
-            if at + length <= len(tokens) and (length == 1 or "".join(tokens[at : at + length]).replace("##", "") in words):
+            if at + length <= len(tokens) and (
+                length == 1 or "".join(tokens[at : at + length]).replace("##", "") in words
+            ):
                 marked += [tokens[at], *("##" + token for token in tokens[at + 1 : at + length])]
                 at += length
                 break
     return marked
 
 
-def pairs(documents: list[Document], document: Document, number: int, rng: random.Random, words: list[str]) -> Iterator[dict[str, Any]]:
-    """create_instances_from_document: runs of sentences, half of them followed by a run of another document."""
+def pairs(
+    documents: list[Document], document: Document, number: int, rng: random.Random, words: list[str]
+) -> Iterator[dict[str, Any]]:
+    """create_instances_from_document: runs of sentences, half of them followed by a run of another
+    document.
+    """
     most = MAX_LENGTH - 3
     target = rng.randint(2, most) if rng.random() < SHORT else most
     run: Document = []
@@ -151,12 +170,16 @@ def pairs(documents: list[Document], document: Document, number: int, rng: rando
                 longer = first if len(first) > len(second) else second
                 del longer[0 if rng.random() < 0.5 else -1]
             if first and second:
-                yield masked(["[CLS]", *first, "[SEP]", *second, "[SEP]"], len(first) + 2, is_random, rng, words)
+                yield masked(
+                    ["[CLS]", *first, "[SEP]", *second, "[SEP]"], len(first) + 2, is_random, rng, words
+                )
             run, length = [], 0
         at += 1
 
 
-def masked(tokens: list[str], second: int, is_random: bool, rng: random.Random, words: list[str]) -> dict[str, Any]:
+def masked(
+    tokens: list[str], second: int, is_random: bool, rng: random.Random, words: list[str]
+) -> dict[str, Any]:
     """create_masked_lm_predictions with whole words."""
     groups: list[list[int]] = []
     for at, token in enumerate(tokens):
@@ -177,10 +200,18 @@ def masked(tokens: list[str], second: int, is_random: bool, rng: random.Random, 
             continue
         for at in group:
             fate = rng.random()
-            output[at] = "[MASK]" if fate < 0.8 else shown[at] if fate < 0.9 else words[rng.randint(0, len(words) - 1)]
+            output[at] = (
+                "[MASK]" if fate < 0.8 else shown[at] if fate < 0.9 else words[rng.randint(0, len(words) - 1)]
+            )
             chosen.append(at)
     chosen.sort()
-    return {"pieces": output, "second": second, "random": is_random, "positions": chosen, "labels": [shown[at] for at in chosen]}
+    return {
+        "pieces": output,
+        "second": second,
+        "random": is_random,
+        "positions": chosen,
+        "labels": [shown[at] for at in chosen],
+    }
 
 
 def serialised(example: dict[str, Any], vocabulary: dict[str, int], tf: Any) -> bytes:
@@ -193,10 +224,14 @@ def serialised(example: dict[str, Any], vocabulary: dict[str, int], tf: Any) -> 
         input_mask=[1] * len(ids) + [0] * room,
         segment_ids=[int(at >= example["second"]) for at in range(len(ids))] + [0] * room,
         masked_lm_positions=example["positions"] + [0] * empty,
-        masked_lm_ids=[vocabulary.get(token, vocabulary["[UNK]"]) for token in example["labels"]] + [0] * empty,
+        masked_lm_ids=[vocabulary.get(token, vocabulary["[UNK]"]) for token in example["labels"]]
+        + [0] * empty,
         next_sentence_labels=[int(example["random"])],
     )
-    made = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=values)) for name, values in features.items()}
+    made = {
+        name: tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+        for name, values in features.items()
+    }
     weights = [1.0] * len(example["positions"]) + [0.0] * empty
     made["masked_lm_weights"] = tf.train.Feature(float_list=tf.train.FloatList(value=weights))
     return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()

@@ -1,7 +1,7 @@
 """Our side of `make bench-data`, each a command: python -m benchmarks.data.ours NAME FOLDER NUMBER [MORE].
 
-Prints one line of JSON as the peers do. `stages` runs the two data stages as their scripts do, once through Beam and once through a bare
-loop over the same functions.
+Prints one line of JSON as the peers do. `stages` runs the two data stages as their scripts do, once through
+Beam and once through a bare loop over the same functions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def seconds() -> float:
 
 
 def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]:
-    """Clean, deduplicate and write records: sources, tokenizer -> corpus-*, records-* in the folder; `how` is beam or bare."""
+    """Clean, deduplicate and write records: sources, tokenizer -> corpus-*, records-* in the folder; `how`
+    is beam or bare.
+    """
     from mobilebert.corpus import pipeline
     from mobilebert.dataflow import running
     from mobilebert.records import writer
@@ -40,7 +42,9 @@ def stages(folder: Path, threads: int, how: str, sources: str) -> dict[str, Any]
     if how == "bare":
         running.run = bare  # both stages start their pipeline there
     running.BYTES_WORTH_A_WORKER = 1  # as many as asked for, however small the corpus
-    corpus, records = (folder / f"{stage}-{Path(sources).name}-{how}-{threads}" for stage in ("corpus", "records"))
+    corpus, records = (
+        folder / f"{stage}-{Path(sources).name}-{how}-{threads}" for stage in ("corpus", "records")
+    )
     pipeline.clean_corpus(Path(sources), corpus, settings.Corpus(), threads)
     cleaned = seconds()
     writer.write(corpus, folder / "tokenizer", records, RECORDS, SEED, threads)
@@ -65,7 +69,9 @@ def bare(_: str, stages: Iterable[Stage], *__: object) -> None:
 
 
 def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
-    """Ids, offsets and word starts of the texts, in blocks of the pipeline's size; the words are cut before."""
+    """Ids, offsets and word starts of the texts, in blocks of the pipeline's size; the words are cut
+    before.
+    """
     from mobilebert import tokenization
     from mobilebert.records import chunking, record_format
     from mobilebert.records.pipeline import BYTES_AT_ONCE
@@ -82,7 +88,8 @@ def tokenizer(folder: Path, _: int, slice_: str) -> dict[str, Any]:
     def work() -> int:
         each = zip(blocks, cuts, strict=True)
         return sum(
-            len(chunking.tokenize(block, made, stored, lambda _, cut_words=cut_words: next(cut_words)).values) for block, cut_words in each
+            len(chunking.tokenize(block, made, stored, lambda _, cut_words=cut_words: next(cut_words)).values)
+            for block, cut_words in each
         )
 
     cpu, count = _timed(work)
@@ -100,7 +107,9 @@ def minhash(folder: Path, _: int, slice_: str) -> dict[str, Any]:
 
 
 def masking(folder: Path, length: int, how: str, size: str) -> dict[str, Any]:
-    """Training batches: by the dataset that training reads, several steps a call as it does, or by the plain NumPy function under it."""
+    """Training batches: by the dataset that training reads, several steps a call as it does, or by the
+    plain NumPy function under it.
+    """
     from mobilebert.records import dataset
 
     records = dataset.RecordSet(folder / f"masked-{length}")
@@ -109,7 +118,12 @@ def masking(folder: Path, length: int, how: str, size: str) -> dict[str, Any]:
     steps = MASKED // (batch * length * at_once) * at_once
     if how == "numpy":
         records.train_batches(options, batch, SEED, 0, at_once)
-        cpu, _ = _timed(lambda: [records.train_batches(options, batch, SEED, step, at_once) for step in range(0, steps, at_once)])
+        cpu, _ = _timed(
+            lambda: [
+                records.train_batches(options, batch, SEED, step, at_once)
+                for step in range(0, steps, at_once)
+            ]
+        )
         return {"cpu": cpu, "sequences": steps * batch}
     import tensorflow as tf
 

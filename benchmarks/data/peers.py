@@ -1,7 +1,9 @@
-"""The peers of `make bench-data`, each a command in their own environment: python data_peers.py NAME SLICE VOCABULARY FOLDER [NUMBER].
+"""The peers of `make bench-data`, each a command in their own environment: python data_peers.py NAME SLICE
+VOCABULARY FOLDER [NUMBER].
 
-Prints one line of JSON: `cpu` seconds of this process and its children, without imports and loading (a gift to the peer), and what else
-the comparison needs. Runs under the peers' Python and imports nothing of ours but the plain reference beside it.
+Prints one line of JSON: `cpu` seconds of this process and its children, without imports and loading (a gift
+to the peer), and what else the comparison needs. Runs under the peers' Python and imports nothing of ours but
+the plain reference beside it.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def tensorflow_text(slice_: Path, vocabulary: Path, folder: Path, batch: int) ->
     import tensorflow_text
 
     tokens = vocabulary.read_bytes().decode().removesuffix("\n").split("\n")
-    made = tensorflow_text.FastBertTokenizer(tokens, lower_case_nfd_strip_accents=True, token_out_type=tf.int32)
+    made = tensorflow_text.FastBertTokenizer(
+        tokens, lower_case_nfd_strip_accents=True, token_out_type=tf.int32
+    )
     dataset = tf.data.Dataset.from_tensor_slices(texts(slice_)).batch(batch).map(made.tokenize)
     for _ in dataset.take(1):
         pass
@@ -110,13 +114,20 @@ def shingles(text: str) -> Iterator[str]:
 
 
 def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str, Any]:
-    """FineWeb-2's way for cmn_Hani: MinHash 14 x 8 of word 5-grams in four stages, then its quality filters, ftfy and PII.
+    """FineWeb-2's way for cmn_Hani: MinHash 14 x 8 of word 5-grams in four stages, then its quality filters,
+    ftfy and PII.
 
-    Thresholds: FineWeb-2 configs/cmn_Hani.yml; language identification is left out, since its model is a download.
+    Thresholds: FineWeb-2 configs/cmn_Hani.yml; language identification is left out, since its model is a
+        download.
     """
     import jieba
     from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter, MinhashDedupSignature
+    from datatrove.pipeline.dedup import (
+        MinhashDedupBuckets,
+        MinhashDedupCluster,
+        MinhashDedupFilter,
+        MinhashDedupSignature,
+    )
     from datatrove.pipeline.dedup.minhash import MinhashConfig
     from datatrove.pipeline.filters import FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
     from datatrove.pipeline.formatters import FTFYFormatter, PIIFormatter
@@ -129,7 +140,9 @@ def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str,
     logger.remove()
     language = Languages.mandarin_chinese
     jieba.initialize()  # what spaCy cuts with
-    config = MinhashConfig(hash_config=HashConfig(precision=64), num_buckets=14, hashes_per_bucket=8, n_grams=5)
+    config = MinhashConfig(
+        hash_config=HashConfig(precision=64), num_buckets=14, hashes_per_bucket=8, n_grams=5
+    )
     source = JsonlReader(str(slice_.parent), glob_pattern=slice_.name)
     folders = {name: str(folder / f"datatrove-{name}") for name in ("signatures", "buckets", "remove", "out")}
     filters = [
@@ -140,7 +153,7 @@ def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str,
             dup_n_grams=((5, 0.198), (6, 0.182), (7, 0.167), (8, 0.154), (9, 0.140), (10, 0.127)),
         ),
         FineWebQualityFilter(
-            language=language, line_punct_thr=0.106, short_line_thr=999, char_duplicates_ratio=0.1, new_line_ratio=0.178
+            language=language, line_punct_thr=0.106, short_line_thr=999, char_duplicates_ratio=0.1, new_line_ratio=0.178  # noqa: E501
         ),
         GopherQualityFilter(
             language=language, min_avg_word_length=1, max_avg_word_length=5, max_non_alpha_words_ratio=0.735,

@@ -1,4 +1,6 @@
-"""benchmarks/results/data.md and data.png from the figures of `make bench-data`; nothing in them is written by hand."""
+"""benchmarks/results/data.md and data.png from the figures of `make bench-data`; nothing in them is
+written by hand.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ Written by `make bench-data`. {machine}.
   Chinese-BERT-wwm have it: benchmarks/data/classic.py); it cleans nothing and drops no duplicate. Its `dupe` 10 writes ten differently
   masked copies, the variety that our dynamic masking has. `datatrove` is FineWeb-2's chain for cmn_Hani: MinHash, quality filters,
   ftfy, PII. The bare loop calls the functions of our stages one after the other; its files are the same to the byte.
-"""
+"""  # noqa: E501
 
 
 def write(measurements: Parts, folder: Path) -> None:
@@ -46,44 +48,81 @@ def page(measurements: Parts) -> str:
     repeats = max(len(runs) for section in measurements.values() for runs in section["arms"].values())
     blocks = [HEAD.format(machine=some["machine"], repeats=repeats, **sizes)]
     blocks.append(_told(_targets(measurements)))
-    rates = [[name, f"{rate:,.2f}", f"{low:,.2f} to {high:,.2f}"] for name, rate, low, high in _rates(measurements)]
+    rates = [
+        [name, f"{rate:,.2f}", f"{low:,.2f} to {high:,.2f}"] for name, rate, low, high in _rates(measurements)
+    ]
     if rates:
-        blocks += ["## Text a CPU second\n\n" + _table(["", "MB", "all runs"], rates), "![MB of text a CPU second](data.png)\n"]
+        blocks += [
+            "## Text a CPU second\n\n" + _table(["", "MB", "all runs"], rates),
+            "![MB of text a CPU second](data.png)\n",
+        ]
     rows = [row for section in ("loops", "real") for row in _stages(measurements, section)]
     if rows:
-        head = ["run", "CPU s", "wall s", "of it importing", "clean", "records", "text kept, MB", "record bytes a byte"]
-        note = "The columns `importing`, `clean` and `records` are seconds of the main process: with several workers it only waits.\n"
+        head = [
+            "run",
+            "CPU s",
+            "wall s",
+            "of it importing",
+            "clean",
+            "records",
+            "text kept, MB",
+            "record bytes a byte",
+        ]
+        note = (
+            "The columns `importing`, `clean` and `records` are seconds of the main process: with "
+            "several workers it only waits.\n"
+        )
         blocks.append("## Both stages\n\n" + _table(head, rows) + "\n" + note)
     if "masking" in measurements:
         rows = [
             [name, f"{median(runs, 'sequences') / median(runs, 'cpu'):,.0f}", f"{median(runs, 'cpu'):.1f}"]
             for name, runs in measurements["masking"]["arms"].items()
         ]
-        blocks.append("## Masking while training\n\n" + _table(["way and length", "sequences a CPU second", "CPU s"], rows))
+        blocks.append(
+            "## Masking while training\n\n"
+            + _table(["way and length", "sequences a CPU second", "CPU s"], rows)
+        )
     return "\n".join(blocks)
 
 
 def _told(targets: list[list[str]]) -> str:
     """The table of targets, after a sentence that says which are missed."""
-    missed = [f"{name} ({measured}, {bound})" for name, measured, bound, verdict in targets if verdict != "met"]
-    summary = f"{len(targets) - len(missed)} of {len(targets)} are met" + (f"; missed: {'; '.join(missed)}." if missed else ".")
+    missed = [
+        f"{name} ({measured}, {bound})" for name, measured, bound, verdict in targets if verdict != "met"
+    ]
+    summary = f"{len(targets) - len(missed)} of {len(targets)} are met" + (
+        f"; missed: {'; '.join(missed)}." if missed else "."
+    )
     starred = "With a star: not of issue 3, but of the reference page of the design."
     return f"## Targets\n\n{summary} {starred}\n\n{_table(['', 'measured', 'target', ''], targets)}"
 
 
 def _targets(measurements: Parts) -> list[list[str]]:
-    """Each target of the issue and of the reference page whose parts were measured: name, measured, target, met or not."""
+    """Each target of the issue and of the reference page whose parts were measured: name, measured,
+    target, met or not.
+    """
     rate = {name: middle for name, middle, _, _ in _rates(measurements)}
     rows: list[list[str]] = []
 
-    def add(name: str, value: float | None, least: float | None = None, most: float | None = None, number_format: str = ".2f") -> None:
+    def add(
+        name: str,
+        value: float | None,
+        least: float | None = None,
+        most: float | None = None,
+        number_format: str = ".2f",
+    ) -> None:
         met = value is not None and (value >= least if least is not None else value <= (most or 0))
         if value is not None:
             bound = f"at least {least:,g}" if least is not None else f"at most {most:g}"
             rows.append([name, format(value, number_format), bound, "met" if met else "**not met**"])
 
     def ratio(name: str, one: str, other: str, least: float) -> None:
-        add(name, rate[one] / rate[other] if one in rate and other in rate else None, least, number_format=".1f")
+        add(
+            name,
+            rate[one] / rate[other] if one in rate and other in rate else None,
+            least,
+            number_format=".1f",
+        )
 
     add("end to end, MB a second and core", rate.get(ENDS), 5)
     ratio("times the classic preparation, dupe 1", ENDS, "classic, dupe 1", 18)
@@ -103,7 +142,9 @@ def _targets(measurements: Parts) -> list[list[str]]:
         if name in tree:
             add(f"Beam over a bare loop, CPU seconds, {count} workers", tree[name] / tree["bare"], most=1.15)
         if count > 1 and name in wall:
-            add(f"wall time*, 1 worker over {count}", wall["beam 1"] / wall[name], 1.85 if count == 2 else 3.4)
+            add(
+                f"wall time*, 1 worker over {count}", wall["beam 1"] / wall[name], 1.85 if count == 2 else 3.4
+            )
     if loops:
         first = loops["beam 1"][0]
         add("records, bytes a byte of kept text", first["bytes"] / first["text"], most=0.65)
@@ -115,7 +156,12 @@ def _targets(measurements: Parts) -> list[list[str]]:
         how, length, *_ = name.replace(",", "").split()
         if how == "tf.data":
             speed = median(runs, "sequences") / median(runs, "cpu")
-            add(f"masking{'*' * (length == '512')}, {name}, sequences a second and core", speed, MASKING[length], number_format=",.0f")
+            add(
+                f"masking{'*' * (length == '512')}, {name}, sequences a second and core",
+                speed,
+                MASKING[length],
+                number_format=",.0f",
+            )
     return rows
 
 
@@ -125,7 +171,9 @@ def _rates(measurements: Parts) -> list[tuple[str, float, float, float]]:
     for section, arms in (("loops", ["beam 1"]), ("peers", None), ("steps", None)):
         for name in (arms or measurements[section]["arms"]) if section in measurements else []:
             runs = measurements[section]["arms"][name]
-            corpus = {"beam 1": "large", "ours, corpus alone": "small"}.get(name, "steps" if name.startswith("ours") else "slice")
+            corpus = {"beam 1": "large", "ours, corpus alone": "small"}.get(
+                name, "steps" if name.startswith("ours") else "slice"
+            )
             key = "cpu" if corpus in ("steps", "slice") else "tree"
             size = measurements[section]["sizes"][corpus] / 1e6
             seconds = [run[key] for run in runs]
@@ -145,7 +193,10 @@ def _stages(measurements: Parts, section: str) -> list[list[str]]:
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
     rule = "|" + "---|" * len(head)
-    return "\n".join(["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    return (
+        "\n".join(["| " + " | ".join(head) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)])
+        + "\n"
+    )
 
 
 def plot(rates: list[tuple[str, float, float, float]], path: Path) -> None:
@@ -160,7 +211,13 @@ def plot(rates: list[tuple[str, float, float, float]], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(names) + 1.2), layout="constrained")
     axes.barh(names, middles, color=["#c0392b" if name.startswith("ours") else "#95a5a6" for name in names])
     for position, middle in enumerate(middles):
-        axes.text(middle * 1.05, position, f"{middle:.2f}" if middle < 10 else f"{middle:.0f}", va="center", fontsize=9)
+        axes.text(
+            middle * 1.05,
+            position,
+            f"{middle:.2f}" if middle < 10 else f"{middle:.0f}",
+            va="center",
+            fontsize=9,
+        )
     axes.set_xscale("log")
     axes.set_xlim(min(middles) / 2, max(middles) * 3)
     axes.set_xlabel("MB of text a CPU second, one core")

@@ -1,10 +1,12 @@
-"""A command of scripts/ that trains, in a process of its own, with what it cost and how well it learned written beside what it makes.
+"""A command of scripts/ that trains, in a process of its own, with what it cost and how well it learned
+written beside what it makes.
 
     python -m benchmarks.quality.one_job FIGURES.json MASKS-SEED transfer_layer --settings ...
 
-The command is the project's own. Counted is the CPU time of this process, all its threads, while the loop's host calls run. The first
-call is left out of the rate, since it traces the program: a price that is paid once a job, whatever its length. Calls are noted in
-FIGURES.json.calls as they end, since a job that was broken off goes on, perhaps after its last step.
+The command is the project's own. Counted is the CPU time of this process, all its threads, while the loop's
+host calls run. The first call is left out of the rate, since it traces the program: a price that is paid once
+a job, whatever its length. Calls are noted in FIGURES.json.calls as they end, since a job that was broken off
+goes on, perhaps after its last step.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ def count_calls(noted: Path) -> None:
             rows = super().run(first, count)
             call: Call = (count, time.process_time() - start, next(first_calls, False))
             with noted.open("a") as stream:
-                stream.write("\n" + json.dumps(call))  # a new line first: the one before may have been cut short
+                stream.write(
+                    "\n" + json.dumps(call)
+                )  # a new line first: the one before may have been cut short
             return rows
 
     loop.Steps = Counted  # type: ignore[misc]
@@ -69,7 +73,9 @@ def read_calls(noted: Path) -> list[Call]:
 
 
 def summary(calls: list[Call]) -> dict[str, float]:
-    """`steps` measured after a process's first call, their CPU seconds (`counted`), and those of a step of the first of all (`first`)."""
+    """`steps` measured after a process's first call, their CPU seconds (`counted`), and those of a step of
+    the first of all (`first`).
+    """
     later = [(steps, seconds) for steps, seconds, first in calls if not first]
     return {
         "steps": sum(steps for steps, _ in later),
@@ -79,14 +85,18 @@ def summary(calls: list[Call]) -> dict[str, float]:
 
 
 def heldout(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """The figures of the written model on held-out text, with masks of this seed, whatever seed it was trained with."""
+    """The figures of the written model on held-out text, with masks of this seed, whatever seed it was
+    trained with.
+    """
     from mobilebert import settings
     from mobilebert.distillation import evaluation
     from mobilebert.models.checkpoints import weights
     from mobilebert.records import reader
 
     sections = settings.from_json(options.settings)
-    return evaluation.masked_lm(weights.load(options.out), reader.RecordSet(options.records), sections["masking"], 32, seed)
+    return evaluation.masked_lm(
+        weights.load(options.out), reader.RecordSet(options.records), sections["masking"], 32, seed
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What `make quality` compares (benchmarks/quality/quality.yaml) as jobs: data, teachers, and for each arm and seed a chain of trainings."""
+"""What `make quality` compares (benchmarks/quality/quality.yaml) as jobs: data, teachers, and for each arm
+and seed a chain of trainings.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ ARMS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Lengths:
-    """Optimizer steps of an arm: a stage of the transfer, how many stages, and the masked language modelling."""
+    """Optimizer steps of an arm: a stage of the transfer, how many stages, and the masked language
+    modelling.
+    """
 
     stage: int
     stages: int
@@ -42,7 +46,9 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Chain:
-    """One student: the trainings one after the other, the last of which makes it, and its score on the task."""
+    """One student: the trainings one after the other, the last of which makes it, and its score on the
+    task.
+    """
 
     setting: str
     arm: str
@@ -56,7 +62,9 @@ class Plan:
     """The design and the jobs that follow from it."""
 
     def __init__(self, design: Mapping[str, Any]) -> None:
-        """Take the content of quality.yaml; its paths are relative to the repository, so that names do not depend on where that lies."""
+        """Take the content of quality.yaml; its paths are relative to the repository, so that names do not
+        depend on where that lies.
+        """
         self.design = design
         self.settings: dict[str, dict[str, Any]] = design["settings"]
         self._common = {"masking": design["masking"], "training": design["training"]}
@@ -66,17 +74,35 @@ class Plan:
     def _data(self, data: Mapping[str, Any]) -> None:
         """The jobs from the source files to `records`, `tokenizer` and `task`."""
         seed = {"seed": self.design["teacher_seed"]}
-        sources = Job("list_sources", "sources", {"sources": data["sources"]}, {}, _files(source["from"] for source in data["sources"]))
+        sources = Job(
+            "list_sources",
+            "sources",
+            {"sources": data["sources"]},
+            {},
+            _files(source["from"] for source in data["sources"]),
+        )
         tests = _files(data["corpus"]["decontaminate"])
         corpus = Job("clean_corpus", "corpus", {"corpus": data["corpus"]}, {"sources": sources}, tests)
-        self.tokenizer = Job("learn_vocabulary", "tokenizer", {"vocabulary": data["vocabulary"]} | seed, {"corpus": corpus})
+        self.tokenizer = Job(
+            "learn_vocabulary", "tokenizer", {"vocabulary": data["vocabulary"]} | seed, {"corpus": corpus}
+        )
         arguments = {"corpus": corpus, "tokenizer": self.tokenizer}
         self.records = Job("write_records", "records", {"records": data["records"]} | seed, arguments)
-        self.task = Job("prepare_task", TASK, {f"task.{TASK}.files": data["task"]}, {"task": TASK}, _files(data["task"].values()))
+        self.task = Job(
+            "prepare_task",
+            TASK,
+            {f"task.{TASK}.files": data["task"]},
+            {"task": TASK},
+            _files(data["task"].values()),
+        )
 
     def _teacher(self, setting: Mapping[str, Any]) -> Job:
         teacher = setting["teacher"]
-        settings = {"teacher.shape": teacher["shape"], "teacher.training": teacher["training"], "seed": self.design["teacher_seed"]}
+        settings = {
+            "teacher.shape": teacher["shape"],
+            "teacher.training": teacher["training"],
+            "seed": self.design["teacher_seed"],
+        }
         arguments = {"records": self.records, "tokenizer": self.tokenizer}
         name = f"teacher-{teacher['shape']}"
         return Job(
@@ -90,7 +116,11 @@ class Plan:
 
     def _shapes(self, name: str) -> dict[str, Any]:
         """The shape of that name as the commands take it, for the vocabulary that is learned here."""
-        return {"shapes": {name: self.design["shapes"][name] | {"vocab_size": self.design["data"]["vocabulary"]["size"]}}}
+        return {
+            "shapes": {
+                name: self.design["shapes"][name] | {"vocab_size": self.design["data"]["vocabulary"]["size"]}
+            }
+        }
 
     def layers(self, setting: str) -> int:
         """Layers of a setting's student, which are the stages of a progressive transfer."""
@@ -105,9 +135,18 @@ class Plan:
         return Lengths(stage, stages, max(CALL, _calls(steps) - stage * stages))
 
     def chain(
-        self, setting: str, arm: str, seed: int, lengths: Lengths, rates: Mapping[str, float] | None = None, *, scored: bool = False
+        self,
+        setting: str,
+        arm: str,
+        seed: int,
+        lengths: Lengths,
+        rates: Mapping[str, float] | None = None,
+        *,
+        scored: bool = False,
     ) -> Chain:
-        """The jobs of an arm, with those of its task score if asked for; `rates` replaces the design's of `transfer` and `pretraining`."""
+        """The jobs of an arm, with those of its task score if asked for; `rates` replaces the design's of
+        `transfer` and `pretraining`.
+        """
         entry = self.settings[setting]
         rates = rates or entry["rates"][arm]
         student, teacher = entry["student"], self.teachers[setting]
@@ -122,8 +161,12 @@ class Plan:
             settings = common | {"transfer": transfer | {"training": training}}
             arguments = data | {"stage": stage, "teacher": teacher} | previous
             trainings.append(Job("transfer_layer", f"{name}-{stage}", settings, arguments, trains=True))
-        trainings.append(self._pretraining(name, arm, common, data, teacher, lengths, rates, transfer, trainings))
-        return Chain(setting, arm, seed, lengths, trainings, self._score(name, trainings[-1], seed) if scored else None)
+        trainings.append(
+            self._pretraining(name, arm, common, data, teacher, lengths, rates, transfer, trainings)
+        )
+        return Chain(
+            setting, arm, seed, lengths, trainings, self._score(name, trainings[-1], seed) if scored else None
+        )
 
     def _pretraining(
         self,
@@ -139,14 +182,22 @@ class Plan:
     ) -> Job:
         steps = lengths.pretraining
         warmup = int(steps * self.design["warmup_share"])
-        training = self.design["pretraining"] | {"steps": steps, "learning_rate": rates["pretraining"], "warmup_steps": warmup}
-        settings = dict(common) | {"pretraining": {"ground_truth_ratio": self.design["ground_truth_ratio"], "training": training}}
+        training = self.design["pretraining"] | {
+            "steps": steps,
+            "learning_rate": rates["pretraining"],
+            "warmup_steps": warmup,
+        }
+        settings = dict(common) | {
+            "pretraining": {"ground_truth_ratio": self.design["ground_truth_ratio"], "training": training}
+        }
         if transfer.get("schedule") == "auxiliary":
             settings["transfer"] = dict(transfer)
         taught: dict[str, str | Job | None] = {} if arm == "scratch" else {"teacher": teacher}
         previous: dict[str, str | Job | None] = {"previous": before[-1]} if before else {}
         arm_argument = {"arm": arm if arm in ("scratch", "tables") else "distilled"}
-        return Job("pretrain_student", name, settings, dict(data) | arm_argument | taught | previous, trains=True)
+        return Job(
+            "pretrain_student", name, settings, dict(data) | arm_argument | taught | previous, trains=True
+        )
 
     def stages(self, arm: str, lengths: Lengths) -> list[str]:
         """The names of an arm's stages of transfer."""
@@ -161,7 +212,13 @@ class Plan:
     def _score(self, name: str, model: Job, seed: int) -> Job:
         settings = {f"task.{TASK}.training": self.design["finetuning"], "training": self.design["training"]}
         arguments = {"task": TASK, "repeat": "0", "data": self.task}
-        tuned = Job("finetune_task", f"{name}-{TASK}", settings | {"seed": seed}, arguments | {"model": model}, trains=True)
+        tuned = Job(
+            "finetune_task",
+            f"{name}-{TASK}",
+            settings | {"seed": seed},
+            arguments | {"model": model},
+            trains=True,
+        )
         return Job("score_task", f"{name}-{TASK}-score", settings, arguments | {"name": name, "model": tuned})
 
 

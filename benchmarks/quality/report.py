@@ -1,4 +1,6 @@
-"""docs/quality.md from the raw figures of `make quality`: tables between two marks, in a page whose other text is written by hand."""
+"""docs/quality.md from the raw figures of `make quality`: tables between two marks, in a page whose other
+text is written by hand.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ earlier run made is found again by its settings and inputs, whatever the program
 
 {BEGIN}
 {END}
-"""
+"""  # noqa: E501
 COMPARED = {"steps": "At equal steps", "cost": "At equal cost"}
 
 
@@ -60,8 +62,12 @@ def figures(results: Mapping[str, Any]) -> str:
             rows = [run for run in runs if run["comparison"] == comparison]
             if rows:
                 shown = arms(rows)
-                full = [column for column in range(len(HEADS)) if any(row[column] is not None for row in shown)]
-                chosen = table([HEADS[column] for column in full], [[row[column] for column in full] for row in shown])
+                full = [
+                    column for column in range(len(HEADS)) if any(row[column] is not None for row in shown)
+                ]
+                chosen = table(
+                    [HEADS[column] for column in full], [[row[column] for column in full] for row in shown]
+                )
                 blocks += [f"### {title}", markdown(chosen)]
     return "\n\n".join(blocks)
 
@@ -77,17 +83,31 @@ def describe_setting(results: Mapping[str, Any], name: str, runs: Sequence[Mappi
     if teacher:
         scores = [scored["metrics"]["accuracy"] for scored in teacher["scores"]]
         lines.append(
-            f"- The teacher: accuracy {teacher['heldout']['masked_accuracy']:.4f}, loss {teacher['heldout']['masked_loss']:.3f}, after "
+            f"- The teacher: accuracy {teacher['heldout']['masked_accuracy']:.4f}, loss "
+            f"{teacher['heldout']['masked_loss']:.3f}, after "
             f"{results['design']['settings'][name]['teacher']['training']['steps']:,} steps"
             + (f"; ChnSentiCorp {spread(scores, 3)}." if scores else ".")
         )
     for scored in [run["score"] for run in runs if run["score"]][:1]:
         most = scored["majority"]["accuracy"]
-        lines.append(f"- ChnSentiCorp: {scored['examples']:,} reviews, a slice of the real task; the majority answer has {most:.3f}.")
+        lines.append(
+            f"- ChnSentiCorp: {scored['examples']:,} reviews, a slice of the real task; the majority "
+            f"answer has {most:.3f}."
+        )
     return "\n".join(lines)
 
 
-HEADS = ["arm", "#steps", "#CPU s", "#accuracy", "#loss", "#against tables", "#better", "#ChnSentiCorp", "#seeds"]
+HEADS = [
+    "arm",
+    "#steps",
+    "#CPU s",
+    "#accuracy",
+    "#loss",
+    "#against tables",
+    "#better",
+    "#ChnSentiCorp",
+    "#seeds",
+]
 
 
 def arms(runs: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
@@ -97,7 +117,9 @@ def arms(runs: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
     for arm in dict.fromkeys(run["arm"] for run in runs):
         own = [run for run in runs if run["arm"] == arm]
         accuracies = [run["heldout"]["masked_accuracy"] for run in own]
-        gains = [run["heldout"]["masked_accuracy"] - tables[run["seed"]] for run in own if run["seed"] in tables]
+        gains = [
+            run["heldout"]["masked_accuracy"] - tables[run["seed"]] for run in own if run["seed"] in tables
+        ]
         scores = [run["score"]["metrics"]["accuracy"] for run in own if run["score"]]
         other = arm != "tables" and gains
         rows.append(

@@ -1,7 +1,8 @@
-"""`make bench-training`: our training steps beside PyTorch's and TextBrewer's, in strict turns; writes benchmarks/results/training.md.
+"""`make bench-training`: our training steps beside PyTorch's and TextBrewer's, in strict turns; writes
+benchmarks/results/training.md.
 
-Every arm is a process of its own on the same cores with the same threads. The processes of a group live at the same time, and only the one
-whose turn it is computes.
+Every arm is a process of its own on the same cores with the same threads. The processes of a group live at
+the same time, and only the one whose turn it is computes.
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ class Worker:
     def __init__(self, folder: Path, module: str, kind: str, precision: str, cores: Sequence[int]) -> None:
         """Start it; it traces or compiles and takes its first step, alone on the cores."""
         self.name = f"{module.rsplit('_', 1)[1]} {kind} {precision}"
-        environment = {**os.environ, "OMP_NUM_THREADS": str(len(cores)), "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": str(len(cores)),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(TEXTBREWER)])
         self._errors = (folder / f"{self.name.replace(' ', '-')}.log").open("w+")
         self._process = subprocess.Popen(
@@ -84,7 +90,8 @@ class Worker:
         return self._heard()
 
     def turn(self, steps: int = 3) -> tuple[list[float], list[float]]:
-        """Seconds of each of so many steps but the first, and CPU seconds of the thread that told them; the first finds the processor's
+        """Seconds of each of so many steps but the first, and CPU seconds of the thread that told them; the
+        first finds the processor's
         caches as another arm left them.
         """
         answer = self._asked(steps)
@@ -100,11 +107,18 @@ class Worker:
     def result(self) -> dict[str, Any]:
         """Median seconds a step, the host's share of them, and what it said of itself."""
         seconds = statistics.median(self.seconds)
-        return {"seconds": seconds, "least": min(self.seconds), "host_share": statistics.median(self.host) / seconds, **self.facts}
+        return {
+            "seconds": seconds,
+            "least": min(self.seconds),
+            "host_share": statistics.median(self.host) / seconds,
+            **self.facts,
+        }
 
 
 @contextmanager
-def workers(folder: Path, arms: Mapping[str, tuple[str, str, str]], cores: Sequence[int]) -> Iterator[dict[str, Worker]]:
+def workers(
+    folder: Path, arms: Mapping[str, tuple[str, str, str]], cores: Sequence[int]
+) -> Iterator[dict[str, Worker]]:
     """Living processes by name, started one after the other."""
     with ExitStack() as stack:
         living = {}
@@ -130,22 +144,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8, help="turns of each arm")
     parser.add_argument("--cores", type=int, default=min(4, os.cpu_count() or 1))
     parser.add_argument(
-        "--skip", nargs="*", default=[], help="arms that are left out, by their kind: joint-compiled, joint-textbrewer, ..."
+        "--skip",
+        nargs="*",
+        default=[],
+        help="arms that are left out, by their kind: joint-compiled, joint-textbrewer, ...",
     )
-    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to measure; the page keeps the others")
+    parser.add_argument(
+        "--only", nargs="*", choices=PARTS, default=PARTS, help="parts to measure; the page keeps the others"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results")
     options = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))[: options.cores]
     before = {} if set(options.only) == set(PARTS) else report.read(options.out)
     with tempfile.TemporaryDirectory(prefix="bench-training-") as scratch:
         folder = Path(scratch)
-        subprocess.run([sys.executable, "-m", "benchmarks.training.models", str(folder)], check=True, cwd=ROOT)
+        subprocess.run(
+            [sys.executable, "-m", "benchmarks.training.models", str(folder)], check=True, cwd=ROOT
+        )
         measured = measure(folder, cores, options.rounds, set(options.skip), set(options.only), before)
     report.write(measured, options.out, cores=len(cores), rounds=options.rounds)
 
 
 def measure(
-    folder: Path, cores: Sequence[int], rounds: int, skip: set[str], sections: set[str], before: Mapping[str, Any]
+    folder: Path,
+    cores: Sequence[int],
+    rounds: int,
+    skip: set[str],
+    sections: set[str],
+    before: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The groups of these parts, one after the other; the others as an earlier run found them."""
     measured = dict(before)
@@ -157,7 +183,10 @@ def measure(
         with workers(folder, arms, cores) as living:
             in_turns(living, rounds)
         ours = living["ours"].seconds
-        measured[precision] = {name: worker.result() | {"of_ours": paired(worker.seconds, ours)} for name, worker in living.items()}
+        measured[precision] = {
+            name: worker.result() | {"of_ours": paired(worker.seconds, ours)}
+            for name, worker in living.items()
+        }
         check_same_work(measured[precision], 1e-3 if precision == "float32" else 2e-2)
     if PROGRESSIVE not in sections:
         return measured
@@ -168,7 +197,9 @@ def measure(
 
 
 def paired(seconds: Sequence[float], ours: Sequence[float]) -> float:
-    """The median of an arm's steps as shares of ours in the same turns: a machine's speed changes from turn to turn."""
+    """The median of an arm's steps as shares of ours in the same turns: a machine's speed changes from
+    turn to turn.
+    """
     return statistics.median(one / other for one, other in zip(seconds, ours, strict=True))
 
 
@@ -180,11 +211,18 @@ def check_same_work(arms: Mapping[str, Mapping[str, Any]], tolerance: float) -> 
             raise ValueError(f"{name} starts with a loss of {arm['loss']}, ours is {ours}: not the same work")
 
 
-def progressive(folder: Path, cores: Sequence[int], rounds: int, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Stages beside our own untrimmed step and the fastest peer that computes all layers, in our faster precision."""
+def progressive(
+    folder: Path, cores: Sequence[int], rounds: int, measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Stages beside our own untrimmed step and the fastest peer that computes all layers, in our faster
+    precision.
+    """
     precision = min(JOINT, key=lambda name: measured[name]["ours"]["seconds"])
     peers = {
-        (name, one): body["seconds"] for one in JOINT for name, body in measured[one].items() if name in ("PyTorch eager", "torch.compile")
+        (name, one): body["seconds"]
+        for one in JOINT
+        for name, body in measured[one].items()
+        if name in ("PyTorch eager", "torch.compile")
     }
     fastest, theirs = min(peers, key=lambda pair: peers[pair])
     kind = "untrimmed-compiled" if fastest == "torch.compile" else "untrimmed"
@@ -199,17 +237,37 @@ def progressive(folder: Path, cores: Sequence[int], rounds: int, measured: Mappi
             with workers(folder, arms, cores) as trimmed:
                 in_turns({**all_layers, **trimmed}, max(3, rounds // 2))
             stages[stage] = {name: worker.result() for name, worker in trimmed.items()}
-            beside[stage] = {name: statistics.median(worker.seconds[before[name] :]) for name, worker in all_layers.items()}
+            beside[stage] = {
+                name: statistics.median(worker.seconds[before[name] :]) for name, worker in all_layers.items()
+            }
     body: dict[str, Any] = {name: worker.result() for name, worker in all_layers.items()}
-    check_same_work({"ours": body["untrimmed"], fastest: body["peer"], "the last stage": stages[work.LAYERS]["layer"]}, 2e-2)
-    return body | {"stages": stages, "precision": precision, "fastest": f"{fastest}, {theirs}", **over_stages(stages, beside)}
+    check_same_work(
+        {"ours": body["untrimmed"], fastest: body["peer"], "the last stage": stages[work.LAYERS]["layer"]},
+        2e-2,
+    )
+    return body | {
+        "stages": stages,
+        "precision": precision,
+        "fastest": f"{fastest}, {theirs}",
+        **over_stages(stages, beside),
+    }
 
 
-def over_stages(stages: Mapping[int, Mapping[str, Any]], beside: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
-    """Means over all stages of a step's seconds, and of its share of what `beside` took in the same turns, by stage."""
-    seconds = {name: {stage: arms[name]["seconds"] for stage, arms in stages.items()} for name in next(iter(stages.values()))}
+def over_stages(
+    stages: Mapping[int, Mapping[str, Any]], beside: Mapping[int, Mapping[str, float]]
+) -> dict[str, Any]:
+    """Means over all stages of a step's seconds, and of its share of what `beside` took in the same turns,
+    by stage.
+    """
+    seconds = {
+        name: {stage: arms[name]["seconds"] for stage, arms in stages.items()}
+        for name in next(iter(stages.values()))
+    }
     shares = {
-        name: {other: mean({stage: one / beside[stage][other] for stage, one in each.items()}) for other in ("untrimmed", "peer")}
+        name: {
+            other: mean({stage: one / beside[stage][other] for stage, one in each.items()})
+            for other in ("untrimmed", "peer")
+        }
         for name, each in seconds.items()
     }
     return {"means": {name: mean(each) for name, each in seconds.items()}, "shares": shares, "beside": beside}
@@ -217,7 +275,11 @@ def over_stages(stages: Mapping[int, Mapping[str, Any]], beside: Mapping[int, Ma
 
 def mean(stages: Mapping[int, float]) -> float:
     """Over stages 1 to 12, those not measured interpolated linearly between their neighbours."""
-    return float(np.interp(np.arange(1, work.LAYERS + 1), sorted(stages), [stages[stage] for stage in sorted(stages)]).mean())
+    return float(
+        np.interp(
+            np.arange(1, work.LAYERS + 1), sorted(stages), [stages[stage] for stage in sorted(stages)]
+        ).mean()
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What the matrix products of `make bench-training` cost by arithmetic, and the most that a stage can gain by them."""
+"""What the matrix products of `make bench-training` cost by arithmetic, and the most that a stage can gain
+by them.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ TOLD = """
 By arithmetic the products are {whole:.0f} GFLOP untrimmed, {layer:.0f} in the mean stage ({less:.2f} times less) and {frozen:.0f} in the
 mean frozen stage ({less_frozen:.2f} times less) where the teacher's layers up to the stage's are computed in each, which is most of the
 work. More is gained by what is no product: losses of one layer instead of twelve, norms, optimizer.
-"""
+"""  # noqa: E501
 
 
 def products(kind: str) -> float:
-    """GFLOP of the products of one transfer step, 2 for each multiply-add; `kind` is untrimmed, layerNN or frozenNN.
+    """GFLOP of the products of one transfer step, 2 for each multiply-add; `kind` is untrimmed, layerNN or
+    frozenNN.
 
-    Forward once; backward twice as much, since both factors of a product get gradients; but a layer's input gets none where all below it
-    is frozen.
+    Forward once; backward twice as much, since both factors of a product get gradients; but a layer's input
+    gets none where all below it is frozen.
     """
     layers = work.LAYERS if kind == "untrimmed" else int(kind[-2:])
     embedding, own = _parts("base-f4")
@@ -33,15 +36,28 @@ def products(kind: str) -> float:
 def _parts(name: str) -> tuple[float, float]:
     """GFLOP of the embeddings and of one layer for a batch, forward."""
     config = configs.named(name, work.VOCABULARY)
-    one, two = (model_size.cost(replace(config, num_hidden_layers=layers)).flops[work.LENGTH] * work.BATCH / 1e9 for layers in (1, 2))
+    one, two = (
+        model_size.cost(replace(config, num_hidden_layers=layers)).flops[work.LENGTH] * work.BATCH / 1e9
+        for layers in (1, 2)
+    )
     return one - (two - one), two - one
 
 
 def _on_input() -> float:
     """GFLOP of the products of a student's layer that take its input, for a batch, forward."""
     config = configs.named("base-f4", work.VOCABULARY)
-    kernels = (tensor.shape for tensor in parameters.layer(config, 1).values() if tensor.kind is parameters.Kind.KERNEL)
-    return 2 * work.BATCH * work.LENGTH * sum(wide * out for wide, out in kernels if wide == config.hidden_size) / 1e9
+    kernels = (
+        tensor.shape
+        for tensor in parameters.layer(config, 1).values()
+        if tensor.kind is parameters.Kind.KERNEL
+    )
+    return (
+        2
+        * work.BATCH
+        * work.LENGTH
+        * sum(wide * out for wide, out in kernels if wide == config.hidden_size)
+        / 1e9
+    )
 
 
 def mean_products(name: str) -> float:

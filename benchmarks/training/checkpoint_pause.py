@@ -1,4 +1,5 @@
-"""How long the training loop waits for a checkpoint, with and without copies in a bucket (a loopback one, in its own process), in turns.
+"""How long the training loop waits for a checkpoint, with and without copies in a bucket (a loopback one, in
+its own process), in turns.
 
 .venv/bin/python -m benchmarks.training.checkpoint_pause [--megabytes 100]
 """
@@ -22,7 +23,9 @@ from tests.loopback_gcs import LoopbackGcs
 
 def main() -> None:
     """Measure in turns and print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--megabytes", type=int, default=100, help="size of a checkpoint")
     parser.add_argument("--checkpoints", type=int, default=9, help="of each kind")
     options = parser.parse_args()
@@ -45,7 +48,8 @@ def main() -> None:
     for kind, pairs in pauses.items():
         wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(
-            f"{kind:7s} {wall * 1000:.0f} ms a checkpoint of {options.megabytes} MB, {cpu * 1000:.0f} ms of them CPU of the loop's thread"
+            f"{kind:7s} {wall * 1000:.0f} ms a checkpoint of {options.megabytes} MB, {cpu * 1000:.0f} ms "
+            f"of them CPU of the loop's thread"
         )
     server.terminate()
 

@@ -1,4 +1,5 @@
-"""What it costs that the same settings give the same bits: a training step with and without TensorFlow's op determinism, in strict turns.
+"""What it costs that the same settings give the same bits: a training step with and without TensorFlow's op
+determinism, in strict turns.
 
     .venv/bin/python -m benchmarks.training.determinism [--student base-f4 --batch 8 --length 128]
 
@@ -27,13 +28,22 @@ def main() -> None:
     if options.arm:
         print(json.dumps(_step(options)))
         return
-    arguments = [f"--{name}={getattr(options, name)}" for name in ("student", "teacher", "batch", "length", "steps")]
+    arguments = [
+        f"--{name}={getattr(options, name)}" for name in ("student", "teacher", "batch", "length", "steps")
+    ]
     with tempfile.TemporaryDirectory() as scratch:
         cores = sorted(os.sched_getaffinity(0))[: options.cores]
         runs = measuring.in_turns(
             {
                 arm: lambda arm=arm: measuring.run(  # type: ignore[misc]
-                    [sys.executable, "-m", "benchmarks.training.determinism", f"--arm={arm}", f"--threads={len(cores)}", *arguments],
+                    [
+                        sys.executable,
+                        "-m",
+                        "benchmarks.training.determinism",
+                        f"--arm={arm}",
+                        f"--threads={len(cores)}",
+                        *arguments,
+                    ],
                     cores,
                     Path(scratch),
                 )
@@ -44,17 +54,22 @@ def main() -> None:
     for unit, key in (("CPU s", "cpu"), ("s", "wall_step")):
         medians = {arm: measuring.median(runs[arm], key) for arm in ARMS}
         print(
-            f"{unit} a step: {medians['without']:.4f} without, {medians['with']:.4f} with, ratio {medians['with'] / medians['without']:.3f}"
+            f"{unit} a step: {medians['without']:.4f} without, {medians['with']:.4f} with, ratio "
+            f"{medians['with'] / medians['without']:.3f}"
         )
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--student", default="mini")
     parser.add_argument("--teacher", default="mini-teacher")
     parser.add_argument("--batch", type=int, default=32, help="sequences")
     parser.add_argument("--length", type=int, default=64, help="tokens a sequence")
-    parser.add_argument("--steps", type=int, default=20, help="steps that are measured, after five that are not")
+    parser.add_argument(
+        "--steps", type=int, default=20, help="steps that are measured, after five that are not"
+    )
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
@@ -98,7 +113,10 @@ def _step(options: argparse.Namespace) -> dict[str, float]:
     steps.run(0, 5)
     wall, cpu = time.perf_counter(), time.process_time()
     steps.run(5, options.steps)
-    return {"cpu": (time.process_time() - cpu) / options.steps, "wall_step": (time.perf_counter() - wall) / options.steps}
+    return {
+        "cpu": (time.process_time() - cpu) / options.steps,
+        "wall_step": (time.perf_counter() - wall) / options.steps,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Writes what all arms of `make bench-training` read: the two models, the batch, and records for the input pipeline."""
+"""Writes what all arms of `make bench-training` read: the two models, the batch, and records for the input
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -50,9 +52,16 @@ def write_records(folder: Path) -> None:
                 rows = random.integers(5, work.VOCABULARY, (count, work.LENGTH))
                 rows |= record_format.word_start * (random.random(rows.shape) < 0.67)
                 rows[:, 0], rows[:, work.LENGTH // 2], rows[:, -1] = 2, 3, 3
-                writer.path(shard_name(split, number, len(shards))).write_bytes(record_format.pack(rows.astype(record_format.dtype)))
+                writer.path(shard_name(split, number, len(shards))).write_bytes(
+                    record_format.pack(rows.astype(record_format.dtype))
+                )
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
-        body = {"sequence_length": work.LENGTH, "vocabulary_size": work.VOCABULARY, "unigram_accuracy": 0.0, "vocabulary": "none"}
+        body = {
+            "sequence_length": work.LENGTH,
+            "vocabulary_size": work.VOCABULARY,
+            "unigram_accuracy": 0.0,
+            "vocabulary": "none",
+        }
         writer.path("records.json").write_text(json.dumps(body | counts | special), encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """One arm of `make bench-training`: our own training step, as the loop runs it.
 
-python -m benchmarks.training.ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN or frozenNN.
+python -m benchmarks.training.ours FOLDER KIND PRECISION THREADS; KIND is joint, untrimmed, layerNN or
+frozenNN.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def main() -> None:
     from mobilebert.training import accelerators
 
     accelerator = accelerators.find("cpu", threads)
-    student, teacher = (weights.load(folder / name, compute_dtype=precision) for name in (work.STUDENT, work.TEACHER))
+    student, teacher = (
+        weights.load(folder / name, compute_dtype=precision) for name in (work.STUDENT, work.TEACHER)
+    )
     steps = make_steps(student, teacher, kind, accelerator, work.read_batch(folder))
     taken = 0
 
@@ -51,7 +54,11 @@ def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: d
     from mobilebert.training.steps import Steps
 
     optimization = Optimization(
-        steps=10**6, batch_size=len(batch["input_ids"]), learning_rate=work.LEARNING_RATE, weight_decay=work.DECAY, clip_norm=work.CLIP
+        steps=10**6,
+        batch_size=len(batch["input_ids"]),
+        learning_rate=work.LEARNING_RATE,
+        weight_decay=work.DECAY,
+        clip_norm=work.CLIP,
     )
     made = objective(student, teacher, kind)
     optimizer = optimizers.make(made.variables, made.learning_rate_multipliers, optimization)
@@ -65,9 +72,10 @@ def make_steps(student: Any, teacher: Any, kind: str, accelerator: Any, batch: d
 def objective(student: Any, teacher: Any, kind: str) -> Any:
     """What an arm minimises.
 
-    joint: masked language modelling, and feature map and attention transfer in all layers; untrimmed: the transfer of one layer by
-    a gate on every layer's terms, so that all are computed forward and backward (the published way); layerNN: the same gradients,
-    computing only what layer NN needs; frozenNN: with the layers below it frozen.
+    joint: masked language modelling, and feature map and attention transfer in all layers; untrimmed: the
+        transfer of one layer by
+    a gate on every layer's terms, so that all are computed forward and backward (the published way); layerNN:
+    the same gradients, computing only what layer NN needs; frozenNN: with the layers below it frozen.
     """
     from mobilebert.distillation.pretraining import MaskedLmObjective
     from mobilebert.distillation.transfer import JOINT as ALL
@@ -83,14 +91,17 @@ def objective(student: Any, teacher: Any, kind: str) -> Any:
         earlier_layers=0.0 if frozen else 1.0,
     )
     if kind == JOINT:
-        return MaskedLmObjective(student, teacher, 1.0, transfer=TransferObjective(student, teacher, settings, ALL))
+        return MaskedLmObjective(
+            student, teacher, 1.0, transfer=TransferObjective(student, teacher, settings, ALL)
+        )
     if kind == UNTRIMMED:
         return Gated(TransferObjective(student, teacher, settings, ALL))
     return TransferObjective(student, teacher, settings, kind.replace("frozen", "layer"))
 
 
 class Gated:
-    """All layers' terms, of which a gate that depends on the step lets one through (run_pretraining.py); here the gate of layer 12.
+    """All layers' terms, of which a gate that depends on the step lets one through (run_pretraining.py); here
+    the gate of layer 12.
 
     Gates come with the batch, so that no part of the graph can be left out.
     """
@@ -131,7 +142,11 @@ def pipeline(folder: Path, threads: int) -> None:
     from mobilebert.training import accelerators
 
     accelerators.find("cpu", threads)
-    batches = iter(reader.train_batches(RecordSet(folder / "records"), Masking(max_predictions=work.PREDICTIONS), work.BATCH, 1, 0))
+    batches = iter(
+        reader.train_batches(
+            RecordSet(folder / "records"), Masking(max_predictions=work.PREDICTIONS), work.BATCH, 1, 0
+        )
+    )
     for _ in range(200):
         next(batches)
     start, count = time.monotonic(), 5000

@@ -26,11 +26,22 @@ attention transfer in all 12 layers, masked language modelling, global clipping,
 1,000,000). All arms start from the same weights and give the same loss (to 1e-3 in float32, checked in every run; gradients and updated
 weights in `tests/unit/test_benchmarks_training.py`). Libraries compute logits at all positions, we at the masked ones alone; "logits
 gathered" is PyTorch given the same saving by hand.
-"""
+"""  # noqa: E501
 
 
 NAMED = {"layer": "", "frozen": ", below frozen"}
-HEAD_KEYS = ("machine", "flags", "cores", "rounds", "transformers", "torch", "tensorflow", "batch", "length", "predictions")
+HEAD_KEYS = (
+    "machine",
+    "flags",
+    "cores",
+    "rounds",
+    "transformers",
+    "torch",
+    "tensorflow",
+    "batch",
+    "length",
+    "predictions",
+)
 
 
 def write(measured: Found, folder: Path, *, cores: int, rounds: int) -> None:
@@ -52,7 +63,9 @@ def write(measured: Found, folder: Path, *, cores: int, rounds: int) -> None:
         "predictions": work.PREDICTIONS,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "training.json", (json.dumps({"about": about, **measured}, indent=1) + "\n").encode())
+    write_atomically(
+        folder / "training.json", (json.dumps({"about": about, **measured}, indent=1) + "\n").encode()
+    )
     text = document(measured, about)
     write_atomically(folder / "training.md", text.encode())
     picture(measured, folder / "training.png")
@@ -67,18 +80,26 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / "training.json"
     if not path.is_file():
-        raise SystemExit(f"{path}: not there, so the page would lack the parts that are not measured; run without --only first")
+        raise SystemExit(
+            f"{path}: not there, so the page would lack the parts that are not measured; run without "
+            f"--only first"
+        )
     measured: dict[str, Any] = json.loads(path.read_text("utf-8"))
     del measured["about"]
     for name in ("stages", "beside"):  # JSON's keys are text
-        measured["progressive"][name] = {int(stage): arms for stage, arms in measured["progressive"][name].items()}
+        measured["progressive"][name] = {
+            int(stage): arms for stage, arms in measured["progressive"][name].items()
+        }
     return measured
 
 
 def document(measured: Found, about: Mapping[str, Any]) -> str:
     """The page."""
     blocks = [HEAD.format(**about)]
-    rows = [[name, value, target, "met" if met else "**missed**"] for name, value, target, met in targets(measured)]
+    rows = [
+        [name, value, target, "met" if met else "**missed**"]
+        for name, value, target, met in targets(measured)
+    ]
     blocks.append("## Targets\n\n" + _table(["", "measured", "target", ""], rows))
     blocks.append("![seconds a step](training.png)\n")
     for precision in ("float32", "bfloat16"):
@@ -104,12 +125,26 @@ def targets(measured: Found) -> Iterator[tuple[str, str, str, bool]]:
             yield ratio(name, _of_ours(arms, other), 1, target)
     for precision, arms in (("float32", single), ("bfloat16", half)):
         share = arms["ours"]["peak_mb"] / arms[EAGER]["peak_mb"]
-        yield f"peak memory, joint, {precision}, against PyTorch eager", f"{share:.2f} times", "at most 1.2", share <= 1.2
+        yield (
+            f"peak memory, joint, {precision}, against PyTorch eager",
+            f"{share:.2f} times",
+            "at most 1.2",
+            share <= 1.2,
+        )
     stages = [arm["first_seconds"] for stage in progressive["stages"].values() for arm in stage.values()]
-    yield "time to the first step of a stage, the slowest", f"{max(stages):.1f} s", "at most 10 s", max(stages) <= 10
+    yield (
+        "time to the first step of a stage, the slowest",
+        f"{max(stages):.1f} s",
+        "at most 10 s",
+        max(stages) <= 10,
+    )
     joint = max(arms["ours"]["first_seconds"] for arms in (single, half))
     yield "the same of the joint step", f"{joint:.1f} s", "at most 10 s", joint <= 10
-    ours = [single["ours"], half["ours"], *(arm for stage in progressive["stages"].values() for arm in stage.values())]
+    ours = [
+        single["ours"],
+        half["ours"],
+        *(arm for stage in progressive["stages"].values() for arm in stage.values()),
+    ]
     overhead = max(arm["host_share"] for arm in ours)
     yield (
         "host overhead: CPU time of the thread that tells the steps",
@@ -119,7 +154,12 @@ def targets(measured: Found) -> Iterator[tuple[str, str, str, bool]]:
     )
     least = min(stage[name]["seconds"] for stage in progressive["stages"].values() for name in stage)
     room = measured["pipeline"]["batches_per_second"] * least
-    yield "batches from the records against the need of the fastest stage", f"{room:.0f} times", "at least 10", room >= 10
+    yield (
+        "batches from the records against the need of the fastest stage",
+        f"{room:.0f} times",
+        "at least 10",
+        room >= 10,
+    )
 
 
 def _arms(arms: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
@@ -139,7 +179,9 @@ def _arms(arms: Mapping[str, Mapping[str, float]]) -> tuple[list[str], list[list
 
 
 def _of_ours(arms: Mapping[str, Mapping[str, float]], name: str) -> float:
-    """An arm's share of our step: turn by turn, else by the medians (stages have their own ratios, in `shares`)."""
+    """An arm's share of our step: turn by turn, else by the medians (stages have their own ratios, in
+    `shares`).
+    """
     return arms[name].get("of_ours", arms[name]["seconds"] / arms["ours"]["seconds"])
 
 
@@ -148,16 +190,27 @@ def _progressive(progressive: Found) -> str:
     for stage, measured in progressive["stages"].items():
         arms |= {f"stage of layer {stage}{NAMED[name]}": arm for name, arm in measured.items()}
     note = (
-        "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; so does the peer. Neither\n"
-        "has an MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means over stages 1 to 12, those not\n"
-        f"measured interpolated linearly: {', '.join(f'{mean:.3f} s{NAMED[name]}' for name, mean in progressive['means'].items())}.\n"
+        "\n`ours` computes all 12 layers with a gate on each layer's terms, as the published programs do; "
+        "so does the peer. Neither\n"
+        "has an MLM head here. A stage's gradients are those of the gate's (`earlier_layers` 1). Means "
+        "over stages 1 to 12, those not\n"
+        f"measured interpolated linearly: "
+        f"{', '.join(f'{mean:.3f} s{NAMED[name]}' for name, mean in progressive['means'].items())}.\n"
         "The phase is\n"
-        f"{_times(progressive, 'layer', 'untrimmed')} our untrimmed step's speed and {_times(progressive, 'layer', 'peer')} the fastest peer's, and\n"
-        f"frozen {_times(progressive, 'frozen', 'untrimmed')} our untrimmed step's. These ratios compare each stage with `ours` and the peer in\n"
+        f"{_times(progressive, 'layer', 'untrimmed')} our untrimmed step's speed and "
+        f"{_times(progressive, 'layer', 'peer')} the fastest peer's, and\n"
+        f"frozen {_times(progressive, 'frozen', 'untrimmed')} our untrimmed step's. These ratios compare "
+        f"each stage with `ours` and the peer in\n"
         f"the same turns ({_beside(progressive, 'untrimmed')} s and\n"
-        f"{_beside(progressive, 'peer')} s beside stages {', '.join(map(str, progressive['beside']))}): a machine's speed changes.\n"
+        f"{_beside(progressive, 'peer')} s beside stages {', '.join(map(str, progressive['beside']))}): a "
+        f"machine's speed changes.\n"
     )
-    return f"## Progressive transfer, {progressive['precision']}\n\n" + _table(*_arms(arms)) + note + bounds.paragraph()
+    return (
+        f"## Progressive transfer, {progressive['precision']}\n\n"
+        + _table(*_arms(arms))
+        + note
+        + bounds.paragraph()
+    )
 
 
 def _times(progressive: Found, name: str, other: str) -> str:
@@ -172,15 +225,27 @@ def picture(measured: Found, path: Path) -> None:
     """Seconds a step of every arm, as bars."""
     from matplotlib.figure import Figure
 
-    bars = [(f"{name}, {precision}", arm["seconds"]) for precision in ("float32", "bfloat16") for name, arm in measured[precision].items()]
+    bars = [
+        (f"{name}, {precision}", arm["seconds"])
+        for precision in ("float32", "bfloat16")
+        for name, arm in measured[precision].items()
+    ]
     progressive = measured["progressive"]
-    bars += [("all layers, ours", progressive["untrimmed"]["seconds"]), ("all layers, fastest peer", progressive["peer"]["seconds"])]
-    bars += [(f"progressive, mean of stages{NAMED[name]}", seconds) for name, seconds in progressive["means"].items()]
+    bars += [
+        ("all layers, ours", progressive["untrimmed"]["seconds"]),
+        ("all layers, fastest peer", progressive["peer"]["seconds"]),
+    ]
+    bars += [
+        (f"progressive, mean of stages{NAMED[name]}", seconds)
+        for name, seconds in progressive["means"].items()
+    ]
     figure = Figure(figsize=(8, 0.3 * len(bars) + 1), layout="constrained")
     axes = figure.subplots()
     ours = ("ours", "all layers, ours", "progressive")
     axes.barh(
-        [name for name, _ in bars], [value for _, value in bars], color=["#2a6" if name.startswith(ours) else "#999" for name, _ in bars]
+        [name for name, _ in bars],
+        [value for _, value in bars],
+        color=["#2a6" if name.startswith(ours) else "#999" for name, _ in bars],
     )
     axes.invert_yaxis()
     axes.set_xlabel("seconds a step (median)")

@@ -1,7 +1,9 @@
-"""One arm of `make bench-training`: the same step written with transformers and PyTorch, or given to TextBrewer.
+"""One arm of `make bench-training`: the same step written with transformers and PyTorch, or given to
+TextBrewer.
 
-python -m benchmarks.training.torch_peer FOLDER KIND PRECISION THREADS; KIND is joined by "-": joint or untrimmed (no MLM head: the transfer
-alone, all layers), then any of compiled, gathered (logits at the masked positions only, as ours), textbrewer.
+python -m benchmarks.training.torch_peer FOLDER KIND PRECISION THREADS; KIND is joined by "-": joint or
+untrimmed (no MLM head: the transfer alone, all layers), then any of compiled, gathered (logits at the masked
+positions only, as ours), textbrewer.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ Tensors = dict[str, torch.Tensor]
 
 def main() -> None:
     """Serve turns; see `training_work`."""
-    folder, kind, precision, threads = Path(sys.argv[1]), set(sys.argv[2].split("-")), sys.argv[3], int(sys.argv[4])
+    folder, kind, precision, threads = (
+        Path(sys.argv[1]),
+        set(sys.argv[2].split("-")),
+        sys.argv[3],
+        int(sys.argv[4]),
+    )
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
     student, teacher = load(folder)
@@ -39,10 +46,14 @@ def main() -> None:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Student and teacher from our directories, with attention that gives its maps; `eval` so that nothing drops out."""
+    """Student and teacher from our directories, with attention that gives its maps; `eval` so that nothing
+    drops out.
+    """
     options = {"attn_implementation": "eager", "dtype": torch.float32}
     student = transformers.MobileBertForMaskedLM.from_pretrained(folder / work.STUDENT, **options)
-    teacher = transformers.BertModel.from_pretrained(folder / work.TEACHER, add_pooling_layer=False, **options)
+    teacher = transformers.BertModel.from_pretrained(
+        folder / work.TEACHER, add_pooling_layer=False, **options
+    )
     return student.eval(), teacher.eval().requires_grad_(False)
 
 
@@ -60,14 +71,23 @@ def make_optimizer(student: Any) -> torch.optim.Optimizer:
 
 
 def step_of(
-    student: Any, teacher: Any, batch: Tensors, optimizer: torch.optim.Optimizer, kind: set[str], precision: str
+    student: Any,
+    teacher: Any,
+    batch: Tensors,
+    optimizer: torch.optim.Optimizer,
+    kind: set[str],
+    precision: str,
 ) -> Callable[[], float]:
     """A function that takes a step and gives its loss."""
     gate = torch.zeros(work.LAYERS)
     gate[-1] = 1.0
 
     def forward() -> torch.Tensor:
-        return untrimmed_loss(student, teacher, batch, gate) if "untrimmed" in kind else joint_loss(student, teacher, batch, kind)
+        return (
+            untrimmed_loss(student, teacher, batch, gate)
+            if "untrimmed" in kind
+            else joint_loss(student, teacher, batch, kind)
+        )
 
     compute = torch.compile(forward) if "compiled" in kind else forward
 
@@ -131,7 +151,11 @@ def attention(output: torch.Tensor, target: torch.Tensor, mask: Any = None) -> t
 
 
 def _encoded(student: Any, teacher: Any, batch: Tensors) -> tuple[Any, Any]:
-    inputs = {"input_ids": batch["input_ids"], "token_type_ids": batch["segment_ids"], "attention_mask": batch["input_mask"]}
+    inputs = {
+        "input_ids": batch["input_ids"],
+        "token_type_ids": batch["segment_ids"],
+        "attention_mask": batch["input_mask"],
+    }
     more = {"output_hidden_states": True, "output_attentions": True}
     with torch.no_grad():
         target = teacher(**inputs, **more)
@@ -146,7 +170,13 @@ def textbrewer_turns(student: Any, teacher: Any, batch: Tensors, optimizer: torc
     register_new("match_Loss", "feature_map", feature_map)
     register_new("match_Loss", "attention_map", attention)
     matches = [
-        {"layer_T": layer + shift, "layer_S": layer + shift, "feature": feature, "loss": loss, "weight": weight / work.LAYERS}
+        {
+            "layer_T": layer + shift,
+            "layer_S": layer + shift,
+            "feature": feature,
+            "loss": loss,
+            "weight": weight / work.LAYERS,
+        }
         for layer in range(work.LAYERS)
         for feature, loss, weight, shift in (
             ("hidden", "feature_map", work.FEATURE_MAP, 1),
@@ -167,16 +197,26 @@ def textbrewer_turns(student: Any, teacher: Any, batch: Tensors, optimizer: torc
             losses.append(total_loss.item())
 
     distiller = Distiller(
-        train_config=textbrewer.TrainingConfig(device="cpu", ckpt_steps=10**9, log_dir=None, output_dir="/dev/null"),
-        distill_config=textbrewer.DistillationConfig(kd_loss_weight=0, hard_label_weight=1, intermediate_matches=matches),
+        train_config=textbrewer.TrainingConfig(
+            device="cpu", ckpt_steps=10**9, log_dir=None, output_dir="/dev/null"
+        ),
+        distill_config=textbrewer.DistillationConfig(
+            kd_loss_weight=0, hard_label_weight=1, intermediate_matches=matches
+        ),
         model_T=teacher,
         model_S=student,
         adaptor_T=adapt_teacher,
         adaptor_S=adapt_student,
     )
-    labels = torch.full_like(batch["input_ids"], -100).scatter(1, batch["masked_positions"], batch["masked_ids"])
+    labels = torch.full_like(batch["input_ids"], -100).scatter(
+        1, batch["masked_positions"], batch["masked_ids"]
+    )
     more = {"output_hidden_states": True, "output_attentions": True}
-    inputs = {"input_ids": batch["input_ids"], "token_type_ids": batch["segment_ids"], "attention_mask": batch["input_mask"]}
+    inputs = {
+        "input_ids": batch["input_ids"],
+        "token_type_ids": batch["segment_ids"],
+        "attention_mask": batch["input_mask"],
+    }
     teacher.forward = _ignoring_labels(teacher.forward)
     rows = _waiting({**inputs, "labels": labels, **more}, losses)
     try:
@@ -190,7 +230,9 @@ class _Done(Exception):
 
 
 class _waiting:
-    """The one batch, given when the orchestrator asks for a step; asking for the next batch means that the step was taken."""
+    """The one batch, given when the orchestrator asks for a step; asking for the next batch means that the
+    step was taken.
+    """
 
     def __init__(self, batch: dict[str, Any], losses: list[float]) -> None:
         self._batch, self._losses = batch, losses

@@ -1,7 +1,9 @@
-"""The work of `make bench-training`, the same for every program: two models, a batch, the losses' weights, and turns.
+"""The work of `make bench-training`, the same for every program: two models, a batch, the losses' weights,
+and turns.
 
-A worker is a process that trains one arm. It says on standard output what it is (one JSON line), then takes as many steps as each line on
-standard input asks for, says how long each took, and at the end how much memory it needed. The orchestrator gives the turns.
+A worker is a process that trains one arm. It says on standard output what it is (one JSON line), then takes
+as many steps as each line on standard input asks for, says how long each took, and at the end how much memory
+it needed. The orchestrator gives the turns.
 """
 
 from __future__ import annotations
@@ -24,8 +26,12 @@ LEARNING_RATE, DECAY, CLIP = 1e-5, 0.01, 1.0  # small, so that a hundred steps o
 STUDENT, TEACHER, ARRAYS = "student", "teacher", "batch.npz"
 
 
-def batch(vocabulary: int = VOCABULARY, size: int = BATCH, length: int = LENGTH, predictions: int = PREDICTIONS) -> dict[str, np.ndarray]:
-    """Full sequences of random ids, two segments each, with predictions at places drawn without repetition: int32, weights float32."""
+def batch(
+    vocabulary: int = VOCABULARY, size: int = BATCH, length: int = LENGTH, predictions: int = PREDICTIONS
+) -> dict[str, np.ndarray]:
+    """Full sequences of random ids, two segments each, with predictions at places drawn without
+    repetition: int32, weights float32.
+    """
     numbers = np.random.default_rng(7)
     positions = np.sort(np.stack([numbers.choice(length, predictions, replace=False) for _ in range(size)]))
     return {
@@ -81,4 +87,6 @@ def serve(call: Callable[[], float], began: float, **facts: Any) -> None:
 def goodbye() -> None:
     """Say the most memory that this process held, MB, and end."""
     say({"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
-    os._exit(0)  # at once: threads of an endless dataset were seen to wait for each other when TensorFlow shuts down
+    os._exit(
+        0
+    )  # at once: threads of an endless dataset were seen to wait for each other when TensorFlow shuts down

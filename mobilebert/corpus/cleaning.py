@@ -1,4 +1,6 @@
-"""Stage 1: read, decode, normalise, apply line rules and filters, hash; one element at a time, blocks to disk."""
+"""Stage 1: read, decode, normalise, apply line rules and filters, hash; one element at a time, blocks to
+disk.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.normalise import normalise_all
 
 _BATCH_CHARACTERS = 50_000  # few enough for their measures to stay in the processor's cache
-_EACH = 10  # characters that a document counts for beside its text: its measures take 2.4 kB, and a file may hold millions of empty ones
+# characters that a document counts for beside its text: its measures take 2.4 kB, and a file may hold
+# millions of empty ones
+_EACH = 10
 REJECTS = pa.schema([(name, pa.string()) for name in funnel.Reject._fields])
 
 
@@ -53,8 +57,8 @@ class _Gathered:
 def clean_element(element: Element, context: CleaningContext) -> tuple[int, list[int]]:
     """Clean the documents of an element, if a run that was killed has not done it.
 
-    Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many documents each has, "sources":
-    counts as in funnel.json}).
+    Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many
+    documents each has, "sources": counts as in funnel.json}).
 
     Returns:
         The element's number, and how many documents each of its blocks has.
@@ -72,19 +76,26 @@ def _clean(element: Element, context: CleaningContext, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
     with writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
         blocks = _cleaned_blocks(element, counts, rejects, context)
-    paths.write(f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode())
+    paths.write(
+        f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode()
+    )
 
 
 @contextmanager
 def writing_rejects(path: str, most: int | str) -> Iterator[funnel.Rejects]:
     """Rejects that are written to a Parquet file of REJECTS."""
     with paths.writing(path) as stream, pq.ParquetWriter(stream, REJECTS, compression="zstd") as writer:
-        rejects = funnel.Rejects(most, lambda rows: writer.write_table(pa.Table.from_pylist([row._asdict() for row in rows], REJECTS)))
+        rejects = funnel.Rejects(
+            most,
+            lambda rows: writer.write_table(pa.Table.from_pylist([row._asdict() for row in rows], REJECTS)),
+        )
         yield rejects
         rejects.flush()
 
 
-def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, context: CleaningContext) -> list[int]:
+def _cleaned_blocks(
+    element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, context: CleaningContext
+) -> list[int]:
     """Write the blocks of an element; how many documents each has."""
     blocks: list[int] = []
     gathered = _Gathered()
@@ -106,7 +117,10 @@ def _cleaned_blocks(element: Element, counts: dict[str, dict[str, Any]], rejects
 
 def stopped(file: str, why: str) -> UserError:
     """What stops the run when `corpus.on_error` is `stop`."""
-    return UserError(f"{file}: {why}; mend or remove the file, or set corpus.on_error to skip to count such files and go on")
+    return UserError(
+        f"{file}: {why}; mend or remove the file, or set corpus.on_error to skip to count such files and "
+        f"go on"
+    )
 
 
 def _readable(file_range: FileRange, counts: dict[str, Any], settings: Corpus) -> Iterator[RawDocument]:
@@ -122,11 +136,15 @@ def _readable(file_range: FileRange, counts: dict[str, Any], settings: Corpus) -
 def _judged(
     file_range: FileRange, counts: dict[str, Any], rejects: funnel.Rejects, context: CleaningContext
 ) -> Iterator[tuple[RawDocument, str, int]]:
-    """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is counted and, by sample, kept."""
+    """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is
+    counted and, by sample, kept.
+    """
     settings = context.settings
     for batch in _batches(_readable(file_range, counts, settings)):
         documents = document.Documents(
-            _cleaned(["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings)
+            _cleaned(
+                ["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings
+            )
         )
         reasons = filters.judge(documents, settings)
         for index, (raw_document, text) in enumerate(zip(batch, documents.texts, strict=True)):
@@ -140,7 +158,11 @@ def _judged(
             if reason is None:
                 yield raw_document, text, size
             else:
-                rejects.add(funnel.Reject(raw_document.name, file_range.source, reason, raw_document.text, detail or ""))
+                rejects.add(
+                    funnel.Reject(
+                        raw_document.name, file_range.source, reason, raw_document.text, detail or ""
+                    )
+                )
 
 
 def _batches(documents: Iterator[RawDocument]) -> Iterator[list[RawDocument]]:
@@ -180,7 +202,9 @@ def _write(element: int, block: int, gathered: _Gathered, context: CleaningConte
     index["source"] = [sources.index(source) for source in gathered.sources]
     block_store.write_block(context.folder, element, block, encoded, index, gathered.names, sources)
 
-    digests = np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, encoded)), ">u8").reshape(-1, 2).astype(np.uint64)
+    digests = (
+        np.frombuffer(b"".join(map(xxhash.xxh3_128_digest, encoded)), ">u8").reshape(-1, 2).astype(np.uint64)
+    )
     numbers = block_store.document(element, block) + np.arange(len(encoded), dtype=np.uint64)
     ranks = block_store.ranks(np.array([len(text) for text in gathered.texts]), digests[:, 0])
     keys = _keys(digests[:, 1] | block_store.OF_TEXT, ranks, numbers)
@@ -199,7 +223,11 @@ def _keys(key: np.ndarray, rank: np.ndarray, document: np.ndarray) -> np.ndarray
 
 def _size(raw_document: RawDocument) -> int:
     """UTF-8 bytes of a raw document."""
-    return len(raw_document.text.encode("utf-8", "surrogatepass")) if raw_document.size is None else raw_document.size
+    return (
+        len(raw_document.text.encode("utf-8", "surrogatepass"))
+        if raw_document.size is None
+        else raw_document.size
+    )
 
 
 def _simplified(text: str) -> str:

@@ -1,11 +1,14 @@
-"""Test texts that must not be in the corpus: documents that hold one of them, or a good part of one, are dropped.
+"""Test texts that must not be in the corpus: documents that hold one of them, or a good part of one, are
+dropped.
 
-A document is compared by 13-grams, as GPT-3 was (Brown et al. 2020, appendix C; characters instead of words, without punctuation, in small
-letters, Traditional as Simplified). GPT-3 and FineWeb drop on any common n-gram; in Chinese one 13-gram of characters is but a long name
-("中华人民共和国全国人民代表大会"), so here a document falls when it holds `corpus.max_contamination` of any one test text's 13-grams.
+A document is compared by 13-grams, as GPT-3 was (Brown et al. 2020, appendix C; characters instead of words,
+without punctuation, in small letters, Traditional as Simplified). GPT-3 and FineWeb drop on any common
+n-gram; in Chinese one 13-gram of characters is but a long name ("中华人民共和国全国人民代表大会"), so here a document falls
+when it holds `corpus.max_contamination` of any one test text's 13-grams.
 
-The texts are looked up in sorted arrays of the work folder, which every worker maps into its memory: nothing travels with the documents.
-"""
+The texts are looked up in sorted arrays of the work folder, which every worker maps into its memory: nothing
+travels with the documents.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -35,7 +38,8 @@ _SLOTS_A_GRAM = 16  # of the first look-up: one in 16 foreign 13-grams needs the
 
 
 def files(named: Sequence[str], world: Path | None) -> list[Path]:
-    """The files that `corpus.decontaminate` names: paths, folders and globs; `small_world` stands for the dev files of its tasks.
+    """The files that `corpus.decontaminate` names: paths, folders and globs; `small_world` stands for the dev
+    files of its tasks.
 
     Raises:
         UserError: a name without a file.
@@ -44,18 +48,26 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
     for name in named:
         if name == SMALL_WORLD:
             if world is None:
-                raise UserError("corpus.decontaminate: small_world is named, but there is no small world; give it with --test-world")
+                raise UserError(
+                    "corpus.decontaminate: small_world is named, but there is no small world; give it "
+                    "with "
+                    "--test-world"
+                )
             mine = sorted(world.glob("tasks/*/dev.*"))
         else:
             mine = [Path(path) for path in discovery.find(name).files]
         if not mine:
-            raise UserError(f"corpus.decontaminate: {name}: no such file; name the test files, or take it off the list")
+            raise UserError(
+                f"corpus.decontaminate: {name}: no such file; name the test files, or take it off the list"
+            )
         test_files += mine
     return test_files
 
 
 def without_paths(corpus: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `corpus` as a manifest shows it: where another corpus or test files lie is not part of what it is."""
+    """The section `corpus` as a manifest shows it: where another corpus or test files lie is not part of
+    what it is.
+    """
     return {name: value for name, value in corpus.items() if name not in {"from", "decontaminate"}}
 
 
@@ -80,7 +92,9 @@ def write(files: Sequence[Path], folder: str) -> None:
             texts.append(np.array([(size, number) for size in sizes.tolist()], _TEXT))
     if not sum(map(len, texts)):
         raise UserError(
-            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in {', '.join(map(str, files))}"
+            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more "
+            f"in "
+            f"{', '.join(map(str, files))}"
         )
     entries = np.concatenate(grams)
     entries = entries[np.argsort(entries["hash"], kind="stable")]
@@ -103,7 +117,8 @@ class TestTexts:
         self._slots[self._hashes >> self._shift] = True
 
     def match(self, wording: np.ndarray, most: float) -> str | None:
-        """The name of the file that the document has a text of: over `most` of its 13-grams; the first of several.
+        """The name of the file that the document has a text of: over `most` of its 13-grams; the first of
+        several.
 
         Args:
             wording: (M,) uint64 hashes of the document's 13-grams.
@@ -127,7 +142,9 @@ def test_texts(folder: str) -> TestTexts:
 
 
 def _grams(batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(M,) _GRAM: the different 13-grams of the texts that are long enough, which are counted from 0; and (T,) int64 how many each has."""
+    """(M,) _GRAM: the different 13-grams of the texts that are long enough, which are counted from 0; and
+    (T,) int64 how many each has.
+    """
     hashes, bounds = document.Documents(batch).wording
     owner = np.repeat(np.arange(len(batch)), np.diff(bounds))
     order = np.lexsort((hashes, owner))
@@ -153,7 +170,9 @@ def _array(path: str, kind: np.dtype[Any]) -> np.ndarray:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    """All texts of a file: every string of a JSON or JSONL file, every cell of tab-separated columns, every line of any other."""
+    """All texts of a file: every string of a JSON or JSONL file, every cell of tab-separated columns,
+    every line of any other.
+    """
     try:
         decoded = decode.decode(streams.read_document(str(path)))
     except streams.Unreadable as error:
@@ -172,7 +191,9 @@ def _texts(path: Path) -> Iterator[str]:
 
 
 def _values(text: str) -> Any:
-    """What a JSON file holds; several objects, a line each, stand in .jsonl and in many a test file's .json."""
+    """What a JSON file holds; several objects, a line each, stand in .jsonl and in many a test file's
+    .json.
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError:

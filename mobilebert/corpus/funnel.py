@@ -1,4 +1,6 @@
-"""What came in, what stayed, and why the rest did not: counts by source and reason, and samples of what was dropped."""
+"""What came in, what stayed, and why the rest did not: counts by source and reason, and samples of what
+was dropped.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,14 @@ class Reject(NamedTuple):
     source: str
     reason: str
     text: str
-    detail: str = ""  # what the reason refers to, such as the test file that a contaminated document has text of
+    detail: str = (
+        ""  # what the reason refers to, such as the test file that a contaminated document has text of
+    )
 
 
 class Rejects:
-    """The rejected documents with the smallest hashes, at most `most` a source and reason: the same ones in whatever order they come.
+    """The rejected documents with the smallest hashes, at most `most` a source and reason: the same ones in
+    whatever order they come.
 
     Where `most` is `all`, they are handed to `write` some at a time, since they may be all of a large file.
     """
@@ -40,7 +45,9 @@ class Rejects:
         """Keep the document if it belongs to the sample, or all are asked for."""
         kept = self._kept.setdefault((reject.source, reject.reason), [])
         shown = reject.text if isinstance(self.most, str) else reject.text[:SHOWN_CHARACTERS]
-        text = shown.encode("utf-8", "replace").decode()  # a lone surrogate would stop the writing of the file
+        text = shown.encode(
+            "utf-8", "replace"
+        ).decode()  # a lone surrogate would stop the writing of the file
         key = xxhash.xxh3_64_intdigest(f"{reject.id}\0{text[:SHOWN_CHARACTERS]}".encode())
         if isinstance(self.most, str):
             kept.append((-key, reject._replace(text=text)))
@@ -56,7 +63,11 @@ class Rejects:
 
     def flush(self) -> None:
         """Write what is kept, by source, reason and hash, and keep nothing."""
-        rows = [reject for key in sorted(self._kept) for _, reject in sorted(self._kept[key], key=lambda item: (-item[0], item[1]))]
+        rows = [
+            reject
+            for key in sorted(self._kept)
+            for _, reject in sorted(self._kept[key], key=lambda item: (-item[0], item[1]))
+        ]
         self._kept, self._held = {}, 0
         self._write(rows)
         self.written += len(rows)
@@ -64,7 +75,15 @@ class Rejects:
 
 def new() -> dict[str, Any]:
     """The empty counts of one source, in the form of funnel.json."""
-    return {"in": _none(), "out": _none(), "reasons": {}, "lines": {}, "masked": {}, "unreadable": [], "left_out": {}}
+    return {
+        "in": _none(),
+        "out": _none(),
+        "reasons": {},
+        "lines": {},
+        "masked": {},
+        "unreadable": [],
+        "left_out": {},
+    }
 
 
 def count(counts: dict[str, Any], size: int, reason: str | None = None) -> None:
@@ -93,7 +112,9 @@ def count_lines(counts: dict[str, Any], dropped: dict[str, tuple[int, int]]) -> 
 
 
 def leave_out(counts: dict[str, Any], file: str, why: str, unreadable: bool) -> None:
-    """Name a file that cannot be read, or count one that is left out on purpose (skipped.json of the sources names it)."""
+    """Name a file that cannot be read, or count one that is left out on purpose (skipped.json of the
+    sources names it).
+    """
     if unreadable:
         counts["unreadable"].append({"file": file, "why": why})
     else:

@@ -1,7 +1,8 @@
-"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike -> corpus.
+"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike ->
+corpus.
 
-The order of the output and every file's bytes follow from the numbers of the elements, so they are the same for any
-number of workers.
+The order of the output and every file's bytes follow from the numbers of the elements, so they are the same
+for any number of workers.
 """
 
 from __future__ import annotations
@@ -27,29 +28,48 @@ from mobilebert.storage import artifacts, paths
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
 _COST = {"html": 4, "warc": 4, "mediawiki": 8, "markdown": 2, "rst": 20, "parquet": 2}
 _COST_COMPRESSED = 3  # text shrinks to a third or less
-_VERSIONS = ("pyarrow", "xxhash", "numpy", "opencc", "trafilatura", "markdown-it-py", "mwparserfromhell", "docutils", "warcio")
+_VERSIONS = (
+    "pyarrow",
+    "xxhash",
+    "numpy",
+    "opencc",
+    "trafilatura",
+    "markdown-it-py",
+    "mwparserfromhell",
+    "docutils",
+    "warcio",
+)
 _EXAMPLES_AT_ONCE = 64  # rejected documents
 _EXAMPLE_CHARACTERS = 400
 DIRECT = Beam()
 
 
-def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where: Beam = DIRECT, test_world: Path | None = None) -> None:
+def clean_corpus(
+    sources: Path,
+    out: Path,
+    settings: Corpus,
+    threads: int,
+    where: Beam = DIRECT,
+    test_world: Path | None = None,
+) -> None:
     """Make the `corpus` artifact from a `sources` artifact.
 
     Args:
         sources: the folder with sources.json.
-        out: the artifact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a killed run is gone on with.
+        out: the artifact; what is between the stages lies in a work folder (`dataflow.workdir`), by which a
+            killed run is gone on with.
         threads: worker processes at most, if the work is done here; as many as the input is worth.
         where: which runner, and where the work folder lies.
         test_world: the small world, where `corpus.decontaminate` names it.
 
     Raises:
-        UserError: a test file is missing, a source has no document, no document is left, or a file cannot be read and `corpus.on_error` is
-            `stop`.
+        UserError: a test file is missing, a source has no document, no document is left, or a file cannot be
+            read and `corpus.on_error` is `stop`.
     """
     if settings.from_:
         raise UserError(
-            f"corpus.from: {settings.from_} holds cleaned documents, so there is nothing to clean; leave it empty to clean sources"
+            f"corpus.from: {settings.from_} holds cleaned documents, so there is nothing to clean; leave "
+            f"it empty to clean sources"
         )
     entries, skipped = plan.read_sources(sources)
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
@@ -59,36 +79,56 @@ def clean_corpus(sources: Path, out: Path, settings: Corpus, threads: int, where
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
     corpus = decontamination.without_paths(settings.model_dump(mode="json", by_alias=True))
-    own = sorted(digest["sha256"] for digest in decontamination.digests(decontamination.files(own_names, None)))
+    own = sorted(
+        digest["sha256"] for digest in decontamination.digests(decontamination.files(own_names, None))
+    )
     shaping = {"corpus": corpus, "files": own}
     inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
     mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
     with workdir.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
-        logging.info("cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements))
+        logging.info(
+            "cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements)
+        )
         if tests:
             decontamination.write(tests, folder)
         job = cleaning.CleaningContext(settings, folder, int(settings.block_megabytes * 1e6))
         running.run("clean-corpus", stages(_upload_inputs(elements, folder), job), folder, where, workers)
         collected = writing.collect(
-            folder, writing.shard_count(len(elements)), sorted({entry["source"] for entry in entries}), settings.rejects_per_reason
+            folder,
+            writing.shard_count(len(elements)),
+            sorted({entry["source"] for entry in entries}),
+            settings.rejects_per_reason,
         )
         _write(out, inputs, shaping, collected, skipped)
 
 
 def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
-    """The elements with files that all workers see: local ones are copied beside a work folder that is elsewhere."""
+    """The elements with files that all workers see: local ones are copied beside a work folder that is
+    elsewhere.
+    """
     if paths.is_local(folder):
         return elements
     sent: dict[str, str] = {}
     paths.make_folder(paths.join(folder, "sources"))
-    for path in sorted({file_range.path for element in elements for file_range in element.ranges if paths.is_local(file_range.path)}):
+    for path in sorted(
+        {
+            file_range.path
+            for element in elements
+            for file_range in element.ranges
+            if paths.is_local(file_range.path)
+        }
+    ):
         # The ending tells the compression.
         sent[path] = paths.join(folder, "sources", f"{len(sent):06d}{Path(path).suffix}")
         paths.send(Path(path), sent[path])
     return [
         replace(
-            element, ranges=tuple(replace(file_range, path=sent.get(file_range.path, file_range.path)) for file_range in element.ranges)
+            element,
+            ranges=tuple(
+                replace(file_range, path=sent.get(file_range.path, file_range.path))
+                for file_range in element.ranges
+            ),
         )
         for element in elements
     ]
@@ -114,7 +154,9 @@ def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) 
         return range(writing.shard_count(count))
 
     made = [
-        Stage("Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], context)),
+        Stage(
+            "Clean", lambda _: range(count), lambda number: cleaning.clean_element(elements[number], context)
+        ),
         Stage("Gather", batches, lambda batch: near_duplicates.gather(batch, context)),
         Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, context)),
         Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, context)),
@@ -132,12 +174,18 @@ def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) 
 
 
 def _write(
-    out: Path, inputs: dict[str, Path], settings: dict[str, Any], collected: writing.Collected, skipped: list[dict[str, Any]]
+    out: Path,
+    inputs: dict[str, Path],
+    settings: dict[str, Any],
+    collected: writing.Collected,
+    skipped: list[dict[str, Any]],
 ) -> None:
     """The artifact from what the shards left, after a look at whether there is anything in it."""
     counts, shards, rejects = collected
     for entry in skipped:
-        funnel.leave_out(counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"])
+        funnel.leave_out(
+            counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"]
+        )
     report = funnel.report(counts)
     _check(report)
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
@@ -177,16 +225,23 @@ def _check(report: dict[str, Any]) -> None:
         for entry in counts["unreadable"]:
             logging.warning("source %s: %s cannot be read: %s", name, entry["file"], entry["why"])
         logging.info(
-            "source %s: %d documents, %d kept; dropped: %s", name, _documents_read(counts), counts["out"]["documents"], _reasons(counts)
+            "source %s: %d documents, %d kept; dropped: %s",
+            name,
+            _documents_read(counts),
+            counts["out"]["documents"],
+            _reasons(counts),
         )
         if not counts["in"]["documents"]:
             unreadable = "".join(f"\n  {entry['file']}: {entry['why']}" for entry in counts["unreadable"][:5])
-            raise UserError(f"sources: {name} has no document at all in its files; check its path and format{unreadable}")
+            raise UserError(
+                f"sources: {name} has no document at all in its files; check its path and format{unreadable}"
+            )
         if not counts["out"]["documents"]:
             logging.warning("source %s: nothing of it is left", name)
     if not report["total"]["out"]["documents"]:
         raise UserError(
-            f"corpus: nothing is left of {_documents_read(report['total'])} documents (dropped: {_reasons(report['total'])}); "
+            f"corpus: nothing is left of {_documents_read(report['total'])} documents (dropped: "
+            f"{_reasons(report['total'])}); "
             "check the format of the sources, or loosen the rule that drops most"
         )
 

@@ -1,7 +1,7 @@
 """What the pipeline's elements refer to: files and byte ranges, never text.
 
-Beam's cost is its elements (16 µs a Reshuffle), so an element is about `corpus.block_megabytes` of input: many small files, or a range of
-a large one (docs/corpus.md).
+Beam's cost is its elements (16 µs a Reshuffle), so an element is about `corpus.block_megabytes` of input:
+many small files, or a range of a large one (docs/corpus.md).
 """
 
 from __future__ import annotations
@@ -54,22 +54,33 @@ class Element:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum((file_range.size if file_range.end is None else file_range.end) - file_range.start for file_range in self.ranges)
+        return sum(
+            (file_range.size if file_range.end is None else file_range.end) - file_range.start
+            for file_range in self.ranges
+        )
 
 
 def read_sources(folder: Path | str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The files of a `sources` artifact, and those left out when they were listed ({"source", "path", "why", "unreadable"})."""
+    """The files of a `sources` artifact, and those left out when they were listed ({"source", "path",
+    "why", "unreadable"}).
+    """
     folder = Path(folder)
     artifacts.read(folder, "sources")
     entries = json.loads((folder / "sources.json").read_text(encoding="utf-8"))
-    skipped = json.loads((folder / "skipped.json").read_text(encoding="utf-8")) if (folder / "skipped.json").exists() else []
+    skipped = (
+        json.loads((folder / "skipped.json").read_text(encoding="utf-8"))
+        if (folder / "skipped.json").exists()
+        else []
+    )
     if not entries:
         raise UserError(f"{folder / 'sources.json'}: it names no file; list the sources again")
     return entries, skipped
 
 
 def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Element]:
-    """Group small files and cut large ones into elements of about `block_bytes`, in the order of `entries`."""
+    """Group small files and cut large ones into elements of about `block_bytes`, in the order of
+    `entries`.
+    """
     made: list[Element] = []
     gathered: list[FileRange] = []
     size = 0
@@ -91,7 +102,13 @@ def _ranges(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[Fil
     for ordinal, entry in enumerate(entries):
         written = entry.get("text_format", "plain")
         file_range = FileRange(
-            entry["source"], ordinal, entry["path"], entry["format"], entry["text_field"], entry["size"], text_format=written
+            entry["source"],
+            ordinal,
+            entry["path"],
+            entry["format"],
+            entry["text_field"],
+            entry["size"],
+            text_format=written,
         )
         count = -(-file_range.size // block_bytes)
         if count <= 1 or not _splittable(file_range):

@@ -1,4 +1,6 @@
-"""Stage 2: what is left of the cleaned blocks becomes Parquet; counts and samples of rejects come together."""
+"""Stage 2: what is left of the cleaned blocks becomes Parquet; counts and samples of rejects come
+together.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,26 @@ from mobilebert.storage import paths, row_groups
 
 DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
 ELEMENTS_PER_SHARD = 8
-# Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are kept.
+# Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are
+# kept.
 Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
 Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
 _SHARED = 3  # beside the fates that `duplicates` knows
-_REASONS = {near_duplicates.EXACT: "exact_duplicate", near_duplicates.NEAR: "near_duplicate", _SHARED: "shared_paragraphs"}
+_REASONS = {
+    near_duplicates.EXACT: "exact_duplicate",
+    near_duplicates.NEAR: "near_duplicate",
+    _SHARED: "shared_paragraphs",
+}
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
 def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
-    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the work folder.
+    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the
+    work folder.
 
-    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last `part-NNNNNN.json` ({"files": number of
-    Parquet files, "rejects": number of rows, "sources": counts as in funnel.json}).
+    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last
+    `part-NNNNNN.json` ({"files": number of Parquet files, "rejects": number of rows, "sources": counts as in
+    funnel.json}).
     """
     stem = _stem(context.folder, shard)
     if paths.exists(f"{stem}.json"):
@@ -41,14 +50,27 @@ def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
     fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
     shared = _Shared(context)
     counts: dict[str, dict[str, Any]] = {}
-    with _ParquetFiles(stem) as writer, writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
+    with (
+        _ParquetFiles(stem) as writer,
+        writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects,
+    ):
         for element in mine:
             summary = json.loads(paths.read(paths.join(context.folder, f"{element:06d}.json")))
             for source, source_counts in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
             _add(paths.join(context.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
-                writer.write(_kept(element, block, fates[:size], shared.of(element, block, size), counts, rejects, context))
+                writer.write(
+                    _kept(
+                        element,
+                        block,
+                        fates[:size],
+                        shared.of(element, block, size),
+                        counts,
+                        rejects,
+                        context,
+                    )
+                )
                 fates = fates[size:]
     summary = {"files": writer.number, "rejects": rejects.written, "sources": counts}
     paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
@@ -91,7 +113,8 @@ def _kept(
     rejects: funnel.Rejects,
     context: CleaningContext,
 ) -> pa.Table:
-    """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`; the others are counted
+    """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`;
+    the others are counted
     under their reason.
     """
     stored = block_store.read_block(context.folder, element, block)
@@ -118,15 +141,27 @@ def _kept(
 
 
 def _without(
-    lines: Gone, stored: block_store.Block, texts: bytes, fates: np.ndarray, counts: dict[str, dict[str, Any]], least: int
+    lines: Gone,
+    stored: block_store.Block,
+    texts: bytes,
+    fates: np.ndarray,
+    counts: dict[str, dict[str, Any]],
+    least: int,
 ) -> tuple[np.ndarray, bytes, np.ndarray]:
-    """Index, texts and fates of a block whose documents lose these lines, by number; one with fewer than `least` characters left goes."""
+    """Index, texts and fates of a block whose documents lose these lines, by number; one with fewer than
+    `least` characters left goes.
+    """
     index, fates = stored.index.copy(), fates.copy()
-    each = [texts[offset : offset + size] for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)]
+    each = [
+        texts[offset : offset + size]
+        for offset, size in zip(index["offset"].tolist(), index["size"].tolist(), strict=True)
+    ]
     for row, gone in sorted(lines.items()):
         text = each[row].split(b"\n")
         left = b"\n".join(line for number, line in enumerate(text) if number not in gone)
-        funnel.count_lines(counts[stored.source(row)], {"shared": (len(gone), sum(len(text[number]) for number in gone))})
+        funnel.count_lines(
+            counts[stored.source(row)], {"shared": (len(gone), sum(len(text[number]) for number in gone))}
+        )
         if len("".join(left.decode().split())) < least:
             fates[row] = _SHARED
         else:
@@ -194,7 +229,9 @@ class _ParquetFiles:
         if self._writer is None:
             stream = self._open.enter_context(paths.writing(_file(self._stem, self.number)))
             # Hardly any value stands twice; `row_groups` reads what has no dictionary faster.
-            self._writer = self._open.enter_context(pq.ParquetWriter(stream, DOCUMENTS, compression="zstd", use_dictionary=False))
+            self._writer = self._open.enter_context(
+                pq.ParquetWriter(stream, DOCUMENTS, compression="zstd", use_dictionary=False)
+            )
             self.number += 1
         self._writer.write_table(rows, row_group_size=len(rows))
         self._size += rows["text"].nbytes

@@ -27,8 +27,8 @@ from mobilebert.storage import paths
 if TYPE_CHECKING:
     import apache_beam
 
-# Of text, which takes 0.1 (cleaning) to 0.2 (records) CPU s a megabyte; a worker process takes 2.5 to import Beam and us
-# and to end (measured).
+# Of text, which takes 0.1 (cleaning) to 0.2 (records) CPU s a megabyte; a worker process takes 2.5 to import
+# Beam and us and to end (measured).
 BYTES_WORTH_A_WORKER = 150_000_000
 _WORKER = "mobilebert.dataflow.worker"
 _SECONDS_BETWEEN_LOOKS = 0.5

@@ -34,8 +34,8 @@ class Stage:
 def build(pipeline: apache_beam.Pipeline, stages: Sequence[Stage], error_file: str) -> None:
     """Put the stages on a pipeline (any runner whose workers see the work folder).
 
-    A UserError of a stage goes to `error_file` instead of through Beam, which would wrap it and try again; the rest of
-    the run is then skipped.
+    A UserError of a stage goes to `error_file` instead of through Beam, which would wrap it and try again;
+    the rest of the run is then skipped.
     """
     import apache_beam as beam  # in two seconds, which only a run waits for
 

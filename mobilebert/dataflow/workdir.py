@@ -1,4 +1,6 @@
-"""The work folder of a pipeline: what a killed run finished is found by the next run that does the same work."""
+"""The work folder of a pipeline: what a killed run finished is found by the next run that does the same
+work.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,11 @@ _DIGITS = 16
 
 
 def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path], versions: tuple[str, ...]) -> str:
-    """SHA-256 of all that shapes what lies in a work folder: settings, the inputs' manifests, libraries, and this package's own code.
+    """SHA-256 of all that shapes what lies in a work folder: settings, the inputs' manifests, libraries, and
+    this package's own code.
 
-    The code belongs to it because half of a run by older code would otherwise end, unseen, in an artifact of newer code.
+    The code belongs to it because half of a run by older code would otherwise end, unseen, in an artifact of
+    newer code.
     """
     body = {
         "settings": dict(settings),
@@ -38,11 +42,13 @@ def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path], version
 
 @contextmanager
 def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
-    """A place for what lies between the steps, seen by all workers: in `OUT.work`, or under `beam.work` if that is set.
+    """A place for what lies between the steps, seen by all workers: in `OUT.work`, or under `beam.work` if
+    that is set.
 
-    It is removed when the block ends, also with an error that only other settings or inputs can mend. When the run is killed, it stays, and
-    the next run of the same work goes on with it; other work removes it, so that a worker which outlived the killed run writes into a
-    folder that is gone. One process at a time works for one `out`.
+    It is removed when the block ends, also with an error that only other settings or inputs can mend. When
+    the run is killed, it stays, and the next run of the same work goes on with it; other work removes it, so
+    that a worker which outlived the killed run writes into a folder that is gone. One process at a time works
+    for one `out`.
 
     Raises:
         UserError: another process works for `out`.

@@ -9,7 +9,8 @@ from mobilebert.distillation import layer_matching
 from mobilebert.errors import UserError
 from mobilebert.settings import Transfer
 
-# What layer by layer transfer compares: the same number of layers, of attention maps, and outputs of one width.
+# What layer by layer transfer compares: the same number of layers, of attention maps, and outputs of one
+# width.
 LAYERWISE = {
     "num_hidden_layers": "layers",
     "num_attention_heads": "attention heads",
@@ -24,14 +25,21 @@ ALWAYS = {"vocab_size": "entries in its vocabulary"}
 POSITIONS = "max_position_embeddings"
 LEAST_LAYERS = "least_layers"  # of the teacher, for matches that name its layers
 # Keys of a configuration that change neither a weight's shape nor what pretraining computes.
-FREE = {"initializer_range", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "classifier_activation"}
+FREE = {
+    "initializer_range",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "classifier_activation",
+}
 
 
 def needs(student: Any, *, layerwise: bool | Collection[str] = True) -> dict[str, int]:
-    """What a student (`models.configs.ModelConfig`) asks of any teacher, its vocabulary apart: names of a configuration -> numbers.
+    """What a student (`models.configs.ModelConfig`) asks of any teacher, its vocabulary apart: names of a
+    configuration -> numbers.
 
-    With `layerwise`, layer by layer, or such keys of that as are named (`matching.shared`); else by its predictions and tables
-    alone, where depth and width are free.
+    With `layerwise`, layer by layer, or such keys of that as are named (`matching.shared`); else by its
+    predictions and tables alone, where depth and width are free.
     """
     compared = (LAYERWISE if layerwise else ()) if isinstance(layerwise, bool) else layerwise
     keys = [*(key for key in LAYERWISE if key in compared), POSITIONS]
@@ -46,19 +54,30 @@ def unmet(teacher: Any, wanted: Mapping[str, int]) -> list[str]:
         if key == LEAST_LAYERS:
             if has < wants:
                 lines.append(
-                    f"the teacher has {has} layers, transfer.matches or transfer.layer_map ask for {wants}; change them, or choose another"
+                    f"the teacher has {has} layers, transfer.matches or transfer.layer_map ask for "
+                    f"{wants}; change them, or choose another"
                 )
         elif key == POSITIONS:
             if has < wants:
-                lines.append(f"{key}: the teacher knows {has} positions, the student {wants}; choose one with at least as many")
+                lines.append(
+                    f"{key}: the teacher knows {has} positions, the student {wants}; choose one with at "
+                    f"least as many"
+                )
         elif has != wants:
-            lines.append(f"{key}: the teacher has {has} {(LAYERWISE | ALWAYS)[key]}, the student {wants}; {_advice(key, has)}")
+            lines.append(
+                f"{key}: the teacher has {has} {(LAYERWISE | ALWAYS)[key]}, the student {wants}; "
+                f"{_advice(key, has)}"
+            )
     return lines
 
 
 def misfits(teacher: Any, student: Any, *, layerwise: bool | Collection[str] = True) -> list[str]:
-    """What keeps a teacher from teaching a student (both `models.configs.ModelConfig`), vocabulary included (`needs`, `unmet`)."""
-    return unmet(teacher, needs(student, layerwise=layerwise) | {key: getattr(student, key) for key in ALWAYS})
+    """What keeps a teacher from teaching a student (both `models.configs.ModelConfig`), vocabulary
+    included (`needs`, `unmet`).
+    """
+    return unmet(
+        teacher, needs(student, layerwise=layerwise) | {key: getattr(student, key) for key in ALWAYS}
+    )
 
 
 def check(teacher: Any, student: Any, name: str, *, layerwise: bool | Collection[str] = True) -> None:
@@ -85,11 +104,16 @@ def check_needs(teacher: Any, wanted: Sequence[Mapping[str, int]], where: str) -
     """
     lines = [line for one in wanted for line in unmet(teacher, one)]
     if lines:
-        raise UserError("\n".join(f"{where}: this teacher does not fit the students: {line}" for line in dict.fromkeys(lines)))
+        raise UserError(
+            "\n".join(
+                f"{where}: this teacher does not fit the students: {line}" for line in dict.fromkeys(lines)
+            )
+        )
 
 
 def check_matches(settings: Transfer | None, teacher: Any, student: Any, name: str) -> None:
-    """Refuse matches that name layers which are not there, or features that cannot be compared (`matching.misfits`).
+    """Refuse matches that name layers which are not there, or features that cannot be compared
+    (`matching.misfits`).
 
     Raises:
         UserError: a line for each.
@@ -111,12 +135,18 @@ def check_given(config: Any, expected: Any, name: str, where: str) -> None:
     Raises:
         UserError: naming the keys that differ, found and expected.
     """
-    has, wants = ({key: value for key, value in config.to_config().items() if key not in FREE} for config in (config, expected))
+    has, wants = (
+        {key: value for key, value in config.to_config().items() if key not in FREE}
+        for config in (config, expected)
+    )
     keys = sorted(key for key in has.keys() | wants.keys() if has.get(key) != wants.get(key))
     if keys:
-        differing = "; ".join(f"{key} {has.get(key, 'absent')}, expected {wants.get(key, 'absent')}" for key in keys)
+        differing = "; ".join(
+            f"{key} {has.get(key, 'absent')}, expected {wants.get(key, 'absent')}" for key in keys
+        )
         raise UserError(
-            f"student.from: {where} is not the shape '{name}': {differing}; give another directory, or name its shape in students"
+            f"student.from: {where} is not the shape '{name}': {differing}; give another directory, or "
+            f"name its shape in students"
         )
 
 
@@ -124,15 +154,18 @@ def check_tokenizers(digests: dict[str, str]) -> None:
     """Refuse to work with several vocabularies at once.
 
     Args:
-        digests: what brings a tokenizer (a folder, in words) -> `Tokenizer.digest`; all must be equal to the first.
+        digests: what brings a tokenizer (a folder, in words) -> `Tokenizer.digest`; all must be equal to the
+            first.
 
     Raises:
         UserError: a line for each that differs.
     """
     (first, expected), *others = digests.items()
     lines = [
-        f"the tokenizer of {name} is not the one of {first} (digest {digest[:12]}, expected {expected[:12]}); "
-        "write the records again with this model's vocabulary (vocabulary.kind: teacher), or choose a model that was trained with this one"
+        f"the tokenizer of {name} is not the one of {first} (digest {digest[:12]}, expected "
+        f"{expected[:12]}); "
+        "write the records again with this model's vocabulary (vocabulary.kind: teacher), or choose a "
+        "model that was trained with this one"
         for name, digest in others
         if digest != expected
     ]
@@ -143,4 +176,7 @@ def check_tokenizers(digests: dict[str, str]) -> None:
 def _advice(key: str, has: int) -> str:
     if key == "vocab_size":
         return "use one tokenizer for both (vocabulary.kind: teacher)"
-    return f"choose another teacher (teacher.path, teacher.shape), or a student with {has} (students){OTHER_MATCHES[key]}"
+    return (
+        f"choose another teacher (teacher.path, teacher.shape), or a student with {has} "
+        f"(students){OTHER_MATCHES[key]}"
+    )

@@ -18,9 +18,16 @@ from mobilebert.training.objective import Objective
 
 
 def measure(
-    objective: Objective, records: Any, masking: Masking, batch_size: int, seed: int, sequences: int, accelerator: Accelerator
+    objective: Objective,
+    records: Any,
+    masking: Masking,
+    batch_size: int,
+    seed: int,
+    sequences: int,
+    accelerator: Accelerator,
 ) -> Measure:
-    """What a training on records measures on the way: its own loss and parts on held-out records, always with the same masks.
+    """What a training on records measures on the way: its own loss and parts on held-out records, always with
+    the same masks.
 
     Args:
         objective: of the training.
@@ -28,20 +35,35 @@ def measure(
         masking: how masks are drawn.
         batch_size: sequences at a time, a multiple of the devices.
         seed: of the masks.
-        sequences: how many at most, from the first on, in whole batches; at least one batch, filled up if need be.
+        sequences: how many at most, from the first on, in whole batches; at least one batch, filled up if
+            need be.
         accelerator: what trains.
 
     Raises:
         UserError: if nothing is held out.
     """
     if not records.heldout_count:
-        raise UserError(f"{records.folder}: no record is held out to measure on; give more text, or raise records.heldout_share")
+        raise UserError(
+            f"{records.folder}: no record is held out to measure on; give more text, or raise "
+            f"records.heldout_share"
+        )
     count = max(1, min(sequences, records.heldout_count) // batch_size)
-    return Measure(LossParts(objective, [records.heldout_batch(masking, batch_size, seed, number) for number in range(count)], accelerator))
+    return Measure(
+        LossParts(
+            objective,
+            [records.heldout_batch(masking, batch_size, seed, number) for number in range(count)],
+            accelerator,
+        )
+    )
 
 
 def masked_lm(
-    model: Any, records: Any, masking: Masking, batch_size: int, seed: int, accelerator: Accelerator | None = None
+    model: Any,
+    records: Any,
+    masking: Masking,
+    batch_size: int,
+    seed: int,
+    accelerator: Accelerator | None = None,
 ) -> dict[str, float | int]:
     """Measure masked language modelling on the held-out records; every prediction counts once.
 
@@ -54,19 +76,26 @@ def masked_lm(
         accelerator: in whose scope the model was made; None: one device.
 
     Returns:
-        `masked_accuracy` (0..1), `masked_loss` (nats a prediction), `predictions` (how many), and `unigram_accuracy`, what
-        always guessing the most frequent token would reach.
+        `masked_accuracy` (0..1), `masked_loss` (nats a prediction), `predictions` (how many), and
+        `unigram_accuracy`, what always guessing the most frequent token would reach.
 
     Raises:
         UserError: if there is nothing held out to measure on, or a file of records is damaged.
     """
 
     def sums_of(batch: Any) -> tf.Tensor:
-        labels, weights = tf.reshape(batch["masked_ids"], [-1]), tf.cast(tf.reshape(batch["masked_weights"], [-1]), tf.float32)  # (B*P,)
+        labels, weights = (
+            tf.reshape(batch["masked_ids"], [-1]),
+            tf.cast(tf.reshape(batch["masked_weights"], [-1]), tf.float32),
+        )  # (B*P,)
         logits = masked_logits(model, batch)
         right = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), weights.dtype)
-        entropy = tf.cast(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights.dtype)
-        return tf.stack([tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)])
+        entropy = tf.cast(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits), weights.dtype
+        )
+        return tf.stack(
+            [tf.reduce_sum(right * weights), tf.reduce_sum(entropy * weights), tf.reduce_sum(weights)]
+        )
 
     spread = ReplicatedFunction(sums_of, accelerator)
     sums = np.zeros(3)  # float64: no prediction is lost in a large sum
@@ -75,7 +104,9 @@ def masked_lm(
             sums += spread(batch).astype(np.float64).sum(axis=0)
     right, entropy, count = sums.tolist()
     if not count:
-        raise UserError("the held-out records hold nothing to predict; give more text, or raise records.heldout_share")
+        raise UserError(
+            "the held-out records hold nothing to predict; give more text, or raise records.heldout_share"
+        )
     return {
         "masked_accuracy": right / count,
         "masked_loss": entropy / count,

@@ -1,6 +1,8 @@
-"""What learns from what: the list of matches between layers of a student and of its teacher. No TensorFlow here.
+"""What learns from what: the list of matches between layers of a student and of its teacher. No TensorFlow
+here.
 
-MobileBERT's transfer is one such list; `transfer.matches` gives another (the idea is TextBrewer's, Yang et al. 2020).
+MobileBERT's transfer is one such list; `transfer.matches` gives another (the idea is TextBrewer's, Yang et
+al. 2020).
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ from mobilebert.distillation.loss_variants import variant
 from mobilebert.settings import Match, Transfer
 
 ALL = "all"
-WIDE = ("feature_map", "mse")  # losses that compare the outputs number by number, so that widths must be equal
+WIDE = (
+    "feature_map",
+    "mse",
+)  # losses that compare the outputs number by number, so that widths must be equal
 
 
 def matches(settings: Transfer, student_layers: int, teacher_layers: int) -> list[Match]:
-    """All matches of a student, in the order of its layers: those of the settings, or MobileBERT's four terms a layer.
+    """All matches of a student, in the order of its layers: those of the settings, or MobileBERT's four terms
+    a layer.
 
     Args:
         settings: `transfer`.
@@ -29,7 +35,10 @@ def matches(settings: Transfer, student_layers: int, teacher_layers: int) -> lis
         match
         for layer in range(1, student_layers + 1)
         for match in _mobilebert(
-            settings, layer, student_layers, teacher_layer_for(settings.layer_map, layer, student_layers, teacher_layers)
+            settings,
+            layer,
+            student_layers,
+            teacher_layer_for(settings.layer_map, layer, student_layers, teacher_layers),
         )
     ]
 
@@ -37,7 +46,8 @@ def matches(settings: Transfer, student_layers: int, teacher_layers: int) -> lis
 def teacher_layer_for(layer_map: str, layer: int, student_layers: int, teacher_layers: int) -> int:
     """The teacher's layer for a student's layer (both from 1 on).
 
-    `same`: the same number; `last`: the teacher's last ones; `uniform`: ceil(layer * teacher / student), which is TinyBERT's
+    `same`: the same number; `last`: the teacher's last ones; `uniform`: ceil(layer * teacher / student),
+        which is TinyBERT's
     even spacing where the depths divide (Jiao et al. 2020).
     """
     if layer_map == "last":
@@ -46,13 +56,21 @@ def teacher_layer_for(layer_map: str, layer: int, student_layers: int, teacher_l
 
 
 def _mobilebert(settings: Transfer, layer: int, depth: int, teacher_layer: int) -> Iterator[Match]:
-    """The terms of one layer as `transfer.losses` and the four factors have them; those of weight 0 are left out."""
+    """The terms of one layer as `transfer.losses` and the four factors have them; those of weight 0 are
+    left out.
+    """
     chosen = variant(settings.losses)
     divisor = chosen.divisor(layer, depth)
 
     def match(feature: str, loss: str, factor: float, **more: Any) -> Iterator[Match]:
         if factor:
-            body = {"teacher_layer": teacher_layer, "student_layer": layer, "feature": feature, "loss": loss, "weight": factor / divisor}
+            body = {
+                "teacher_layer": teacher_layer,
+                "student_layer": layer,
+                "feature": feature,
+                "loss": loss,
+                "weight": factor / divisor,
+            }
             yield Match.model_validate(body | more)
 
     yield from match("hidden", "feature_map", settings.feature_map_factor, projection=settings.projection)
@@ -84,13 +102,16 @@ def shared(settings: Transfer) -> list[str]:
 
 
 def least_layers(settings: Transfer, student_layers: int) -> int:
-    """The depth that any teacher must have at least for these matches (`misfits` says more once its shape is known)."""
+    """The depth that any teacher must have at least for these matches (`misfits` says more once its shape
+    is known).
+    """
     named = [match.teacher_layer for match in settings.matches if isinstance(match.teacher_layer, int)]
     return max(named, default=1) if settings.matches or settings.layer_map != "last" else student_layers
 
 
 def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
-    """What keeps the matches from fitting two shapes (`models.configs.ModelConfig`) besides `shared`, a line each.
+    """What keeps the matches from fitting two shapes (`models.configs.ModelConfig`) besides `shared`, a line
+    each.
 
     `teacher` may be None where it is not known yet: what depends on it is left out.
     """
@@ -105,14 +126,19 @@ def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
     teacher_depth = teacher.num_hidden_layers
     if not settings.matches and settings.layer_map == "last" and teacher_depth < depth:
         lines.append(
-            f"transfer.layer_map: last needs a teacher with at least {depth} layers, this one has {teacher_depth}; set it to uniform"
+            f"transfer.layer_map: last needs a teacher with at least {depth} layers, this one has "
+            f"{teacher_depth}; set it to uniform"
         )
     for index, match in enumerate(settings.matches):
         if match.teacher_layer != ALL and match.teacher_layer > teacher_depth:
-            lines.append(f"transfer.matches[{index}].teacher_layer: {match.teacher_layer}, but the teacher has {teacher_depth} layers")
+            lines.append(
+                f"transfer.matches[{index}].teacher_layer: {match.teacher_layer}, but the teacher has "
+                f"{teacher_depth} layers"
+            )
         if match.feature == "value_relation" and teacher.inner_size % student.num_attention_heads:
             lines.append(
-                f"transfer.matches[{index}]: the teacher's values are {teacher.inner_size} wide, which the student's "
+                f"transfer.matches[{index}]: the teacher's values are {teacher.inner_size} wide, which the "
+                f"student's "
                 f"{student.num_attention_heads} heads do not divide; leave value_relation out"
             )
     return lines

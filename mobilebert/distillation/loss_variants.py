@@ -6,9 +6,10 @@
 | published | all L + 1 teacher outputs at once | counted | 1e-12 | L | Google's and the Chinese TF1 code, run_pretraining.py |
 | google_tf2 | the same teacher layer | counted | 1e-3 | the layer's number | tensorflow/models, projects/mobilebert/distillation.py |
 
-Google's TF2 port never reduces its feature map term, so that its tape sums all B * S positions and every gradient there is B * S
-times the one of the mean that is computed here; Adam and LAMB do not see such a factor.
-"""
+Google's TF2 port never reduces its feature map term, so that its tape sums all B * S positions and every
+gradient there is B * S times the one of the mean that is computed here; Adam and LAMB do not see such a
+factor.
+"""  # noqa: E501
 
 from __future__ import annotations
 

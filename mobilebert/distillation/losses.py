@@ -1,12 +1,13 @@
 """Losses of knowledge transfer and of pretraining distillation, as plain functions of tensors.
 
-Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision is raised to
-float32 first; float64 stays float64.
+Each returns a scalar with its factor applied. The teacher's tensors never receive gradients. Half precision
+is raised to float32 first; float64 stays float64.
 
-Three forms exist (`transfer.losses`, `mobilebert.distillation.loss_variants`), told apart by what is passed in.
+Three forms exist (`transfer.losses`, `mobilebert.distillation.loss_variants`), told apart by what is passed
+in.
 
-In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not subtracted, so that
-gradients equal those of the KL divergence and values do not.
+In all three "attention transfer" is a cross-entropy, not a divergence: the teacher's entropy is not
+subtracted, so that gradients equal those of the KL divergence and values do not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.distillation.loss_variants import BERT_EPSILON, KERAS_EPSILON, LossVariant, LossVariantName, variant
+from mobilebert.distillation.loss_variants import (
+    BERT_EPSILON,
+    KERAS_EPSILON,
+    LossVariant,
+    LossVariantName,
+    variant,
+)
 from mobilebert.models.layers import MASKED_SCORE
 
 __all__ = [
@@ -41,27 +48,42 @@ WEIGHT_EPSILON = 1e-5  # run_pretraining.py, get_masked_lm_output: no division b
 
 
 def feature_map_transfer(
-    teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 100.0, *, epsilon: float = BERT_EPSILON
+    teacher: Any,
+    student: Any,
+    mask: Any = None,
+    layers: int = 1,
+    factor: float = 100.0,
+    *,
+    epsilon: float = BERT_EPSILON,
 ) -> Any:
     """Distance of the layer-normalised outputs of a layer.
 
-    factor / layers * mean over B, S, H of (LN(t) - LN(s))^2, LN a layer normalisation over H without parameters
-    (MobileBERT run_pretraining.py, `hidden_distill_factor`).
+    factor / layers * mean over B, S, H of (LN(t) - LN(s))^2, LN a layer normalisation over H without
+    parameters (MobileBERT run_pretraining.py, `hidden_distill_factor`).
 
     Args:
         teacher: (B, S, H) output of the teacher's layer.
         student: (B, S, H) output of the student's layer.
-        mask: (B, S), 1 for tokens and 0 for padding, which is then left out of the mean; None counts every position.
+        mask: (B, S), 1 for tokens and 0 for padding, which is then left out of the mean; None counts every
+            position.
         layers: what the sum over layers is divided by, the model's depth in the published code.
         factor: weight of the term.
         epsilon: added to the variance in LN.
     """
     target, output = _pair(teacher, student)
-    return _mean(_normalized_distance(_normalized(target, epsilon)[0], output, epsilon), mask) * (factor / layers)
+    return _mean(_normalized_distance(_normalized(target, epsilon)[0], output, epsilon), mask) * (
+        factor / layers
+    )
 
 
 def attention_transfer(
-    teacher_scores: Any, student_scores: Any, mask: Any = None, layers: int = 1, factor: float = 1.0, *, finite: bool = False
+    teacher_scores: Any,
+    student_scores: Any,
+    mask: Any = None,
+    layers: int = 1,
+    factor: float = 1.0,
+    *,
+    finite: bool = False,
 ) -> Any:
     """Cross-entropy of the student's attention distributions against the teacher's.
 
@@ -71,8 +93,9 @@ def attention_transfer(
     Args:
         teacher_scores: (B, A, S, S) scores before the softmax, scaled, masked keys at -10000 or -inf.
         student_scores: the same of the student.
-        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out. Keys that are padding are
-            masked in the scores already; what is not a finite number there has no weight. None counts every query.
+        mask: (B, S), 1 for tokens and 0 for padding: queries that are padding are then left out. Keys that
+            are padding are masked in the scores already; what is not a finite number there has no weight.
+            None counts every query.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
         finite: all scores are finite, as models give them: saves looking for what is not.
@@ -82,19 +105,28 @@ def attention_transfer(
     if not finite:
         if mask is not None:
             keys = tf.cast(mask, tf.bool)[:, None, None, :]
-            target, scores_of_student = (_hidden_keys(scores, keys | tf.math.is_finite(scores)) for scores in (target, scores_of_student))
+            target, scores_of_student = (
+                _hidden_keys(scores, keys | tf.math.is_finite(scores))
+                for scores in (target, scores_of_student)
+            )
         # The lowest finite number instead of -inf: a key without weight would give 0 * inf.
-        target, scores_of_student = (tf.maximum(scores, scores.dtype.min / 2) for scores in (target, scores_of_student))
-        # From the largest on, which changes no share: beside such a number, all that a row has, the others' digits would be lost.
+        target, scores_of_student = (
+            tf.maximum(scores, scores.dtype.min / 2) for scores in (target, scores_of_student)
+        )
+        # From the largest on, which changes no share: beside such a number, all that a row has, the others'
+        # digits would be lost.
         scores_of_student -= tf.stop_gradient(tf.reduce_max(scores_of_student, axis=-1, keepdims=True))
     return _mean(_cross_entropy(tf.nn.softmax(target), scores_of_student), queries) * (factor / layers)
 
 
-def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0) -> Any:
+def mean_transfer(
+    teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5000.0
+) -> Any:
     """Distance of the means over the hidden size: factor / layers * mean over positions of (mu(t) - mu(s))^2.
 
-    (MobileBERT run_pretraining.py, `beta_distill_factor`.) There the teacher's tensor holds all its outputs, (L+1, B, S, H),
-    the embeddings' first, so that every student layer is pulled to their average; that is the form `published`.
+    (MobileBERT run_pretraining.py, `beta_distill_factor`.) There the teacher's tensor holds all its outputs,
+    (L+1, B, S, H), the embeddings' first, so that every student layer is pulled to their average; that is the
+    form `published`.
 
     Args:
         teacher: (B, S, H), or (L+1, B, S, H) for `published`.
@@ -108,8 +140,11 @@ def mean_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1,
     return _mean(difference, mask) * (factor / layers)
 
 
-def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5.0) -> Any:
-    """Distance of the population variances over the hidden size: factor / layers * mean over positions of |var(t) - var(s)|.
+def variance_transfer(
+    teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 5.0
+) -> Any:
+    """Distance of the population variances over the hidden size: factor / layers * mean over positions of
+    |var(t) - var(s)|.
 
     (MobileBERT run_pretraining.py, `gamma_distill_factor`.) Arguments as for `mean_transfer`.
     """
@@ -118,30 +153,42 @@ def variance_transfer(teacher: Any, student: Any, mask: Any = None, layers: int 
     return _mean(difference, mask) * (factor / layers)
 
 
-def hidden_transfer(teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
-    """Distance of the outputs as they are: factor / layers * mean over B, S, H of (t - s)^2 (TinyBERT's hidden states).
+def hidden_transfer(
+    teacher: Any, student: Any, mask: Any = None, layers: int = 1, factor: float = 1.0
+) -> Any:
+    """Distance of the outputs as they are: factor / layers * mean over B, S, H of (t - s)^2 (TinyBERT's
+    hidden states).
 
     Arguments as for `feature_map_transfer`.
     """
     target, output = _pair(teacher, student, mask)
-    return _mean(tf.reduce_mean(tf.math.squared_difference(target, output), axis=-1), mask) * (factor / layers)
+    return _mean(tf.reduce_mean(tf.math.squared_difference(target, output), axis=-1), mask) * (
+        factor / layers
+    )
 
 
-def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any = None, layers: int = 1, factor: float = 1.0) -> Any:
-    """`attention_transfer` of the scaled products of the values with each other, v v' / sqrt(D) for each head.
+def value_relation_transfer(
+    teacher_values: Any, student_values: Any, mask: Any = None, layers: int = 1, factor: float = 1.0
+) -> Any:
+    """`attention_transfer` of the scaled products of the values with each other, v v' / sqrt(D) for each
+    head.
 
     (MiniLM, Wang et al. 2020, equation 7; the cross-entropy, which has the divergence's gradients.)
 
     Args:
         teacher_values: (B, A, S, Dt) values of the teacher's heads.
         student_values: (B, A, S, Ds) of the student's; as many heads, of any width.
-        mask: (B, S), 1 for tokens and 0 for padding, which is left out as query and as key; None counts everything.
+        mask: (B, S), 1 for tokens and 0 for padding, which is left out as query and as key; None counts
+            everything.
         layers: what the sum over layers is divided by.
         factor: weight of the term.
     """
     heads = None if mask is None else tf.convert_to_tensor(mask)[:, None, :]
     target, output = _pair(teacher_values, student_values, heads)
-    theirs, ours = (tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1])) for values in (target, output))
+    theirs, ours = (
+        tf.matmul(values, values, transpose_b=True) * (1 / math.sqrt(values.shape[-1]))
+        for values in (target, output)
+    )
     if mask is not None:
         keys = tf.cast(mask, tf.bool)[:, None, None, :]
         theirs, ours = _hidden_keys(theirs, keys), _hidden_keys(ours, keys)
@@ -149,7 +196,8 @@ def value_relation_transfer(teacher_values: Any, student_values: Any, mask: Any 
 
 
 def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
-    """Masked language modelling: sum(w * -log softmax(logits)[label]) / (sum(w) + 1e-5), in nats a prediction.
+    """Masked language modelling: sum(w * -log softmax(logits)[label]) / (sum(w) + 1e-5), in nats a
+    prediction.
 
     (BERT and MobileBERT run_pretraining.py, get_masked_lm_output.)
 
@@ -159,11 +207,14 @@ def masked_lm_loss(logits: Any, labels: Any, weights: Any) -> Any:
         weights: (N,) 1 for a prediction, 0 for filling, whose logits and labels may be anything.
     """
     labels = tf.where(tf.cast(weights, tf.bool), labels, tf.zeros_like(labels))
-    return _weighted(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits)), weights)
+    return _weighted(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits)), weights
+    )
 
 
 def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> Any:
-    """Cross-entropy against the teacher's distribution: sum(w * -softmax(teacher) log softmax(logits)) / (sum(w) + 1e-5).
+    """Cross-entropy against the teacher's distribution: sum(w * -softmax(teacher) log softmax(logits)) /
+    (sum(w) + 1e-5).
 
     Shapes as for `soft_masked_lm_loss`.
     """
@@ -171,15 +222,19 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
     return _weighted(_cross_entropy(tf.nn.softmax(target), output), weights)
 
 
-def soft_masked_lm_loss(logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5) -> Any:
+def soft_masked_lm_loss(
+    logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5
+) -> Any:
     """Masked language modelling against a mixture of the truth and the teacher's distribution.
 
-    sum(w * CE(q, softmax(logits))) / (sum(w) + 1e-5) with q = truth_ratio * one-hot(label) + (1 - truth_ratio) * softmax(teacher)
-    (MobileBERT run_pretraining.py, `distill_ground_truth_ratio`; the cross-entropy is linear in q, so it is computed as two).
+    sum(w * CE(q, softmax(logits))) / (sum(w) + 1e-5) with q = truth_ratio * one-hot(label) + (1 -
+    truth_ratio) * softmax(teacher) (MobileBERT run_pretraining.py, `distill_ground_truth_ratio`; the
+    cross-entropy is linear in q, so it is computed as two).
 
     Args:
         logits: (N, V) of the student at the masked positions.
-        teacher_logits: (N, V) of the teacher; not looked at, so that it may be None, where the truth has all the weight.
+        teacher_logits: (N, V) of the teacher; not looked at, so that it may be None, where the truth has all
+            the weight.
         labels: (N,) true token ids; not looked at where the teacher has all the weight.
         weights: (N,) 1 for a prediction, 0 for filling.
         truth_ratio: weight of the truth, 0 to 1; the number 1 removes the teacher, the number 0 the truth.
@@ -202,7 +257,9 @@ def next_sentence_loss(logits: Any, labels: Any) -> Any:
         logits: (B, 2).
         labels: (B,) 0 where the second text follows the first, 1 where it was drawn at random.
     """
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits)))
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=_raised(logits))
+    )
 
 
 def _raised(tensor: Any) -> Any:
@@ -222,16 +279,23 @@ def _kept(tensor: Any, mask: Any) -> Any:
 
     It must happen before any arithmetic: 0 * NaN is NaN, in values and in gradients.
     """
-    return tensor if mask is None else tf.where(tf.cast(mask, tf.bool)[..., None], tensor, tf.zeros((), tensor.dtype))
+    return (
+        tensor
+        if mask is None
+        else tf.where(tf.cast(mask, tf.bool)[..., None], tensor, tf.zeros((), tensor.dtype))
+    )
 
 
 def _hidden_keys(scores: Any, shown: Any) -> Any:
-    """Scores (B, A, S, S) with keys of no weight after a softmax where `shown`, broadcast to them, is false."""
+    """Scores (B, A, S, S) with keys of no weight after a softmax where `shown`, broadcast to them, is
+    false.
+    """
     return tf.where(shown, scores, tf.constant(MASKED_SCORE, scores.dtype))
 
 
 def _normalized(tensor: Any, epsilon: float) -> tuple[Any, Any]:
-    """Layer normalisation over the last axis without parameters, and what the centred tensor was multiplied with, (..., 1).
+    """Layer normalisation over the last axis without parameters, and what the centred tensor was multiplied
+    with, (..., 1).
 
     Population variance, epsilon inside the root.
     """
@@ -240,11 +304,13 @@ def _normalized(tensor: Any, epsilon: float) -> tuple[Any, Any]:
     return (tensor - mean) * scale, scale
 
 
-# The two losses over the largest tensors of a step come with gradients written out: half of the passes over memory, and half of what is
-# kept for them. A row of upstream 0 (padding) has gradient 0 whatever it holds.
+# The two losses over the largest tensors of a step come with gradients written out: half of the passes over
+# memory, and half of what is kept for them. A row of upstream 0 (padding) has gradient 0 whatever it holds.
 @tf.custom_gradient  # type: ignore[untyped-decorator]
 def _cross_entropy(shares: Any, scores: Any) -> Any:
-    """Cross-entropy -sum(shares * log_softmax(scores)) over the last axis, (..., T) -> (...); shares sum to 1 and get no gradient."""
+    """Cross-entropy -sum(shares * log_softmax(scores)) over the last axis, (..., T) -> (...); shares sum
+    to 1 and get no gradient.
+    """
     own = tf.nn.softmax(scores)
     # log(sum(exp(scores))), from the largest score and its share: no second pass of exponentials.
     total = tf.reduce_max(scores, axis=-1) - tf.math.log(tf.reduce_max(own, axis=-1))
@@ -257,7 +323,9 @@ def _cross_entropy(shares: Any, scores: Any) -> Any:
 
 
 def _normalized_distance(target: Any, output: Any, epsilon: float) -> Any:
-    """Mean over the last axis of (target - LN(found))^2, (..., H) -> (...); the target is normalised already and gets no gradient."""
+    """Mean over the last axis of (target - LN(found))^2, (..., H) -> (...); the target is normalised
+    already and gets no gradient.
+    """
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]
     def distance(output: Any) -> Any:
@@ -267,7 +335,9 @@ def _normalized_distance(target: Any, output: Any, epsilon: float) -> Any:
         def gradient(upstream: Any) -> Any:
             share = tf.reduce_mean(difference * normal, axis=-1, keepdims=True)
             slope = difference - tf.reduce_mean(difference, axis=-1, keepdims=True) - normal * share
-            return tf.math.multiply_no_nan(slope, tf.math.multiply_no_nan(scale * (2 / output.shape[-1]), upstream[..., tf.newaxis]))
+            return tf.math.multiply_no_nan(
+                slope, tf.math.multiply_no_nan(scale * (2 / output.shape[-1]), upstream[..., tf.newaxis])
+            )
 
         return tf.reduce_mean(tf.square(difference), axis=-1), gradient
 

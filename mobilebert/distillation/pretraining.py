@@ -20,11 +20,12 @@ HEAD_SEED, HEAD_DEVIATION = 0, 0.02
 
 
 class MaskedLmObjective:
-    """The objective of pretraining (`training.objective.Objective`): teacher, distilled student and baselines alike.
+    """The objective of pretraining (`training.objective.Objective`): teacher, distilled student and baselines
+    alike.
 
-    Without a teacher, or with a ground truth ratio of 1, it is plain masked language modelling, and no teacher is computed.
-    All variables of the student are trained, or those that are named (of a head alone, say, the body frozen); neither model
-    drops anything out (as in the published distillation code).
+    Without a teacher, or with a ground truth ratio of 1, it is plain masked language modelling, and no
+    teacher is computed. All variables of the student are trained, or those that are named (of a head alone,
+    say, the body frozen); neither model drops anything out (as in the published distillation code).
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class MaskedLmObjective:
             teacher: another of the same vocabulary.
             ground_truth_ratio: weight of the truth against the teacher.
             names: of the variables that are trained; None: all.
-            transfer: a `TransferObjective` of both and of all layers, whose parts are added (auxiliary knowledge transfer).
-            next_sentence: add next sentence prediction, with a head on the raw first token (Google's student has no pooler).
+            transfer: a `TransferObjective` of both and of all layers, whose parts are added (auxiliary
+                knowledge transfer).
+            next_sentence: add next sentence prediction, with a head on the raw first token (Google's student
+                has no pooler).
         """
         self._student, self._ratio, self._transfer = student, ground_truth_ratio, transfer
         self._teacher = None if ground_truth_ratio == 1 and transfer is None else teacher
@@ -56,15 +59,19 @@ class MaskedLmObjective:
         self.learning_rate_multipliers: Mapping[str, float] = {}
         self.weighted_by = (WEIGHTS, *(transfer.weighted_by if transfer else ()))
 
-    def loss(self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`loss` = ratio * `hard` + (1 - ratio) * `soft` (nats a prediction), and `masked_accuracy`; float32 scalars.
+    def loss(
+        self, batch: Mapping[str, Any], seed: Any, totals: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """`loss` = ratio * `hard` + (1 - ratio) * `soft` (nats a prediction), and `masked_accuracy`; float32
+        scalars.
 
-        `soft` stands there only with a teacher. The parts are not weighted, so that they can be compared between trainings. Added
-        to `loss`, and shown by name: `next_sentence` (nats a sequence), and the weighted parts of the transfer.
+        `soft` stands there only with a teacher. The parts are not weighted, so that they can be compared
+        between trainings. Added to `loss`, and shown by name: `next_sentence` (nats a sequence), and the
+        weighted parts of the transfer.
 
         Args:
-            batch: `input_ids`, `segment_ids`, `input_mask` (B, S); `masked_positions`, `masked_ids`, `masked_weights` (B, P);
-                `next_sentence_labels` (B,) where that is learnt.
+            batch: `input_ids`, `segment_ids`, `input_mask` (B, S); `masked_positions`, `masked_ids`,
+                `masked_weights` (B, P); `next_sentence_labels` (B,) where that is learnt.
             seed: not used.
             totals: as `training.objective.Objective.loss` says.
 
@@ -86,7 +93,11 @@ class MaskedLmObjective:
             target = self._teacher.masked_lm_logits(teacher.sequence, batch["masked_positions"])
             soft = share * losses.teacher_masked_lm_loss(logits, target, weights)
             terms |= {"loss": self._ratio * hard + (1 - self._ratio) * soft, "soft": soft}
-        added = {} if self._transfer is None else self._transfer.terms(teacher, student, batch["input_mask"], totals)
+        added = (
+            {}
+            if self._transfer is None
+            else self._transfer.terms(teacher, student, batch["input_mask"], totals)
+        )
         if self._pair_head:
             added["next_sentence"] = self._next_sentence(student.sequence, batch)
         for name, value in added.items():
@@ -96,14 +107,17 @@ class MaskedLmObjective:
         return {name: tf.cast(value, tf.float32) for name, value in terms.items()}
 
     def hand_over(self) -> None:
-        """Let the student carry the head of next sentence prediction, where one was trained, into its files."""
+        """Let the student carry the head of next sentence prediction, where one was trained, into its
+        files.
+        """
         for name, variable in self._pair_head.items():
             self._student.carried[name] = np.ascontiguousarray(variable.numpy().T)
 
     def _next_sentence(self, sequence: Any, batch: Mapping[str, Any]) -> Any:
         if "next_sentence_labels" not in batch:
             raise UserError(
-                "pretraining.next_sentence: these records hold no next_sentence_labels; write records with them (pairs of which some are "
+                "pretraining.next_sentence: these records hold no next_sentence_labels; write records with "
+                "them (pairs of which some are "
                 "drawn at random), or set it to false"
             )
         kernel, bias = self._pair_head.values()
@@ -112,12 +126,20 @@ class MaskedLmObjective:
 
 
 def _pair_head(student: Any) -> dict[str, tf.Variable]:
-    """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names: those that the student carries, or fresh."""
+    """Kernel (H, 2) and bias (2,) of next sentence prediction, by transformers' names: those that the
+    student carries, or fresh.
+    """
     made = {}
-    for suffix, shape, kind in (("weight", (student.config.hidden_size, 2), Kind.KERNEL), ("bias", (2,), Kind.BIAS)):
+    for suffix, shape, kind in (
+        ("weight", (student.config.hidden_size, 2), Kind.KERNEL),
+        ("bias", (2,), Kind.BIAS),
+    ):
         name = f"{PAIR_HEAD}.{suffix}"
         carried = student.carried.get(name)  # as files have it, a kernel transposed
-        made[name] = tf.Variable(initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if carried is None else carried.T, name=name)
+        made[name] = tf.Variable(
+            initial(name, Tensor(shape, kind), HEAD_SEED, HEAD_DEVIATION) if carried is None else carried.T,
+            name=name,
+        )
     return made
 
 

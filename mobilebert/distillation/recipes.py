@@ -25,8 +25,10 @@ class Rules:
         earlier_layers: rate factor of the layers below the stage's, 0: frozen.
         schedule: what jobs the transfer is.
         boost: factor on the rate of the stage's layers, and of those below, during progressive transfer.
-        phased: whether the rate rises and falls within each stage (`schedules.phase`), and embeddings are frozen there.
-        unbroken: whether the stages are one run cut in pieces: moments go on, and layers not yet reached decay while they wait.
+        phased: whether the rate rises and falls within each stage (`schedules.phase`), and embeddings are
+            frozen there.
+        unbroken: whether the stages are one run cut in pieces: moments go on, and layers not yet reached
+            decay while they wait.
     """
 
     optimizer: str
@@ -42,7 +44,8 @@ class Rules:
 RULES: dict[Recipe, Rules] = {
     # docs/quality.md compares schedules and factors.
     "ours": Rules("adamw", "global", end_rate=0.0, earlier_layers=0.1, schedule="joint"),
-    # ymcui/Chinese-MobileBERT, pretrain/run.pretrain.sh with optimization.py (AdamW, to which the layers' multipliers are lost).
+    # ymcui/Chinese-MobileBERT, pretrain/run.pretrain.sh with optimization.py (AdamW, to which the layers'
+    # multipliers are lost).
     "chinese": Rules("adamw", "per_replica", end_rate=1e-4, earlier_layers=1.0, unbroken=True),
     # google-research/mobilebert, README.md with lamb_optimizer.py and distill_util.py.
     "google": Rules("lamb", "per_replica", end_rate=1e-4, earlier_layers=0.1, boost=3.0, phased=True),
@@ -58,9 +61,14 @@ def resolve(settings: Settings) -> Settings:
     teacher, transfer, pretraining = settings.teacher, settings.transfer, settings.pretraining
     resolved = {
         "teacher": teacher.model_copy(
-            update={"training": _filled(teacher.training, ours), "head_training": _filled(teacher.head_training, ours)}
+            update={
+                "training": _filled(teacher.training, ours),
+                "head_training": _filled(teacher.head_training, ours),
+            }
         ),
-        "transfer": _filled(transfer, rules).model_copy(update={"training": _filled(transfer.training, rules)}),
+        "transfer": _filled(transfer, rules).model_copy(
+            update={"training": _filled(transfer.training, rules)}
+        ),
         "pretraining": pretraining.model_copy(update={"training": _filled(pretraining.training, rules)}),
     }
     return settings.model_copy(update=resolved)

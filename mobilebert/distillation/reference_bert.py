@@ -1,7 +1,9 @@
-"""A second BERT: NumPy, float64, on a source's own tensors by their own names. It judges the first one (`models.bert`).
+"""A second BERT: NumPy, float64, on a source's own tensors by their own names. It judges the first one
+(`models.bert`).
 
-Written from Google's `modeling.py` of BERT and ELECTRA, its trigram input from MobileBERT's, and sharing nothing with our import: no
-transposition table, no renaming, no TensorFlow computation. What it reads from a configuration, it reads by itself.
+Written from Google's `modeling.py` of BERT and ELECTRA, its trigram input from MobileBERT's, and sharing
+nothing with our import: no transposition table, no renaming, no TensorFlow computation. What it reads from a
+configuration, it reads by itself.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ FORGOTTEN_EPSILON = 1e-5  # of two norms of transformers' MobileBERT (`models.mo
 
 
 class Tensors(Protocol):
-    """A source's tensors as float64, by the last part of their names with slashes: `encoder/layer_0/attention/self/query`."""
+    """A source's tensors as float64, by the last part of their names with slashes:
+    `encoder/layer_0/attention/self/query`.
+    """
 
     def dense(self, name: str) -> tuple[Array, Array]:
         """Kernel (in, out) and bias (out,)."""
@@ -60,7 +64,10 @@ class TransformersTensors:
 
     def _array(self, name: str) -> Array:
         dotted = name.replace("layer_", "layer.").replace("/", ".")
-        return np.asarray(self._checkpoint.array(dotted if name.startswith("cls/") else f"{self._prefix}.{dotted}"), np.float64)
+        return np.asarray(
+            self._checkpoint.array(dotted if name.startswith("cls/") else f"{self._prefix}.{dotted}"),
+            np.float64,
+        )
 
     def plain(self, name: str) -> Array:
         return self._array(f"{name}.weight" if name.startswith("embeddings/") else name)
@@ -72,7 +79,9 @@ class TransformersTensors:
         return self._array(f"{name}.weight"), self._array(f"{name}.bias")
 
 
-def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Array, segments: Array, mask: Array) -> Array:
+def encode(
+    tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Array, segments: Array, mask: Array
+) -> Array:
     """The last layer's output (S, H) for one row.
 
     Args:
@@ -91,7 +100,11 @@ def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Arr
         nothing = np.zeros((1, x.shape[1]))
         x = np.concatenate([np.concatenate([x[1:], nothing]), x, np.concatenate([nothing, x[:-1]])], axis=1)
         x = _dense(x, tensors.dense("embeddings/embedding_transformation"))
-    x = x + tensors.plain("embeddings/position_embeddings")[: len(ids)] + tensors.plain("embeddings/token_type_embeddings")[segments]
+    x = (
+        x
+        + tensors.plain("embeddings/position_embeddings")[: len(ids)]
+        + tensors.plain("embeddings/token_type_embeddings")[segments]
+    )
     x = _norm(x, tensors.norm("embeddings/LayerNorm"), forgotten)
     if not mobile and config.get("embedding_size", x.shape[1]) != config["hidden_size"]:  # ELECTRA
         x = _dense(x, tensors.dense("embeddings_project"))
@@ -99,17 +112,27 @@ def encode(tensors: Tensors, config: Mapping[str, Any], original: bool, ids: Arr
     for number in range(int(config["num_hidden_layers"])):
         at = f"encoder/layer_{number}"
         query, key, value = (
-            _dense(x, tensors.dense(f"{at}/attention/self/{projection}")).reshape(len(ids), heads, -1).transpose(1, 0, 2)
+            _dense(x, tensors.dense(f"{at}/attention/self/{projection}"))
+            .reshape(len(ids), heads, -1)
+            .transpose(1, 0, 2)
             for projection in ("query", "key", "value")
         )
         scores = query @ key.transpose(0, 2, 1) / math.sqrt(query.shape[2])  # (A, S, S)
         weights = np.exp(scores - scores.max(axis=2, keepdims=True)) * mask
-        mixed = (weights / weights.sum(axis=2, keepdims=True) @ value).transpose(1, 0, 2).reshape(len(ids), -1)
+        mixed = (
+            (weights / weights.sum(axis=2, keepdims=True) @ value).transpose(1, 0, 2).reshape(len(ids), -1)
+        )
         y = _norm(
-            _dense(mixed, tensors.dense(f"{at}/attention/output/dense")) + x, tensors.norm(f"{at}/attention/output/LayerNorm"), epsilon
+            _dense(mixed, tensors.dense(f"{at}/attention/output/dense")) + x,
+            tensors.norm(f"{at}/attention/output/LayerNorm"),
+            epsilon,
         )
         z = _activation(config, original, _dense(y, tensors.dense(f"{at}/intermediate/dense")))
-        x = _norm(_dense(z, tensors.dense(f"{at}/output/dense")) + y, tensors.norm(f"{at}/output/LayerNorm"), forgotten)
+        x = _norm(
+            _dense(z, tensors.dense(f"{at}/output/dense")) + y,
+            tensors.norm(f"{at}/output/LayerNorm"),
+            forgotten,
+        )
     return x
 
 
@@ -134,7 +157,9 @@ def _activation(config: Mapping[str, Any], original: bool, x: Array) -> Array:
     name = config.get("hidden_act", "gelu")
     if name == "relu":
         return np.maximum(x, 0)
-    if name == "gelu" and (not original or "embedding_size" in config):  # ELECTRA's code of 2020 has BERT's older, exact form
+    if name == "gelu" and (
+        not original or "embedding_size" in config
+    ):  # ELECTRA's code of 2020 has BERT's older, exact form
         return x * 0.5 * (1 + _erf(x / math.sqrt(2)))
     if name in ("gelu", "gelu_new", "gelu_pytorch_tanh"):
         return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))

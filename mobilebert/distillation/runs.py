@@ -1,4 +1,6 @@
-"""What every training command here does around its objective: read, resume, train, measure, write, clean up."""
+"""What every training command here does around its objective: read, resume, train, measure, write, clean
+up.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,12 @@ class TrainingRun:
     """
 
     def __init__(
-        self, settings: Settings, sections: Sequence[str], data: RecordsInput, threads: int, own_shapes: Configurations | None = None
+        self,
+        settings: Settings,
+        sections: Sequence[str],
+        data: RecordsInput,
+        threads: int,
+        own_shapes: Configurations | None = None,
     ) -> None:
         """Open the records and their tokenizer.
 
@@ -69,7 +76,9 @@ class TrainingRun:
         """
         self.settings = recipes.resolve(settings)
         self._shapes = own_shapes or {}
-        shown = sections_of(self.settings, *sections) | ({"shapes": dict(self._shapes)} if self._shapes else {})
+        shown = sections_of(self.settings, *sections) | (
+            {"shapes": dict(self._shapes)} if self._shapes else {}
+        )
         self.manifest_settings = state.without_paths(shown)
         self.inputs = {"records": data.records, "tokenizer": data.tokenizer}
         # Before anything else of TensorFlow: its threads are fixed once it has started.
@@ -78,7 +87,10 @@ class TrainingRun:
         artifacts.read(data.tokenizer, "tokenizer")
         self.tokenizer = tokenization.load(data.tokenizer)
         compatibility.check_tokenizers(
-            {f"the records in {data.records}": self.records.vocabulary, str(data.tokenizer): self.tokenizer.digest}
+            {
+                f"the records in {data.records}": self.records.vocabulary,
+                str(data.tokenizer): self.tokenizer.digest,
+            }
         )
 
     def seed(self, *names: str) -> int:
@@ -96,8 +108,10 @@ class TrainingRun:
         config = from_config(self._shapes[name], f"shapes.{name}")
         if config.vocab_size != self.tokenizer.size:
             raise UserError(
-                f"shapes.{name}: vocab_size is {config.vocab_size}, but the tokenizer of the records ({self.inputs['tokenizer']}) has "
-                f"{self.tokenizer.size} entries; change the file, or take the vocabulary that it is for (vocabulary.kind)"
+                f"shapes.{name}: vocab_size is {config.vocab_size}, but the tokenizer of the records "
+                f"({self.inputs['tokenizer']}) has "
+                f"{self.tokenizer.size} entries; change the file, or take the vocabulary that it is for "
+                f"(vocabulary.kind)"
             )
         return config
 
@@ -107,25 +121,37 @@ class TrainingRun:
         model = weights.load(folder, compute_dtype=self.settings.training.precision)
         if model.config.max_position_embeddings < self.records.sequence_length:
             raise UserError(
-                f"{folder}: it knows {model.config.max_position_embeddings} positions, but the records hold sequences of "
+                f"{folder}: it knows {model.config.max_position_embeddings} positions, but the records "
+                f"hold sequences of "
                 f"{self.records.sequence_length} tokens; lower records.sequence_length"
             )
         return model
 
     def check_tokenizer(self, folder: Path) -> None:
         """Refuse a model whose tokenizer is not the one that the records were written with."""
-        compatibility.check_tokenizers({str(self.inputs["tokenizer"]): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)})
+        compatibility.check_tokenizers(
+            {str(self.inputs["tokenizer"]): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)}
+        )
 
     def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
-        """The content of evaluation.json: the held-out figures, with the same masks for every model, and the size.
+        """The content of evaluation.json: the held-out figures, with the same masks for every model, and the
+        size.
 
-        The model was made in the accelerator's scope; all devices, and hosts, compute `batch_size` sequences at a
-        time together.
+        The model was made in the accelerator's scope; all devices, and hosts, compute `batch_size` sequences
+        at a time together.
         """
-        figures = evaluation.masked_lm(model, self.records, self.settings.masking, batch_size, self.seed("heldout"), self.accelerator)
+        figures = evaluation.masked_lm(
+            model, self.records, self.settings.masking, batch_size, self.seed("heldout"), self.accelerator
+        )
         log.info(
-            "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), loss %.4f",
-            *(figures[name] for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")),
+            (
+                "held out: %.4f of %d masked tokens right (%.4f by always guessing the most frequent one), "
+                "loss %.4f"
+            ),
+            *(
+                figures[name]
+                for name in ("masked_accuracy", "predictions", "unigram_accuracy", "masked_loss")
+            ),
         )
         return {"heldout": figures, "parameters": model.parameters}
 
@@ -175,25 +201,40 @@ def run_training(run: TrainingRun, plan: TrainingPlan, options: RunOptions) -> N
     lengths = schedules.lengths(plan.optimization, steps.start, steps.stop, whole)
     for length in set(lengths.values()) - {whole}:
         run.records.check_length(length)  # now, and not when its phase comes
-    fingerprint = state.fingerprint(plan.command, settings | {"shape": dict(plan.config)}, inputs, run.accelerator.environment)
+    fingerprint = state.fingerprint(
+        plan.command, settings | {"shape": dict(plan.config)}, inputs, run.accelerator.environment
+    )
     with multihost.opened(run.accelerator, options, plan.name, fingerprint) as workspace:
         batches = _batches(run, plan, lengths, steps.origin)
-        job, at_once = _job(run, plan, objective, span, lengths, batches, skips=options.on_nonfinite == "skip")
+        job, at_once = _job(
+            run, plan, objective, span, lengths, batches, skips=options.on_nonfinite == "skip"
+        )
         metrics = workspace.folder / "finished-metrics.jsonl"
-        trained = loop.train(job, run.accelerator, workspace, metrics, options.checkpoint_seconds, options.log)
+        trained = loop.train(
+            job, run.accelerator, workspace, metrics, options.checkpoint_seconds, options.log
+        )
         if plan.finish:
             plan.finish(objective)
         figures = run.measure(model, at_once) if plan.evaluate else None
         if not run.accelerator.chief:
             return
-        with artifacts.writing(options.out, "model", settings=settings, inputs=inputs, versions=weights.versions()) as writer:
+        with artifacts.writing(
+            options.out, "model", settings=settings, inputs=inputs, versions=weights.versions()
+        ) as writer:
             weights.save(writer, model)
             tokenization.copy_files(run.inputs["tokenizer"], writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
             if figures is not None:
                 write_evaluation(writer, figures)
-            if span is not None and plan.writes_optimizer and training.keep == "last" and training.early_stop is None:
-                stage_schedule.save(writer.path(stage_schedule.FILE), trained.tensors, span, plan.optimization.batch_size)
+            if (
+                span is not None
+                and plan.writes_optimizer
+                and training.keep == "last"
+                and training.early_stop is None
+            ):
+                stage_schedule.save(
+                    writer.path(stage_schedule.FILE), trained.tensors, span, plan.optimization.batch_size
+                )
             writer.counts = trained.counts()
         workspace.finish()
 
@@ -211,7 +252,14 @@ def _job(
     """The training, and how many sequences all devices compute at once."""
     training, size = run.settings.training, plan.optimization.batch_size
     at_once = at_once_of(size, run.accelerator.devices, training.device_batch)
-    heldout = (objective, run.records, run.settings.masking, at_once, run.seed("heldout"), training.evaluate_sequences)
+    heldout = (
+        objective,
+        run.records,
+        run.settings.masking,
+        at_once,
+        run.seed("heldout"),
+        training.evaluate_sequences,
+    )
     job = loop.Job(
         plan.name,
         objective,
@@ -234,7 +282,9 @@ def _batches(run: TrainingRun, plan: TrainingPlan, lengths: Mapping[int, int], o
 
     def batches(start: int, share: tuple[int, int] = (0, 1)) -> Any:
         length = lengths[max(first for first in lengths if first <= start - origin)]
-        return reader.train_batches(run.records, masking, size, plan.seed, start, None if length == whole else length, share)
+        return reader.train_batches(
+            run.records, masking, size, plan.seed, start, None if length == whole else length, share
+        )
 
     return batches
 

@@ -1,7 +1,8 @@
-"""What makes a job per layer follow one published run: the steps of each stage, waiting decay, moments that go on.
+"""What makes a job per layer follow one published run: the steps of each stage, waiting decay, moments that
+go on.
 
-The published programs train all layers in one run of L * S steps, and gates on the step choose the layer. Here a stage is a job;
-docs/recipes.md says where the two differ.
+The published programs train all layers in one run of L * S steps, and gates on the step choose the layer.
+Here a stage is a job; docs/recipes.md says where the two differ.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ FACTS = "facts"
 def span(recipe: Recipe, optimization: Optimization, index: int, stages: int) -> tuple[Optimization, Span]:
     """The schedule and the steps of one stage of a progressive transfer; S stands for `optimization.steps`.
 
-    ours: steps 0 to S - 1 of a schedule of its own. chinese: steps index * S + 1 to (index + 1) * S of one schedule over all stages
-    (run_pretraining.py's gate is index * S < step <= (index + 1) * S; step 0 belongs to no stage). google: steps 1 to S - 1 of the
-    stage, since at its step 0 the rate is nothing and all moments are set to nothing (lamb_optimizer.py).
-    Batches go on through the stages in every recipe.
+    ours: steps 0 to S - 1 of a schedule of its own. chinese: steps index * S + 1 to (index + 1) * S of one
+        schedule over all stages
+    (run_pretraining.py's gate is index * S < step <= (index + 1) * S; step 0 belongs to no stage). google:
+    steps 1 to S - 1 of the stage, since at its step 0 the rate is nothing and all moments are set to nothing
+    (lamb_optimizer.py). Batches go on through the stages in every recipe.
 
     Args:
         recipe: its name.
@@ -45,16 +47,28 @@ def span(recipe: Recipe, optimization: Optimization, index: int, stages: int) ->
     """
     steps, rules = optimization.steps, recipes.RULES[recipe]
     if rules.unbroken:
-        return optimization.model_copy(update={"steps": stages * steps}), Span(index * steps + 1, (index + 1) * steps + 1)
+        return optimization.model_copy(update={"steps": stages * steps}), Span(
+            index * steps + 1, (index + 1) * steps + 1
+        )
     if rules.phased:
         return optimization, Span(
-            1, steps, index * steps, lambda step: schedules.learning_rate(step, optimization) * schedules.phase(step, steps)
+            1,
+            steps,
+            index * steps,
+            lambda step: schedules.learning_rate(step, optimization) * schedules.phase(step, steps),
         )
     return optimization, Span(0, steps, index * steps)
 
 
-def wait(variables: Mapping[str, tf.Variable], waiting: Collection[str], optimization: Optimization, first: int, last: int) -> None:
-    """Do to the weights what AdamW does in steps `first` to `last` where all gradients and moments are 0: decay.
+def wait(
+    variables: Mapping[str, tf.Variable],
+    waiting: Collection[str],
+    optimization: Optimization,
+    first: int,
+    last: int,
+) -> None:
+    """Do to the weights what AdamW does in steps `first` to `last` where all gradients and moments are 0:
+    decay.
 
     w * product over the steps of (1 - rate * weight_decay); biases and norms stay.
 
@@ -73,7 +87,8 @@ def wait(variables: Mapping[str, tf.Variable], waiting: Collection[str], optimiz
 
 
 def save(path: Path, tensors: Mapping[str, np.ndarray], span: Span, batch_size: int) -> None:
-    """Write what the next stage may go on with: moments, learned projections, and how far steps and records are.
+    """Write what the next stage may go on with: moments, learned projections, and how far steps and records
+    are.
 
     Args:
         path: of the file.
@@ -105,11 +120,22 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="np") as stored:
             facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
-            moments = {name: stored.get_tensor(name) for name in stored.keys() if not name.startswith("variables/")}  # noqa: SIM118
+            moments = {
+                name: stored.get_tensor(name)
+                for name in stored.keys()
+                if not name.startswith("variables/")  # noqa: SIM118
+            }
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: the moments of the stage before are needed and cannot be read ({error}); run that stage again") from None
+        raise UserError(
+            f"{path}: the moments of the stage before are needed and cannot be read ({error}); run that "
+            f"stage again"
+        ) from None
     if facts.get("format") != FORMAT or facts.get("step") != step:
-        raise UserError(f"{path}: holds {json.dumps(facts)}, expected format {FORMAT} and step {step}; run that stage again")
+        raise UserError(
+            f"{path}: holds {json.dumps(facts)}, expected format {FORMAT} and step {step}; run that "
+            f"stage "
+            f"again"
+        )
     return moments
 
 
@@ -121,7 +147,8 @@ class Stage:
     """
 
     def __init__(self, name: str, recipe: Recipe, settings: Transfer, depth: int) -> None:
-        """Find the stage `name` of a student with `depth` layers; the settings are resolved (`recipes.resolve`).
+        """Find the stage `name` of a student with `depth` layers; the settings are resolved
+        (`recipes.resolve`).
 
         Raises:
             UserError: if there is no such stage.
@@ -136,9 +163,11 @@ class Stage:
             self.optimization, self._span = span(recipe, self.optimization, self._index, len(matched))
 
     def wait(self, student: Any, objective: Any) -> None:
-        """Let the weights decay that this stage does not train yet, and at the very start all, since no stage has step 0.
+        """Let the weights decay that this stage does not train yet, and at the very start all, since no stage
+        has step 0.
 
-        The MLM head stays: the published loss has no path to it, and where there is no gradient there is no decay.
+        The MLM head stays: the published loss has no path to it, and where there is no gradient there is no
+        decay.
         """
         if not self._unbroken or self._span is None:
             return
@@ -146,11 +175,18 @@ class Stage:
         waiting = [name for layer in above for name in student.layer_variables(layer)]
         variables = student.variables_by_name
         if not self._index:
-            wait(variables, [*waiting, *(name for name in objective.variables if name in variables)], self.optimization, 0, 0)
+            wait(
+                variables,
+                [*waiting, *(name for name in objective.variables if name in variables)],
+                self.optimization,
+                0,
+                0,
+            )
         wait(variables, waiting, self.optimization, self._span.start, self._span.stop - 1)
 
     def continued(self, objective: Any, previous: Path | None) -> Span:
-        """The steps that the stage takes, with the moments that the stage in `previous` ended with where the recipe goes on from them.
+        """The steps that the stage takes, with the moments that the stage in `previous` ended with where the
+        recipe goes on from them.
 
         Raises:
             UserError: they are needed, and cannot be read there.

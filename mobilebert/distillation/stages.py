@@ -25,7 +25,9 @@ AUXILIARY = "auxiliary"
 COMMON = ("masking", "training", "seed")  # sections that every command here takes
 
 
-def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions, *, own_shapes: Configurations | None = None) -> None:
+def pretrain_teacher(
+    settings: Settings, data: RecordsInput, options: RunOptions, *, own_shapes: Configurations | None = None
+) -> None:
     """Train a teacher on the records with plain masked language modelling (`scripts.pretrain_teacher`).
 
     Args:
@@ -37,7 +39,9 @@ def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions
     Raises:
         UserError: an input or the shape is refused, or the training meets what a person must mend.
     """
-    run = TrainingRun(settings, ("teacher.shape", "teacher.training", *COMMON), data, options.threads, own_shapes)
+    run = TrainingRun(
+        settings, ("teacher.shape", "teacher.training", *COMMON), data, options.threads, own_shapes
+    )
     teacher = run.settings.teacher
     config = run.config(teacher.shape)
 
@@ -46,7 +50,9 @@ def pretrain_teacher(settings: Settings, data: RecordsInput, options: RunOptions
         return model, MaskedLmObjective(model)
 
     seed, name = run.seed("pretrain_teacher"), f"pretrain_teacher-{teacher.shape}"
-    run_training(run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, config.to_config()), options)
+    run_training(
+        run, TrainingPlan("pretrain_teacher", name, teacher.training, seed, make, config.to_config()), options
+    )
 
 
 def transfer_layer(
@@ -79,11 +85,15 @@ def transfer_layer(
     transfer, recipe = run.settings.transfer, run.settings.recipe
     tables = run.settings.student.tables_from_teacher
     start = Start(run, student, teacher, previous, tables=tables, matched=transfer)
-    own = Stage(stage, recipe, transfer, start.shape.num_hidden_layers)  # refuses an unknown stage before anything is loaded
+    own = Stage(
+        stage, recipe, transfer, start.shape.num_hidden_layers
+    )  # refuses an unknown stage before anything is loaded
 
     def make() -> tuple[Any, Any]:
         model, taught_by = start.make()
-        objective = TransferObjective(model, taught_by, transfer, stage, recipe, run.seed("projection", student))
+        objective = TransferObjective(
+            model, taught_by, transfer, stage, recipe, run.seed("projection", student)
+        )
         own.wait(model, objective)
         return model, objective
 
@@ -118,14 +128,15 @@ def pretrain_student(
     previous: Path | None = None,
     own_shapes: Configurations | None = None,
 ) -> None:
-    """Train a student with masked language modelling, distilled or as a baseline (`scripts.pretrain_student`).
+    """Train a student with masked language modelling, distilled or as a baseline
+    (`scripts.pretrain_student`).
 
     The arms see the same batches and start from the same random weights; they differ in what is copied and in
     the loss.
 
     Args:
-        settings: `recipe`, `pretraining`, `student`, `masking`, `training` and `seed` are used, and `transfer`
-            where its schedule is auxiliary and the arm distilled.
+        settings: `recipe`, `pretraining`, `student`, `masking`, `training` and `seed` are used, and
+            `transfer` where its schedule is auxiliary and the arm distilled.
         data: records and tokenizer.
         options: what shapes nothing.
         student: the name of its shape.
@@ -146,19 +157,25 @@ def pretrain_student(
     tables = arm == "tables" or (distilled and run.settings.student.tables_from_teacher)
     teaches = distilled and (pretraining.ground_truth_ratio < 1 or auxiliary)
     matched = transfer if auxiliary else None
-    start = Start(run, student, teacher, previous, tables=tables, continues=distilled, teaches=teaches, matched=matched)
+    start = Start(
+        run, student, teacher, previous, tables=tables, continues=distilled, teaches=teaches, matched=matched
+    )
 
     def make() -> tuple[Any, Any]:
         model, taught_by = start.make()
         seed = run.seed("projection", student)
         added = TransferObjective(model, taught_by, transfer, JOINT, recipe, seed) if auxiliary else None
         ratio = pretraining.ground_truth_ratio if distilled else 1.0
-        return model, MaskedLmObjective(model, taught_by, ratio, transfer=added, next_sentence=pretraining.next_sentence)
+        return model, MaskedLmObjective(
+            model, taught_by, ratio, transfer=added, next_sentence=pretraining.next_sentence
+        )
 
     plan = TrainingPlan(
         command="pretrain_student",
         name=f"pretrain_student-{student}-{arm}",
-        optimization=pretraining.training.model_copy(update={"steps": pretraining.training.steps + extra_steps}),
+        optimization=pretraining.training.model_copy(
+            update={"steps": pretraining.training.steps + extra_steps}
+        ),
         seed=run.seed("pretrain_student", student),
         make=make,
         config=start.shape.to_config(),
@@ -170,7 +187,8 @@ def pretrain_student(
 
 
 class Start:
-    """What a student starts from: an earlier stage, a given directory, or fresh weights with or without the teacher's tables.
+    """What a student starts from: an earlier stage, a given directory, or fresh weights with or without the
+    teacher's tables.
 
     Attributes:
         shape: the student's.
@@ -219,7 +237,9 @@ class Start:
             artifacts.read(previous, "model")
             self.inputs["previous"] = previous
         if own and self._source:  # as it lies there, or imported before
-            compatibility.check_given(self.shape, run.config(name), name, str(self._source / tensor_files.CONFIG))
+            compatibility.check_given(
+                self.shape, run.config(name), name, str(self._source / tensor_files.CONFIG)
+            )
         if external:
             files = [external / tensor_files.CONFIG, *sorted(external.glob("*.safetensors"))]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
@@ -229,7 +249,10 @@ class Start:
             artifacts.read(teacher, "model")
             self.inputs["teacher"] = teacher
             compatibility.check(
-                read_model_config(teacher), self.shape, name, layerwise=layer_matching.shared(matched) if matched else False
+                read_model_config(teacher),
+                self.shape,
+                name,
+                layerwise=layer_matching.shared(matched) if matched else False,
             )
             compatibility.check_matches(matched, read_model_config(teacher), self.shape, name)
             run.check_tokenizer(teacher)
@@ -242,8 +265,11 @@ class Start:
             log.info("student '%s' goes on from %s", self._name, self._source)
             student = run.load(self._source)
         else:
-            # One seed for every arm: baselines differ from the distilled student only in what they learn from.
-            student = models.build(self.shape, run.seed("student", self._name), compute_dtype=run.settings.training.precision)
+            # One seed for every arm: baselines differ from the distilled student only in what they learn
+            # from.
+            student = models.build(
+                self.shape, run.seed("student", self._name), compute_dtype=run.settings.training.precision
+            )
             copied = weights.copy_tables(teacher, student) if self._tables and teacher else []
             log.info("student '%s' starts afresh, with %d tables of the teacher", self._name, len(copied))
         return student, (teacher if self._teaches else None)

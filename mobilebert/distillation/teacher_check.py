@@ -1,8 +1,8 @@
 """What a teacher goes through before anything is spent on it, and how it gets an MLM head where it has none.
 
-It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill masks.
-The public large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would train the
-student towards noise, and nothing else in the chain would notice.
+It must fit the students, compute here what it computes at home, share the records' vocabulary, and fill
+masks. The public large Chinese teacher's MLM head is random (docs/teachers.md): distilling from it would
+train the student towards noise, and nothing else in the chain would notice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Any
 from mobilebert import tokenization
 from mobilebert.distillation import compatibility, parity
 from mobilebert.distillation.pretraining import MaskedLmObjective
-from mobilebert.distillation.runs import RecordsInput, TrainingPlan, TrainingRun, run_training, write_evaluation
+from mobilebert.distillation.runs import (
+    RecordsInput,
+    TrainingPlan,
+    TrainingRun,
+    run_training,
+    write_evaluation,
+)
 from mobilebert.distillation.stages import COMMON, read_model_config
 from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import import_teacher, weights
@@ -61,19 +67,25 @@ def export_teacher(
     if model.fresh_head:
         raise UserError(f"{source}: {import_teacher.NO_HEAD}")
     opened = parity.open_source(original or source)
-    batch = next(iter(reader.heldout_batches(run.records, run.settings.masking, parity.ROWS, run.seed("heldout"))))
+    batch = next(
+        iter(reader.heldout_batches(run.records, run.settings.masking, parity.ROWS, run.seed("heldout")))
+    )
     agreement = parity.measure(source, opened, batch, head=HEAD_TRAINING not in manifest.settings)
     figures = run.measure(model, BATCH)
     check_head(figures["heldout"], run.settings.teacher.min_head_lift, str(source))
     inputs = {**run.inputs, "source": source}
     shaping = run.manifest_settings | {"needs": [dict(need) for need in needs]}
-    with artifacts.writing(out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
+    with artifacts.writing(
+        out, "model", settings=shaping, inputs=inputs, versions=weights.versions()
+    ) as writer:
         weights.save(writer, model)
         tokenization.copy_files(source, writer)
         write_evaluation(writer, figures | {"parity": agreement})
 
 
-def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *, source: Path, needs: Needs = ()) -> None:
+def retrain_head(
+    settings: Settings, data: RecordsInput, options: RunOptions, *, source: Path, needs: Needs = ()
+) -> None:
     """Train a model's MLM head on the records, its body frozen (`scripts.retrain_head`).
 
     Args:
@@ -109,7 +121,8 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
 
 
 def check_head(heldout: Mapping[str, Any], min_head_lift: float, source: str) -> None:
-    """Refuse a teacher whose masked-token accuracy is not at least `min_head_lift` above guessing the most frequent token.
+    """Refuse a teacher whose masked-token accuracy is not at least `min_head_lift` above guessing the most
+    frequent token.
 
     Args:
         heldout: what `evaluation.masked_lm` gave.
@@ -122,9 +135,14 @@ def check_head(heldout: Mapping[str, Any], min_head_lift: float, source: str) ->
     accuracy, unigram = heldout["masked_accuracy"], heldout["unigram_accuracy"]
     if accuracy - unigram < min_head_lift:
         raise UserError(
-            f"{source}: its MLM head looks random: it fills {accuracy:.4f} of {heldout['predictions']} masks on held-out text, always "
-            f"guessing the most frequent token fills {unigram:.4f}, and teacher.min_head_lift asks for {min_head_lift:g} more; let its "
-            "head be trained anew (teacher.retrain_head: true; of a given teacher, body frozen; once more with more "
-            "teacher.head_training.steps), use another teacher (public checkpoints re-saved for finetuning have lost their head), train "
-            "one here for more steps (teacher.kind: pretrain, teacher.training.steps), or lower teacher.min_head_lift"
+            f"{source}: its MLM head looks random: it fills {accuracy:.4f} of {heldout['predictions']} "
+            f"masks on held-out text, always "
+            f"guessing the most frequent token fills {unigram:.4f}, and teacher.min_head_lift asks for "
+            f"{min_head_lift:g} more; let its "
+            "head be trained anew (teacher.retrain_head: true; of a given teacher, body frozen; once more "
+            "with more "
+            "teacher.head_training.steps), use another teacher (public checkpoints re-saved for finetuning "
+            "have lost their head), train "
+            "one here for more steps (teacher.kind: pretrain, teacher.training.steps), or lower "
+            "teacher.min_head_lift"
         )

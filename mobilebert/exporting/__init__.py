@@ -1,1 +1,3 @@
-"""Forms that people load, each run and compared with the model when it is written, and again by another way afterwards."""
+"""Forms that people load, each run and compared with the model when it is written, and again by another
+way afterwards.
+"""

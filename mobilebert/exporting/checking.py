@@ -1,4 +1,6 @@
-"""Check an export by another way than it was written: read it again, and let an independent program compute."""
+"""Check an export by another way than it was written: read it again, and let an independent program
+compute.
+"""
 
 from __future__ import annotations
 
@@ -48,12 +50,16 @@ def check(model: Path, export: Path, export_format: str, settings: Export, out: 
     """
     manifest = artifacts.read(export, "export")
     if manifest.settings["format"] != export_format:
-        raise UserError(f"{export}: an export of format {manifest.settings['format']}, expected {export_format}")
+        raise UserError(
+            f"{export}: an export of format {manifest.settings['format']}, expected {export_format}"
+        )
     if manifest.inputs["model"] != artifacts.digest(model):
         raise UserError(f"{export}: was made from another model than {model}; export it again")
     if tokenization.load(export).digest != tokenization.load(model).digest:
         raise UserError(f"{export}: its tokenizer differs from the one of {model}; export it again")
-    verdict = {"tflite": _check_tflite, "tf1": _check_tf1, "transformers": _check_transformers}[export_format](model, export)
+    verdict = {"tflite": _check_tflite, "tf1": _check_tf1, "transformers": _check_transformers}[
+        export_format
+    ](model, export)
     refuse_beyond(settings.tolerance, verdict.worst, str(export))
     body = {
         "format": export_format,
@@ -64,7 +70,9 @@ def check(model: Path, export: Path, export_format: str, settings: Export, out: 
         "passed": True,
     }
     shaping = {"format": export_format, "export": settings.model_dump(mode="json", include=SHAPING)}
-    with artifacts.writing(out, "check", settings=shaping, inputs={"model": model, "export": export}) as writer:
+    with artifacts.writing(
+        out, "check", settings=shaping, inputs={"model": model, "export": export}
+    ) as writer:
         writer.json("check.json", body)
     logging.info("%s: %s found a largest relative difference of %.1e", export, verdict.judge, verdict.worst)
 
@@ -75,31 +83,54 @@ def _check_tflite(model: Path, export: Path) -> Verdict:
     runner = tflite.Runner(export / tflite.FILE)
     signature = json.loads((export / SIGNATURE_FILE).read_text(encoding="utf-8"))
     for kind, actual in (("inputs", runner.inputs), ("outputs", runner.outputs)):
-        listed = {name: {"dtype": entry["dtype"], "shape": entry["shape"]} for name, entry in signature[kind].items()}
+        listed = {
+            name: {"dtype": entry["dtype"], "shape": entry["shape"]}
+            for name, entry in signature[kind].items()
+        }
         if listed != actual:
-            raise UserError(f"{export / SIGNATURE_FILE}: lists the {kind} {listed}, the file has {actual}; export the model again")
+            raise UserError(
+                f"{export / SIGNATURE_FILE}: lists the {kind} {listed}, the file has {actual}; export "
+                f"the "
+                f"model again"
+            )
     length = signature["inputs"]["input_ids"]["shape"][1]
-    pairs = ((runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
+    pairs = (
+        (runner.run(batch)[loaded.output], loaded.run(batch))
+        for batch in probes(loaded.tokenizer, length, PROBE_SEED)
+    )
     judge = f"LiteRT (ai-edge-litert {metadata.version('ai-edge-litert')}) in float32"
     return Verdict(judge, max(difference(actual, expected) for actual, expected in pairs), [loaded.output])
 
 
 def _check_tf1(model: Path, export: Path) -> Verdict:
-    """The checkpoint through TensorFlow's own reader: every variable bit for bit, no other there, and what it computes."""
+    """The checkpoint through TensorFlow's own reader: every variable bit for bit, no other there, and what
+    it computes.
+    """
     loaded, prefix, config = network.load(model), export / tf1.PREFIX, export / ORIGINAL_CONFIG
     model_config, reader = loaded.model.config, tf.train.load_checkpoint(str(prefix))
     expected = {
-        tf1.original(name, model_config): value for name, value in _tensors(model).items() if name not in parameters.unused(model_config)
+        tf1.original(name, model_config): value
+        for name, value in _tensors(model).items()
+        if name not in parameters.unused(model_config)
     }
     there = reader.get_variable_to_shape_map().keys()
     if unlike := sorted(there ^ {name for name, _ in expected}):
-        raise UserError(f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; export it again")
+        raise UserError(
+            f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; "
+            f"export "
+            f"it again"
+        )
     for (name, turned), value in expected.items():
         if not np.array_equal(reader.get_tensor(name), value.T if turned else value):
             raise UserError(f"{prefix}: variable {name} differs from the model's; export it again")
     ours = network.load(model, "float64")
     head = tf1.read_head(prefix, config, variable_dtype="float64") if loaded.head is not None else None
-    again = Network(tf1.read(prefix, config, compute_dtype="float64", variable_dtype="float64"), loaded.tokenizer, head, loaded.labels)
+    again = Network(
+        tf1.read(prefix, config, compute_dtype="float64", variable_dtype="float64"),
+        loaded.tokenizer,
+        head,
+        loaded.labels,
+    )
     batches = probes(loaded.tokenizer, min(64, model_config.max_position_embeddings), PROBE_SEED)
     worst = max(difference(_logits(again, batch), _logits(ours, batch)) for batch in batches)
     judge = f"TensorFlow {tf.__version__}'s checkpoint reader, bit for bit, and our import in float64"
@@ -118,18 +149,25 @@ def _check_transformers(model: Path, export: Path) -> Verdict:
         judge = "our own loader in float64 (torch and transformers are not installed)"
         again = network.load(export, "float64")
         answers = (_logits(again, batch) for batch in batches)
-    worst = max(difference(answer, _logits(loaded, batch)) for answer, batch in zip(answers, batches, strict=True))
+    worst = max(
+        difference(answer, _logits(loaded, batch)) for answer, batch in zip(answers, batches, strict=True)
+    )
     return Verdict(judge, worst, [LOGITS])
 
 
 def _compare_files(model: Path, export: Path) -> None:
     """The same shape, and bit for bit the same tensors (as float32), read without our loader."""
-    ours, theirs = (configs.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export))
+    ours, theirs = (
+        configs.from_config(read_config(folder), str(folder / CONFIG)) for folder in (model, export)
+    )
     if ours != theirs:
         raise UserError(f"{export / CONFIG}: describes {theirs}, the model is {ours}; export it again")
     before, after = (_tensors(folder) for folder in (model, export))
     if before.keys() != after.keys():
-        raise UserError(f"{export / WEIGHTS}: tensors {sorted(before.keys() ^ after.keys())} are not in both; export it again")
+        raise UserError(
+            f"{export / WEIGHTS}: tensors {sorted(before.keys() ^ after.keys())} are not in both; export "
+            f"it again"
+        )
     for name, value in after.items():
         if not np.array_equal(value, before[name].astype(value.dtype)):
             raise UserError(f"{export / WEIGHTS}: tensor {name} differs from the model's; export it again")
@@ -148,10 +186,14 @@ def _transformers_answers(export: Path, loaded: Network, batches: list[Batch]) -
     torch.set_num_threads(tf.config.threading.get_intra_op_parallelism_threads() or torch.get_num_threads())
     transformers.utils.logging.disable_progress_bar()
     kind = getattr(transformers, loaded.architecture)
-    judge, loading_info = kind.from_pretrained(export, dtype=torch.float64, attn_implementation="eager", output_loading_info=True)
+    judge, loading_info = kind.from_pretrained(
+        export, dtype=torch.float64, attn_implementation="eager", output_loading_info=True
+    )
     # What is missing would be random there, what is unexpected would be unused.
     if loading_info["missing_keys"] or loading_info["mismatched_keys"] or loading_info["unexpected_keys"]:
-        raise UserError(f"{export}: transformers' {loaded.architecture} does not open it whole: {loading_info}")
+        raise UserError(
+            f"{export}: transformers' {loaded.architecture} does not open it whole: {loading_info}"
+        )
     judge.eval()
     with torch.no_grad():
         for batch in batches:
@@ -167,5 +209,7 @@ def _logits(loaded: Network, batch: Batch) -> np.ndarray:
     if loaded.head is not None:
         return loaded.run(batch)
     length = batch["input_ids"].shape[1]
-    sequence = loaded.model.encode(*(tf.constant(batch[name]) for name in ("input_ids", "token_type_ids", "attention_mask"))).sequence
+    sequence = loaded.model.encode(
+        *(tf.constant(batch[name]) for name in ("input_ids", "token_type_ids", "attention_mask"))
+    ).sequence
     return np.asarray(loaded.model.masked_lm_logits(sequence, tf.range(length)[tf.newaxis]))[np.newaxis]

@@ -1,4 +1,7 @@
-"""How long one input takes on one thread of this machine. The figures belong to the machine, never to an artifact."""
+"""How long one input takes on one thread of this machine.
+
+The figures belong to the machine, never to an artifact.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,8 @@ def measure(export: Path, export_format: str, settings: Export) -> dict[str, Any
     `network.prepare(1)` before, so that TensorFlow has one thread too.
 
     Returns:
-        {"format", "engine", "threads", "batch", "sequence_length", "runs", "median_ms", "minimum_ms", "maximum_ms", "bytes",
-        "machine"}; `bytes` is the size of the weights' file.
+        {"format", "engine", "threads", "batch", "sequence_length", "runs", "median_ms", "minimum_ms",
+        "maximum_ms", "bytes", "machine"}; `bytes` is the size of the weights' file.
     """
     artifacts.read(export, "export")
     loaded = network.load(export) if export_format != "tflite" else None
@@ -42,7 +45,9 @@ def measure(export: Path, export_format: str, settings: Export) -> dict[str, Any
         engine, call, weights = "LiteRT", runner.run, export / tflite.FILE
     else:
         length = min(settings.sequence_length, loaded.model.config.max_position_embeddings)
-        traced = tf.function(loaded, input_signature=[tf.TensorSpec((1, length), tf.int32, name=name) for name in INPUTS])
+        traced = tf.function(
+            loaded, input_signature=[tf.TensorSpec((1, length), tf.int32, name=name) for name in INPUTS]
+        )
         engine, weights = f"TensorFlow {tf.__version__}", export / "model.safetensors"
 
         def call(batch: network.Batch) -> Any:

@@ -22,18 +22,24 @@ SENTENCES = (
 def probes(tokenizer: Tokenizer, length: int, seed: int) -> list[Batch]:
     """Inputs of shape (1, length) int32 as users will give them, and some at the edges.
 
-    A sentence, a pair of sentences in two segments, a text that fills the length without padding, a text with masks, ids
-    from the whole vocabulary with padding, and the empty text.
+    A sentence, a pair of sentences in two segments, a text that fills the length without padding, a text with
+    masks, ids from the whole vocabulary with padding, and the empty text.
 
     Args:
         tokenizer: makes the ids.
         length: S, at least 16.
         seed: another seed gives other sentences and ids.
     """
-    texts = [tokenizer.encode(SENTENCES[(seed + number) % len(SENTENCES)]).ids.tolist() for number in range(len(SENTENCES))]
+    texts = [
+        tokenizer.encode(SENTENCES[(seed + number) % len(SENTENCES)]).ids.tolist()
+        for number in range(len(SENTENCES))
+    ]
     everything = [token for text in texts for token in text]
     full = (everything * math.ceil(length / max(1, len(everything))))[: length - 2]
-    masked = [tokenizer.mask if position % 7 == 3 else token for position, token in enumerate(everything[: length // 2])]
+    masked = [
+        tokenizer.mask if position % 7 == 3 else token
+        for position, token in enumerate(everything[: length // 2])
+    ]
     drawn = np.random.Generator(np.random.PCG64(seed)).integers(0, tokenizer.size, length // 2 - 2).tolist()
     return [
         _batch(tokenizer, length, texts[0]),

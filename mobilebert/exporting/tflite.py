@@ -28,16 +28,24 @@ def convert(network: Network, length: int) -> bytes:
     """
     positions = network.model.config.max_position_embeddings
     if length > positions:
-        raise UserError(f"export.sequence_length: {length}, but the model has {positions} positions; set it to at most {positions}")
+        raise UserError(
+            f"export.sequence_length: {length}, but the model has {positions} positions; set it to at "
+            f"most "
+            f"{positions}"
+        )
     module = tf.Module()
     module.network = [network.model, network.head]  # what the SavedModel has to hold
 
-    def serve(input_ids: tf.Tensor, attention_mask: tf.Tensor, token_type_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+    def serve(
+        input_ids: tf.Tensor, attention_mask: tf.Tensor, token_type_ids: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         return {network.output: network(input_ids, attention_mask, token_type_ids)}
 
     signature = [tf.TensorSpec((1, length), tf.int32, name=name) for name in INPUTS]
     with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(module, folder, signatures={SIGNATURE: tf.function(serve, input_signature=signature)})
+        tf.saved_model.save(
+            module, folder, signatures={SIGNATURE: tf.function(serve, input_signature=signature)}
+        )
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         return bytes(converter.convert())
@@ -56,7 +64,8 @@ class Runner:
             raise UserError(f"{path}: LiteRT cannot run it ({error}); export the model again") from None
         if set(self.inputs) != set(INPUTS):
             raise UserError(
-                f"{path}: its inputs are {', '.join(sorted(self.inputs))}, expected {', '.join(INPUTS)}; export the model again"
+                f"{path}: its inputs are {', '.join(sorted(self.inputs))}, expected {', '.join(INPUTS)}; "
+                f"export the model again"
             )
 
     @property

@@ -1,4 +1,6 @@
-"""Write an export: the transformers directory checked and rewritten, a TFLite file that is run before it counts, a TF1 checkpoint."""
+"""Write an export: the transformers directory checked and rewritten, a TFLite file that is run before it
+counts, a TF1 checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,14 @@ def export(model: Path, export_format: str, settings: Export, out: Path) -> None
     """
     loaded = network.load(model)
     shaping = {"format": export_format, "export": settings.model_dump(mode="json", include=SHAPING)}
-    with artifacts.writing(out, "export", settings=shaping, inputs={"model": model}, versions=weights.versions()) as writer:
-        writer.counts = network.facts(loaded) | {"output": loaded.output, "pad": loaded.tokenizer.pad} | _evaluation(model)
+    with artifacts.writing(
+        out, "export", settings=shaping, inputs={"model": model}, versions=weights.versions()
+    ) as writer:
+        writer.counts = (
+            network.facts(loaded)
+            | {"output": loaded.output, "pad": loaded.tokenizer.pad}
+            | _evaluation(model)
+        )
         if export_format == "tflite":
             _write_tflite(loaded, settings, writer)
         elif export_format == "tf1":
@@ -52,20 +60,37 @@ def export(model: Path, export_format: str, settings: Export, out: Path) -> None
             _write_transformers(loaded, model, writer)
         tokenization.copy_files(model, writer)
         if export_format == "tf1" and not (writer.folder / VOCABULARY).is_file():
-            logging.warning("%s: its tokenizer has no %s, which is the only one that the original code knows", out, VOCABULARY)
+            logging.warning(
+                "%s: its tokenizer has no %s, which is the only one that the original code knows",
+                out,
+                VOCABULARY,
+            )
 
 
 def _write_transformers(loaded: Network, model: Path, writer: Writer) -> None:
-    """config.json, model.safetensors and the tokenizer, without what training left beside them; read again and compared."""
+    """config.json, model.safetensors and the tokenizer, without what training left beside them; read again
+    and compared.
+    """
     weights.save(writer, loaded.model, loaded.head, loaded.labels)
     again = weights.load(writer.folder)
-    pairs = [(loaded.model.variables_by_name, again.variables_by_name, set(loaded.model.head_names) if loaded.head is not None else set())]
+    pairs = [
+        (
+            loaded.model.variables_by_name,
+            again.variables_by_name,
+            set(loaded.model.head_names) if loaded.head is not None else set(),
+        )
+    ]
     if loaded.head is not None:
-        pairs.append((loaded.head.variables_by_name, weights.load_head(writer.folder).variables_by_name, set()))
+        pairs.append(
+            (loaded.head.variables_by_name, weights.load_head(writer.folder).variables_by_name, set())
+        )
     for written, read, absent in pairs:
         for name in written.keys() - absent:
             if not np.array_equal(written[name].numpy(), read[name].numpy()):
-                raise UserError(f"{writer.folder / WEIGHTS}: {name} reads back differently; is the disk full or damaged? (model: {model})")
+                raise UserError(
+                    f"{writer.folder / WEIGHTS}: {name} reads back differently; is the disk full or "
+                    f"damaged? (model: {model})"
+                )
     logging.info("wrote %s and %s", writer.folder / CONFIG, writer.folder / WEIGHTS)
 
 
@@ -78,19 +103,26 @@ def _write_tflite(loaded: Network, settings: Export, writer: Writer) -> None:
     foreign = [name for name in runner.operations if name.startswith("Flex")]
     if foreign:
         raise UserError(f"{path}: needs operations that LiteRT does not bring itself: {', '.join(foreign)}")
-    worst = max(difference(runner.run(batch)[loaded.output], loaded.run(batch)) for batch in probes(loaded.tokenizer, length, PROBE_SEED))
+    worst = max(
+        difference(runner.run(batch)[loaded.output], loaded.run(batch))
+        for batch in probes(loaded.tokenizer, length, PROBE_SEED)
+    )
     refuse_beyond(settings.tolerance, worst, str(path))
     body = signature(loaded, runner)
     writer.json(SIGNATURE_FILE, body)
-    logging.info("%s: %.1f MB, largest relative difference from the model %.1e", path, path.stat().st_size / 1e6, worst)
+    logging.info(
+        "%s: %.1f MB, largest relative difference from the model %.1e", path, path.stat().st_size / 1e6, worst
+    )
 
 
 def refuse_beyond(tolerance: float, worst: float, what: str) -> None:
     """Raise a UserError if the difference is over the tolerance (or not a number)."""
     if not worst <= tolerance:
         raise UserError(
-            f"{what}: differs from the model by {worst:.2e} of its largest value, more than export.tolerance {tolerance:.1e}; "
-            "the model may be numerically unstable (compare its held-out accuracy), or raise the tolerance knowingly"
+            f"{what}: differs from the model by {worst:.2e} of its largest value, more than "
+            f"export.tolerance {tolerance:.1e}; "
+            "the model may be numerically unstable (compare its held-out accuracy), or raise the tolerance "
+            "knowingly"
         )
 
 
@@ -122,7 +154,11 @@ def signature(loaded: Network, runner: tflite.Runner) -> dict[str, Any]:
 def _output_meaning(loaded: Network) -> str:
     if loaded.output != LOGITS:
         return "the last layer's vector of each token; those of padding mean nothing"
-    return "start and end logits of the answer at each token" if isinstance(loaded.head, SpanHead) else "a logit for each class"
+    return (
+        "start and end logits of the answer at each token"
+        if isinstance(loaded.head, SpanHead)
+        else "a logit for each class"
+    )
 
 
 def _evaluation(model: Path) -> dict[str, Any]:

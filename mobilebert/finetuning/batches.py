@@ -11,19 +11,22 @@ from mobilebert.finetuning.features import Features
 
 
 def steps_of(examples: int, batch_size: int, epochs: float) -> int:
-    """Optimizer steps: int(N / batch * epochs), as the published finetuning code counts them, at least one."""
+    """Optimizer steps: int(N / batch * epochs), as the published finetuning code counts them, at least
+    one.
+    """
     return max(1, int(examples / batch_size * epochs))
 
 
 def training(features: Features, batch_size: int, seed: int) -> Callable[..., tf.data.Dataset]:
-    """Start step -> endless dataset of batches; the batch of a step is a pure function of (features, batch_size, seed, step).
+    """Start step -> endless dataset of batches; the batch of a step is a pure function of (features,
+    batch_size, seed, step).
 
-    Every epoch has its own order over all N examples, and epochs follow each other without a gap, so a batch may hold the end
-    of one and the begin of the next. Starting at a step is a computation, not a replay.
+    Every epoch has its own order over all N examples, and epochs follow each other without a gap, so a batch
+    may hold the end of one and the begin of the next. Starting at a step is a computation, not a replay.
 
     Returns:
-        Datasets of dicts: `input_ids`, `segment_ids`, `input_mask` (B, S) int32, and the targets (B,) int32; with a second argument
-        (host, hosts) of that host's rows of each batch.
+        Datasets of dicts: `input_ids`, `segment_ids`, `input_mask` (B, S) int32, and the targets (B,) int32;
+        with a second argument (host, hosts) of that host's rows of each batch.
     """
     row = _rows(features)
 
@@ -50,11 +53,17 @@ def _indices(count: int, batch_size: int, seed: int, start_step: int) -> tf.data
         shuffled = tf.random.experimental.stateless_shuffle(tf.range(count), key, alg="philox")
         return tf.data.Dataset.from_tensor_slices(shuffled[tf.where(number == epoch, position, 0) :])
 
-    return tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order).batch(batch_size, drop_remainder=True)
+    return (
+        tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+        .flat_map(order)
+        .batch(batch_size, drop_remainder=True)
+    )
 
 
 def in_order(features: Features, batch_size: int) -> tf.data.Dataset:
-    """All examples once, in order; the last batch is filled up with copies of the first example, to be cut off by the caller."""
+    """All examples once, in order; the last batch is filled up with copies of the first example, to be cut
+    off by the caller.
+    """
     padding = -len(features) % batch_size
     indices = np.concatenate([np.arange(len(features)), np.zeros(padding, np.int64)]).astype(np.int32)
     return tf.data.Dataset.from_tensor_slices(indices.reshape(-1, batch_size)).map(_rows(features))
@@ -70,7 +79,11 @@ def _rows(features: Features) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     def row(indices: tf.Tensor) -> dict[str, tf.Tensor]:
         begin, end = tf.gather(first, indices)[:, tf.newaxis], tf.gather(length, indices)[:, tf.newaxis]
         mask = tf.cast(positions < end, tf.int32)
-        batch = {"input_ids": tf.gather(ids, indices), "segment_ids": tf.cast(positions >= begin, tf.int32) * mask, "input_mask": mask}
+        batch = {
+            "input_ids": tf.gather(ids, indices),
+            "segment_ids": tf.cast(positions >= begin, tf.int32) * mask,
+            "input_mask": mask,
+        }
         return batch | {name: tf.gather(values, indices) for name, values in targets.items()}
 
     return row

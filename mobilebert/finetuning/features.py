@@ -1,7 +1,8 @@
-"""Task lines -> arrays of fixed length. NumPy only; one row is one sequence `[CLS] A [SEP] (B [SEP]) [PAD]...`.
+"""Task lines -> arrays of fixed length. NumPy only; one row is one sequence `[CLS] A [SEP] (B [SEP])
+[PAD]...`.
 
-Everything is padded to the full length, in training as in prediction: the trigram input of MobileBERT sees [PAD], so logits
-depend on the amount of padding (reference page, section 1 item 8).
+Everything is padded to the full length, in training as in prediction: the trigram input of MobileBERT sees
+[PAD], so logits depend on the amount of padding (reference page, section 1 item 8).
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ class Features:
         ids: (N, S) int32, padded.
         first: (N,) int32, length of `[CLS] A [SEP]`; segment 1 begins there.
         length: (N,) int32, tokens that are not [PAD].
-        targets: name -> (N,) int32: "label", or "start" and "end" (positions in the sequence, both inclusive).
+        targets: name -> (N,) int32: "label", or "start" and "end" (positions in the sequence, both
+            inclusive).
     """
 
     ids: np.ndarray
@@ -48,9 +50,11 @@ class Windows:
     """Windows over the contexts of questions, a row each, in the order of the questions.
 
     Attributes:
-        features: the N sequences; the targets of a window without the (whole) answer are 0, the position of [CLS].
+        features: the N sequences; the targets of a window without the (whole) answer are 0, the position of
+            [CLS].
         question: (N,) int32, index of the question.
-        offset: (N,) int32, index in the context of the window's first context token, which stands at position `first`.
+        offset: (N,) int32, index in the context of the window's first context token, which stands at position
+            `first`.
         starts, ends: character offsets of every context's tokens, by question.
     """
 
@@ -62,7 +66,8 @@ class Windows:
 
 
 def classification(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length: int) -> Features:
-    """Features of classification lines (`{"text", "text_pair", "label"}`), the longer text truncated first, from its end.
+    """Features of classification lines (`{"text", "text_pair", "label"}`), the longer text truncated first,
+    from its end.
 
     Args:
         lines: the task's lines.
@@ -71,7 +76,9 @@ def classification(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_
     """
     lines = list(lines)
     first = tokenizer.encode_many([line["text"] for line in lines])
-    second = iter(tokenizer.encode_many([line["text_pair"] for line in lines if line.get("text_pair") is not None]))
+    second = iter(
+        tokenizer.encode_many([line["text_pair"] for line in lines if line.get("text_pair") is not None])
+    )
     rows = []
     for line, encoding in zip(lines, first, strict=True):
         texts = [encoding.ids] if line.get("text_pair") is None else [encoding.ids, next(second).ids]
@@ -94,18 +101,23 @@ def truncate(texts: Sequence[np.ndarray], room: int) -> list[np.ndarray]:
     return [first, second]
 
 
-def reading(lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length: int, stride: int | None = None) -> Windows:
-    """Sliding windows over the contexts of reading lines (`{"context", "question", "answers": [{"text", "start"}]}`).
+def reading(
+    lines: Iterable[Mapping[str, Any]], tokenizer: Any, sequence_length: int, stride: int | None = None
+) -> Windows:
+    """Sliding windows over the contexts of reading lines (`{"context", "question", "answers": [{"text",
+    "start"}]}`).
 
-    A window is `[CLS] question [SEP] tokens of the context [SEP]`; the next one begins `stride` tokens further on, and the last
-    one reaches the context's end. The first answer whose place is known gives the targets (as BERT's run_squad.py).
+    A window is `[CLS] question [SEP] tokens of the context [SEP]`; the next one begins `stride` tokens
+    further on, and the last one reaches the context's end. The first answer whose place is known gives the
+    targets (as BERT's run_squad.py).
 
     Args:
         lines: the task's lines.
         tokenizer: `tokenization.Tokenizer`.
-        sequence_length: S, at least 16 (`settings`); a question keeps its first 64 tokens, and less than half of S.
-        stride: tokens from window to window; None: S / 4 (128 of 512, as BERT's run_squad.py), but at least 16, and never
-            more than a window holds.
+        sequence_length: S, at least 16 (`settings`); a question keeps its first 64 tokens, and less than half
+            of S.
+        stride: tokens from window to window; None: S / 4 (128 of 512, as BERT's run_squad.py), but at least
+            16, and never more than a window holds.
     """
     lines = list(lines)
     contexts = list(dict.fromkeys(line["context"] for line in lines))  # several questions share one
@@ -138,11 +150,13 @@ def window_offsets(tokens: int, room: int, stride: int) -> range:
     return range(0, max(0, tokens - room) + step, step) if tokens > room else range(1)
 
 
-def answer_tokens(answers: Sequence[Mapping[str, Any]], starts: np.ndarray, ends: np.ndarray) -> tuple[int, int] | None:
+def answer_tokens(
+    answers: Sequence[Mapping[str, Any]], starts: np.ndarray, ends: np.ndarray
+) -> tuple[int, int] | None:
     """First and last context token that cover the first answer with a known place, or None.
 
-    A token of a learned vocabulary may span several characters and so reach over the answer's ends: the tokens chosen are all
-    that share a character with the answer, the tightest cover there is.
+    A token of a learned vocabulary may span several characters and so reach over the answer's ends: the
+    tokens chosen are all that share a character with the answer, the tightest cover there is.
 
     Args:
         answers: `{"text", "start"}`; a negative start is an unknown place.
@@ -158,11 +172,12 @@ def answer_tokens(answers: Sequence[Mapping[str, Any]], starts: np.ndarray, ends
 
 
 def training_rows(windows: Windows, seed: int) -> np.ndarray:
-    """Rows to train on: all windows with an answer, and of every question as many without one, chosen by the seed.
+    """Rows to train on: all windows with an answer, and of every question as many without one, chosen by the
+    seed.
 
-    Windows without the answer teach the model to point to [CLS] there, which makes scores of windows comparable. Most windows
-    of a short sequence length have no answer; all of them would cost most of the time and teach little else. Questions
-    without any answer (none of their windows shows it) are left out.
+    Windows without the answer teach the model to point to [CLS] there, which makes scores of windows
+    comparable. Most windows of a short sequence length have no answer; all of them would cost most of the
+    time and teach little else. Questions without any answer (none of their windows shows it) are left out.
     """
     start = windows.features.targets["start"]
     order = np.argsort(counter_rng.bits(counter_rng.keys(seed), np.arange(len(start))), kind="stable")
@@ -171,7 +186,9 @@ def training_rows(windows: Windows, seed: int) -> np.ndarray:
     questions = int(windows.question[-1]) + 1 if len(start) else 0
     quota = np.bincount(windows.question[start > 0], minlength=questions)
     owner = windows.question[without]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)  # 0, 1, ... among the windows of one question
+    rank = np.arange(len(owner)) - np.searchsorted(
+        owner, owner
+    )  # 0, 1, ... among the windows of one question
     chosen = without[rank < quota[owner]]
     return np.sort(np.concatenate([np.flatnonzero(start > 0), chosen]))
 
@@ -182,7 +199,12 @@ def _target(answer: tuple[int, int] | None, offset: int, size: int, shift: int) 
     return answer[0] - offset + shift, answer[1] - offset + shift
 
 
-def _pack(rows: Sequence[Sequence[np.ndarray]], tokenizer: Any, sequence_length: int, targets: Mapping[str, np.ndarray]) -> Features:
+def _pack(
+    rows: Sequence[Sequence[np.ndarray]],
+    tokenizer: Any,
+    sequence_length: int,
+    targets: Mapping[str, np.ndarray],
+) -> Features:
     """Join the parts of every row with the special tokens and pad."""
     ids = np.full((len(rows), sequence_length), tokenizer.pad, np.int32)
     first = np.zeros(len(rows), np.int32)

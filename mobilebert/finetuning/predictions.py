@@ -14,7 +14,9 @@ from mobilebert.finetuning.objective import task_logits
 from mobilebert.training.accelerators import Accelerator
 from mobilebert.training.distributed import ReplicatedFunction
 
-MAX_ANSWER = 64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
+MAX_ANSWER = (
+    64  # tokens; BERT's 30 would leave out 8 % of the answers of the CMRC 2018 dev slice, 64 none (measured)
+)
 
 
 class Forward:
@@ -25,7 +27,9 @@ class Forward:
         self._spread = ReplicatedFunction(lambda batch: task_logits(model, head, batch), accelerator)
 
     def logits(self, features: Features, batch_size: int) -> Iterator[np.ndarray]:
-        """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last one is cut here."""
+        """Logits of the examples in order, batch by batch; every batch has the same shape inside, the last
+        one is cut here.
+        """
         left, size = len(features), self._spread.whole(batch_size)
         for batch in batches.in_order(features, size):
             logits = self._spread(batch)  # (devices, B / devices, ...)
@@ -42,8 +46,9 @@ def labels(forward: Forward, features: Features, batch_size: int) -> np.ndarray:
 def answers(forward: Forward, windows: Windows, contexts: Sequence[str], batch_size: int) -> list[str]:
     """The best answer to every question.
 
-    Every window offers its best span, and the best of all windows wins. A span's score is the sum of its start and end logits
-    minus the same sum at [CLS], the log odds against "the answer is not in this window": that is what makes windows comparable.
+    Every window offers its best span, and the best of all windows wins. A span's score is the sum of its
+    start and end logits minus the same sum at [CLS], the log odds against "the answer is not in this window":
+    that is what makes windows comparable.
 
     Args:
         forward: of the finetuned model with its `SpanHead`.
@@ -66,10 +71,15 @@ def answers(forward: Forward, windows: Windows, contexts: Sequence[str], batch_s
                 spans[question] = first[index - row] + shift, last[index - row] + shift
         row += len(logits)
     best_windows = zip(contexts, windows.starts, windows.ends, spans, best > -np.inf, strict=True)
-    return [context[starts[first] : ends[last]].strip() if any_ else "" for context, starts, ends, (first, last), any_ in best_windows]
+    return [
+        context[starts[first] : ends[last]].strip() if any_ else ""
+        for context, starts, ends, (first, last), any_ in best_windows
+    ]
 
 
-def best_spans(logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def best_spans(
+    logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The best span of every window, over all pairs of at most `MAX_ANSWER` tokens (exact: no n-best lists).
 
     Args:
@@ -94,8 +104,8 @@ def best_spans(logits: np.ndarray, starts_allowed: np.ndarray, ends_allowed: np.
 def context_mask(windows: Windows) -> np.ndarray:
     """(N, S) bool: context tokens that have the most context in this window of all windows that hold them.
 
-    An answer may begin only there (BERT's run_squad.py, `token_is_max_context`): the smaller distance to the window's two
-    ends counts, and a window's length decides between equals, then the earlier window.
+    An answer may begin only there (BERT's run_squad.py, `token_is_max_context`): the smaller distance to the
+    window's two ends counts, and a window's length decides between equals, then the earlier window.
     """
     features = windows.features
     mask = np.zeros(features.ids.shape, bool)
@@ -105,7 +115,9 @@ def context_mask(windows: Windows) -> np.ndarray:
         tokens = np.arange(len(windows.starts[question]))
         left = tokens - windows.offset[begin:end, np.newaxis]  # (windows, tokens)
         right = sizes[begin:end, np.newaxis] - 1 - left
-        least = np.where((left >= 0) & (right >= 0), np.minimum(left, right) + 0.01 * sizes[begin:end, np.newaxis], -np.inf)
+        least = np.where(
+            (left >= 0) & (right >= 0), np.minimum(left, right) + 0.01 * sizes[begin:end, np.newaxis], -np.inf
+        )
         owner = least.argmax(axis=0)
         mask[begin + owner, features.first[begin + owner] + left[owner, tokens]] = True
     return mask

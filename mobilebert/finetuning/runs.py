@@ -56,11 +56,15 @@ def read_task(folder: Path, name: str) -> Task:
     if body["name"] != name:
         raise UserError(f"{folder}: holds the task '{body['name']}', expected '{name}'")
     if body["kind"] not in ("classification", "reading"):
-        raise UserError(f"{folder / 'task.json'}: a task of kind '{body['kind']}', expected classification or reading")
+        raise UserError(
+            f"{folder / 'task.json'}: a task of kind '{body['kind']}', expected classification or reading"
+        )
     return Task(folder, name, body["kind"], [str(label) for label in body["labels"]])
 
 
-def finetune(settings: Settings, options: RunOptions, *, task: str, repeat: int, model: Path, data: Path) -> None:
+def finetune(
+    settings: Settings, options: RunOptions, *, task: str, repeat: int, model: Path, data: Path
+) -> None:
     """Finetune a model on a task, from where an earlier attempt stopped, and write it with its head.
 
     Args:
@@ -86,7 +90,13 @@ def finetune(settings: Settings, options: RunOptions, *, task: str, repeat: int,
     tokenizer = _tokenizer(model, network, tuning.sequence_length)
     examples, lines = _training_features(prepared, tokenizer, tuning.sequence_length, seed)
     size, order = tuning.batch_size, derive_seed(seed, "order")
-    dev = Dev(prepared, predictions.Forward(network, head, accelerator), tokenizer, tuning, training.evaluate_sequences)
+    dev = Dev(
+        prepared,
+        predictions.Forward(network, head, accelerator),
+        tokenizer,
+        tuning,
+        training.evaluate_sequences,
+    )
     job = loop.Job(
         f"finetune_task-{task}-{repeat}",
         objective,
@@ -94,8 +104,12 @@ def finetune(settings: Settings, options: RunOptions, *, task: str, repeat: int,
         schedule(tuning, len(examples)),
         training,
         derive_seed(seed, "dropout"),
-        measure=Measure(lambda: dev.measure()[0], DECIDES[prepared.kind], larger=True, every=interval(len(examples), size)),
-        records=lambda step: _by_id(prepared, [lines[at] for at in batches.examples_of(len(examples), size, order, step)]),
+        measure=Measure(
+            lambda: dev.measure()[0], DECIDES[prepared.kind], larger=True, every=interval(len(examples), size)
+        ),
+        records=lambda step: _by_id(
+            prepared, [lines[at] for at in batches.examples_of(len(examples), size, order, step)]
+        ),
         skips=options.on_nonfinite == "skip",
     )
     inputs = {"model": model, "data": data}
@@ -107,15 +121,29 @@ def finetune(settings: Settings, options: RunOptions, *, task: str, repeat: int,
         trained = loop.train(job, accelerator, workspace, metrics, options.checkpoint_seconds, options.log)
         if not accelerator.chief:
             return
-        with artifacts.writing(options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
-            weights.save(writer, network, head, prepared.labels if prepared.kind == "classification" else None)
+        with artifacts.writing(
+            options.out, "model", settings=shaping, inputs=inputs, versions=weights.versions()
+        ) as writer:
+            weights.save(
+                writer, network, head, prepared.labels if prepared.kind == "classification" else None
+            )
             tokenization.copy_files(model, writer)
             writer.path("metrics.jsonl").write_bytes(metrics.read_bytes())
             writer.counts = {"examples": len(examples), **trained.counts()}
         workspace.finish()
 
 
-def score(settings: Settings, out: Path, *, task: str, repeat: int, name: str, model: Path, data: Path, threads: int = 1) -> None:
+def score(
+    settings: Settings,
+    out: Path,
+    *,
+    task: str,
+    repeat: int,
+    name: str,
+    model: Path,
+    data: Path,
+    threads: int = 1,
+) -> None:
     """Score a finetuned model on the dev set of its task and write scores.json and predictions.jsonl.
 
     Args:
@@ -141,7 +169,9 @@ def score(settings: Settings, out: Path, *, task: str, repeat: int, name: str, m
         head = weights.load_head(model)
     _check_head(model, head, prepared)
     tokenizer = _tokenizer(model, network, tuning.sequence_length)
-    measured, rows = Dev(prepared, predictions.Forward(network, head, accelerator), tokenizer, tuning).measure()
+    measured, rows = Dev(
+        prepared, predictions.Forward(network, head, accelerator), tokenizer, tuning
+    ).measure()
     majority = _majority(prepared)
     for metric, value in measured.items():
         log.info("%s on %s: %s %.4f (majority %.4f)", name, task, metric, value, majority[metric])
@@ -149,7 +179,9 @@ def score(settings: Settings, out: Path, *, task: str, repeat: int, name: str, m
     sections = sections_of(settings, f"task.{task}.training", "training")
     shaping = sections | {"arguments": {"task": task, "repeat": repeat, "name": name}}
     inputs = {"model": model, "data": data}
-    with artifacts.writing(out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()) as writer:
+    with artifacts.writing(
+        out, "scores", settings=shaping, inputs=inputs, versions=weights.versions()
+    ) as writer:
         writer.json("scores.json", body | {"examples": len(rows)})
         written = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         writer.path("predictions.jsonl").write_text("".join(written), encoding="utf-8")
@@ -174,15 +206,26 @@ def schedule(tuning: TaskTraining, examples: int) -> Optimization:
 
 
 def interval(examples: int, batch_size: int) -> int:
-    """Steps between measures on the dev set: those of an epoch, so that none has two; 0, as the settings say, where a step is more."""
+    """Steps between measures on the dev set: those of an epoch, so that none has two; 0, as the settings
+    say, where a step is more.
+    """
     return -(-examples // batch_size) if examples >= batch_size else 0
 
 
 class Dev:
     """The dev set of a task, ready to be predicted, as often as a training asks."""
 
-    def __init__(self, task: Task, forward: predictions.Forward, tokenizer: Any, tuning: TaskTraining, examples: int | None = None) -> None:
-        """Take what computes the model's logits, and how many examples of the dev file are measured, from its first on (None: all)."""
+    def __init__(
+        self,
+        task: Task,
+        forward: predictions.Forward,
+        tokenizer: Any,
+        tuning: TaskTraining,
+        examples: int | None = None,
+    ) -> None:
+        """Take what computes the model's logits, and how many examples of the dev file are measured, from
+        its first on (None: all).
+        """
         self._lines, self._size, self._forward = task.lines("dev")[:examples], tuning.batch_size, forward
         make = features.classification if task.kind == "classification" else features.reading
         self._made: Any = make(self._lines, tokenizer, tuning.sequence_length)
@@ -190,8 +233,12 @@ class Dev:
     def measure(self) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """The metrics by name, and a line a prediction."""
         if isinstance(self._made, features.Features):
-            return scores.of_labels(self._lines, predictions.labels(self._forward, self._made, self._size).tolist())
-        texts = predictions.answers(self._forward, self._made, [line["context"] for line in self._lines], self._size)
+            return scores.of_labels(
+                self._lines, predictions.labels(self._forward, self._made, self._size).tolist()
+            )
+        texts = predictions.answers(
+            self._forward, self._made, [line["context"] for line in self._lines], self._size
+        )
         return scores.of_answers(self._lines, texts)
 
 
@@ -207,7 +254,9 @@ def _by_id(task: Task, lines: Sequence[int]) -> str:
     return f"{task.folder / 'train.jsonl'}: {', '.join(ids[line] for line in sorted(set(lines)))}"
 
 
-def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: int) -> tuple[features.Features, list[int]]:
+def _training_features(
+    task: Task, tokenizer: Any, sequence_length: int, seed: int
+) -> tuple[features.Features, list[int]]:
     """What is trained on, and of which line of the training file each row is."""
     lines = task.lines("train")
     if task.kind == "classification":
@@ -215,10 +264,18 @@ def _training_features(task: Task, tokenizer: Any, sequence_length: int, seed: i
         return features.classification(lines, tokenizer, sequence_length), list(range(len(lines)))
     windows = features.reading(lines, tokenizer, sequence_length)
     rows = features.training_rows(windows, derive_seed(seed, "windows"))
-    log.info("%s: %d questions, %d windows, %d of them to train on", task.name, len(lines), len(windows.features), len(rows))
+    log.info(
+        "%s: %d questions, %d windows, %d of them to train on",
+        task.name,
+        len(lines),
+        len(windows.features),
+        len(rows),
+    )
     if not len(rows):
         path = task.folder / "train.jsonl"
-        raise UserError(f"{path}: no answer has a known place that fits into a window of {sequence_length} tokens")
+        raise UserError(
+            f"{path}: no answer has a known place that fits into a window of {sequence_length} tokens"
+        )
     return windows.features.take(rows), windows.question[rows].tolist()
 
 
@@ -226,7 +283,10 @@ def _check_labels(task: Task, lines: list[dict[str, Any]]) -> None:
     mislabelled = next((line for line in lines if not 0 <= line["label"] < len(task.labels)), None)
     if mislabelled is not None:
         path, count = task.folder / "train.jsonl", len(task.labels)
-        raise UserError(f"{path}: example {mislabelled['id']} has label {mislabelled['label']}, but task.json names {count} labels")
+        raise UserError(
+            f"{path}: example {mislabelled['id']} has label {mislabelled['label']}, but task.json names "
+            f"{count} labels"
+        )
 
 
 def _head(model: Any, task: Task, seed: int) -> Any:
@@ -236,17 +296,34 @@ def _head(model: Any, task: Task, seed: int) -> Any:
 
 
 def _check_head(folder: Path, head: Any, task: Task) -> None:
-    fits = isinstance(head, heads.SpanHead) if task.kind == "reading" else isinstance(head, heads.ClassificationHead)
+    fits = (
+        isinstance(head, heads.SpanHead)
+        if task.kind == "reading"
+        else isinstance(head, heads.ClassificationHead)
+    )
     if not fits or (task.kind == "classification" and head.labels != len(task.labels)):
-        raise UserError(f"{folder}: its head is of another task than '{task.name}' ({task.kind}); finetune it on this task first")
+        raise UserError(
+            f"{folder}: its head is of another task than '{task.name}' ({task.kind}); finetune it on "
+            f"this "
+            f"task first"
+        )
 
 
 def _tokenizer(folder: Path, model: Any, sequence_length: int) -> Any:
-    """The model's tokenizer, checked against its word table; and the positions against the sequence length."""
+    """The model's tokenizer, checked against its word table; and the positions against the sequence
+    length.
+    """
     tokenizer = tokenization.load(folder)
     if tokenizer.size > model.config.vocab_size:
-        raise UserError(f"{folder}: its tokenizer has {tokenizer.size} entries, its word table only {model.config.vocab_size} rows")
+        raise UserError(
+            f"{folder}: its tokenizer has {tokenizer.size} entries, its word table only "
+            f"{model.config.vocab_size} rows"
+        )
     if sequence_length > model.config.max_position_embeddings:
         most = model.config.max_position_embeddings
-        raise UserError(f"sequence_length: {sequence_length}, but {folder} has only {most} positions; set it to {most} or less")
+        raise UserError(
+            f"sequence_length: {sequence_length}, but {folder} has only {most} positions; set it to "
+            f"{most} "
+            f"or less"
+        )
     return tokenizer

@@ -1,7 +1,8 @@
-"""Models: shapes by name, BERT and MobileBERT as plain `tf.Module`s, heads, weights in transformers' form both ways.
+"""Models: shapes by name, BERT and MobileBERT as plain `tf.Module`s, heads, weights in transformers' form
+both ways.
 
-`models.configs` and `models.parameters` import no TensorFlow (the workflow asks them for layer counts); the rest is loaded when
-it is first asked for.
+`models.configs` and `models.parameters` import no TensorFlow (the workflow asks them for layer counts); the
+rest is loaded when it is first asked for.
 """
 
 from __future__ import annotations

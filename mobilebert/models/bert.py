@@ -1,6 +1,8 @@
-"""The forward computation of BERT (Devlin et al. 2018), the teacher, and of ELECTRA's discriminator (Clark et al. 2020).
+"""The forward computation of BERT (Devlin et al. 2018), the teacher, and of ELECTRA's discriminator (Clark et
+al. 2020).
 
-Equal to transformers' `modeling_bert.py` and `modeling_electra.py`, save that masked keys get -10000 as in the TF1 code.
+Equal to transformers' `modeling_bert.py` and `modeling_electra.py`, save that masked keys get -10000 as in
+the TF1 code.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def add_positions(scope: Scope, words: tf.Tensor, segments: tf.Tensor) -> tf.Ten
     return words + tf.cast(types, scope.dtype) + tf.cast(positions, scope.dtype)
 
 
-def layer(scope: Scope, config: BertConfig | ElectraConfig, x: tf.Tensor, bias: tf.Tensor, site: int) -> tuple[tf.Tensor, tf.Tensor]:
+def layer(
+    scope: Scope, config: BertConfig | ElectraConfig, x: tf.Tensor, bias: tf.Tensor, site: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """One layer: (B*S, H) and the mask's bias (B, 1, 1, S) -> (B*S, H) and scores (B, A, S, S).
 
     `site`, `site + 1` and `site + 2` number its places of dropout.

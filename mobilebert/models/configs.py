@@ -1,4 +1,5 @@
-"""Shapes of models: every key of the original configurations, shapes by name, configurations of transformers both ways.
+"""Shapes of models: every key of the original configurations, shapes by name, configurations of transformers
+both ways.
 
 Sources: Google's MobileBERT and Chinese-MobileBERT `modeling.py` and `config/*.json` (TF1), transformers 5.23
 `configuration_mobilebert.py` and `configuration_bert.py`. Fields carry the names of those files.
@@ -23,7 +24,10 @@ NORMALIZATIONS = ("no_norm", "layer_norm")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What BERT and MobileBERT have in common. Sizes are numbers of units, `*_prob` and `*_dropout` shares in 0..1."""
+    """What BERT and MobileBERT have in common.
+
+    Sizes are numbers of units, `*_prob` and `*_dropout` shares in 0..1.
+    """
 
     model_type: ClassVar[str]
     class_prefix: ClassVar[str]
@@ -41,15 +45,29 @@ class ModelConfig:
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int = 0
-    classifier_dropout: float = 0.1  # transformers falls back to hidden_dropout_prob, which is 0 in MobileBERT
+    classifier_dropout: float = (
+        0.1  # transformers falls back to hidden_dropout_prob, which is 0 in MobileBERT
+    )
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+        for name in (
+            "vocab_size",
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+        ):
             _expect(getattr(self, name) >= 1, f"{name}: {getattr(self, name)}, at least 1 is expected")
-        _expect(self.hidden_act in ACTIVATIONS, f"hidden_act: '{self.hidden_act}' is unknown; known: {', '.join(ACTIVATIONS)}")
+        _expect(
+            self.hidden_act in ACTIVATIONS,
+            f"hidden_act: '{self.hidden_act}' is unknown; known: {', '.join(ACTIVATIONS)}",
+        )
         _expect(
             self.inner_size % self.num_attention_heads == 0,
-            f"num_attention_heads: {self.num_attention_heads} does not divide the width of attention, {self.inner_size}",
+            (
+                f"num_attention_heads: {self.num_attention_heads} does not divide the width of attention, "
+                f"{self.inner_size}"
+            ),
         )
 
     @property
@@ -82,7 +100,9 @@ class ModelConfig:
         return f"{self.class_prefix}For{head}"
 
     def to_config(self) -> dict[str, Any]:
-        """The content of transformers' config.json, every key written out, also where its default is the same."""
+        """The content of transformers' config.json, every key written out, also where its default is the
+        same.
+        """
         named = {"model_type": self.model_type, "architectures": [self.architecture()]}
         return named | dataclasses.asdict(self) | {"tie_word_embeddings": True, "dtype": "float32"}
 
@@ -138,10 +158,11 @@ class ElectraConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MobileBertConfig(ModelConfig):
-    """MobileBERT; without bottleneck and with layer norm it is a BERT with trigram input (a teacher trained here).
+    """MobileBERT; without bottleneck and with layer norm it is a BERT with trigram input (a teacher trained
+    here).
 
-    `use_bottleneck_attention` wins over `key_query_shared_bottleneck`, as in the original code; both set is held as the
-    former alone, so that no unused tensors are made.
+    `use_bottleneck_attention` wins over `key_query_shared_bottleneck`, as in the original code; both set is
+    held as the former alone, so that no unused tensors are made.
     """
 
     model_type: ClassVar[str] = "mobilebert"
@@ -165,7 +186,10 @@ class MobileBertConfig(ModelConfig):
             self.normalization_type in NORMALIZATIONS,
             f"normalization_type: '{self.normalization_type}' is unknown; known: {', '.join(NORMALIZATIONS)}",
         )
-        _expect(self.num_feedforward_networks >= 1, f"num_feedforward_networks: {self.num_feedforward_networks}, at least 1 is expected")
+        _expect(
+            self.num_feedforward_networks >= 1,
+            f"num_feedforward_networks: {self.num_feedforward_networks}, at least 1 is expected",
+        )
         _expect(
             1 <= self.embedding_size <= self.hidden_size,
             f"embedding_size: {self.embedding_size}, expected 1 to hidden_size ({self.hidden_size})",
@@ -180,7 +204,11 @@ class MobileBertConfig(ModelConfig):
     @property
     def query_width(self) -> int:
         """What query and key read: a bottleneck's output or the hidden states."""
-        return self.inner_size if self.use_bottleneck_attention or self.key_query_shared_bottleneck else self.hidden_size
+        return (
+            self.inner_size
+            if self.use_bottleneck_attention or self.key_query_shared_bottleneck
+            else self.hidden_size
+        )
 
     @property
     def value_width(self) -> int:
@@ -225,7 +253,8 @@ def names() -> list[str]:
 def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
     f2 = {"num_feedforward_networks": 2, "use_bottleneck_attention": True}
     f4 = {"num_feedforward_networks": 4, "key_query_shared_bottleneck": True}
-    # Chinese-MobileBERT config/student_*.json: embedding_size = hidden_size, since tables and MLM head start from the teacher's.
+    # Chinese-MobileBERT config/student_*.json: embedding_size = hidden_size, since tables and MLM head start
+    # from the teacher's.
     base = _sizes(768, 12, 12, intermediate=512) | {"embedding_size": 768, "intra_bottleneck_size": 144}
     large = _sizes(1024, 24, 16, intermediate=512) | {"embedding_size": 1024, "intra_bottleneck_size": 128}
     # Google's config/uncased_L-24_H-128_B-512_A-4_F-4_OPT.json and its neighbours.
@@ -234,7 +263,9 @@ def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
     # Trained for less than one pass over its text, where dropout would only slow it.
     undropped = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     plain = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
-    mini_teacher = _sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
+    mini_teacher = (
+        _sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
+    )
     return {
         "base-f2": (MobileBertConfig, base | f2),
         "base-f4": (MobileBertConfig, base | f4),
@@ -243,9 +274,13 @@ def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
         "opt": (MobileBertConfig, english | f4),
         "opt-qat": (MobileBertConfig, english | f4 | {"hidden_act": "relu6"}),
         "tiny": (MobileBertConfig, english | f2),
-        "mini": (MobileBertConfig, mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True}),
+        "mini": (
+            MobileBertConfig,
+            mini | {"num_feedforward_networks": 2, "key_query_shared_bottleneck": True},
+        ),
         "mini-teacher": (MobileBertConfig, mini_teacher | {"hidden_act": "gelu"} | undropped),
-        # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained further.
+        # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained
+        # further.
         "rbt3": (BertConfig, _sizes(768, 3, 12, intermediate=3072)),
         "rbtl3": (BertConfig, _sizes(1024, 3, 16, intermediate=4096)),
         "bert-base": (BertConfig, _sizes(768, 12, 12, intermediate=3072)),
@@ -254,14 +289,20 @@ def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
 
 
 def _sizes(hidden: int, layers: int, heads: int, *, intermediate: int) -> dict[str, Any]:
-    return {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "intermediate_size": intermediate}
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate,
+    }
 
 
 def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelConfig:
     """The shape that a configuration describes: transformers' config.json, or an original TF1 one.
 
-    The two worlds differ in their defaults and in what "gelu" means (erf in transformers, tanh in TF1); an original file
-    names neither `model_type` nor `architectures`. Keys that say nothing about the shape are ignored.
+    The two worlds differ in their defaults and in what "gelu" means (erf in transformers, tanh in TF1); an
+    original file names neither `model_type` nor `architectures`. Keys that say nothing about the shape are
+    ignored.
 
     Args:
         config: the parsed JSON.
@@ -275,8 +316,14 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
     values = {key: value for key, value in config.items() if key in fields and value is not None}
     try:
         if config.get("position_embedding_type", "absolute") != "absolute":
-            raise UserError(f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions are known here")
-        if original and kind is not ElectraConfig and values.get("hidden_act") == "gelu":  # ELECTRA's own code has the erf form
+            raise UserError(
+                f"position_embedding_type: '{config['position_embedding_type']}', only absolute "
+                f"positions "
+                f"are known here"
+            )
+        if (
+            original and kind is not ElectraConfig and values.get("hidden_act") == "gelu"
+        ):  # ELECTRA's own code has the erf form
             values["hidden_act"] = "gelu_new"
         values = _defaults(kind, original, values) | values
         for key, value in values.items():
@@ -287,20 +334,27 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
 
 
 def to_original(config: ModelConfig) -> dict[str, Any]:
-    """The content of a TF1 configuration file (`bert_config.json`, `student_base_f2.json`) that means this shape.
+    """The content of a TF1 configuration file (`bert_config.json`, `student_base_f2.json`) that means this
+    shape.
 
     Raises:
         UserError: TF1's code computes something else, whatever its file says.
     """
     if isinstance(config, ElectraConfig):
-        raise UserError("an ELECTRA with MLM head: no TF1 code has such a model; it cannot be written in that form")
+        raise UserError(
+            "an ELECTRA with MLM head: no TF1 code has such a model; it cannot be written in that form"
+        )
     if config.hidden_act in GELU_ERF:
         raise UserError(
-            f"hidden_act '{config.hidden_act}' (erf): TF1's gelu is the tanh form, which transformers calls gelu_new, so that code "
-            "would compute something else; if these weights came from TF1, their config.json should say gelu_new"
+            f"hidden_act '{config.hidden_act}' (erf): TF1's gelu is the tanh form, which transformers "
+            f"calls gelu_new, so that code "
+            "would compute something else; if these weights came from TF1, their config.json should say "
+            "gelu_new"
         )
     if config.layer_norm_eps != ORIGINAL_EPSILON:
-        raise UserError(f"layer_norm_eps {config.layer_norm_eps}: the TF1 code always takes {ORIGINAL_EPSILON}")
+        raise UserError(
+            f"layer_norm_eps {config.layer_norm_eps}: the TF1 code always takes {ORIGINAL_EPSILON}"
+        )
     ours = ("layer_norm_eps", "pad_token_id", "classifier_dropout")  # constants of that code
     keys = {key: value for key, value in dataclasses.asdict(config).items() if key not in ours}
     return keys | ({"hidden_act": "gelu"} if config.hidden_act in GELU_TANH else {})
@@ -312,14 +366,20 @@ def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], boo
     classes = config.get("architectures") or []
     if named_type is None and classes:
         first = str(classes[0])
-        named_type = next((kind.model_type for kind in _KINDS if first.startswith(f"{kind.class_prefix}For")), first)
+        named_type = next(
+            (kind.model_type for kind in _KINDS if first.startswith(f"{kind.class_prefix}For")), first
+        )
     if named_type is None:
         mobile = any(key in config for key in ("use_bottleneck", "intra_bottleneck_size", "trigram_input"))
-        return (MobileBertConfig if mobile else ElectraConfig if "embedding_size" in config else BertConfig), True
+        return (
+            MobileBertConfig if mobile else ElectraConfig if "embedding_size" in config else BertConfig
+        ), True
     for kind in _KINDS:
         if kind.model_type == named_type:
             return kind, False
-    raise UserError(f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}")
+    raise UserError(
+        f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}"
+    )
 
 
 def _defaults(kind: type[ModelConfig], original: bool, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -329,7 +389,9 @@ def _defaults(kind: type[ModelConfig], original: bool, values: Mapping[str, Any]
     if kind is not MobileBertConfig:
         hidden = values.get("hidden_dropout_prob", 0.1)
         small, base = _sizes(256, 12, 4, intermediate=1024), _sizes(768, 12, 12, intermediate=3072)
-        electra = base if original else small | {"embedding_size": 128}  # the original names embedding_size, or is taken for a BERT
+        electra = (
+            base if original else small | {"embedding_size": 128}
+        )  # the original names embedding_size, or is taken for a BERT
         return (electra if kind is ElectraConfig else {}) | {
             "vocab_size": 30522,
             "hidden_act": "gelu_new" if original and kind is BertConfig else "gelu",
@@ -338,10 +400,23 @@ def _defaults(kind: type[ModelConfig], original: bool, values: Mapping[str, Any]
         }
     if original:  # BertConfig in Google's mobilebert/modeling.py
         hidden_size = values.get("hidden_size", 768)
-        bert = _sizes(768, 12, 12, intermediate=3072) | {"hidden_act": "gelu_new", "hidden_dropout_prob": 0.1, "type_vocab_size": 16}
-        layer = {"embedding_size": hidden_size, "intra_bottleneck_size": hidden_size, "normalization_type": "layer_norm"}
+        bert = _sizes(768, 12, 12, intermediate=3072) | {
+            "hidden_act": "gelu_new",
+            "hidden_dropout_prob": 0.1,
+            "type_vocab_size": 16,
+        }
+        layer = {
+            "embedding_size": hidden_size,
+            "intra_bottleneck_size": hidden_size,
+            "normalization_type": "layer_norm",
+        }
         return bert | layer | {"trigram_input": False, "use_bottleneck": False, "classifier_activation": True}
-    english = {"vocab_size": 30522, "embedding_size": 128, "intra_bottleneck_size": 128, "num_feedforward_networks": 4}
+    english = {
+        "vocab_size": 30522,
+        "embedding_size": 128,
+        "intra_bottleneck_size": 128,
+        "num_feedforward_networks": 4,
+    }
     keys = {
         "key_query_shared_bottleneck": True,
         "classifier_activation": True,

@@ -1,7 +1,7 @@
 """Heads for tasks: classification of a sequence, and spans for reading.
 
-Names are transformers': `classifier.*`, `qa_outputs.*`, and `*.pooler.dense.*` where its classifier sits on a pooler,
-`classifier.dense.*` and `classifier.out_proj.*` for ELECTRA.
+Names are transformers': `classifier.*`, `qa_outputs.*`, and `*.pooler.dense.*` where its classifier sits on a
+pooler, `classifier.dense.*` and `classifier.out_proj.*` for ELECTRA.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ INITIAL_DEVIATION = 0.02  # initializer_range of every published configuration
 
 
 def for_classification(
-    config: ModelConfig, labels: int, seed: int, variable_dtype: str = "float32", carried: Mapping[str, np.ndarray] | None = None
+    config: ModelConfig,
+    labels: int,
+    seed: int,
+    variable_dtype: str = "float32",
+    carried: Mapping[str, np.ndarray] | None = None,
 ) -> ClassificationHead:
     """The head of transformers' `...ForSequenceClassification` for this shape.
 
@@ -42,7 +46,9 @@ def for_classification(
     )
     for name, value in (carried or {}).items():
         if name in made.variables_by_name:
-            made.variables_by_name[name].assign(tf.cast(value.T, variable_dtype))  # a kernel is stored transposed, a bias is flat
+            made.variables_by_name[name].assign(
+                tf.cast(value.T, variable_dtype)
+            )  # a kernel is stored transposed, a bias is flat
     return made
 
 
@@ -59,8 +65,8 @@ def classifier_name(config: ModelConfig) -> str:
 class ClassificationHead(tf.Module):
     """Class logits from the first token, in transformers' three forms.
 
-    `plain` (MobileBERT): raw; `pooled` (BERT): through a tanh pooler; `electra`: through a dense layer and GELU, dropout
-    before it too. Use `for_classification` to get the form that fits a model's shape.
+    `plain` (MobileBERT): raw; `pooled` (BERT): through a tanh pooler; `electra`: through a dense layer and
+    GELU, dropout before it too. Use `for_classification` to get the form that fits a model's shape.
     """
 
     task = "SequenceClassification"
@@ -84,7 +90,9 @@ class ClassificationHead(tf.Module):
         self.variables_by_name = _variables(kernels, seed, variable_dtype)
 
     def __call__(self, sequence: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """(B, S, H) -> logits (B, labels) in the head's type; `seed` (2,) int32 turns on dropout of the pooled vector."""
+        """(B, S, H) -> logits (B, labels) in the head's type; `seed` (2,) int32 turns on dropout of the
+        pooled vector.
+        """
         scope = _scope(self.variables_by_name)
         pooled = tf.cast(sequence[:, 0], scope.dtype)
         if self.kind == "electra":
@@ -111,7 +119,10 @@ class SpanHead(tf.Module):
         self.variables_by_name = _variables({"qa_outputs": (hidden, 2)}, seed, variable_dtype)
 
     def __call__(self, sequence: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        """(B, S, H) -> logits (B, S, 2), start and end, in the head's type. `seed` is taken and unused: no dropout in reading."""
+        """(B, S, H) -> logits (B, S, 2), start and end, in the head's type.
+
+        `seed` is taken and unused: no dropout in reading.
+        """
         scope = _scope(self.variables_by_name)
         return scope.dense("qa_outputs", tf.cast(sequence, scope.dtype))
 
@@ -119,15 +130,23 @@ class SpanHead(tf.Module):
 def tensors(head: ClassificationHead | SpanHead) -> dict[str, Tensor]:
     """The head's tensors by name, as `mobilebert.models.parameters` describes a model's."""
     kinds = {2: Kind.KERNEL, 1: Kind.BIAS}
-    return {name: Tensor(tuple(value.shape), kinds[len(value.shape)]) for name, value in head.variables_by_name.items()}
+    return {
+        name: Tensor(tuple(value.shape), kinds[len(value.shape)])
+        for name, value in head.variables_by_name.items()
+    }
 
 
 def _variables(kernels: dict[str, tuple[int, int]], seed: int, dtype: str) -> dict[str, tf.Variable]:
     made: dict[str, tf.Variable] = {}
     for name, (wide, out) in kernels.items():
-        for suffix, tensor in (("weight", Tensor((wide, out), Kind.KERNEL)), ("bias", Tensor((out,), Kind.BIAS))):
+        for suffix, tensor in (
+            ("weight", Tensor((wide, out), Kind.KERNEL)),
+            ("bias", Tensor((out,), Kind.BIAS)),
+        ):
             full = f"{name}.{suffix}"
-            made[full] = tf.Variable(tf.cast(initial(full, tensor, seed, INITIAL_DEVIATION), dtype), name=full)
+            made[full] = tf.Variable(
+                tf.cast(initial(full, tensor, seed, INITIAL_DEVIATION), dtype), name=full
+            )
     return made
 
 

@@ -1,7 +1,7 @@
 """Pure functions that BERT and MobileBERT are made of, over named variables.
 
-Everything here can be traced by `tf.function` and compiled by XLA: static shapes, no Python side effects, stateless
-randomness. Shapes: B sequences, S tokens, H hidden size, A heads, D head size.
+Everything here can be traced by `tf.function` and compiled by XLA: static shapes, no Python side effects,
+stateless randomness. Shapes: B sequences, S tokens, H hidden size, A heads, D head size.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MASKED_SCORE = -10000.0
 
 @dataclass(frozen=True)
 class Scope:
-    """Variables below a name, and how to compute with them: `scope.within("attention").dense("output.dense", x)`.
+    """Variables below a name, and how to compute with them: `scope.within("attention").dense("output.dense",
+    x)`.
 
     Products are computed in `dtype`; norms, softmax and scores in `wide` (float32 where `dtype` is shorter).
     `seed` (2,) int32 turns dropout on.
@@ -47,10 +48,14 @@ class Scope:
 
     def dense(self, name: str, x: tf.Tensor) -> tf.Tensor:
         """x W + b over the last axis: (..., in) -> (..., out)."""
-        kernel, bias = (tf.cast(self.variable(f"{name}.{suffix}"), self.dtype) for suffix in ("weight", "bias"))
+        kernel, bias = (
+            tf.cast(self.variable(f"{name}.{suffix}"), self.dtype) for suffix in ("weight", "bias")
+        )
         if x.shape.rank == 2:  # what follows can be fused with it then
             return tf.nn.bias_add(tf.matmul(x, kernel), bias)
-        flat = tf.matmul(tf.reshape(x, [-1, kernel.shape[0]]), kernel)  # one 2-D product is faster than a batched one
+        flat = tf.matmul(
+            tf.reshape(x, [-1, kernel.shape[0]]), kernel
+        )  # one 2-D product is faster than a batched one
         return tf.reshape(tf.nn.bias_add(flat, bias), [*leading(x), kernel.shape[1]])
 
     def layer_norm(self, name: str, x: tf.Tensor, epsilon: float) -> tf.Tensor:
@@ -65,7 +70,9 @@ class Scope:
         return self._scaled(name, tf.cast(x, self.wide))
 
     def _scaled(self, name: str, x: tf.Tensor) -> tf.Tensor:
-        scale, shift = (tf.cast(self.variable(f"{name}.{suffix}"), self.wide) for suffix in ("weight", "bias"))
+        scale, shift = (
+            tf.cast(self.variable(f"{name}.{suffix}"), self.wide) for suffix in ("weight", "bias")
+        )
         return tf.cast(x * scale + shift, self.dtype)
 
     def dropout(self, x: tf.Tensor, rate: float, site: int) -> tf.Tensor:
@@ -76,7 +83,10 @@ class Scope:
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Zero a share `rate` of x, scale the rest by 1/(1-rate). Drawn in float32: bfloat16 is too coarse for a rate."""
+    """Zero a share `rate` of x, scale the rest by 1/(1-rate).
+
+    Drawn in float32: bfloat16 is too coarse for a rate.
+    """
     drawn = tf.random.stateless_uniform([*leading(x), x.shape[-1]], seed, dtype=tf.float32, alg="philox")
     return tf.where(drawn >= rate, x * tf.constant(1.0 / (1.0 - rate), x.dtype), tf.zeros([], x.dtype))
 
@@ -110,7 +120,9 @@ def activation(name: str, x: tf.Tensor) -> tf.Tensor:
     if name in GELU_ERF:
         return half * x * (one + tf.math.erf(x * tf.constant(math.sqrt(0.5), x.dtype)))
     if name in GELU_TANH:
-        inner = tf.constant(math.sqrt(2.0 / math.pi), x.dtype) * (x + tf.constant(0.044715, x.dtype) * x * x * x)
+        inner = tf.constant(math.sqrt(2.0 / math.pi), x.dtype) * (
+            x + tf.constant(0.044715, x.dtype) * x * x * x
+        )
         return half * x * (one + tf.tanh(inner))
     raise ValueError(f"activation '{name}' is unknown")
 
@@ -122,7 +134,15 @@ def mask_bias(mask: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def attention(
-    scope: Scope, query: tf.Tensor, key: tf.Tensor, value: tf.Tensor, bias: tf.Tensor, *, heads: int, dropout_rate: float, site: int
+    scope: Scope,
+    query: tf.Tensor,
+    key: tf.Tensor,
+    value: tf.Tensor,
+    bias: tf.Tensor,
+    *,
+    heads: int,
+    dropout_rate: float,
+    site: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Multi-head attention up to, not including, the output projection.
 
@@ -132,13 +152,16 @@ def attention(
         bias: `mask_bias`, (B, 1, 1, S).
 
     Returns:
-        The heads' results side by side (B*S, A*D), and the scaled and masked scores (B, A, S, S) in the wide type.
+        The heads' results side by side (B*S, A*D), and the scaled and masked scores (B, A, S, S) in the wide
+        type.
     """
     size = scope.variable("query.weight").shape[1] // heads
     scaled = scope.dense("query", query) * tf.constant(size**-0.5, scope.dtype)
     batch, _, _, length = sizes(bias)
     projected = scaled, scope.dense("key", key), scope.dense("value", value)
-    split_query, split_key, split_value = (split_heads(tf.reshape(x, [batch, length, heads * size]), heads) for x in projected)
+    split_query, split_key, split_value = (
+        split_heads(tf.reshape(x, [batch, length, heads * size]), heads) for x in projected
+    )
     scores = tf.cast(tf.matmul(split_query, split_key, transpose_b=True), scope.wide) + bias
     shares = scope.dropout(tf.cast(tf.nn.softmax(scores), scope.dtype), dropout_rate, site)
     joined = tf.transpose(tf.matmul(shares, split_value), [0, 2, 1, 3])

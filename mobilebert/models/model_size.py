@@ -1,4 +1,7 @@
-"""What a shape costs before anything is built: parameters by part, floating-point operations, size on disk. No TensorFlow."""
+"""What a shape costs before anything is built: parameters by part, floating-point operations, size on disk.
+
+No TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,23 @@ from typing import Any, NamedTuple
 
 from mobilebert.errors import UserError
 from mobilebert.models import configs, parameters
-from mobilebert.models.checkpoints.tensor_files import CONFIG, ORIGINAL_CONFIG, WEIGHTS, read_config, read_json
+from mobilebert.models.checkpoints.tensor_files import (
+    CONFIG,
+    ORIGINAL_CONFIG,
+    WEIGHTS,
+    read_config,
+    read_json,
+)
 from mobilebert.models.configs import ModelConfig
 from mobilebert.models.parameters import Kind, Tensors
 
 CHINESE, ENGLISH = 21128, 30522  # entries of Google's vocabularies, with which the published counts are made
 LENGTHS = (128, 512)
 SIZES = {"float32": 4, "float16": 2}  # bytes of a number
-CONVENTION = "FLOPs: 2 for each multiply-add of the matrix products of embeddings and layers, for one sequence; no MLM head, norms, softmax"
+CONVENTION = (
+    "FLOPs: 2 for each multiply-add of the matrix products of embeddings and layers, for one "
+    "sequence; no MLM head, norms, softmax"
+)
 
 
 class Cost(NamedTuple):
@@ -30,10 +42,17 @@ class Cost(NamedTuple):
 
 
 def cost(config: ModelConfig) -> Cost:
-    """Count. `total` is backbone and MLM head with the tied table once, no pooler, no NSP: the published convention."""
+    """Count.
+
+    `total` is backbone and MLM head with the tied table once, no pooler, no NSP: the published convention.
+    """
     embeddings, head = parameters.embeddings(config), parameters.head(config)
     table = f"{config.model_type}.embeddings.word_embeddings.weight"
-    widening = {name: tensor for name, tensor in embeddings.items() if "embedding_transformation" in name or "_project" in name}
+    widening = {
+        name: tensor
+        for name, tensor in embeddings.items()
+        if "embedding_transformation" in name or "_project" in name
+    }
     others = {name: tensor for name, tensor in embeddings.items() if name != table and name not in widening}
     by_component = {"word table": _count({table: embeddings[table]})}
     if widening:
@@ -43,13 +62,25 @@ def cost(config: ModelConfig) -> Cost:
     by_component[f"{config.num_hidden_layers} layers of {layer:,}"] = layer * config.num_hidden_layers
     by_component["MLM head without the tied table"] = _count(head)
     products = _products(head) + config.vocab_size * config.hidden_size
-    return Cost(by_component, sum(by_component.values()), {length: _flops(config, length) for length in LENGTHS}, 2 * products)
+    return Cost(
+        by_component,
+        sum(by_component.values()),
+        {length: _flops(config, length) for length in LENGTHS},
+        2 * products,
+    )
 
 
 def _flops(config: ModelConfig, length: int) -> int:
-    """Of embeddings and layers for one sequence. MobileBERT's paper counts alike: BERT-base has 22.5e9 at length 128."""
-    weighed = _products(parameters.embeddings(config)) + config.num_hidden_layers * _products(parameters.layer(config, 1))
-    attention = 2 * length * config.inner_size * config.num_hidden_layers  # scores and their sum, for each token
+    """Of embeddings and layers for one sequence.
+
+    MobileBERT's paper counts alike: BERT-base has 22.5e9 at length 128.
+    """
+    weighed = _products(parameters.embeddings(config)) + config.num_hidden_layers * _products(
+        parameters.layer(config, 1)
+    )
+    attention = (
+        2 * length * config.inner_size * config.num_hidden_layers
+    )  # scores and their sum, for each token
     return 2 * length * (weighed + attention)
 
 
@@ -63,7 +94,9 @@ def _count(made: Tensors) -> int:
 
 
 def bytes_on_disk(config: ModelConfig, size: int) -> int:
-    """Size of a safetensors file with numbers of `size` bytes: the numbers, and the header that names them."""
+    """Size of a safetensors file with numbers of `size` bytes: the numbers, and the header that names
+    them.
+    """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in (parameters.specification(config) | parameters.unused(config)).items():
@@ -83,7 +116,10 @@ def find(name: str, vocabulary: int | None = None) -> ModelConfig:
     path = Path(name)
     if not path.exists():
         known = ", ".join(configs.names())
-        raise UserError(f"'{name}' is neither a shape ({known}) nor a configuration's file ({ORIGINAL_CONFIG}) nor a model's folder")
+        raise UserError(
+            f"'{name}' is neither a shape ({known}) nor a configuration's file ({ORIGINAL_CONFIG}) nor a "
+            f"model's folder"
+        )
     config = read(path)
     if vocabulary not in (None, config.vocab_size):
         raise UserError(f"{name}: vocab_size {config.vocab_size}, expected {vocabulary}")
@@ -105,39 +141,71 @@ def page(name: str, config: ModelConfig) -> str:
     """A page about one shape: its keys, parameters, FLOPs and sizes."""
     made = cost(config)
     keys = {
-        key: value for key, value in config.to_config().items() if key in ("hidden_act", "vocab_size") or key.endswith(("_size", "_layers"))
+        key: value
+        for key, value in config.to_config().items()
+        if key in ("hidden_act", "vocab_size") or key.endswith(("_size", "_layers"))
     }
-    rows = [(component, f"{count:,}", f"{count / made.total:.1%}") for component, count in made.by_component.items()]
+    rows = [
+        (component, f"{count:,}", f"{count / made.total:.1%}")
+        for component, count in made.by_component.items()
+    ]
     rows.append(("parameters (no pooler, no NSP)", f"{made.total:,}", ""))
     rows += [(f"GFLOPs at length {length}", f"{flops / 1e9:.2f}", "") for length, flops in made.flops.items()]
     rows.append(("MFLOPs for each predicted token", f"{made.head_flops / 1e6:.1f}", ""))
-    rows += [(f"MB of {WEIGHTS} in {kind}", f"{bytes_on_disk(config, size) / 1e6:.1f}", "") for kind, size in SIZES.items()]
+    rows += [
+        (f"MB of {WEIGHTS} in {kind}", f"{bytes_on_disk(config, size) / 1e6:.1f}", "")
+        for kind, size in SIZES.items()
+    ]
     rows += _files(Path(name))
-    heading = f"{name}: {config.architecture()}, {', '.join(f'{key} {value}' for key, value in sorted(keys.items()))}"
+    heading = (
+        f"{name}: {config.architecture()}, "
+        f"{', '.join(f'{key} {value}' for key, value in sorted(keys.items()))}"
+    )
     return "\n".join([heading, *_aligned(rows), CONVENTION])
 
 
 def _files(folder: Path) -> list[tuple[str, str, str]]:
     """Sizes of the model's files that are there, a TFLite export among them."""
-    paths = sorted(path for kind in ("safetensors", "bin", "tflite") for path in folder.glob(f"*.{kind}")) if folder.is_dir() else []
+    paths = (
+        sorted(path for kind in ("safetensors", "bin", "tflite") for path in folder.glob(f"*.{kind}"))
+        if folder.is_dir()
+        else []
+    )
     return [(f"MB of {path.name}", f"{path.stat().st_size / 1e6:.1f}", "") for path in paths]
 
 
 def table(vocabulary: int | None = None) -> str:
     """All named shapes in one table."""
-    rows = [("shape", "vocabulary", "parameters", "layers", *(f"GFLOPs {length}" for length in LENGTHS), *(f"MB {kind}" for kind in SIZES))]
+    rows = [
+        (
+            "shape",
+            "vocabulary",
+            "parameters",
+            "layers",
+            *(f"GFLOPs {length}" for length in LENGTHS),
+            *(f"MB {kind}" for kind in SIZES),
+        )
+    ]
     for name in configs.names():
         config = find(name, vocabulary)
         made = cost(config)
         flops = (f"{made.flops[length] / 1e9:.2f}" for length in LENGTHS)
         sizes = (f"{bytes_on_disk(config, size) / 1e6:.1f}" for size in SIZES.values())
-        rows.append((name, f"{config.vocab_size:,}", f"{made.total:,}", str(config.num_hidden_layers), *flops, *sizes))
+        rows.append(
+            (name, f"{config.vocab_size:,}", f"{made.total:,}", str(config.num_hidden_layers), *flops, *sizes)
+        )
     return "\n".join([*_aligned(rows), CONVENTION])
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]) for row in rows
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
     )
     return [line.rstrip() for line in lines]

@@ -6,11 +6,15 @@ import math
 
 import numpy as np
 
-NOISE = 1e-12  # below it float64 only rounds, and differently with another number of threads (measured: 2e-15)
+NOISE = (
+    1e-12  # below it float64 only rounds, and differently with another number of threads (measured: 2e-15)
+)
 
 
 def difference(values: np.ndarray, expected: np.ndarray) -> float:
-    """Largest absolute difference, relative to the largest absolute expected value; infinite if anything is not finite."""
+    """Largest absolute difference, relative to the largest absolute expected value; infinite if anything
+    is not finite.
+    """
     if values.shape != expected.shape:
         raise ValueError(f"shape {values.shape}, expected {expected.shape}")
     scale = float(np.abs(expected).max())
@@ -19,7 +23,9 @@ def difference(values: np.ndarray, expected: np.ndarray) -> float:
 
 
 def rounded_up(value: float) -> float:
-    """To one significant digit, upwards, at least NOISE: the last digits are a machine's, and these numbers are published."""
+    """To one significant digit, upwards, at least NOISE: the last digits are a machine's, and these
+    numbers are published.
+    """
     if value <= NOISE:
         return 0.0 if value == 0 else NOISE
     step = 10.0 ** math.floor(math.log10(value))

@@ -1,7 +1,8 @@
-"""The tensors of a model: transformers' names, shapes and initial values, from the shape alone (no TensorFlow, no memory).
+"""The tensors of a model: transformers' names, shapes and initial values, from the shape alone (no
+TensorFlow, no memory).
 
-Kernels are held `[in, out]` and stored transposed, as transformers' `nn.Linear` has them. Names and shapes: transformers 5.23
-`modeling_mobilebert.py`, `modeling_bert.py` and `modeling_electra.py`.
+Kernels are held `[in, out]` and stored transposed, as transformers' `nn.Linear` has them. Names and shapes:
+transformers 5.23 `modeling_mobilebert.py`, `modeling_bert.py` and `modeling_electra.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ def embeddings(config: ModelConfig) -> Tensors:
         f"{prefix}.token_type_embeddings.weight": Tensor((config.type_vocab_size, hidden), Kind.TABLE),
     }
     if isinstance(config, MobileBertConfig) and config.transforms_embeddings:
-        made |= _dense(f"{prefix}.embedding_transformation", config.embedding_size * (3 if config.trigram_input else 1), hidden)
+        made |= _dense(
+            f"{prefix}.embedding_transformation",
+            config.embedding_size * (3 if config.trigram_input else 1),
+            hidden,
+        )
     made |= _norm(f"{prefix}.LayerNorm", hidden)
     if isinstance(config, ElectraConfig) and config.projects_embeddings:
         made |= _dense(f"{prefix}_project", hidden, config.hidden_size)
@@ -73,7 +78,11 @@ def embeddings(config: ModelConfig) -> Tensors:
 
 def layer(config: ModelConfig, number: int) -> Tensors:
     """The tensors of layer `number` (1-based)."""
-    prefix, inner, between = f"{config.model_type}.encoder.layer.{number - 1}", config.inner_size, config.intermediate_size
+    prefix, inner, between = (
+        f"{config.model_type}.encoder.layer.{number - 1}",
+        config.inner_size,
+        config.intermediate_size,
+    )
     made: Tensors = {}
     query_width = value_width = inner
     if isinstance(config, MobileBertConfig) and config.use_bottleneck:
@@ -99,33 +108,48 @@ def head(config: ModelConfig) -> Tensors:
     """The MLM head apart from the tied word table."""
     if isinstance(config, ElectraConfig):
         width = config.embedding_size
-        made = _dense("generator_predictions.dense", config.hidden_size, width) | _norm("generator_predictions.LayerNorm", width)
+        made = _dense("generator_predictions.dense", config.hidden_size, width) | _norm(
+            "generator_predictions.LayerNorm", width
+        )
         return made | {"generator_lm_head.bias": Tensor((config.vocab_size,), Kind.BIAS)}
     prefix, hidden = "cls.predictions", config.hidden_size
     made = _dense_norm(f"{prefix}.transform", hidden, hidden)
-    if config.embedding_width != hidden:  # TF1's extra_output_weights, transposed: the table is narrower than the hidden states
-        made[f"{prefix}.dense.weight"] = Tensor((hidden - config.embedding_width, config.vocab_size), Kind.TABLE)
+    if (
+        config.embedding_width != hidden
+    ):  # TF1's extra_output_weights, transposed: the table is narrower than the hidden states
+        made[f"{prefix}.dense.weight"] = Tensor(
+            (hidden - config.embedding_width, config.vocab_size), Kind.TABLE
+        )
     made[f"{prefix}.bias"] = Tensor((config.vocab_size,), Kind.BIAS)
     return made
 
 
 def carried(config: ModelConfig) -> Tensors:
-    """Tensors that pretraining here does not compute with, yet keeps where a source has them: BERT's pooler, from which a
+    """Tensors that pretraining here does not compute with, yet keeps where a source has them: BERT's pooler,
+    from which a
     classifier starts, and the head of next sentence prediction."""
     if isinstance(config, ElectraConfig):
         return {}
     made = _dense("cls.seq_relationship", config.hidden_size, 2)
-    return made | (_dense(f"{config.model_type}.pooler.dense", config.hidden_size, config.hidden_size) if config.has_pooler else {})
+    return made | (
+        _dense(f"{config.model_type}.pooler.dense", config.hidden_size, config.hidden_size)
+        if config.has_pooler
+        else {}
+    )
 
 
 def unused(config: ModelConfig) -> Tensors:
-    """Tensors that transformers' class insists on though no computation uses them; written, else loading reports them missing."""
+    """Tensors that transformers' class insists on though no computation uses them; written, else loading
+    reports them missing.
+    """
     made: Tensors = {}
     if isinstance(config, MobileBertConfig):
         if config.embedding_size == config.hidden_size:
             made["cls.predictions.dense.weight"] = Tensor((0, config.vocab_size), Kind.TABLE)
         if not config.transforms_embeddings:
-            made |= _dense("mobilebert.embeddings.embedding_transformation", config.embedding_size, config.hidden_size)
+            made |= _dense(
+                "mobilebert.embeddings.embedding_transformation", config.embedding_size, config.hidden_size
+            )
     return made
 
 

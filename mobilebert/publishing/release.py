@@ -1,4 +1,6 @@
-"""What one publishing puts out: the files of a model's exports, its card and its manifest, under one version."""
+"""What one publishing puts out: the files of a model's exports, its card and its manifest, under one
+version.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Release:
     """Everything of one version, in the order of uploading.
 
-    The card comes first: it names every digest, so of two publishers with different bytes one loses there, before it has
-    written anything. `release.json` comes last: it makes the version whole.
+    The card comes first: it names every digest, so of two publishers with different bytes one loses there,
+    before it has written anything. `release.json` comes last: it makes the version whole.
     """
 
     name: str
@@ -62,7 +64,12 @@ class Release:
 
 
 def collect(
-    name: str, settings: Publish, exports: list[Path], checks: list[Path], scores: Path | None, sources: Mapping[str, str]
+    name: str,
+    settings: Publish,
+    exports: list[Path],
+    checks: list[Path],
+    scores: Path | None,
+    sources: Mapping[str, str],
 ) -> Release:
     """Put a release together.
 
@@ -75,14 +82,17 @@ def collect(
         sources: the licence of each source of the text, for the card.
 
     Raises:
-        UserError: an export that is damaged, unchecked, or of another model; a name that cannot be a folder's.
+        UserError: an export that is damaged, unchecked, or of another model; a name that cannot be a
+            folder's.
     """
     manifests = _by_format(exports, "export")
     judged = _by_format(checks, "check")
     _refuse_unchecked(manifests, judged)
     models = {manifest.inputs["model"] for _, manifest in manifests.values()}
     if len(models) != 1:
-        raise UserError(f"publishing {name}: the exports {_names(exports)} are of different models; export them again")
+        raise UserError(
+            f"publishing {name}: the exports {_names(exports)} are of different models; export them again"
+        )
     files = {
         f"{export_format}/{path}": of_file(folder / path)
         for export_format, (folder, manifest) in manifests.items()
@@ -101,10 +111,16 @@ def collect(
         ],
         scores=_scores(scores, name),
     )
-    content = {"card": render(card, AUTO), "files": {path: payload.sha256 for path, payload in files.items()}, "checks": check_digests}
+    content = {
+        "card": render(card, AUTO),
+        "files": {path: payload.sha256 for path, payload in files.items()},
+        "checks": check_digests,
+    }
     version = _version(settings.version, content)
     if not SEGMENT.fullmatch(name):
-        raise UserError(f"the model's name: '{name}' cannot name a folder; use letters, digits, dot, dash and underscore")
+        raise UserError(
+            f"the model's name: '{name}' cannot name a folder; use letters, digits, dot, dash and underscore"
+        )
     ordered = {CARD: of_bytes(render(card, version).encode())} | dict(sorted(files.items()))
     release = Release(name, version, ordered, digests, check_digests)
     return replace(release, files=ordered | {RELEASE: of_bytes(canonical_json(release.describe()))})
@@ -118,22 +134,33 @@ def _by_format(folders: list[Path], kind: str) -> dict[str, tuple[Path, Manifest
         export_format = manifest.settings["format"]
         if export_format in entries:
             raise UserError(
-                f"{folder}: a second {kind} of format {export_format}, beside {entries[export_format][0]}; name each format once"
+                f"{folder}: a second {kind} of format {export_format}, beside "
+                f"{entries[export_format][0]}; "
+                f"name each format once"
             )
         entries[export_format] = (folder, manifest)
     return dict(sorted(entries.items()))
 
 
-def _refuse_unchecked(exports: dict[str, tuple[Path, Manifest]], checks: dict[str, tuple[Path, Manifest]]) -> None:
+def _refuse_unchecked(
+    exports: dict[str, tuple[Path, Manifest]], checks: dict[str, tuple[Path, Manifest]]
+) -> None:
     if not exports:
         raise UserError("nothing to publish: no export is given; see the setting export.formats")
     for export_format, (folder, _) in exports.items():
         if export_format not in checks:
-            raise UserError(f"{folder}: no check of this export is given; run check_export for {export_format} first")
+            raise UserError(
+                f"{folder}: no check of this export is given; run check_export for {export_format} first"
+            )
         if checks[export_format][1].inputs.get("export") != artifacts.digest(folder):
-            raise UserError(f"{checks[export_format][0]}: this check is of another export than {folder}; run check_export again")
+            raise UserError(
+                f"{checks[export_format][0]}: this check is of another export than {folder}; run "
+                f"check_export again"
+            )
         if not _check(checks[export_format][0]).get("passed"):
-            raise UserError(f"{checks[export_format][0]}: this check did not pass, so {folder} is not published")
+            raise UserError(
+                f"{checks[export_format][0]}: this check did not pass, so {folder} is not published"
+            )
 
 
 def _check(folder: Path) -> dict[str, Any]:
@@ -141,7 +168,9 @@ def _check(folder: Path) -> dict[str, Any]:
     return body
 
 
-def _export_info(export_format: str, folder: Path, manifest: Manifest, check: Path, digest: str) -> ExportInfo:
+def _export_info(
+    export_format: str, folder: Path, manifest: Manifest, check: Path, digest: str
+) -> ExportInfo:
     return ExportInfo(
         name=export_format,
         sizes={path: entry["size"] for path, entry in manifest.files.items()},

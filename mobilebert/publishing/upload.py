@@ -1,4 +1,6 @@
-"""Upload a release: see what is there, refuse to change a version, send what is missing, `release.json` last."""
+"""Upload a release: see what is there, refuse to change a version, send what is missing, `release.json`
+last.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from mobilebert.storage.objects import Payload, Storage, Stored
 
 @dataclass(frozen=True)
 class Plan:
-    """Paths of a release by what the destination holds; `foreign` lies there and belongs to no file of the release."""
+    """Paths of a release by what the destination holds; `foreign` lies there and belongs to no file of the
+    release.
+    """
 
     present: tuple[str, ...]
     missing: tuple[str, ...]
@@ -23,7 +27,9 @@ class Plan:
 def plan(release: Release, stored: dict[str, Stored]) -> Plan:
     """Compare by size and CRC32C; `stored` maps the destination's names (`NAME/VERSION/path`)."""
     there = {name.removeprefix(release.folder): entry for name, entry in stored.items()}
-    present = tuple(path for path, payload in release.files.items() if path in there and payload.same(there[path]))
+    present = tuple(
+        path for path, payload in release.files.items() if path in there and payload.same(there[path])
+    )
     return Plan(
         present=present,
         missing=tuple(path for path in release.files if path not in there),
@@ -62,7 +68,8 @@ def _send(release: Release, storage: Storage, path: str, payload: Payload) -> No
     name = release.folder + path
     if storage.create(name, payload):
         return
-    # Someone was faster: another publisher, or we ourselves and the answer was lost. Equal bytes are as good as ours.
+    # Someone was faster: another publisher, or we ourselves and the answer was lost. Equal bytes are as good
+    # as ours.
     live = storage.list(name).get(name)
     if live is None or not payload.same(live):
         _refuse_change(release, storage, (path,))
@@ -71,7 +78,8 @@ def _send(release: Release, storage: Storage, path: str, payload: Payload) -> No
 def _refuse_change(release: Release, storage: Storage, paths: tuple[str, ...]) -> None:
     if paths:
         raise UserError(
-            f"{storage.where}/{release.folder}: version '{release.version}' of {release.name} is in use with other bytes "
+            f"{storage.where}/{release.folder}: version '{release.version}' of {release.name} is in use "
+            f"with other bytes "
             f"({', '.join(paths)}); a version never changes: set publish.version to auto or to a new name"
         )
 

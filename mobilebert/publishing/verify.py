@@ -24,7 +24,9 @@ def read_record(path: Path, name: str, storage: Storage) -> dict[str, Any]:
         raise UserError(f"{path}: not the record of an upload ({error}); run publish_model again") from None
     expected = f"{storage.where}/{name}/{record['version']}"
     if (record["name"], record["destination"]) != (name, expected):
-        raise UserError(f"{path}: the record of {record['destination']}, expected {expected}; run publish_model again")
+        raise UserError(
+            f"{path}: the record of {record['destination']}, expected {expected}; run publish_model again"
+        )
     return record
 
 
@@ -32,8 +34,8 @@ def verify(record: dict[str, Any], storage: Storage) -> dict[str, Any]:
     """Compare the destination with the record: the same files, each with the same SHA-256.
 
     Returns:
-        the receipt: name, version, destination, files with size, SHA-256 and CRC32C, and the digests of exports and checks,
-        all as read back. It holds no time, host or secret.
+        the receipt: name, version, destination, files with size, SHA-256 and CRC32C, and the digests of
+        exports and checks, all as read back. It holds no time, host or secret.
 
     Raises:
         UserError: naming what is missing, foreign or different.
@@ -43,13 +45,19 @@ def verify(record: dict[str, Any], storage: Storage) -> dict[str, Any]:
     for path in sorted(record["files"].keys() - there):
         raise UserError(f"{record['destination']}/{path}: missing; run publish_model again")
     for path in sorted(there - record["files"].keys()):
-        raise UserError(f"{record['destination']}/{path}: not part of this version; remove it, or publish under a new version")
+        raise UserError(
+            f"{record['destination']}/{path}: not part of this version; remove it, or publish under a "
+            f"new "
+            f"version"
+        )
     actual = {path: _read_back(storage, folder + path) for path in sorted(record["files"])}
     for path, expected in record["files"].items():
         if actual[path] != expected:
             raise UserError(
-                f"{record['destination']}/{path}: SHA-256 {actual[path]['sha256']} ({actual[path]['size']} bytes), expected "
-                f"{expected['sha256']} ({expected['size']} bytes): damaged there; remove this version and publish it again"
+                f"{record['destination']}/{path}: SHA-256 {actual[path]['sha256']} ({actual[path]['size']} "
+                f"bytes), expected "
+                f"{expected['sha256']} ({expected['size']} bytes): damaged there; remove this version and "
+                f"publish it again"
             )
     return record | {"files": actual, "release": actual[RELEASE]["sha256"]}
 

@@ -20,8 +20,8 @@ from mobilebert.tokenization import Tokenizer
 class Packed:
     """Rows of some documents.
 
-    `rows` (n, S) of the form's type; `heldout` (n,) bool; `documents` (n,) uint64 hash of each row's document; `counts` what was read,
-    kept and dropped, summed over the documents.
+    `rows` (n, S) of the form's type; `heldout` (n,) bool; `documents` (n,) uint64 hash of each row's
+    document; `counts` what was read, kept and dropped, summed over the documents.
     """
 
     rows: np.ndarray
@@ -32,7 +32,9 @@ class Packed:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of several documents in a row: `values` (N,) ids with flags; document d is `firsts[d] : firsts[d + 1]`."""
+    """Tokens of several documents in a row: `values` (N,) ids with flags; document d is `firsts[d] :
+    firsts[d + 1]`.
+    """
 
     values: np.ndarray
     starts: np.ndarray
@@ -50,7 +52,11 @@ class _Windows:
 
 
 def pack(
-    documents: Sequence[bytes], tokenizer: Tokenizer, record_format: RecordFormat, settings: Records, cut: words.Cut | None = None
+    documents: Sequence[bytes],
+    tokenizer: Tokenizer,
+    record_format: RecordFormat,
+    settings: Records,
+    cut: words.Cut | None = None,
 ) -> Packed:
     """Rows of each document; a row never mixes documents, and a document is wholly held out or not at all.
 
@@ -64,15 +70,24 @@ def pack(
     lengths = np.diff(tokens.firsts)
     # What the layout `full` joins later may be as short as it is.
     shortest = 1 if settings.layout == "full" else SHORTEST_WINDOW
-    windows = _cut(lengths, tokens.firsts, record_format.sequence_length - (3 if settings.layout == "pairs" else 2), shortest)
+    windows = _cut(
+        lengths,
+        tokens.firsts,
+        record_format.sequence_length - (3 if settings.layout == "pairs" else 2),
+        shortest,
+    )
     split = windows.length
     if settings.layout == "pairs":
         split = _split(windows, tokens, _sentence_starts(texts, tokens), record_format, hashes)
     rows = _fill(windows, split, tokens, tokenizer, record_format)
-    return Packed(rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout))
+    return Packed(
+        rows, heldout[windows.document], hashes[windows.document], _count(sizes, lengths, windows, heldout)
+    )
 
 
-def tokenize(texts: Sequence[str], tokenizer: Tokenizer, record_format: RecordFormat, cut: words.Cut) -> Tokens:
+def tokenize(
+    texts: Sequence[str], tokenizer: Tokenizer, record_format: RecordFormat, cut: words.Cut
+) -> Tokens:
     """Ids with flags: a token is the first of a word when a word starts at its first character."""
     ids, starts, firsts = tokenizer.encode_joined(texts)
     joined = "\n".join(texts)
@@ -103,21 +118,35 @@ def _sentence_starts(texts: Sequence[str], tokens: Tokens) -> np.ndarray:
     return np.unique(np.searchsorted(tokens.starts, np.array(begins, np.int64)))
 
 
-def _split(windows: _Windows, tokens: Tokens, sentence_starts: np.ndarray, record_format: RecordFormat, hashes: np.ndarray) -> np.ndarray:
-    """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash, else about half, up to a word."""
+def _split(
+    windows: _Windows,
+    tokens: Tokens,
+    sentence_starts: np.ndarray,
+    record_format: RecordFormat,
+    hashes: np.ndarray,
+) -> np.ndarray:
+    """(n,) how many tokens of each window are segment A: up to a sentence chosen by the document's hash,
+    else about half, up to a word.
+    """
     end = windows.first + windows.length
     low = np.searchsorted(sentence_starts, windows.first, "right")
     starts_inside = np.searchsorted(sentence_starts, end, "left") - low
     chance = counter_rng.uniform(hashes[windows.document], windows.number)
-    chosen = np.append(sentence_starts, 0)[np.where(starts_inside > 0, low + (chance * starts_inside).astype(np.int64), -1)]
+    chosen = np.append(sentence_starts, 0)[
+        np.where(starts_inside > 0, low + (chance * starts_inside).astype(np.int64), -1)
+    ]
     middle = windows.first + windows.length // 2
     word_starts = np.append(np.flatnonzero(tokens.values >= record_format.word_start), len(tokens.values))
     word = word_starts[np.searchsorted(word_starts, middle)]
     return np.where(starts_inside > 0, chosen, np.where(word < end, word, middle)) - windows.first
 
 
-def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, record_format: RecordFormat) -> np.ndarray:
-    """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then [PAD]."""
+def _fill(
+    windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Tokenizer, record_format: RecordFormat
+) -> np.ndarray:
+    """Rows (n, S): [CLS], the first `split` tokens, [SEP], and if any are left, those and [SEP]; then
+    [PAD].
+    """
     count = len(windows.first)
     rows = np.full((count, record_format.sequence_length), tokenizer.pad, record_format.dtype)
     which = np.arange(count)
@@ -126,7 +155,9 @@ def _fill(windows: _Windows, split: np.ndarray, tokens: Tokens, tokenizer: Token
     inside = (column > 0) & (column < last.astype(np.int16)[:, None])
     inside[which, 1 + split] = False
     before = np.cumsum(windows.length) - windows.length
-    rows[inside] = tokens.values[np.arange(windows.length.sum()) + np.repeat(windows.first - before, windows.length)]
+    rows[inside] = tokens.values[
+        np.arange(windows.length.sum()) + np.repeat(windows.first - before, windows.length)
+    ]
     rows[:, 0] = tokenizer.cls
     rows[which, 1 + split] = tokenizer.sep
     rows[which, last] = tokenizer.sep

@@ -1,10 +1,10 @@
 """Random numbers and permutations by computation: no state, the same for any batch size, order or machine.
 
-SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): number n of the stream with key k is
-mixed(k + (n + 1) * GAMMA).
+SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014): number n of the
+stream with key k is mixed(k + (n + 1) * GAMMA).
 
-numpy.random.Philox counts too, but takes one key an object: 20 numbers of each of 12,288 keys (the records of 32 steps of 384) take it
-40 times as long (516 ms against 13 on one core), so every batch would wait for it.
+numpy.random.Philox counts too, but takes one key an object: 20 numbers of each of 12,288 keys (the records of
+32 steps of 384) take it 40 times as long (516 ms against 13 on one core), so every batch would wait for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 from mobilebert.splitmix import mixed
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)
-ROUNDS = 6  # of the Feistel network; four already make a strong permutation of a good round function (Luby, Rackoff 1988)
+# of the Feistel network; four already make a strong permutation of a good round function (Luby, Rackoff 1988)
+ROUNDS = 6
 SPAN, NEIGHBOURS = 2048, 128  # of `shuffled`
 
 
@@ -39,8 +40,8 @@ def uniform(key: np.ndarray, number: np.ndarray | int) -> np.ndarray:
 def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """Where each position goes in the permutation of 0 .. count-1 that its key names.
 
-    A Feistel network on as many bits as `count` needs (its halves may differ by one bit); what falls outside goes through again (cycle
-    walking), less than twice on average. It needs no memory.
+    A Feistel network on as many bits as `count` needs (its halves may differ by one bit); what falls outside
+    goes through again (cycle walking), less than twice on average. It needs no memory.
 
     Args:
         positions: (n,) int64 in 0 .. count-1.
@@ -64,9 +65,10 @@ def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
 
 
 def shuffled(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
-    """As `permuted`, but 2,048 positions in a row lead to 16 blocks of 128 neighbours, so that a reader who must inflate whole blocks
-    inflates each once. Which blocks come together, and which of them in what is left at the end, differs from epoch to epoch; only the
-    last count % 128 things are always among that rest.
+    """As `permuted`, but 2,048 positions in a row lead to 16 blocks of 128 neighbours, so that a reader who
+    must inflate whole blocks
+    inflates each once. Which blocks come together, and which of them in what is left at the end, differs from
+    epoch to epoch; only the last count % 128 things are always among that rest.
 
     The things lie in random order themselves.
     """

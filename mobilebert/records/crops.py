@@ -10,13 +10,20 @@ from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 
 
 def cut(
-    rows: np.ndarray, length: int, chance: np.ndarray, record_format: RecordFormat, special: Sequence[int], *, paired: bool
+    rows: np.ndarray,
+    length: int,
+    chance: np.ndarray,
+    record_format: RecordFormat,
+    special: Sequence[int],
+    *,
+    paired: bool,
 ) -> np.ndarray:
     """One piece of each record, framed as a record of its own: [CLS] tokens [SEP] [PAD] ...
 
-    A record's text is what lies between its [CLS] and its last [SEP], a [SEP] inside counted. It falls into windows of `length` - 2
-    tokens as documents do (a rest shorter than `SHORTEST_WINDOW` is none), of which one is drawn. Of `paired` records, whose label
-    says whether B follows A, the piece is drawn among those that hold the end of A and the beginning of B.
+    A record's text is what lies between its [CLS] and its last [SEP], a [SEP] inside counted. It falls into
+    windows of `length` - 2 tokens as documents do (a rest shorter than `SHORTEST_WINDOW` is none), of which
+    one is drawn. Of `paired` records, whose label says whether B follows A, the piece is drawn among those
+    that hold the end of A and the beginning of B.
 
     Args:
         rows: (n, S) ids with flags, as stored.

@@ -25,17 +25,22 @@ CROP_DRAW = 4096  # where in a record's stream the draw of its piece stands (`ma
 
 
 class _Split:
-    """The shards of one split, as one row of records: all full blocks of all files first, then what fills no block.
+    """The shards of one split, as one row of records: all full blocks of all files first, then what fills no
+    block.
 
     So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
     """
 
-    def __init__(self, folder: Path, split: str, counts: list[int], record_format: RecordFormat, compression: str) -> None:
+    def __init__(
+        self, folder: Path, split: str, counts: list[int], record_format: RecordFormat, compression: str
+    ) -> None:
         self.count = sum(counts)
         whole = np.array(counts) // gzip_blocks.BLOCK * gzip_blocks.BLOCK
         self._ends = np.cumsum(np.append(whole, counts - whole))
         self._shift = np.append(0, self._ends[:-1]) - np.append(np.zeros_like(whole), whole)
-        cached = lru_cache(gzip_blocks.BLOCKS_KEPT)(gzip_blocks.Compressed.inflated)  # threads of several readers may share it
+        cached = lru_cache(gzip_blocks.BLOCKS_KEPT)(
+            gzip_blocks.Compressed.inflated
+        )  # threads of several readers may share it
         paths = [folder / shard_name(split, n, len(counts)) for n in range(len(counts))]
         self._shards: list[gzip_blocks.Plain | gzip_blocks.Compressed] = [
             gzip_blocks.Compressed(path, count, record_format, cached)
@@ -63,13 +68,15 @@ class _Split:
 class RecordSet:
     """A records artifact; presence and size of all files are checked when it is opened.
 
-    Bytes were hashed where the records were made. A block of gzip is checked by its own CRC-32 when it is read, so only files without
-    compression, whose bytes nothing else checks, are hashed again here, by each job.
+    Bytes were hashed where the records were made. A block of gzip is checked by its own CRC-32 when it is
+    read, so only files without compression, whose bytes nothing else checks, are hashed again here, by each
+    job.
 
-    Attributes: `sequence_length` S, `vocabulary_size`, `train_count`, `heldout_count` (records), `train_files`, `unigram_accuracy` (share
-    of the most frequent token among the held-out tokens), `special` (ids of [PAD] [UNK] [CLS] [SEP] [MASK]), `vocabulary` (the
-    tokenizer's digest), `next_sentence` (whether batches have `next_sentence_labels`, (B,) int32: 0 for the next segment, 1 for another
-    document's).
+    Attributes: `sequence_length` S, `vocabulary_size`, `train_count`, `heldout_count` (records),
+        `train_files`, `unigram_accuracy` (share
+    of the most frequent token among the held-out tokens), `special` (ids of [PAD] [UNK] [CLS] [SEP] [MASK]),
+    `vocabulary` (the tokenizer's digest), `next_sentence` (whether batches have `next_sentence_labels`, (B,)
+    int32: 0 for the next segment, 1 for another document's).
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -92,14 +99,21 @@ class RecordSet:
         if self._given is not None:
             self._form = static.format_of(self.sequence_length, self._given, self.vocabulary_size)
         self.train_files = len(body["train"])
-        self._train, self._heldout = (_Split(folder, split, body[split], self._form, body["compression"]) for split in ("train", "heldout"))
+        self._train, self._heldout = (
+            _Split(folder, split, body[split], self._form, body["compression"])
+            for split in ("train", "heldout")
+        )
         self.train_count, self.heldout_count = self._train.count, self._heldout.count
 
     def predictions(self, masking: Masking, length: int | None = None) -> int:
         """P, the most predictions a sequence; of pieces of `length` tokens that share of it, rounded up."""
         if self._given is not None:
             return self._given
-        return masking.max_predictions if length is None else -(-masking.max_predictions * length // self.sequence_length)
+        return (
+            masking.max_predictions
+            if length is None
+            else -(-masking.max_predictions * length // self.sequence_length)
+        )
 
     def train_batches(
         self,
@@ -111,11 +125,13 @@ class RecordSet:
         length: int | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> Batch:
-        """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
+        """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in
+        them).
 
-        Record n of the endless stream is position n modulo the number of records in the permutation of its epoch; its mask depends on
-        seed, epoch and record alone, not on the batch size. With `length` a batch holds a piece of each record (`pieces.cut`), drawn
-        from seed, epoch and record. With a `share` (host, hosts) only that host's rows of each batch are read.
+        Record n of the endless stream is position n modulo the number of records in the permutation of its
+        epoch; its mask depends on seed, epoch and record alone, not on the batch size. With `length` a batch
+        holds a piece of each record (`pieces.cut`), drawn from seed, epoch and record. With a `share` (host,
+        hosts) only that host's rows of each batch are read.
         """
         epoch, numbers = self._order(batch_size, seed, step, steps, share)
         return self._batch(self._train, numbers, counter_rng.keys(seed, epoch, numbers), masking, length)
@@ -124,29 +140,54 @@ class RecordSet:
         """The file and the number in it, from 0 on, of each record in the batch of a step, (B,)."""
         shards, positions = self._train.locate(self._order(batch_size, seed, step)[1])
         names = [shard_name("train", number, self.train_files) for number in range(self.train_files)]
-        return [(names[shard], position) for shard, position in zip(shards.tolist(), positions.tolist(), strict=True)]
+        return [
+            (names[shard], position)
+            for shard, position in zip(shards.tolist(), positions.tolist(), strict=True)
+        ]
 
     def _order(
         self, batch_size: int, seed: int, step: int, steps: int = 1, share: tuple[int, int] = (0, 1)
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Epoch and number of each record of these steps that the host reads, both (steps * B / hosts,) int64."""
+        """Epoch and number of each record of these steps that the host reads, both (steps * B / hosts,)
+        int64.
+        """
         host, hosts = share
-        index = np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64).reshape(steps, hosts, -1)[:, host].ravel()
+        index = (
+            np.arange(step * batch_size, (step + steps) * batch_size, dtype=np.int64)
+            .reshape(steps, hosts, -1)[:, host]
+            .ravel()
+        )
         epoch, position = np.divmod(index, self.train_count)
         return epoch, counter_rng.shuffled(position, self.train_count, counter_rng.keys(seed, epoch))
 
     def heldout_batch(self, masking: Masking, batch_size: int, seed: int, step: int) -> Batch:
-        """Held-out batch number `step` in file order; rows beyond the last record repeat it, with weights of zero."""
+        """Held-out batch number `step` in file order; rows beyond the last record repeat it, with weights
+        of zero.
+        """
         index = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
         numbers = np.minimum(index, self.heldout_count - 1)
         batch = self._batch(self._heldout, numbers, counter_rng.keys(seed, HELDOUT, numbers), masking)
         batch["masked_weights"][index >= self.heldout_count] = 0
         return batch
 
-    def _batch(self, split: _Split, numbers: np.ndarray, keys: np.ndarray, masking: Masking, length: int | None = None) -> Batch:
+    def _batch(
+        self,
+        split: _Split,
+        numbers: np.ndarray,
+        keys: np.ndarray,
+        masking: Masking,
+        length: int | None = None,
+    ) -> Batch:
         rows = split.rows(numbers)
         if length is not None:
-            rows = crops.cut(rows, length, counter_rng.uniform(keys, CROP_DRAW), self._form, self.special, paired=self.next_sentence)
+            rows = crops.cut(
+                rows,
+                length,
+                counter_rng.uniform(keys, CROP_DRAW),
+                self._form,
+                self.special,
+                paired=self.next_sentence,
+            )
             masking = masking.model_copy(update={"max_predictions": self.predictions(masking, length)})
         if self._given is not None:
             return static.batch(rows, self._given, self._form)
@@ -167,12 +208,14 @@ class RecordSet:
         """
         if self._given is not None:
             raise UserError(
-                f"{self.folder}: these records bring masks of their own and cannot be cut to the {length} tokens of a phase; "
+                f"{self.folder}: these records bring masks of their own and cannot be cut to the {length} "
+                f"tokens of a phase; "
                 "write records here, or empty the list `phases` of the training"
             )
         if length >= self.sequence_length:
             raise UserError(
-                f"{self.folder}: a phase asks for sequences of {length} tokens, and the records have {self.sequence_length}; give the "
+                f"{self.folder}: a phase asks for sequences of {length} tokens, and the records have "
+                f"{self.sequence_length}; give the "
                 "phase a smaller sequence_length"
             )
 

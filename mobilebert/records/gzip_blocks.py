@@ -1,8 +1,9 @@
 """Files of records: plain ones, and compressed ones that can still be addressed.
 
-A compressed file is a GZIP TFRecord file, which tf.data reads as it is, made of one gzip member for every `BLOCK` records. Beside it
-lies the list of the members' sizes (`.blocks`, little-endian unsigned 32-bit), so a record is found by inflating its block alone.
-tf.io.TFRecordWriter makes one member of a file, in which no record can be addressed, and would bring TensorFlow into Beam's workers.
+A compressed file is a GZIP TFRecord file, which tf.data reads as it is, made of one gzip member for every
+`BLOCK` records. Beside it lies the list of the members' sizes (`.blocks`, little-endian unsigned 32-bit), so
+a record is found by inflating its block alone. tf.io.TFRecordWriter makes one member of a file, in which no
+record can be addressed, and would bring TensorFlow into Beam's workers.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from mobilebert.records.record_format import RecordFormat
 from mobilebert.storage import paths
 
 SUFFIX, LIST = ".tfrecord", ".blocks"
-BLOCK = 128  # records; measured: 32 take 8 % more space, 512 save 4 % and cost a reader of single blocks four times as much
-# ISA-L writes in a fifth of the time of zlib's level 1, reads in half, and takes 0.5 % more space (measured on real text). Its bytes are
-# the same on all x86 processors with AVX2.
+# records; measured: 32 take 8 % more space, 512 save 4 % and cost a reader of single blocks four times as
+# much
+BLOCK = 128
+# ISA-L writes in a fifth of the time of zlib's level 1, reads in half, and takes 0.5 % more space (measured
+# on real text). Its bytes are the same on all x86 processors with AVX2.
 LEVEL = 2
 GZIP = 16 + isal_zlib.MAX_WBITS  # zlib's way to say gzip
 BLOCKS_KEPT = 64  # of all files of a reader, which goes on where it was: about 2 MB of sequences of 128
@@ -82,9 +85,12 @@ class Plain:
         expected = count * record_format.record.itemsize
         if path.stat().st_size != expected:
             raise UserError(
-                f"{path}: {path.stat().st_size} bytes, but {count} records of {record_format.record.itemsize} bytes take {expected}"
+                f"{path}: {path.stat().st_size} bytes, but {count} records of "
+                f"{record_format.record.itemsize} bytes take {expected}"
             )
-        self._records = np.memmap(path, record_format.record, "r") if count else np.zeros(0, record_format.record)
+        self._records = (
+            np.memmap(path, record_format.record, "r") if count else np.zeros(0, record_format.record)
+        )
         check_head(self._records[:1], path, record_format)
 
     def rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -95,17 +101,30 @@ class Plain:
 class Compressed:
     """The rows of a compressed file."""
 
-    def __init__(self, path: Path, count: int, record_format: RecordFormat, cached: Callable[[Compressed, int], np.ndarray]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        count: int,
+        record_format: RecordFormat,
+        cached: Callable[[Compressed, int], np.ndarray],
+    ) -> None:
         """`cached` is `Compressed.inflated` with the memory that all files of a reader share.
 
         Raises: UserError: the file is not of this form or count.
         """
         self._path, self._form, self._cached = path, record_format, cached
         listed = path.with_suffix(LIST)
-        self._ends = np.cumsum(np.fromfile(listed, "<u4"), dtype=np.int64) if listed.is_file() else np.zeros(0, np.int64)
+        self._ends = (
+            np.cumsum(np.fromfile(listed, "<u4"), dtype=np.int64)
+            if listed.is_file()
+            else np.zeros(0, np.int64)
+        )
         size = int(self._ends[-1]) if len(self._ends) else 0
         if len(self._ends) != -(-count // BLOCK) or path.stat().st_size != size:
-            raise UserError(f"{path}: {path.stat().st_size} bytes, but {listed.name} tells of {len(self._ends)} blocks, {size} bytes")
+            raise UserError(
+                f"{path}: {path.stat().st_size} bytes, but {listed.name} tells of {len(self._ends)} "
+                f"blocks, {size} bytes"
+            )
         self._bytes = np.memmap(path, np.uint8, "r") if size else np.zeros(0, np.uint8)
         check_head(self.inflated(0)[:1] if count else np.zeros(0, record_format.record), path, record_format)
 
@@ -124,12 +143,17 @@ class Compressed:
         try:
             return np.frombuffer(isal_zlib.decompress(self._bytes[first:last], GZIP), self._form.record)
         except (isal_zlib.error, ValueError) as error:  # type: ignore[misc]  # a class, though its stub says otherwise
-            raise UserError(f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the records anew") from None
+            raise UserError(
+                f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the "
+                f"records "
+                f"anew"
+            ) from None
 
 
 def check_head(records: np.ndarray, path: Path, record_format: RecordFormat) -> None:
     """Refuse a file whose first record is of another form."""
     if len(records) and records["head"][0].tobytes() != record_format.head():
         raise UserError(
-            f"{path}: its first record is not one of {record_format.sequence_length} ids of {record_format.dtype.itemsize} bytes"
+            f"{path}: its first record is not one of {record_format.sequence_length} ids of "
+            f"{record_format.dtype.itemsize} bytes"
         )

@@ -1,6 +1,8 @@
-"""What is made of rows that stand near each other in the shuffled order: full windows, or segments from another document.
+"""What is made of rows that stand near each other in the shuffled order: full windows, or segments from
+another document.
 
-Both work on groups of a fixed number of rows, so what they make depends neither on blocks and workers nor on memory.
+Both work on groups of a fixed number of rows, so what they make depends neither on blocks and workers nor on
+memory.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class _AsTheyAre:
 
 
 class _Joined:
-    """Full windows: rows without padding stay; the others' texts, each with its [SEP], follow each other and are cut anew."""
+    """Full windows: rows without padding stay; the others' texts, each with its [SEP], follow each other
+    and are cut anew.
+    """
 
     def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
         self._form = record_format
@@ -72,7 +76,11 @@ class _Joined:
 
     def rest(self) -> np.ndarray:
         """One last row, padded; its last [SEP] is its own."""
-        return self._framed(self._pending[None, :-1]) if len(self._pending) > 1 else self._framed(self._pending[None, :0])[:0]
+        return (
+            self._framed(self._pending[None, :-1])
+            if len(self._pending) > 1
+            else self._framed(self._pending[None, :0])[:0]
+        )
 
     def _framed(self, texts: np.ndarray) -> np.ndarray:
         made = np.full((len(texts), self._form.sequence_length), self._pad, self._form.dtype)
@@ -84,10 +92,12 @@ class _Joined:
 
 
 class _NextSentence:
-    """Rows in pairs; by chance, half of the pairs exchange their second segments, which is flagged at their [CLS].
+    """Rows in pairs; by chance, half of the pairs exchange their second segments, which is flagged at their
+    [CLS].
 
-    Partners have second segments of nearly the same length, and both are cut to the shorter one whether they exchange or not: how long
-    a row is tells nothing about its label. Rows of the same document never exchange.
+    Partners have second segments of nearly the same length, and both are cut to the shorter one whether they
+    exchange or not: how long a row is tells nothing about its label. Rows of the same document never
+    exchange.
     """
 
     def __init__(self, record_format: RecordFormat, special: Sequence[int]) -> None:
@@ -102,14 +112,20 @@ class _NextSentence:
         order = np.argsort(length, kind="stable")
         one, other = order[: len(order) // 2 * 2].reshape(-1, 2).T
         length[other] = length[one]  # ascending, so the first is the shorter
-        exchange = (counter_rng.uniform(rows["key"][one], 0) < 0.5) & (rows["document"][one] != rows["document"][other])
+        exchange = (counter_rng.uniform(rows["key"][one], 0) < 0.5) & (
+            rows["document"][one] != rows["document"][other]
+        )
         source = row.copy()
         source[one[exchange]], source[other[exchange]] = other[exchange], one[exchange]
         column = np.arange(ids.shape[1])
         inside = column - first[:, None]  # 1 is the first token of the second segment
         second = (inside > 0) & (inside <= length[:, None])
         from_column = np.where(second, first[source][:, None] + inside, column)
-        made = np.where(second, ids[source[:, None], from_column], np.where(inside <= 0, ids, self._form.dtype.type(self._pad)))
+        made = np.where(
+            second,
+            ids[source[:, None], from_column],
+            np.where(inside <= 0, ids, self._form.dtype.type(self._pad)),
+        )
         made[row, first + 1 + length] = self._sep
         made[source != row, 0] |= self._form.dtype.type(self._form.word_start)
         return made

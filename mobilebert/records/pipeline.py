@@ -26,7 +26,8 @@ TEXT = "text"
 BLOCK_BYTES = 2_000_000
 # From 8 GB on blocks are larger: every bucket of the shuffle opens the spills of all blocks.
 MOST_BLOCKS = 4096
-BYTES_AT_ONCE = 300_000  # a call of `packing.pack` takes 10 (Han) to 65 (Latin letters at random) times as much (measured)
+# a call of `packing.pack` takes 10 (Han) to 65 (Latin letters at random) times as much (measured)
+BYTES_AT_ONCE = 300_000
 SPILL_BYTES = 8_000_000
 
 Rows = dict[str, list[tuple[np.ndarray, np.ndarray]]]  # split -> rows and their documents
@@ -64,7 +65,9 @@ class Job:
 
 @dataclass(frozen=True)
 class RowGroupRange:
-    """Row groups `first` to `last` (excluded) of a Parquet file, about `BLOCK_BYTES` of text or a share of all."""
+    """Row groups `first` to `last` (excluded) of a Parquet file, about `BLOCK_BYTES` of text or a share of
+    all.
+    """
 
     number: int
     path: str
@@ -91,7 +94,9 @@ def blocks(corpus: Path) -> list[RowGroupRange]:
                 made.append(RowGroupRange(len(made), str(path), group, group + 1, size))
             fresh = False
     if not made:
-        raise UserError(f"{corpus}: no documents in Parquet files there; check the corpus stage's funnel.json")
+        raise UserError(
+            f"{corpus}: no documents in Parquet files there; check the corpus stage's funnel.json"
+        )
     return made
 
 
@@ -102,7 +107,10 @@ def _group_sizes(path: Path) -> list[int]:
         column = groups.schema.names.index(TEXT)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a Parquet file with a column '{TEXT}' ({error})") from None
-    return [groups.row_group(group).column(column).total_uncompressed_size for group in range(groups.num_row_groups)]
+    return [
+        groups.row_group(group).column(column).total_uncompressed_size
+        for group in range(groups.num_row_groups)
+    ]
 
 
 def sent(blocks: list[RowGroupRange], folder: str) -> list[RowGroupRange]:
@@ -142,14 +150,20 @@ def encode_block(block: RowGroupRange, job: Job) -> tuple[int, dict[str, int]]:
 
 
 def write_shard(split: str, number: int, job: Job) -> None:
-    """All spills of a split to a file of records with its counts beside it, unless a run that was killed has done it."""
+    """All spills of a split to a file of records with its counts beside it, unless a run that was killed
+    has done it.
+    """
     out = job.shard(split, number)
     if paths.exists(f"{out}.json"):
         return
     counts_by_block = json.loads(paths.read(_spill_counts(job)))
-    spills = [_spill(job, split, block, spill) for block, each in counts_by_block for spill in range(each[split])]
+    spills = [
+        _spill(job, split, block, spill) for block, each in counts_by_block for spill in range(each[split])
+    ]
     arrangement = packing.arrangement(job.settings, job.record_format, job.special)
-    counts = shuffling.write_shard(out, spills, job.record_format, arrangement, job.settings.compression, number, job.shards(split))
+    counts = shuffling.write_shard(
+        out, spills, job.record_format, arrangement, job.settings.compression, number, job.shards(split)
+    )
     shuffling.save_counts(f"{out}.json", counts)
 
 
@@ -161,7 +175,9 @@ def _load(job: Job) -> tuple[tokenization.Tokenizer, words.Cut]:
 
 
 def _encode(block: RowGroupRange, job: Job) -> None:
-    """Pack the block's documents some at a time, so that a huge row group needs no more memory than a small one."""
+    """Pack the block's documents some at a time, so that a huge row group needs no more memory than a
+    small one.
+    """
     tokenizer, cut = _load(job)
     counts: Counter[str] = Counter()
     rows: Rows = {split: [] for split in shuffling.SPLITS}
@@ -201,7 +217,9 @@ def texts(block: RowGroupRange) -> Iterator[list[bytes]]:
     batch_texts: list[bytes] = []
     size = 0
     with paths.opened(block.path) as stream:
-        for batch in row_groups.batches(pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]):
+        for batch in row_groups.batches(
+            pq.ParquetFile(stream, buffer_size=1 << 20), range(block.first, block.last), [TEXT]
+        ):
             for text in filter(None, batch.column(0).cast(pa.large_binary()).to_pylist()):
                 if batch_texts and size + len(text) > BYTES_AT_ONCE:
                     yield batch_texts

@@ -1,4 +1,7 @@
-"""Records as TensorFlow datasets. Element s of a training dataset is the batch of its step, so resuming is a seek."""
+"""Records as TensorFlow datasets.
+
+Element s of a training dataset is the batch of its step, so resuming is a seek.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,19 @@ from mobilebert.settings import Masking
 
 __all__ = ["Leaving", "RecordSet", "heldout_batches", "train_batches"]
 
-NAMES = ("input_ids", "segment_ids", "input_mask", "masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
+NAMES = (
+    "input_ids",
+    "segment_ids",
+    "input_mask",
+    "masked_positions",
+    "masked_ids",
+    "masked_weights",
+    "next_sentence_labels",
+)
 CALLS_AT_ONCE = 1  # more would only wait for Python's lock
 SECONDS_OF_REST = 0.2
-RECORDS_AT_ONCE = 1536  # several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
+# several steps are made in one call: NumPy is slow on small arrays, and on those beyond a processor's cache
+RECORDS_AT_ONCE = 1536
 
 
 def train_batches(
@@ -34,9 +46,9 @@ def train_batches(
 ) -> tf.data.Dataset:
     """The global batches of steps `start_step`, `start_step + 1`, ... without end.
 
-    Batch s is a pure function of (records, seed, s). Each is a dict of static shapes (B sequences, S tokens, P predictions):
-    `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P) int32, `masked_weights` (B, P) float32, and
-    `next_sentence_labels` (B,) int32 where the records have them.
+    Batch s is a pure function of (records, seed, s). Each is a dict of static shapes (B sequences, S tokens,
+    P predictions): `input_ids segment_ids input_mask` (B, S) int32, `masked_positions masked_ids` (B, P)
+    int32, `masked_weights` (B, P) float32, and `next_sentence_labels` (B,) int32 where the records have them.
 
     Args:
         records, masking, batch_size, seed, start_step: what a batch depends on.
@@ -48,7 +60,8 @@ def train_batches(
     """
     if batch_size > records.train_count:
         raise UserError(
-            f"{records.folder}: its {records.train_count} training records do not fill one batch of {batch_size}; "
+            f"{records.folder}: its {records.train_count} training records do not fill one batch of "
+            f"{batch_size}; "
             "give more text, shorten records.sequence_length, or lower the training's batch_size"
         )
     if length is not None:
@@ -64,19 +77,30 @@ def train_batches(
 
 
 def heldout_batches(records: RecordSet, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
-    """All held-out records once, in order, always with the same masks; the last batch is filled up with rows of zero weight."""
+    """All held-out records once, in order, always with the same masks; the last batch is filled up with
+    rows of zero weight.
+    """
     steps = tf.data.Dataset.range(-(-records.heldout_count // batch_size))
 
     def make(step: np.ndarray) -> Batch:
         return records.heldout_batch(masking, batch_size, seed, int(step))
 
-    return _batches(steps, make, records, (records.sequence_length, records.predictions(masking)), batch_size, 1)
+    return _batches(
+        steps, make, records, (records.sequence_length, records.predictions(masking)), batch_size, 1
+    )
 
 
 def _batches(
-    steps: tf.data.Dataset, make: Callable[[np.ndarray], Batch], records: RecordSet, sizes: tuple[int, int], batch_size: int, at_once: int
+    steps: tf.data.Dataset,
+    make: Callable[[np.ndarray], Batch],
+    records: RecordSet,
+    sizes: tuple[int, int],
+    batch_size: int,
+    at_once: int,
 ) -> tf.data.Dataset:
-    """The dataset of what `make` gives for each of `steps`: `at_once` batches of `batch_size`; `sizes` are S and P."""
+    """The dataset of what `make` gives for each of `steps`: `at_once` batches of `batch_size`; `sizes` are
+    S and P.
+    """
     widths = [sizes[0]] * 3 + [sizes[1]] * 3
     shapes: list[tuple[int, ...]] = [(width,) for width in widths]
     types = [tf.int32] * 5 + [tf.float32]
@@ -92,7 +116,10 @@ def _batches(
 
     def fetch(step: tf.Tensor) -> dict[str, tf.Tensor]:
         values = tf.numpy_function(maker, [step], types, stateful=False)
-        shaped = (tf.reshape(value, (at_once, batch_size, *shape)) for value, shape in zip(values, shapes, strict=True))
+        shaped = (
+            tf.reshape(value, (at_once, batch_size, *shape))
+            for value, shape in zip(values, shapes, strict=True)
+        )
         return dict(zip(names, shaped, strict=True))
 
     options = tf.data.Options()
@@ -103,10 +130,12 @@ def _batches(
 
 
 class Leaving:
-    """A Python function that datasets call; lets the interpreter end only when TensorFlow's threads ask for nothing more.
+    """A Python function that datasets call; lets the interpreter end only when TensorFlow's threads ask for
+    nothing more.
 
-    Batches are made ahead of need. A thread of TensorFlow that asks for Python's lock while the interpreter ends never returns, and the
-    iterator's destructor waits for it for ever (seen). Ahead means a few batches, so a moment after the last use all threads rest.
+    Batches are made ahead of need. A thread of TensorFlow that asks for Python's lock while the interpreter
+    ends never returns, and the iterator's destructor waits for it for ever (seen). Ahead means a few batches,
+    so a moment after the last use all threads rest.
     """
 
     def __init__(self, make: Callable[..., list[np.ndarray]]) -> None:

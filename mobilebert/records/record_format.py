@@ -1,8 +1,10 @@
-"""The form of a record: a `tf.train.Example` with the one bytes feature `ids`, in TFRecord framing, packed by hand.
+"""The form of a record: a `tf.train.Example` with the one bytes feature `ids`, in TFRecord framing, packed by
+hand.
 
-A sequence is `sequence_length` unsigned little-endian ids, 16 bits each (32 bits for vocabularies over 32,768), whose top bit marks
-the first token of a word: [CLS] A [SEP] B [SEP] [PAD] ... All records of an artifact have the same number of bytes, so the place of
-record n is arithmetic. The bytes are those that TensorFlow writes (tested), without TensorFlow.
+A sequence is `sequence_length` unsigned little-endian ids, 16 bits each (32 bits for vocabularies over
+32,768), whose top bit marks the first token of a word: [CLS] A [SEP] B [SEP] [PAD] ... All records of an
+artifact have the same number of bytes, so the place of record n is arithmetic. The bytes are those that
+TensorFlow writes (tested), without TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class RecordFormat:
     @property
     def record(self) -> np.dtype:
         """A whole record in a file: `head` (the same bytes in all records), `ids` (S,), `crc`."""
-        return np.dtype([("head", f"V{len(self.head())}"), ("ids", self.dtype, (self.sequence_length,)), ("crc", "<u4")])
+        return np.dtype(
+            [("head", f"V{len(self.head())}"), ("ids", self.dtype, (self.sequence_length,)), ("crc", "<u4")]
+        )
 
     def head(self) -> bytes:
         """TFRecord's length and its checksum, then the Example up to the ids."""
@@ -57,7 +61,9 @@ class RecordFormat:
         packed["head"] = np.frombuffer(self.head(), f"V{len(self.head())}")
         packed["ids"] = rows
         begun = google_crc32c.value(self._example_head())
-        packed["crc"] = masked_crc(np.fromiter(map(google_crc32c.extend, repeat(begun), each(rows)), np.uint32, len(rows)))
+        packed["crc"] = masked_crc(
+            np.fromiter(map(google_crc32c.extend, repeat(begun), each(rows)), np.uint32, len(rows))
+        )
         return packed.tobytes()
 
     @property
@@ -65,7 +71,8 @@ class RecordFormat:
         return self.sequence_length * self.dtype.itemsize
 
     def _example_head(self) -> bytes:
-        # Example.features(1) > Features.feature(1), a map entry: key(1), value(2) > Feature.bytes_list(1) > BytesList.value(1)
+        # Example.features(1) > Features.feature(1), a map entry: key(1), value(2) > Feature.bytes_list(1) >
+        # BytesList.value(1)
         inner, head = self._row_bytes, b""
         for tag in (b"\x0a", b"\x0a", b"\x0a" + bytes([len(FEATURE)]) + FEATURE + b"\x12", b"\x0a", b"\x0a"):
             head = tag + varint(inner) + head

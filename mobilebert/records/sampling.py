@@ -1,4 +1,6 @@
-"""Documents of the corpus artifact that a vocabulary is learned from: chosen where the corpus is read, by Beam, block by block."""
+"""Documents of the corpus artifact that a vocabulary is learned from: chosen where the corpus is read, by
+Beam, block by block.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,19 @@ from mobilebert.settings import Beam
 from mobilebert.storage import artifacts, paths
 
 DIRECT = Beam()
-CHEAPER = 40  # reading a document and hashing it costs so much less than cleaning it, by which workers are counted
+CHEAPER = (
+    40  # reading a document and hashing it costs so much less than cleaning it, by which workers are counted
+)
 
 
-def documents(corpus: Path, megabytes: float, seed: int, out: Path, threads: int = 1, where: Beam = DIRECT) -> list[str]:
-    """About `megabytes` (10^6 bytes of UTF-8) of documents, in the corpus's order, chosen by a hash of each text.
+def documents(
+    corpus: Path, megabytes: float, seed: int, out: Path, threads: int = 1, where: Beam = DIRECT
+) -> list[str]:
+    """About `megabytes` (10^6 bytes of UTF-8) of documents, in the corpus's order, chosen by a hash of each
+    text.
 
-    The choice depends on the texts and the seed alone: not on how the corpus is cut into files, nor on workers. Only what is chosen is
-    ever held.
+    The choice depends on the texts and the seed alone: not on how the corpus is cut into files, nor on
+    workers. Only what is chosen is ever held.
 
     Args:
         corpus: corpus artifact.

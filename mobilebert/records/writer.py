@@ -71,8 +71,15 @@ def write(
             row_groups = pipeline.sent(row_groups, paths.join(folder, "corpus"))
         job = pipeline.Job(there, files, tokenizer.special_ids, known, folder, record_format, settings, seed)
         running.run("write-records", pipeline.stages(job, row_groups), folder, where, workers)
-        shards = {split: [shuffling.sum_counts([f"{path}.json"]) for path in job.shard_paths(split)] for split in shuffling.SPLITS}
-        counts = _counts(shuffling.sum_counts([job.block(row_group.number) for row_group in row_groups]), shards, tokenizer.special_ids)
+        shards = {
+            split: [shuffling.sum_counts([f"{path}.json"]) for path in job.shard_paths(split)]
+            for split in shuffling.SPLITS
+        }
+        counts = _counts(
+            shuffling.sum_counts([job.block(row_group.number) for row_group in row_groups]),
+            shards,
+            tokenizer.special_ids,
+        )
         _check(counts, corpus, settings)
         with artifacts.writing(out, "records", settings=shaping, inputs=inputs, versions=VERSIONS) as writer:
             body = _describe(job, tokenizer, shards) | {"tokenizer": artifacts.digest(inputs["tokenizer"])}
@@ -96,22 +103,30 @@ def _check(counts: Counter[str], corpus: Path, settings: Records) -> None:
             )
 
 
-def _counts(read: Counter[str], written: Mapping[str, list[Counter[str]]], special: Sequence[int]) -> Counter[str]:
+def _counts(
+    read: Counter[str], written: Mapping[str, list[Counter[str]]], special: Sequence[int]
+) -> Counter[str]:
     """What a manifest tells: of the documents what packing saw, of records and tokens what the files hold."""
     counts = Counter({name: value for name, value in read.items() if not name.endswith("_spills")})
     framing = {str(id) for id in special} - {str(special[1])}  # [UNK] stands for text
     for split, shards in written.items():
         packed = counts[f"{split}_tokens"]
         counts[f"{split}_sequences"] = sum(shard[RECORDS] for shard in shards)
-        counts[f"{split}_tokens"] = sum(count for shard in shards for id, count in shard.items() if id != RECORDS and id not in framing)
+        counts[f"{split}_tokens"] = sum(
+            count for shard in shards for id, count in shard.items() if id != RECORDS and id not in framing
+        )
         counts["dropped_tokens"] += packed - counts[f"{split}_tokens"]
     return counts
 
 
-def _describe(job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Mapping[str, list[Counter[str]]]) -> dict[str, Any]:
+def _describe(
+    job: pipeline.Job, tokenizer: tokenization.Tokenizer, written: Mapping[str, list[Counter[str]]]
+) -> dict[str, Any]:
     """What records.json says, except the tokenizer artifact's digest."""
     heldout = sum(written["heldout"], Counter())
-    tokens = {id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids}
+    tokens = {
+        id: count for id, count in heldout.items() if int(id) >= 0 and int(id) not in tokenizer.special_ids
+    }
     return {split: [shard[RECORDS] for shard in shards] for split, shards in written.items()} | {
         "sequence_length": job.record_format.sequence_length,
         "vocabulary_size": job.record_format.vocabulary_size,

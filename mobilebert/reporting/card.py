@@ -11,9 +11,9 @@ from typing import Any
 class ExportInfo:
     """One format that is published.
 
-    `sizes` maps a file of the format's folder to bytes; `facts` are the export's counts (`parameters`, `layers`,
-    `hidden_size`, `sequence_length`, and `evaluation` if the model came with one); `check` is its check.json; `digest` is the
-    export manifest's SHA-256.
+    `sizes` maps a file of the format's folder to bytes; `facts` are the export's counts (`parameters`,
+    `layers`, `hidden_size`, `sequence_length`, and `evaluation` if the model came with one); `check` is its
+    check.json; `digest` is the export manifest's SHA-256.
     """
 
     name: str
@@ -25,7 +25,8 @@ class ExportInfo:
 
 @dataclass(frozen=True)
 class Card:
-    """What a card says; `sources` maps the sources of the text to their licences, `model` is the manifest digest of the model
+    """What a card says; `sources` maps the sources of the text to their licences, `model` is the manifest
+    digest of the model
     directory, `scores` are rows of scores.tsv.
     """
 
@@ -39,14 +40,25 @@ class Card:
 
 def render(card: Card, version: str) -> str:
     """The card as Markdown with the front matter that model hubs read; equal input gives equal text."""
-    sections = [_front_matter(card), _introduction(card, version), _table_of_exports(card), _evaluation(card), _scores(card)]
+    sections = [
+        _front_matter(card),
+        _introduction(card, version),
+        _table_of_exports(card),
+        _evaluation(card),
+        _scores(card),
+    ]
     sections += [_loading(export) for export in card.exports] + [_lineage(card), _licences(card)]
     return "\n".join(section for section in sections if section)
 
 
 def _front_matter(card: Card) -> str:
     tags = "".join(
-        f"- {tag}\n" for tag in ("mobilebert", "chinese", *(export.name for export in card.exports if export.name != "transformers"))
+        f"- {tag}\n"
+        for tag in (
+            "mobilebert",
+            "chinese",
+            *(export.name for export in card.exports if export.name != "transformers"),
+        )
     )
     return f"---\nlanguage: zh\nlicense: {card.licence}\nlibrary_name: transformers\ntags:\n{tags}---\n"
 
@@ -56,18 +68,24 @@ def _introduction(card: Card, version: str) -> str:
     kind = facts.get("architecture", "model")
     return (
         f"# {card.name}\n\n"
-        f"A compact Chinese language model ({kind}): {facts['layers']} layers, hidden size {facts['hidden_size']}, "
-        f"vocabulary of {facts['vocabulary_size']:,}, {facts['parameters']:,} parameters. Made with MobileBERT-zh. Version `{version}`.\n"
+        f"A compact Chinese language model ({kind}): {facts['layers']} layers, hidden size "
+        f"{facts['hidden_size']}, "
+        f"vocabulary of {facts['vocabulary_size']:,}, {facts['parameters']:,} parameters. Made with "
+        f"MobileBERT-zh. Version `{version}`.\n"
     )
 
 
 def _table_of_exports(card: Card) -> str:
     rows = "".join(
-        f"| `{export.name}/` | {sum(export.sizes.values()) / 1e6:.1f} | {export.check['max_relative_difference']:.1e} | {export.check['judge']} |\n"
+        (
+            f"| `{export.name}/` | {sum(export.sizes.values()) / 1e6:.1f} | "
+            f"{export.check['max_relative_difference']:.1e} | {export.check['judge']} |\n"
+        )
         for export in card.exports
     )
     return (
-        "## Formats\n\n| folder | MB | largest relative difference from the model | judged by |\n|---|---|---|---|\n"
+        "## Formats\n\n| folder | MB | largest relative difference from the model | judged by "
+        "|\n|---|---|---|---|\n"
         f"{rows}\nTimes are not given here: they belong to a machine, not to a version.\n"
     )
 
@@ -77,7 +95,8 @@ def _evaluation(card: Card) -> str:
     if not heldout:
         return ""
     return (
-        f"## Masked tokens\n\nOn held-out text {heldout['masked_accuracy']:.1%} of {heldout['predictions']:,} masked tokens are found; "
+        f"## Masked tokens\n\nOn held-out text {heldout['masked_accuracy']:.1%} of "
+        f"{heldout['predictions']:,} masked tokens are found; "
         f"always naming the most frequent token finds {heldout['unigram_accuracy']:.1%}.\n"
     )
 
@@ -86,13 +105,16 @@ def _scores(card: Card) -> str:
     if not card.scores:
         return ""
     rows = "".join(
-        f"| {row['task']} | {row['metric']} | {_percent(row['mean'])} | {_percent(row['std'])} | {row['seeds']} | "
+        f"| {row['task']} | {row['metric']} | {_percent(row['mean'])} | {_percent(row['std'])} | "
+        f"{row['seeds']} | "
         f"{_percent(row['majority'])} | {row['examples']} |\n"
         for row in sorted(card.scores, key=lambda row: (row["task"], row["metric"]))
     )
     return (
-        "## Scores\n\nAfter finetuning on each task (means over seeds; `majority` always gives the most frequent answer).\n\n"
-        "| task | metric | mean | standard deviation | seeds | majority | examples |\n|---|---|---|---|---|---|---|\n" + rows
+        "## Scores\n\nAfter finetuning on each task (means over seeds; `majority` always gives the most "
+        "frequent answer).\n\n"
+        "| task | metric | mean | standard deviation | seeds | majority | examples "
+        "|\n|---|---|---|---|---|---|---|\n" + rows
     )
 
 
@@ -113,7 +135,8 @@ def _loading(export: ExportInfo) -> str:
 def _lineage(card: Card) -> str:
     rows = "".join(f"| export `{export.name}` | `{export.digest}` |\n" for export in card.exports)
     return (
-        "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its inputs' digests in turn, "
+        "## Lineage\n\nSHA-256 of the manifests that this version was made from; each manifest names its "
+        "inputs' digests in turn, "
         f"down to the raw text.\n\n| artifact | digest |\n|---|---|\n| model | `{card.model}` |\n{rows}"
     )
 
@@ -135,13 +158,13 @@ model = <architecture>.from_pretrained("transformers")
 
 With a WordPiece vocabulary the model was trained on Google's BERT tokenization; the tokenizers library differs from it in rare code
 points only: private-use characters vanish instead of becoming [UNK], and some marks and signs of other scripts are cut otherwise.
-"""
+"""  # noqa: E501
 
 _TF1 = """## Loading with the original TF1 code
 
 `--init_checkpoint=tf1/bert_model.ckpt --bert_config_file=tf1/bert_config.json --vocab_file=tf1/vocab.txt`, as the scripts of
 Chinese-MobileBERT take them; the variables have their original names.
-"""
+"""  # noqa: E501
 
 _TFLITE = """## Loading with TFLite
 
@@ -161,4 +184,4 @@ given = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_ty
 run = Interpreter("tflite/model.tflite").get_signature_runner("serving_default")
 output = run(**{name: np.array([values], np.int32) for name, values in given.items()})["<output>"]
 ```
-"""
+"""  # noqa: E501

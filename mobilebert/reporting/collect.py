@@ -1,4 +1,6 @@
-"""Reads what the stages of a run left under its results folder; an absent stage is simply absent from the report."""
+"""Reads what the stages of a run left under its results folder; an absent stage is simply absent from the
+report.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from typing import Any
 from mobilebert.storage import artifacts
 from mobilebert.storage.artifacts import Manifest
 
-# Folders of models, in the order of the pipeline; teacher_sources is left out, since teachers/ holds the same, checked.
+# Folders of models, in the order of the pipeline; teacher_sources is left out, since teachers/ holds the
+# same, checked.
 MODEL_FOLDERS = ("teachers/*", "students/*/transfer/*", "students/*/pretrained")
 TEACHER_PREFIX = "teacher-"  # of a teacher's name in paths and tables
 Rows = list[dict[str, Any]]
@@ -72,8 +75,8 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
 
     Args:
         results: the run's folder.
-        made_from: what is shown: manifests of artifacts, scores.tsv, timings, receipts; artifacts that other settings left in the folder
-            are not. None shows all that lies there.
+        made_from: what is shown: manifests of artifacts, scores.tsv, timings, receipts; artifacts that other
+            settings left in the folder are not. None shows all that lies there.
 
     Raises:
         ArtifactError: an artifact is damaged; the file is named.
@@ -94,17 +97,28 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
         curves=_curves(folders),
         scores=[row for path in paths if path.name == "scores.tsv" for row in _scores(path)],
         exports=[_export(results, subfolder) for subfolder in folders if subfolder.startswith("exports/")],
-        receipts=[_json(path) for path in paths if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)],
+        receipts=[
+            _json(path)
+            for path in paths
+            if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)
+        ],
     )
 
 
 def _folder_of_kind(results: Path, collected: list[Artifact], kind: str) -> Path:
-    """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has none."""
-    return next((results / artifact.subfolder for artifact in collected if artifact.manifest.kind == kind), results / f"no {kind}")
+    """Where the artifact of a kind lies of which a run has one; a folder that is not there, if it has
+    none.
+    """
+    return next(
+        (results / artifact.subfolder for artifact in collected if artifact.manifest.kind == kind),
+        results / f"no {kind}",
+    )
 
 
 def model_name(subfolder: str) -> str:
-    """`students/mini/transfer/layer01` -> `mini-layer01`, `students/mini/pretrained` -> `mini`, `teachers/small` -> `teacher-small`."""
+    """`students/mini/transfer/layer01` -> `mini-layer01`, `students/mini/pretrained` -> `mini`,
+    `teachers/small` -> `teacher-small`.
+    """
     segments = subfolder.split("/")
     if segments[0] == "teachers":
         return f"{TEACHER_PREFIX}{segments[1]}"
@@ -116,13 +130,17 @@ def _artifact(results: Path, folder: Path) -> Artifact:
 
 
 def _place(results: Path, folder: Path) -> str:
-    """Where an artifact lies: below the results folder, or, if another run made it, relative to that folder."""
+    """Where an artifact lies: below the results folder, or, if another run made it, relative to that
+    folder.
+    """
     return Path(os.path.relpath(folder, results)).as_posix()
 
 
 def _model_places(folders: Mapping[str, Path]) -> list[str]:
     """Models in the order of the pipeline: teachers, transfer stages, students."""
-    return [subfolder for pattern in MODEL_FOLDERS for subfolder in folders if PurePath(subfolder).match(pattern)]
+    return [
+        subfolder for pattern in MODEL_FOLDERS for subfolder in folders if PurePath(subfolder).match(pattern)
+    ]
 
 
 def _model(results: Path, subfolder: str) -> Model:
@@ -135,7 +153,11 @@ def _model(results: Path, subfolder: str) -> Model:
 
 def _curves(folders: Mapping[str, Path]) -> dict[str, Rows]:
     """Training curves by the place of the artifact that holds them."""
-    return {subfolder: _lines(folder / "metrics.jsonl") for subfolder, folder in folders.items() if (folder / "metrics.jsonl").is_file()}
+    return {
+        subfolder: _lines(folder / "metrics.jsonl")
+        for subfolder, folder in folders.items()
+        if (folder / "metrics.jsonl").is_file()
+    }
 
 
 def _lines(path: Path) -> Rows:

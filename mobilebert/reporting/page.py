@@ -14,7 +14,11 @@ from mobilebert.reporting.collect import Run
 from mobilebert.reporting.tables import Table
 
 # Figures on held-out data besides the loss, and what they are
-HELD_OUT = {"masked_accuracy": "masked-token accuracy, held out", "accuracy": "accuracy on dev", "f1": "F1 on dev"}
+HELD_OUT = {
+    "masked_accuracy": "masked-token accuracy, held out",
+    "accuracy": "accuracy on dev",
+    "f1": "F1 on dev",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,11 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
     """
     results = [_summary(run), _models(run), _scores(run), _corpus(run), _curves(run), _exports(run)]
     sections = [*results, _lineage(run), _settings(settings)]
-    shown = [section for section in sections if any(panel.svg or panel.rows or panel.text for panel in section.panels)]
+    shown = [
+        section
+        for section in sections
+        if any(panel.svg or panel.rows or panel.text for panel in section.panels)
+    ]
     template = resources.files("mobilebert.reporting").joinpath("page.html").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(run=name, sections=shown)
@@ -65,28 +73,40 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
 
 def _summary(run: Run) -> Section:
     note = (
-        "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one thread of "
-        "this machine, the fastest run. Accuracy: masked tokens of documents that no training saw. Tasks: means "
+        "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one "
+        "thread of "
+        "this machine, the fastest run. Accuracy: masked tokens of documents that no training saw. Tasks: "
+        "means "
         "over the seeds."
     )
     return Section("summary", "What was made", [Panel(table=tables.summary(run))], note)
 
 
 def _models(run: Run) -> Section:
-    evaluated = [(model.name, model.heldout["masked_accuracy"]) for model in run.models if "masked_accuracy" in model.heldout]
-    unigram = next((model.heldout["unigram_accuracy"] for model in run.models if "unigram_accuracy" in model.heldout), None)
+    evaluated = [
+        (model.name, model.heldout["masked_accuracy"])
+        for model in run.models
+        if "masked_accuracy" in model.heldout
+    ]
+    unigram = next(
+        (model.heldout["unigram_accuracy"] for model in run.models if "unigram_accuracy" in model.heldout),
+        None,
+    )
     mark = ("most frequent token", unigram) if unigram is not None else None
     chart = plots.bars(evaluated, xlabel="share of masked tokens predicted, held-out text", mark=mark)
     note = (
-        "Masked-token accuracy on documents that no training saw, the same masks for all. Every arm of a student took the same number of "
-        "optimizer steps: the distilled one its transfer stages and its pretraining, a baseline as many of pretraining alone."
+        "Masked-token accuracy on documents that no training saw, the same masks for all. Every arm of a "
+        "student took the same number of "
+        "optimizer steps: the distilled one its transfer stages and its pretraining, a baseline as many of "
+        "pretraining alone."
     )
     return Section("models", "Language models", [Panel(svg=chart), Panel(table=tables.models(run))], note)
 
 
 def _scores(run: Run) -> Section:
     note = (
-        "Mean over the seeds; the spread is the sample standard deviation. Majority: always the most frequent answer of the training file."
+        "Mean over the seeds; the spread is the sample standard deviation. Majority: always the most "
+        "frequent answer of the training file."
     )
     return Section("scores", "Task scores", [Panel(table=tables.scores(run))], note)
 
@@ -103,15 +123,27 @@ def _corpus(run: Run) -> Section:
         Panel("Records", table=tables.records(run)),
     ]
     shown = [panel for panel in panels if panel.rows]
-    return Section("corpus", "Corpus", shown, "Documents in = documents out + documents dropped, for each source.")
+    return Section(
+        "corpus", "Corpus", shown, "Documents in = documents out + documents dropped, for each source."
+    )
 
 
 def _curves(run: Run) -> Section:
     groups = {
-        "Teacher": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("teacher_sources/")},
-        "Knowledge transfer": {subfolder: rows for subfolder, rows in run.curves.items() if "/transfer/" in subfolder},
-        "Pretraining": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.endswith("/pretrained")},
-        "Finetuning": {subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("finetuned/")},
+        "Teacher": {
+            subfolder: rows
+            for subfolder, rows in run.curves.items()
+            if subfolder.startswith("teacher_sources/")
+        },
+        "Knowledge transfer": {
+            subfolder: rows for subfolder, rows in run.curves.items() if "/transfer/" in subfolder
+        },
+        "Pretraining": {
+            subfolder: rows for subfolder, rows in run.curves.items() if subfolder.endswith("/pretrained")
+        },
+        "Finetuning": {
+            subfolder: rows for subfolder, rows in run.curves.items() if subfolder.startswith("finetuned/")
+        },
     }
     panels = []
     for title, series in groups.items():
@@ -120,10 +152,17 @@ def _curves(run: Run) -> Section:
             for subfolder, rows in series.items()
         }
         panels.append(
-            Panel(title, svg=plots.curves(named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer"))
+            Panel(
+                title,
+                svg=plots.curves(
+                    named, "loss", ylabel="loss", dashed="heldout_loss", log=title == "Knowledge transfer"
+                ),
+            )
         )
         for quantity, label in HELD_OUT.items():
-            panels.append(Panel(f"{title}: {label}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=label)))
+            panels.append(
+                Panel(f"{title}: {label}", svg=plots.curves(named, f"heldout_{quantity}", ylabel=label))
+            )
     note = "Dashed: the same, measured on held-out data (a task: its dev file) on the way."
     return Section("curves", "Curves", [panel for panel in panels if panel.svg], note)
 
@@ -131,14 +170,22 @@ def _curves(run: Run) -> Section:
 def _exports(run: Run) -> Section:
     panels = [Panel(table=tables.exports(run)), Panel("Published", table=tables.receipts(run))]
     return Section(
-        "exports", "Exports", [panel for panel in panels if panel.rows], "Each export was run and compared with the model it came from."
+        "exports",
+        "Exports",
+        [panel for panel in panels if panel.rows],
+        "Each export was run and compared with the model it came from.",
     )
 
 
 def _lineage(run: Run) -> Section:
-    note = "The digest of a manifest stands for the whole artifact; inputs are named by theirs, down to the raw text."
+    note = (
+        "The digest of a manifest stands for the whole artifact; inputs are named by theirs, down to "
+        "the raw text."
+    )
     return Section("lineage", "Lineage", [Panel(table=tables.lineage(run))], note)
 
 
 def _settings(settings: dict[str, Any]) -> Section:
-    return Section("settings", "Settings", [Panel(text=yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))])
+    return Section(
+        "settings", "Settings", [Panel(text=yaml.safe_dump(settings, allow_unicode=True, sort_keys=False))]
+    )

@@ -7,11 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Rows = Sequence[Mapping[str, Any]]
-# No date in the file and fixed ids, so that equal figures are equal bytes; text stays text, so that it can be searched.
-STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "mobilebert-zh", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+# No date in the file and fixed ids, so that equal figures are equal bytes; text stays text, so that it can be
+# searched.
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mobilebert-zh",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
-def curves(series: Mapping[str, Rows], quantity: str, *, ylabel: str, dashed: str = "", log: bool = False) -> str:
+def curves(
+    series: Mapping[str, Rows], quantity: str, *, ylabel: str, dashed: str = "", log: bool = False
+) -> str:
     """An SVG of one quantity against the step, a line for each series that has it; "" when none has.
 
     Args:
@@ -45,7 +54,9 @@ def _points(rows: Rows, quantity: str) -> list[tuple[float, float]]:
 
 
 def bars(values: Iterable[tuple[str, float]], *, xlabel: str, mark: tuple[str, float] | None = None) -> str:
-    """An SVG of horizontal bars from the top, each with its value; `mark` draws a dashed line with a name, such as a baseline."""
+    """An SVG of horizontal bars from the top, each with its value; `mark` draws a dashed line with a name,
+    such as a baseline.
+    """
     rows = list(values)
     if not rows:
         return ""

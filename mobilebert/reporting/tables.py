@@ -54,7 +54,11 @@ def _figures(run: Run, model: Model) -> dict[str, float | None]:
     """A model's figures by the name of their column; None: not measured."""
     timings = {row["model"]: row["latency"] for row in run.exports if row["format"] == "tflite"}
     timing = timings.get(model.name, {})
-    scores = {f"{row['task']} {row['metric']}": float(row["mean"]) for row in run.scores if row["model"] == model.name}
+    scores = {
+        f"{row['task']} {row['metric']}": float(row["mean"])
+        for row in run.scores
+        if row["model"] == model.name
+    }
     figures = {
         PARAMETERS: model.parameters,
         SIZE: timing["bytes"] / 1e6 if "bytes" in timing else None,
@@ -78,7 +82,14 @@ def _beside(column: str, value: float | None, teacher: float | None) -> str | No
 
 def models(run: Run) -> Table:
     """Parameters, size and held-out figures of every model."""
-    columns = ["model", "#parameters", "#weights (MB)", "#masked-token accuracy", "#masked-token loss", "#tokens predicted"]
+    columns = [
+        "model",
+        "#parameters",
+        "#weights (MB)",
+        "#masked-token accuracy",
+        "#masked-token loss",
+        "#tokens predicted",
+    ]
     return table(columns, [_model_row(model) for model in run.models])
 
 
@@ -134,7 +145,13 @@ def funnel(run: Run) -> Table:
 def reasons(run: Run) -> Table:
     """Dropped documents by source and reason, most first."""
     rows = [
-        [name, reason, count(entry["documents"]), share(entry["documents"] / source["in"]["documents"]), megabytes(entry["bytes"])]
+        [
+            name,
+            reason,
+            count(entry["documents"]),
+            share(entry["documents"] / source["in"]["documents"]),
+            megabytes(entry["bytes"]),
+        ]
         for name, source in run.funnel.get("sources", {}).items()
         for reason, entry in sorted(source["reasons"].items(), key=lambda item: -item[1]["documents"])
     ]
@@ -144,7 +161,10 @@ def reasons(run: Run) -> Table:
 def lines(run: Run) -> Table:
     """Lines removed, by reason, from documents that were kept and from those that were not."""
     removed = run.funnel.get("total", {}).get("lines", {})
-    rows = [[reason, count(entry["lines"]), megabytes(entry["bytes"])] for reason, entry in sorted(removed.items())]
+    rows = [
+        [reason, count(entry["lines"]), megabytes(entry["bytes"])]
+        for reason, entry in sorted(removed.items())
+    ]
     return table(["reason", "#lines", "#text (MB)"], rows)
 
 
@@ -152,7 +172,8 @@ def masked(run: Run) -> Table:
     """Phone numbers and the like that were masked, by source and kind."""
     sources = run.funnel.get("sources", {}).items()
     return table(
-        ["source", "kind", "#places"], [[name, kind, count(n)] for name, source in sources for kind, n in source.get("masked", {}).items()]
+        ["source", "kind", "#places"],
+        [[name, kind, count(n)] for name, source in sources for kind, n in source.get("masked", {}).items()],
     )
 
 
@@ -160,20 +181,27 @@ def unreadable(run: Run) -> Table:
     """Files that could not be read, by source."""
     sources = run.funnel.get("sources", {}).items()
     return table(
-        ["source", "file", "why"], [[name, entry["file"], entry["why"]] for name, source in sources for entry in source["unreadable"]]
+        ["source", "file", "why"],
+        [[name, entry["file"], entry["why"]] for name, source in sources for entry in source["unreadable"]],
     )
 
 
 def left_out(run: Run) -> Table:
     """Files that were left out on purpose, by source and reason; skipped.json of the sources names them."""
     sources = run.funnel.get("sources", {}).items()
-    rows = [[name, why, count(files)] for name, source in sources for why, files in sorted(source.get("left_out", {}).items())]
+    rows = [
+        [name, why, count(files)]
+        for name, source in sources
+        for why, files in sorted(source.get("left_out", {}).items())
+    ]
     return table(["source", "why", "#files"], rows)
 
 
 def rejects(run: Run) -> Table:
     """The beginning of one dropped document for each reason."""
-    rows = [[row["reason"], row.get("detail") or "", row["source"], _excerpt(row["text"])] for row in run.rejects]
+    rows = [
+        [row["reason"], row.get("detail") or "", row["source"], _excerpt(row["text"])] for row in run.rejects
+    ]
     return table(["reason", "because of", "source", "beginning"], rows)
 
 
@@ -194,7 +222,14 @@ def records(run: Run) -> Table:
 
 def exports(run: Run) -> Table:
     """Size, difference from the model and latency of every export."""
-    columns = ["model", "format", "#size (MB)", "#largest relative difference", "#allowed", "#latency (ms, median)"]
+    columns = [
+        "model",
+        "format",
+        "#size (MB)",
+        "#largest relative difference",
+        "#allowed",
+        "#latency (ms, median)",
+    ]
     return table(columns, [_export_row(row) for row in run.exports])
 
 
@@ -213,7 +248,9 @@ def _export_row(row: dict[str, Any]) -> list[Any]:
 
 def receipts(run: Run) -> Table:
     """What was published where."""
-    rows = [[row["name"], row["version"], row["destination"], count(len(row["files"]))] for row in run.receipts]
+    rows = [
+        [row["name"], row["version"], row["destination"], count(len(row["files"]))] for row in run.receipts
+    ]
     return table(["model", "version", "destination", "#files"], rows)
 
 
@@ -223,9 +260,18 @@ def lineage(run: Run) -> Table:
     rows = []
     for artifact in run.artifacts:
         inputs = ", ".join(
-            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}" for role, digest in sorted(artifact.manifest.inputs.items())
+            f"{role} {by_digest.get(digest, '(elsewhere)')} {digest[:12]}"
+            for role, digest in sorted(artifact.manifest.inputs.items())
         )
-        rows.append([artifact.subfolder, artifact.manifest.kind, artifact.digest[:12], megabytes(artifact.size), inputs])
+        rows.append(
+            [
+                artifact.subfolder,
+                artifact.manifest.kind,
+                artifact.digest[:12],
+                megabytes(artifact.size),
+                inputs,
+            ]
+        )
     return table(["artifact", "kind", "digest", "#size (MB)", "made from"], rows)
 
 

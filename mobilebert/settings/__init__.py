@@ -1,7 +1,8 @@
-"""Every setting: its type, default, unit, meaning and source. Checks, the JSON schema and docs/settings.md come from here.
+"""Every setting: its type, default, unit, meaning and source. Checks, the JSON schema and docs/settings.md
+come from here.
 
-Sections stand in pipeline order. A rule receives only the sections that it names (`to_json`, `parse`), so a changed
-setting reruns the stages that use it and what follows them.
+Sections stand in pipeline order. A rule receives only the sections that it names (`to_json`, `parse`), so a
+changed setting reruns the stages that use it and what follows them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
-from mobilebert.settings.fields import SMALL_WORLD, Count, MaybePathOrUrl, Name, Number, PathOrUrl, Section, setting
+from mobilebert.settings.fields import (
+    SMALL_WORLD,
+    Count,
+    MaybePathOrUrl,
+    Name,
+    Number,
+    PathOrUrl,
+    Section,
+    setting,
+)
 from mobilebert.settings.models import (
     Match,
     Optimization,
@@ -76,17 +86,23 @@ Baseline = Literal["scratch", "tables"]
 class Export(Section):
     """Forms that people load."""
 
-    formats: list[Literal["transformers", "tflite", "tf1"]] = setting("What to write", ["transformers", "tflite"], min_length=1)
+    formats: list[Literal["transformers", "tflite", "tf1"]] = setting(
+        "What to write", ["transformers", "tflite"], min_length=1
+    )
     sequence_length: Count = setting("Fixed length of the TFLite input", 128, unit="tokens", ge=16, le=512)
     tolerance: Number = setting("Largest relative difference between an export and the model", 0.0001, gt=0)
-    teacher: bool = setting("Time the teacher too, as TFLite beside the students' (it is not published)", True)
+    teacher: bool = setting(
+        "Time the teacher too, as TFLite beside the students' (it is not published)", True
+    )
 
 
 class Publish(Section):
     """Where finished models go."""
 
     to: MaybePathOrUrl = setting("A folder or `gs://bucket/prefix`; null publishes nothing", "published")
-    version: Name = setting("`auto`: named by the digest of what is published; a version is immutable", "auto")
+    version: Name = setting(
+        "`auto`: named by the digest of what is published; a version is immutable", "auto"
+    )
     licence: str = setting("Licence of the model, for the card", "apache-2.0")
 
 
@@ -95,33 +111,53 @@ class Settings(Section):
 
     run: Name = setting("Name of the run: results lie under results/RUN", "demo")
     seed: Count = setting("The one seed; each stage derives its own from it by name", 20, ge=0, lt=2**31)
-    checkpoint_seconds: Number = setting("Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0)
+    checkpoint_seconds: Number = setting(
+        "Time between checkpoints of a training (0: after every call)", 600, unit="s", ge=0
+    )
     state_bucket: MaybePathOrUrl = setting(
-        "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; null: they lie on this one only",
+        (
+            "`gs://bucket/prefix` that holds copies of the checkpoints, so that another machine can go on; "
+            "null: they lie on this one only"
+        ),
         None,
     )
     on_nonfinite: Literal["stop", "skip"] = setting(
-        "When a training's loss or gradient is no finite number: stop and name the records, or leave such steps out and count them", "stop"
+        (
+            "When a training's loss or gradient is no finite number: stop and name the records, or leave "
+            "such "
+            "steps out and count them"
+        ),
+        "stop",
     )
     beam: Beam = setting("Where pipelines run", Beam())
     small_world: SmallWorld = setting("The generated world", SmallWorld())
-    sources: list[Source] = setting("Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1)
+    sources: list[Source] = setting(
+        "Raw text", [Source.model_validate({"name": SMALL_WORLD, "from": SMALL_WORLD})], min_length=1
+    )
     corpus: Corpus = setting("Cleaning and deduplication", Corpus())
     vocabulary: Vocabulary = setting("Tokenizer", Vocabulary())
     records: Records = setting("Token records", Records())
     masking: Masking = setting("Masks", Masking())
     training: Training = setting("How every training runs", Training())
     shapes: dict[Name, PathOrUrl] = setting(
-        "Your own for `students` and `teacher.shape`: a name for a configuration (`student_base_f2.json`, `bert_config.json`)",
+        (
+            "Your own for `students` and `teacher.shape`: a name for a configuration "
+            "(`student_base_f2.json`, "
+            "`bert_config.json`)"
+        ),
         {},
     )
     teacher: Teacher = setting("Teacher", Teacher())
-    students: list[Student | Name] = setting("Students to make, by shape: these or one of `shapes`", ["mini"], min_length=1)
+    students: list[Student | Name] = setting(
+        "Students to make, by shape: these or one of `shapes`", ["mini"], min_length=1
+    )
     student: StudentStart = setting("What students start from", StudentStart())
     recipe: Recipe = setting("Whose arithmetic transfer and pretraining follow (docs/recipes.md)", "ours")
     transfer: Transfer = setting("Knowledge transfer", Transfer())
     pretraining: Pretraining = setting("Pretraining distillation", Pretraining())
-    baselines: list[Baseline] = setting("Same student and steps without distillation: from random weights, from the teacher's tables", [])
+    baselines: list[Baseline] = setting(
+        "Same student and steps without distillation: from random weights, from the teacher's tables", []
+    )
     tasks: list[Task] = setting("Tasks to score on", ["chnsenticorp", "cmrc2018"])
     task: TaskTable = setting("Settings of each task", TaskTable())
     finetuning: Finetuning = setting("Finetuning", Finetuning())
@@ -161,8 +197,8 @@ def parse(text: str) -> tuple[Settings, dict[str, Any]]:
     """What `to_json` wrote as settings, and the shapes that stand beside it.
 
     Args:
-        text: sections by name, as JSON; `shapes` among them holds configurations of the user's own shapes by name,
-            where `Settings.shapes` holds their files.
+        text: sections by name, as JSON; `shapes` among them holds configurations of the user's own shapes by
+            name, where `Settings.shapes` holds their files.
 
     Returns:
         The settings, defaults where the text says nothing; and those configurations.

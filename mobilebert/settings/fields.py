@@ -47,7 +47,9 @@ MaybeText = Annotated[str | None, BeforeValidator(absent)]
 
 
 def setting(meaning: str, default: Any = ..., *, unit: str = "", source: str = "", **limits: Any) -> Any:
-    """A setting: what it means, its default, its unit, where the default comes from, and pydantic's limits."""
+    """A setting: what it means, its default, its unit, where the default comes from, and pydantic's
+    limits.
+    """
     return Field(default, description=meaning, json_schema_extra={"unit": unit, "source": source}, **limits)
 
 

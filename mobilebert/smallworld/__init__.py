@@ -1,16 +1,17 @@
 """A generated Chinese world: documents, dirt with known answers, and task sets, all from one seed.
 
-Cities, rivers, people, dynasties, products and other things have facts that agree with each other (`entities`), the phrase
-files say how each fact is told and asked (`phrases/*.txt`, `grammar`, `facts`), `documents` writes them up in nine styles,
-`dirt` spoils a share, `reviews` and `reading` make the task sets. Everything is a function of (seed, number): documents are
-written some at a time, memory does not grow with the size, and the same seed gives the same bytes, however many processes write.
+Cities, rivers, people, dynasties, products and other things have facts that agree with each other
+(`entities`), the phrase files say how each fact is told and asked (`phrases/*.txt`, `grammar`, `facts`),
+`documents` writes them up in nine styles, `dirt` spoils a share, `reviews` and `reading` make the task sets.
+Everything is a function of (seed, number): documents are written some at a time, memory does not grow with
+the size, and the same seed gives the same bytes, however many processes write.
 
 Further task sets follow from the same parts:
 - DRCD: `reading.cmrc` after OpenCC's s2t; the layout is the same (two answers a question in dev).
-- XNLI: a clause of a fact (`Facts.clause`) as premise; the same fact in another wording is entailed, the same sentence with the
-  value of another entity contradicts it, and another fact of the same entity is neutral.
-- LCQMC: two wordings of one question (`Facts.question`) match; the same wording about another entity, or another fact of the
-  same entity, does not.
+- XNLI: a clause of a fact (`Facts.clause`) as premise; the same fact in another wording is entailed, the same
+  sentence with the value of another entity contradicts it, and another fact of the same entity is neutral.
+- LCQMC: two wordings of one question (`Facts.question`) match; the same wording about another entity, or
+  another fact of the same entity, does not.
 - BQ: as LCQMC, with a phrase file of a bank's questions in place of the kinds' own.
 """
 
@@ -93,9 +94,13 @@ def identifier(number: int) -> str:
 
 
 def stream(generator: Generator, clean_bytes: int, threads: int = 1) -> Iterator[Document]:
-    """Documents, until the clean ones hold `clean_bytes` UTF-8 bytes of text; `threads` processes make them."""
+    """Documents, until the clean ones hold `clean_bytes` UTF-8 bytes of text; `threads` processes make
+    them.
+    """
     written = 0
-    for document in map(generator.document, itertools.count()) if threads == 1 else _made_by_processes(generator, threads):
+    for document in (
+        map(generator.document, itertools.count()) if threads == 1 else _made_by_processes(generator, threads)
+    ):
         if document.kind == CLEAN:
             written += len(document.text.encode())
         yield document
@@ -113,7 +118,7 @@ def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]
             while True:
                 ahead.append(pool.submit(_block, *arguments, next(numbers)))
                 yield from ahead.popleft().result()
-        finally:  # what is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended amid its work
+        finally:  # what is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended amid its work  # noqa: E501
             pool.shutdown(cancel_futures=True)
 
 
@@ -154,18 +159,30 @@ def _write_documents(writer: Writer, generator: Generator, threads: int) -> None
                 file_number, size = file_number + 1, 0
                 stream_out = writer.path("documents", f"part-{file_number:05d}.jsonl").open("wb")
             size += stream_out.write(_line({"id": document.id, "text": document.text}))
-            gold.write(_line({"id": document.id, "kind": document.kind} | ({"of": document.of} if document.of else {})))
+            gold.write(
+                _line(
+                    {"id": document.id, "kind": document.kind} | ({"of": document.of} if document.of else {})
+                )
+            )
             kinds[document.kind] += 1
             total += len(document.text.encode())
     if stream_out is not None:
         stream_out.close()
-    writer.counts |= {"documents": kinds.total(), "bytes": total, "parts": file_number + 1, "kinds": dict(sorted(kinds.items()))}
+    writer.counts |= {
+        "documents": kinds.total(),
+        "bytes": total,
+        "parts": file_number + 1,
+        "kinds": dict(sorted(kinds.items())),
+    }
 
 
 def _write_tasks(writer: Writer, generator: Generator, settings: all_settings.SmallWorld, seed: int) -> None:
     reviews: set[str] = set()
     seen: set[str] = set()  # what train has, dev has not
-    counts = {"train": (settings.reviews, settings.questions), "dev": (max(1, settings.reviews // 5), max(1, settings.questions // 5))}
+    counts = {
+        "train": (settings.reviews, settings.questions),
+        "dev": (max(1, settings.reviews // 5), max(1, settings.questions // 5)),
+    }
     for split, (rows, questions) in counts.items():
         tsv = to_tsv(review_rows(generator.documents.reviews, seed, split, rows, reviews))
         writer.path("tasks", "chnsenticorp", f"{split}.tsv").write_text(tsv, encoding="utf-8", newline="\n")

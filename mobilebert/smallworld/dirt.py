@@ -1,4 +1,5 @@
-"""What spoils real corpora, planted with known answers: copies, wrong encodings, page furniture, other languages, fragments.
+"""What spoils real corpora, planted with known answers: copies, wrong encodings, page furniture, other
+languages, fragments.
 
 The filters of `corpus` are not made for this dirt, and this dirt not for them.
 """
@@ -10,7 +11,8 @@ from collections.abc import Callable
 
 from mobilebert.smallworld.grammar import Grammar, integer, pick
 
-# Kind -> its weight among the dirty documents. The first two are copies and name their original in the gold file.
+# Kind -> its weight among the dirty documents. The first two are copies and name their original in the gold
+# file.
 KINDS = {
     "exact_duplicate": 20,
     "near_duplicate": 22,
@@ -32,7 +34,9 @@ class Dirt:
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._kinds = [kind for kind, weight in KINDS.items() for _ in range(weight)]
-        self._makers: dict[str, Callable[[random.Random, str], str]] = {kind: getattr(self, f"_{kind}") for kind in KINDS}
+        self._makers: dict[str, Callable[[random.Random, str], str]] = {
+            kind: getattr(self, f"_{kind}") for kind in KINDS
+        }
 
     def kind(self, rng: random.Random) -> str:
         """A kind of dirt, by weight."""
@@ -53,7 +57,9 @@ class Dirt:
             at = int(rng.random() * len(characters))
             how = rng.random()
             other = pick(rng, clean)
-            characters[at] = other if how < 0.6 and other != characters[at] else "" if how < 0.8 else characters[at] * 2
+            characters[at] = (
+                other if how < 0.6 and other != characters[at] else "" if how < 0.8 else characters[at] * 2
+            )
         return "".join(characters) + "\n" + self.grammar.say(rng, "boilerplate.footer", {})
 
     def _mojibake(self, rng: random.Random, clean: str) -> str:
@@ -69,7 +75,13 @@ class Dirt:
         """A good text between the lines of a page; they stand on lines of their own."""
         lines = clean.split("\n")
         for _ in range(integer(rng, 2, 6)):
-            position = 0 if rng.random() < 0.4 else len(lines) if rng.random() < 0.7 else int(rng.random() * len(lines))
+            position = (
+                0
+                if rng.random() < 0.4
+                else len(lines)
+                if rng.random() < 0.7
+                else int(rng.random() * len(lines))
+            )
             lines.insert(position, self._line(rng))
         return "\n".join(lines)
 
@@ -84,7 +96,10 @@ class Dirt:
     def _gibberish(self, rng: random.Random, clean: str) -> str:
         """Keys hit at random, or the characters of a text in random order."""
         if rng.random() < 0.5:
-            return " ".join("".join(pick(rng, KEYS) for _ in range(integer(rng, 2, 12))) for _ in range(integer(rng, 20, 90)))
+            return " ".join(
+                "".join(pick(rng, KEYS) for _ in range(integer(rng, 2, 12)))
+                for _ in range(integer(rng, 20, 90))
+            )
         characters = list(clean)
         for at in range(len(characters) - 1, 0, -1):
             other = int(rng.random() * (at + 1))

@@ -14,7 +14,9 @@ from mobilebert.smallworld.reviews import Reviews
 
 
 class Style(NamedTuple):
-    """How a style mixes its sentences: facts and fillers a paragraph, paragraphs, and the kinds it speaks of."""
+    """How a style mixes its sentences: facts and fillers a paragraph, paragraphs, and the kinds it speaks
+    of.
+    """
 
     name: str
     weight: int
@@ -27,15 +29,34 @@ class Style(NamedTuple):
 SEEN = ("city", "river", "mountain", "landmark", "festival", "dish", "school")
 STYLES = (
     Style("encyclopedia", 30, (2, 4), (2, 4), (0, 2), KINDS),
-    Style("news", 15, (2, 4), (1, 2), (1, 3), ("city", "company", "landmark", "river", "product", "school", "animal", "festival")),
+    Style(
+        "news",
+        15,
+        (2, 4),
+        (1, 2),
+        (1, 3),
+        ("city", "company", "landmark", "river", "product", "school", "animal", "festival"),
+    ),
     Style("travel", 13, (2, 4), (1, 2), (2, 4), SEEN),
     Style("letter", 8, (2, 3), (1, 2), (2, 3), ("city", "person", "book", "festival", "school", "dish")),
-    Style("textbook", 9, (2, 3), (2, 3), (1, 2), ("city", "river", "mountain", "dynasty", "animal", "person", "festival")),
+    Style(
+        "textbook",
+        9,
+        (2, 3),
+        (2, 3),
+        (1, 2),
+        ("city", "river", "mountain", "dynasty", "animal", "person", "festival"),
+    ),
     Style("forum", 8, (2, 4), (1, 2), (1, 3), KINDS),
     Style("story", 8, (3, 5), (0, 1), (2, 4), ("city", "person", "book", "river", "landmark")),
 )
 DIALOGUE, REVIEW = 12, 12  # weights of the two styles that are built otherwise
-REVIEWED = {"product": "laptop", "book": "book", "dish": "restaurant", "landmark": "hotel"}  # kind -> domain of its reviews
+REVIEWED = {
+    "product": "laptop",
+    "book": "book",
+    "dish": "restaurant",
+    "landmark": "hotel",
+}  # kind -> domain of its reviews
 COMMON_SHARE = 0.3  # of the fillers: a sentence that any style may carry
 SECOND_ENTITY = 0.5  # share of documents with a paragraph about another entity of the same kind
 
@@ -87,7 +108,8 @@ class Documents:
             sentences = [next(fillers) for _ in range(integer(rng, *style.fillers))]
             if chosen:
                 sentences.insert(
-                    int(rng.random() * (len(sentences) + 1)), self.facts.tell(rng, topic, chosen, f"{style.name}.frame", values)[0]
+                    int(rng.random() * (len(sentences) + 1)),
+                    self.facts.tell(rng, topic, chosen, f"{style.name}.frame", values)[0],
                 )
             if number == 0:
                 sentences.insert(0, self.grammar.say(rng, f"{style.name}.open", values))
@@ -103,7 +125,9 @@ class Documents:
 
     def _fillers(self, rng: random.Random, style: Style, values: dict[str, str]) -> Iterator[str]:
         """Sentences without facts; none of a document's come from one template until all have been used."""
-        own, common = (self.grammar.cycle(rng, section, values) for section in (f"{style.name}.fill", "common.fill"))
+        own, common = (
+            self.grammar.cycle(rng, section, values) for section in (f"{style.name}.fill", "common.fill")
+        )
         while True:
             yield next(common if rng.random() < COMMON_SHARE else own)
 
@@ -116,7 +140,9 @@ class Documents:
 
     def _exercises(self, rng: random.Random, topic: Entity) -> str:
         facts = sample(rng, self.facts.of(topic.kind), integer(rng, 1, 3))
-        return "\n".join(f"{number}. {self.facts.question(rng, topic, fact)}" for number, fact in enumerate(facts, 1))
+        return "\n".join(
+            f"{number}. {self.facts.question(rng, topic, fact)}" for number, fact in enumerate(facts, 1)
+        )
 
     def _dialogue(self, rng: random.Random) -> str:
         """Two people; questions of the kinds that the reading task asks, and their answers."""
@@ -127,7 +153,9 @@ class Documents:
         for fact in sample(rng, self.facts.of(topic.kind), integer(rng, 2, 5)):
             react = self.grammar.say(rng, "dialogue.react", values) if rng.random() < 0.4 else ""
             lines.append(f"{values['a']}：{react}{self.facts.question(rng, topic, fact)}")
-            lines.append(f"{values['b']}：{self.facts.tell(rng, topic, [fact], 'dialogue.answer', values)[0]}")
+            lines.append(
+                f"{values['b']}：{self.facts.tell(rng, topic, [fact], 'dialogue.answer', values)[0]}"
+            )
         lines += [self.grammar.say(rng, "dialogue.chat", values) for _ in range(integer(rng, 0, 4))]
         lines.append(self.grammar.say(rng, "dialogue.close", values))
         return "\n".join(lines)

@@ -1,10 +1,11 @@
 """The things of the world and their facts.
 
-An entity is a function of (seed, kind, number): it can be made again anywhere, in any order. Only some are kept in memory, since the
-famous ones come back all the time. Relations are arithmetic on numbers, so that both ends agree: city c lies on river c // 3, and
-river r flows through city 3r.
+An entity is a function of (seed, kind, number): it can be made again anywhere, in any order. Only some are
+kept in memory, since the famous ones come back all the time. Relations are arithmetic on numbers, so that
+both ends agree: city c lies on river c // 3, and river r flows through city 3r.
 
-Numbers from `World.fresh` on are entities that no document speaks of; task sets take their unseen entities there.
+Numbers from `World.fresh` on are entities that no document speaks of; task sets take their unseen entities
+there.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import NamedTuple
 from mobilebert.smallworld import names
 from mobilebert.smallworld.grammar import Grammar, integer, pick, sample
 
-# Entities a megabyte of documents speaks of; a document speaks of one to three, so each comes back about ten times.
+# Entities a megabyte of documents speaks of; a document speaks of one to three, so each comes back about ten
+# times.
 PER_MEGABYTE = {
     "city": 18,
     "river": 6,
@@ -86,9 +88,13 @@ class World:
             "book": (word("book.first"), word("book.second")),
             "animal": (word("animal.colour"), word("animal.part"), word("animal")),
         }
-        self._composers = {kind: names.Composer(seed, kind, *inventory) for kind, inventory in inventories.items()}
+        self._composers = {
+            kind: names.Composer(seed, kind, *inventory) for kind, inventory in inventories.items()
+        }
         self.entity = lru_cache(KEPT)(self._entity)
-        self._makers: dict[str, Callable[[int, random.Random], dict[str, str]]] = {kind: getattr(self, f"_{kind}") for kind in KINDS}
+        self._makers: dict[str, Callable[[int, random.Random], dict[str, str]]] = {
+            kind: getattr(self, f"_{kind}") for kind in KINDS
+        }
 
     def size(self, kind: str) -> int:
         """How many entities of the kind the documents speak of."""
@@ -107,17 +113,26 @@ class World:
         """The entity's name, without making its facts."""
         if kind in ("landmark", "school", "festival"):
             kinds = self.grammar.words(f"type.{kind}")
-            return self._place("city", number // len(kinds)) + kinds[(number * 7 + number // len(kinds)) % len(kinds)]
+            return (
+                self._place("city", number // len(kinds))
+                + kinds[(number * 7 + number // len(kinds)) % len(kinds)]
+            )
         if kind == "product":
             series = "ABEKMNPSTX"[number % 10]
-            return f"{self._brand(number // 3)}{series}{number % 3 * 10 + number // 3 % 10 + 10}{self._cycled('type.product', number * 7)}"
+            return f"{self._brand(number // 3)}{series}{number % 3 * 10 + number // 3 % 10 + 10}{self._cycled('type.product', number * 7)}"  # noqa: E501
         if kind == "dish":
-            return self._place("city", number) + self._fixed("cooking", number)[:2] + self._fixed("ingredient", number)
+            return (
+                self._place("city", number)
+                + self._fixed("cooking", number)[:2]
+                + self._fixed("ingredient", number)
+            )
         if kind in ("city", "river", "mountain"):
             suffix = {"city": "市", "river": "河江水"[number % 3], "mountain": "山岭峰"[number % 3]}[kind]
             return self._place(kind, number) + suffix
         if kind == "company":
-            return f"{self._brand(number)}{self._cycled('type.company', number)}{('公司', '集团')[number % 2]}"
+            return (
+                f"{self._brand(number)}{self._cycled('type.company', number)}{('公司', '集团')[number % 2]}"
+            )
         if kind == "dynasty":
             return self._composers[kind].name(number) + "朝"
         if kind == "book":
@@ -155,7 +170,9 @@ class World:
         return self.name(kind, number if own >= self.fresh else number % self._sizes[kind])
 
     def _near(self, rng: random.Random, kind: str, number: int) -> str:
-        """The name of an entity of another kind, one that documents speak of if `number` does not overshoot them."""
+        """The name of an entity of another kind, one that documents speak of if `number` does not
+        overshoot them.
+        """
         return self.name(kind, (number * 3 + int(rng.random() * 3)) % self._sizes[kind])
 
     def _city(self, k: int, rng: random.Random) -> dict[str, str]:
@@ -187,7 +204,14 @@ class World:
             "length": f"{integer(rng, 80, 2900)}公里",
             "source": self._related("mountain", k, k),
             "city": self._related("city", k * 3, k),
-            "mouth": pick(rng, (*self.grammar.words("sea"), self._related("river", k + 1, k), self._place("mountain", k + 7) + "湖")),
+            "mouth": pick(
+                rng,
+                (
+                    *self.grammar.words("sea"),
+                    self._related("river", k + 1, k),
+                    self._place("mountain", k + 7) + "湖",
+                ),
+            ),
             "flood": f"{min(years)}年",
             "basin": f"{integer(rng, 30, 990) * 100}平方公里",
             "dam": f"{integer(rng, 1951, 2018)}年",

@@ -13,7 +13,9 @@ PRONOUN_SHARE = 0.55  # of the mentions after the first in a run of sentences ab
 
 
 class Mention(NamedTuple):
-    """A fact in a text: the character offset of its value, and of the entity's name if the clause names it, else -1."""
+    """A fact in a text: the character offset of its value, and of the entity's name if the clause names
+    it, else -1.
+    """
 
     entity: Entity
     fact: str
@@ -87,7 +89,12 @@ class Facts:
         left = list(facts)
         slots = dict(values)
         while left:
-            first = self.clause(rng, entity, left[0], entity.name if not out or rng.random() < named else self.pronoun(rng, entity))
+            first = self.clause(
+                rng,
+                entity,
+                left[0],
+                entity.name if not out or rng.random() < named else self.pronoun(rng, entity),
+            )
             second = self.clause(rng, entity, left[1], self.pronoun(rng, entity)) if len(left) > 1 else None
             slots["c"], slots["d"] = first.text, second.text if second else ""
             sentence, marks = self.grammar.say_marked(rng, frame, slots)

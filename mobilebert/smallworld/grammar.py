@@ -1,10 +1,12 @@
 """The phrase files and how a template becomes text.
 
-A phrase file holds sections. `## name` starts one and every following line is a template; `## name *` starts a word list, its
-words separated by white space. In a section named `kind.fact` a line that starts with `? ` is a question whose answer is the
-fact, and `! ` one whose answer is the entity's name. Lines starting with `//` are notes.
+A phrase file holds sections. `## name` starts one and every following line is a template; `## name *` starts
+a word list, its words separated by white space. In a section named `kind.fact` a line that starts with `? `
+is a question whose answer is the fact, and `! ` one whose answer is the entity's name. Lines starting with
+`//` are notes.
 
-Templates: `{slot}` is a value of the text being written, `[a|b|c]` one of several wordings (also an empty one), `<name>` a
+Templates: `{slot}` is a value of the text being written, `[a|b|c]` one of several wordings (also an empty
+    one), `<name>` a
 template or word drawn from another section, `<#3-12>` a whole number. They nest.
 """
 
@@ -49,7 +51,10 @@ Template = tuple[Part, ...]
 
 
 def pick(rng: random.Random, items: Sequence[T]) -> T:
-    """One item, each equally likely. Only `rng.random()` is used anywhere here: its values are the same in every Python."""
+    """One item, each equally likely.
+
+    Only `rng.random()` is used anywhere here: its values are the same in every Python.
+    """
     return items[int(rng.random() * len(items))]
 
 
@@ -72,9 +77,15 @@ class Grammar:
         self._words = {name: tuple(lines) for name, lines in sections.items()}
         for name, lines in sections.items():
             for prefix, suffix in (("? ", "?"), ("! ", "!"), ("", "")):
-                chosen = [line for line in lines if line.startswith(prefix) and (prefix or line[:2] not in ("? ", "! "))]
+                chosen = [
+                    line
+                    for line in lines
+                    if line.startswith(prefix) and (prefix or line[:2] not in ("? ", "! "))
+                ]
                 if chosen:
-                    self.sections[name + suffix] = tuple(compile_template(line.removeprefix(prefix)) for line in chosen)
+                    self.sections[name + suffix] = tuple(
+                        compile_template(line.removeprefix(prefix)) for line in chosen
+                    )
 
     def words(self, section: str) -> tuple[str, ...]:
         """The entries of a word list."""
@@ -86,8 +97,12 @@ class Grammar:
         self._expand(pick(rng, self.sections[section]), rng, values, out, {})
         return "".join(out)
 
-    def say_marked(self, rng: random.Random, section: str, values: Mapping[str, str]) -> tuple[str, dict[str, int]]:
-        """As `say`, and the character offset at which each slot's value stands (the last one, if it stands there twice)."""
+    def say_marked(
+        self, rng: random.Random, section: str, values: Mapping[str, str]
+    ) -> tuple[str, dict[str, int]]:
+        """As `say`, and the character offset at which each slot's value stands (the last one, if it stands
+        there twice).
+        """
         out: list[str] = []
         marks: dict[str, int] = {}
         self._expand(pick(rng, self.sections[section]), rng, values, out, marks)
@@ -103,7 +118,14 @@ class Grammar:
             self._expand(templates.pop(int(rng.random() * len(templates))), rng, values, out, {})
             yield "".join(out)
 
-    def _expand(self, template: Template, rng: random.Random, values: Mapping[str, str], out: list[str], marks: dict[str, int]) -> None:
+    def _expand(
+        self,
+        template: Template,
+        rng: random.Random,
+        values: Mapping[str, str],
+        out: list[str],
+        marks: dict[str, int],
+    ) -> None:
         for node in template:
             kind = type(node)
             if kind is str:

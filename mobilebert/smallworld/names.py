@@ -1,7 +1,8 @@
-"""Names composed from inventories (`phrases/names.txt`), so that a world of any size never runs out and never names two things alike.
+"""Names composed from inventories (`phrases/names.txt`), so that a world of any size never runs out and never
+names two things alike.
 
-The k-th name of a kind is a function of (seed, kind, k): k is sent through a permutation of all combinations, so names need
-not be remembered to be unique.
+The k-th name of a kind is a function of (seed, kind, k): k is sent through a permutation of all combinations,
+so names need not be remembered to be unique.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Composer:
         return round_, words
 
     def name(self, index: int) -> str:
-        """The name; after all combinations are used up the first inventory marks the round, so names stay unique."""
+        """The name; after all combinations are used up the first inventory marks the round, so names stay
+        unique.
+        """
         round_, words = self.words_of(index)
         while round_:
             round_, at = divmod(round_ - 1, len(self.inventories[0]))

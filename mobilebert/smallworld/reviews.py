@@ -1,10 +1,10 @@
 """Reviews whose label lies in what is said, not in how.
 
-Both labels are drawn from the same shapes, aspects, remarks and degree words, and each pair of opposite words has two words of
-equal length, so a text and its counterpart with the other label have the same length and the same punctuation. Negation turns a
-word's polarity ("不算狭小" is praise), contrast and concession bring in the opposite opinion ("虽然……，但是……"), and where
-opinions are mixed, the verdict or the last word decides.
-"""
+Both labels are drawn from the same shapes, aspects, remarks and degree words, and each pair of opposite words
+has two words of equal length, so a text and its counterpart with the other label have the same length and the
+same punctuation. Negation turns a word's polarity ("不算狭小" is praise), contrast and concession bring in the
+opposite opinion ("虽然……，但是……"), and where opinions are mixed, the verdict or the last word decides.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ class Reviews:
         }
 
     def text(self, rng: random.Random, label: int, domain: str = "") -> str:
-        """A review of the label, about some domain if none is given; the random choices made do not depend on the label."""
+        """A review of the label, about some domain if none is given; the random choices made do not depend
+        on the label.
+        """
         domain = domain or pick(rng, self._domains)
         aspects = sample(rng, self._aspects[domain], 99)
         # The wanted polarity for x, y, z; the opposite for u, v.
         slots = {
-            slot: self._opinion(rng, aspects[at % len(aspects)], label if slot in "xyz" else 1 - label) for at, slot in enumerate("xyuvz")
+            slot: self._opinion(rng, aspects[at % len(aspects)], label if slot in "xyz" else 1 - label)
+            for at, slot in enumerate("xyuvz")
         }
         slots["w"] = self._word(rng, "review.verdict.pair", label)
         slots["t"] = self.grammar.say(rng, "review.whole", {}) + "，" if rng.random() < 0.5 else ""
@@ -56,7 +59,9 @@ class Reviews:
         return pick(rng, self.grammar.words(section)).split("/")[1 - label]
 
 
-def review_rows(reviews: Reviews, seed: int, split: str, count: int, taken: set[str]) -> list[tuple[int, str]]:
+def review_rows(
+    reviews: Reviews, seed: int, split: str, count: int, taken: set[str]
+) -> list[tuple[int, str]]:
     """`count` rows (label, text), half of each label, no text twice nor one of `taken`, which is added to."""
     rows: list[tuple[int, str]] = []
     attempt = 0

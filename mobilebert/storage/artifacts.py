@@ -107,7 +107,9 @@ def writing(
     write_atomically(folder / MANIFEST, manifest.to_bytes())
 
 
-def write_file(path: Path | str, data: bytes, kind: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]) -> None:
+def write_file(
+    path: Path | str, data: bytes, kind: str, *, settings: Mapping[str, Any], inputs: Mapping[str, Path | str]
+) -> None:
     """Write an artifact that is a single file, its manifest beside it (`scores.tsv.manifest.json`), last.
 
     Args:
@@ -155,20 +157,28 @@ def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) ->
             raise ArtifactError(f"{path}: missing, though {MANIFEST} lists it; remove {folder} and run again")
         size = path.stat().st_size
         if size != expected["size"]:
-            raise ArtifactError(f"{path}: {size} bytes, expected {expected['size']}; remove {folder} and run again")
+            raise ArtifactError(
+                f"{path}: {size} bytes, expected {expected['size']}; remove {folder} and run again"
+            )
         if verify and sha256(path) != expected["sha256"]:
             raise ArtifactError(f"{path}: its SHA-256 differs from {MANIFEST}; remove {folder} and run again")
     return manifest
 
 
 def digest(folder: Path | str) -> str:
-    """SHA-256 of the manifest of a folder or a single file: it stands for the whole artifact in lineage and fingerprints."""
+    """SHA-256 of the manifest of a folder or a single file: it stands for the whole artifact in lineage
+    and fingerprints.
+    """
     return hashlib.sha256(_manifest_bytes(Path(folder))).hexdigest()
 
 
 def described_by(manifest: Path) -> Path:
     """The folder or the single file that a manifest is of."""
-    return manifest.parent if manifest.name == MANIFEST else manifest.with_name(manifest.name.removesuffix(f".{MANIFEST}"))
+    return (
+        manifest.parent
+        if manifest.name == MANIFEST
+        else manifest.with_name(manifest.name.removesuffix(f".{MANIFEST}"))
+    )
 
 
 def exists(folder: Path | str) -> bool:
@@ -192,7 +202,9 @@ def _manifest_bytes(folder: Path) -> bytes:
     try:
         return _manifest_path(folder).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise ArtifactError(f"{folder}: no {MANIFEST} there, so this artifact was never finished; run its stage again") from None
+        raise ArtifactError(
+            f"{folder}: no {MANIFEST} there, so this artifact was never finished; run its stage again"
+        ) from None
 
 
 def _parse(folder: Path) -> Manifest:
@@ -202,7 +214,9 @@ def _parse(folder: Path) -> Manifest:
             raise ValueError(f"its format is not {FORMAT}")
         return Manifest(**body)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{folder / MANIFEST}: not a manifest that this version reads ({error})") from None
+        raise ArtifactError(
+            f"{folder / MANIFEST}: not a manifest that this version reads ({error})"
+        ) from None
 
 
 def _files_below(folder: Path) -> list[Path]:

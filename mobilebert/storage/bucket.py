@@ -32,7 +32,11 @@ TIMEOUT_SECONDS = 60  # without a byte
 CHUNK = 16 << 20  # bytes a resumable request, kept in memory; a broken connection costs at most one
 RESUMABLE = 8 << 20  # bytes from which the client uploads resumably
 FIELDS = "name,size,crc32c,generation"
-CONTENT_TYPES = {".json": "application/json", ".md": "text/markdown; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
+CONTENT_TYPES = {
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+}
 
 
 class BucketStorage:
@@ -70,21 +74,37 @@ class BucketStorage:
     def list(self, prefix: str) -> dict[str, Stored]:
         """Every live object below."""
         with self._readable(f"{self.where}/{prefix}"):
-            blobs = list(self._bucket.list_blobs(prefix=self._prefix + prefix, fields=f"items({FIELDS}),nextPageToken"))
-        return {blob.name.removeprefix(self._prefix): Stored(blob.size, blob.crc32c, int(blob.generation)) for blob in blobs}
+            blobs = list(
+                self._bucket.list_blobs(prefix=self._prefix + prefix, fields=f"items({FIELDS}),nextPageToken")
+            )
+        return {
+            blob.name.removeprefix(self._prefix): Stored(blob.size, blob.crc32c, int(blob.generation))
+            for blob in blobs
+        }
 
     def create(self, name: str, payload: Payload) -> bool:
         """Upload if nothing lives under that name; in chunks, with the client's retries, if it is large."""
-        blob = self._bucket.blob(self._prefix + name, chunk_size=self._chunk if payload.size > RESUMABLE else None)
+        blob = self._bucket.blob(
+            self._prefix + name, chunk_size=self._chunk if payload.size > RESUMABLE else None
+        )
         content_type = CONTENT_TYPES.get(name[name.rfind(".") :], "application/octet-stream")
         with self._readable(f"{self.where}/{name}"), payload.open() as stream:
             try:
-                blob.upload_from_file(stream, size=payload.size, content_type=content_type, if_generation_match=0, checksum="crc32c")
+                blob.upload_from_file(
+                    stream,
+                    size=payload.size,
+                    content_type=content_type,
+                    if_generation_match=0,
+                    checksum="crc32c",
+                )
             except exceptions.PreconditionFailed:
                 return False
             if not payload.same(Stored(blob.size, blob.crc32c)):
                 blob.delete(if_generation_match=blob.generation)
-                raise UserError(f"{name}: the file changed while it was being published; publish again when nothing writes to it")
+                raise UserError(
+                    f"{name}: the file changed while it was being published; publish again when nothing "
+                    f"writes to it"
+                )
         return True
 
     def fetch(self, name: str, stream: Writable) -> None:
@@ -134,7 +154,11 @@ class BucketStorage:
     def details(self, prefix: str) -> dict[str, tuple[int, datetime]]:
         """Size of each live object below, and when it was written by the service's clock."""
         with self._readable(f"{self.where}/{prefix}"):
-            blobs = list(self._bucket.list_blobs(prefix=self._prefix + prefix, fields="items(name,size,updated),nextPageToken"))
+            blobs = list(
+                self._bucket.list_blobs(
+                    prefix=self._prefix + prefix, fields="items(name,size,updated),nextPageToken"
+                )
+            )
         return {blob.name.removeprefix(self._prefix): (blob.size, blob.updated) for blob in blobs}
 
     def read(self, name: str) -> tuple[bytes, int] | None:
@@ -152,7 +176,9 @@ class BucketStorage:
         blob = self._bucket.blob(self._prefix + name)
         with self._readable(f"{self.where}/{name}"):
             try:
-                blob.upload_from_string(data, content_type="application/json", if_generation_match=generation, checksum="crc32c")
+                blob.upload_from_string(
+                    data, content_type="application/json", if_generation_match=generation, checksum="crc32c"
+                )
             except exceptions.PreconditionFailed:
                 return None
         return int(blob.generation)
@@ -160,7 +186,10 @@ class BucketStorage:
     def delete(self, name: str, generation: int | None = None) -> None:
         """Remove an object (only that generation of it), if it is there."""
         blob = self._bucket.blob(self._prefix + name)
-        with self._readable(f"{self.where}/{name}"), suppress(exceptions.NotFound, exceptions.PreconditionFailed):
+        with (
+            self._readable(f"{self.where}/{name}"),
+            suppress(exceptions.NotFound, exceptions.PreconditionFailed),
+        ):
             blob.delete(if_generation_match=generation)
 
     @contextmanager
@@ -169,12 +198,27 @@ class BucketStorage:
         try:
             yield
         except exceptions.NotFound as error:
-            raise UserError(f"{where}: not there ({error.message}); check {self._setting}, and that the bucket exists") from None
+            raise UserError(
+                f"{where}: not there ({error.message}); check {self._setting}, and that the bucket exists"
+            ) from None
         except (exceptions.Forbidden, exceptions.Unauthorized) as error:
-            raise UserError(f"{where}: not allowed ({error.message}); the account needs {self._needs}") from None
+            raise UserError(
+                f"{where}: not allowed ({error.message}); the account needs {self._needs}"
+            ) from None
         except GoogleAuthError as error:
-            raise UserError(f"{where}: no credentials ({error}); run `gcloud auth application-default login`") from None
+            raise UserError(
+                f"{where}: no credentials ({error}); run `gcloud auth application-default login`"
+            ) from None
         except DataCorruption as error:
-            raise CorruptedError(f"{where}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again") from None
-        except (exceptions.GoogleAPIError, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-            raise PassingError(f"{where}: Cloud Storage did not answer as it should ({error}); {self._kept}") from None
+            raise CorruptedError(
+                f"{where}: its bytes do not match their CRC32C ({str(error).splitlines()[0]}); run again"
+            ) from None
+        except (
+            exceptions.GoogleAPIError,
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            ConnectionError,
+        ) as error:
+            raise PassingError(
+                f"{where}: Cloud Storage did not answer as it should ({error}); {self._kept}"
+            ) from None

@@ -44,15 +44,17 @@ def fetch_source(source: Source, out: Path, *, pause_seconds: float = 2.0) -> No
     A file gets the name that its address gives. `gs://BUCKET/NAME` is an object, or a folder with all below
     it; `*`, `?`, `[...]` and `**` make it a glob. Objects come below `objects/`, those of hidden names (a
     segment begins with a dot) left out. What has arrived lies in `OUT.partial/` beside the artifact until it
-    is whole, so that a broken connection or a killed run loses nothing; it is used only if the source is still
-    the same (ETag or Last-Modified; the object's generation).
+    is whole, so that a broken connection or a killed run loses nothing; it is used only if the source is
+    still the same (ETag or Last-Modified; the object's generation).
 
     Raises:
         UserError: the address is wrong, the server refuses, the digest is not `source.sha256`, or the
         connection breaks `ATTEMPTS` times without progress.
     """
     partial = out.parent / f"{out.name}.partial"
-    arrived, more = (_fetch_objects if source.from_.startswith("gs://") else _fetch_file)(source, partial, pause_seconds)
+    arrived, more = (_fetch_objects if source.from_.startswith("gs://") else _fetch_file)(
+        source, partial, pause_seconds
+    )
     settings = {"sources": [described(source)]} | more
     with artifacts.writing(out, "download", settings=settings) as writer:
         writer.counts["bytes"] = sum(data.stat().st_size for data in arrived.values())
@@ -66,19 +68,28 @@ def described(source: Source) -> dict[str, Any]:
     return {"name": source.name, "from": _public(source.from_), "sha256": source.sha256}
 
 
-def _fetch_file(source: Source, partial: Path, pause_seconds: float) -> tuple[dict[str, Path], dict[str, Any]]:
+def _fetch_file(
+    source: Source, partial: Path, pause_seconds: float
+) -> tuple[dict[str, Path], dict[str, Any]]:
     """The file, by its name in the artifact; nothing more to record."""
     address = source.from_
     if not address.startswith(("https://", "http://")):
         raise UserError(f"sources: {source.name}: {address} is no https:// or gs:// address")
     partial.mkdir(parents=True, exist_ok=True)
     data = partial / "data"
-    _persist(lambda: _attempt(address, data, partial / "state.json"), data, f"sources: {source.name}: {_public(address)}", pause_seconds)
+    _persist(
+        lambda: _attempt(address, data, partial / "state.json"),
+        data,
+        f"sources: {source.name}: {_public(address)}",
+        pause_seconds,
+    )
     _check_digest(source, data, _public(address))
     return {_name(address): data}, {}
 
 
-def _fetch_objects(source: Source, partial: Path, pause_seconds: float) -> tuple[dict[str, Path], dict[str, Any]]:
+def _fetch_objects(
+    source: Source, partial: Path, pause_seconds: float
+) -> tuple[dict[str, Path], dict[str, Any]]:
     """The objects, by their names in the artifact; their generations by the names below what is asked for."""
     from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
@@ -86,20 +97,36 @@ def _fetch_objects(source: Source, partial: Path, pause_seconds: float) -> tuple
     if not bucket:
         raise UserError(f"sources: {source.name}: '{source.from_}' names no bucket; write gs://BUCKET/NAME")
     setting = f"the address of the source {source.name}"
-    storage = BucketStorage(f"gs://{bucket}", setting=setting, needs="storage.objects.get and list", kept="what arrived stays")
+    storage = BucketStorage(
+        f"gs://{bucket}", setting=setting, needs="storage.objects.get and list", kept="what arrived stays"
+    )
     objects = _list(storage, name)
     if not objects:
         raise UserError(f"sources: {source.name}: no object at {source.from_}; check the address")
     if source.sha256 and len(objects) > 1:
-        raise UserError(f"sources: {source.name}: sha256 is for one file, but {source.from_} names {len(objects)} objects; set it to null")
+        raise UserError(
+            f"sources: {source.name}: sha256 is for one file, but {source.from_} names {len(objects)} "
+            f"objects; set it to null"
+        )
     _check_names(source, objects)
-    logging.info("%s: %d objects, %.1f MB", source.from_, len(objects), sum(stored.size for _, stored in objects.values()) / 1e6)
+    logging.info(
+        "%s: %d objects, %.1f MB",
+        source.from_,
+        len(objects),
+        sum(stored.size for _, stored in objects.values()) / 1e6,
+    )
     partial.mkdir(parents=True, exist_ok=True)
     arrived = {}
     for below, (full, stored) in objects.items():
-        # Another generation has another file: what has arrived of an object that changed is never gone on with.
+        # Another generation has another file: what has arrived of an object that changed is never gone on
+        # with.
         data = partial / f"{hashlib.sha256(full.encode()).hexdigest()[:32]}-{stored.generation}"
-        _persist(functools.partial(storage.fetch_rest, full, stored, data), data, f"sources: {source.name}", pause_seconds)
+        _persist(
+            functools.partial(storage.fetch_rest, full, stored, data),
+            data,
+            f"sources: {source.name}",
+            pause_seconds,
+        )
         _check_digest(source, data, source.from_)
         arrived[f"objects/{below}"] = data
     return arrived, {"generations": {below: stored.generation for below, (_, stored) in objects.items()}}
@@ -114,9 +141,15 @@ def _list(storage: BucketStorage, name: str) -> dict[str, tuple[str, Stored]]:
         return {PurePosixPath(name).name: (name, objects[name])}
     folder = prefix[: prefix.rfind("/") + 1] if wild else f"{prefix}/" if prefix else ""
     fits = matcher(name if wild else f"{folder}**")
-    chosen = {full.removeprefix(folder): full for full in sorted(objects) if fits.fullmatch(full) and not full.endswith("/")}
+    chosen = {
+        full.removeprefix(folder): full
+        for full in sorted(objects)
+        if fits.fullmatch(full) and not full.endswith("/")
+    }
     return {
-        below: (full, objects[full]) for below, full in chosen.items() if not any(segment.startswith(".") for segment in below.split("/"))
+        below: (full, objects[full])
+        for below, full in chosen.items()
+        if not any(segment.startswith(".") for segment in below.split("/"))
     }
 
 
@@ -125,10 +158,17 @@ def _check_names(source: Source, names: Iterable[str]) -> None:
     folders = {str(parent) for name in names for parent in PurePosixPath(name).parents}
     for name in names:
         segments = name.split("/")
-        if name in folders or "" in segments or "\0" in name or any(len(segment.encode()) > 255 for segment in segments):
+        if (
+            name in folders
+            or "" in segments
+            or "\0" in name
+            or any(len(segment.encode()) > 255 for segment in segments)
+        ):
             raise UserError(
-                f"sources: {source.name}: the object {name} cannot be a file beside the others (empty or too long "
-                "segment of its name, or an object and a folder of one name); name the objects by a glob that leaves "
+                f"sources: {source.name}: the object {name} cannot be a file beside the others (empty or "
+                f"too long "
+                "segment of its name, or an object and a folder of one name); name the objects by a glob "
+                "that leaves "
                 "it out"
             )
 
@@ -150,7 +190,9 @@ def _persist(attempt: Callable[[], None], data: Path, what: str, pause_seconds: 
     try:
         Retrying(stop=stuck, wait=wait, retry=retry, before_sleep=warn, reraise=True)(attempt)
     except PassingError as error:
-        raise PassingError(f"{what}: {error}; {sizes[-1]} bytes are kept, run again to go on from there") from None
+        raise PassingError(
+            f"{what}: {error}; {sizes[-1]} bytes are kept, run again to go on from there"
+        ) from None
 
 
 def _attempt(address: str, data: Path, state: Path) -> None:
@@ -161,9 +203,13 @@ def _attempt(address: str, data: Path, state: Path) -> None:
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": known["validator"]}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(address, headers=headers), timeout=TIMEOUT_SECONDS
+        ) as answer:
             resumed = answer.status == 206
-            if resumed and not answer.headers.get("Content-Range", "").replace(" ", "").startswith(f"bytes{have}-"):
+            if resumed and not answer.headers.get("Content-Range", "").replace(" ", "").startswith(
+                f"bytes{have}-"
+            ):
                 raise PassingError("the server sent another range than was asked for")
             validator = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
             # A weak ETag may stand for other bytes: without a strong validator a broken download starts anew.
@@ -177,7 +223,9 @@ def _attempt(address: str, data: Path, state: Path) -> None:
             raise PassingError("the file on the server has changed") from None
         if error.code in _PASSING:
             raise PassingError(f"the server answered {error.code} {error.reason}") from None
-        raise UserError(f"{_public(address)}: the server answered {error.code} {error.reason}; check the address") from None
+        raise UserError(
+            f"{_public(address)}: the server answered {error.code} {error.reason}; check the address"
+        ) from None
     except urllib.error.URLError as error:
         raise PassingError(f"no connection ({error.reason})") from None
     except (OSError, http.client.HTTPException) as error:
@@ -210,7 +258,10 @@ def _check_digest(source: Source, data: Path, shown: str) -> None:
     digest = artifacts.sha256(data)
     if digest != source.sha256.lower():
         shutil.rmtree(data.parent)
-        raise UserError(f"sources: {source.name}: {shown} has SHA-256 {digest}, expected {source.sha256}; correct sha256, or the address")
+        raise UserError(
+            f"sources: {source.name}: {shown} has SHA-256 {digest}, expected {source.sha256}; correct "
+            f"sha256, or the address"
+        )
 
 
 def _size(path: Path) -> int:

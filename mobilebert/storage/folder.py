@@ -65,7 +65,9 @@ def _copy(payload: Payload, path: Path, name: str) -> None:
             digester.write(block)
             stream.write(block)
     if digester.sha256 != payload.sha256:
-        raise UserError(f"{name}: the file changed while it was being published; publish again when nothing writes to it")
+        raise UserError(
+            f"{name}: the file changed while it was being published; publish again when nothing writes to it"
+        )
 
 
 def _describe(path: Path) -> Stored:
@@ -87,5 +89,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: not there") from None
     except OSError as error:
         raise UserError(
-            f"{path}: {error.strerror or error}; publish.to needs a folder that can be written to, on a file system with hard links"
+            f"{path}: {error.strerror or error}; publish.to needs a folder that can be written to, on a "
+            f"file system with hard links"
         ) from None

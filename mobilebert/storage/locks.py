@@ -46,7 +46,9 @@ def holder(folder: Path) -> str:
     It asks by a shared lock, so that two that ask do not take each other for a holder.
     """
     try:
-        handle = os.open(folder / LOCK, os.O_RDONLY)  # enough for a shared lock, also where nothing can be written
+        handle = os.open(
+            folder / LOCK, os.O_RDONLY
+        )  # enough for a shared lock, also where nothing can be written
     except FileNotFoundError:
         return ""
     except PermissionError:

@@ -140,7 +140,9 @@ def open_storage(to: str) -> Storage:
 
         return BucketStorage(to, needs="storage.objects.create, get and list")
     if "://" in to:
-        raise UserError(f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, and nothing else is served")
+        raise UserError(
+            f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, and nothing else is served"
+        )
     from mobilebert.storage.folder import FolderStorage
 
     return FolderStorage(to)

@@ -148,12 +148,18 @@ def matcher(pattern: str) -> re.Pattern[str]:
             inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
             out.append(f"[^/{inner[1:]}]" if inner[0] == "!" else f"[{inner}]")
         else:
-            out.append({"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token) or re.escape(token))
+            out.append(
+                {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(token) or re.escape(token)
+            )
     return re.compile("".join(out), re.DOTALL)
 
 
 def _size(path: str) -> int:
-    return os.path.getsize(path) if is_local(path) else _systems().match([path])[0].metadata_list[0].size_in_bytes
+    return (
+        os.path.getsize(path)
+        if is_local(path)
+        else _systems().match([path])[0].metadata_list[0].size_in_bytes
+    )
 
 
 @cache

@@ -7,7 +7,8 @@ from typing import Any
 
 BYTES = 1_000_000  # that are read together
 MOST = 16  # rows: a dictionary holds a text once however many rows have it
-# Bytes of a row group that is read at once, in half the time, if it has no dictionary: as those of our corpus.
+# Bytes of a row group that is read at once, in half the time, if it has no dictionary: as those of our
+# corpus.
 _WHOLE = 4_000_000
 _ROW = 100  # bytes that a row takes beside its values, about
 _PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}  # RLE: of what is null and what is not

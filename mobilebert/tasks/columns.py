@@ -1,4 +1,6 @@
-"""Tab-separated classification files, read without quoting: a quotation mark is a character like any other."""
+"""Tab-separated classification files, read without quoting: a quotation mark is a character like any
+other.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ MOST_BAD = 0.5  # share of bad rows from which the file is taken to be another o
 class Columns:
     """A layout.
 
-    `names` are the columns as the header has them, in the order of a file without a header; `spellings` maps a label as it
-    stands in the file to its number. `text`, `label` and, for pairs, `text_pair` are names of columns.
+    `names` are the columns as the header has them, in the order of a file without a header; `spellings` maps
+    a label as it stands in the file to its number. `text`, `label` and, for pairs, `text_pair` are names of
+    columns.
     """
 
     names: tuple[str, ...]
@@ -50,9 +53,16 @@ class Columns:
                 bad.append(f"{path}, line {number}: {why}")
                 continue
             if values[self.label] not in self.spellings:
-                raise UserError(f"{path}, line {number}: label '{values[self.label][:40]}', expected one of {self._labels()}")
+                raise UserError(
+                    f"{path}, line {number}: label '{values[self.label][:40]}', expected one of "
+                    f"{self._labels()}"
+                )
             pair = values[self.text_pair] if self.text_pair else None
-            examples.append(Classification(f"{split}-{number}", values[self.text], pair, self.spellings[values[self.label]]))
+            examples.append(
+                Classification(
+                    f"{split}-{number}", values[self.text], pair, self.spellings[values[self.label]]
+                )
+            )
         self._judge(path, examples, bad)
         counts = Counter(examples=len(examples))
         if bad:
@@ -66,10 +76,16 @@ class Columns:
             return cells, 1
         expected = "<TAB>".join(self.names)
         if len(cells) != len(self.names):
-            raise UserError(f"{path}, line 1: {len(cells)} tab-separated columns, expected {len(self.names)}: {expected}")
+            raise UserError(
+                f"{path}, line 1: {len(cells)} tab-separated columns, expected {len(self.names)}: {expected}"
+            )
         if cells[self.names.index(self.label)] not in self.spellings:
             shown = "<TAB>".join(cell[:20] for cell in cells)
-            raise UserError(f"{path}, line 1: '{shown}' is neither the header {expected} nor a row whose label is one of {self._labels()}")
+            raise UserError(
+                f"{path}, line 1: '{shown}' is neither the header {expected} nor a row whose label is "
+                f"one "
+                f"of {self._labels()}"
+            )
         return self.names, 0
 
     def _wrong(self, cells: list[str], order: tuple[str, ...], values: dict[str, str]) -> str | None:
@@ -84,10 +100,14 @@ class Columns:
         if len(bad) > NAMED_BAD_ROWS:
             logging.warning("%s: %d further bad rows are left out", path, len(bad) - NAMED_BAD_ROWS)
         if not examples:
-            raise UserError(f"{path}: no row of data" + (f"; the first bad one is {bad[0]}" if bad else " below the header"))
+            raise UserError(
+                f"{path}: no row of data"
+                + (f"; the first bad one is {bad[0]}" if bad else " below the header")
+            )
         if len(bad) > MOST_BAD * (len(bad) + len(examples)):
             raise UserError(
-                f"{path}: {len(bad)} of {len(bad) + len(examples)} rows are bad, so this seems to be another file; the first: {bad[0]}"
+                f"{path}: {len(bad)} of {len(bad) + len(examples)} rows are bad, so this seems to be "
+                f"another file; the first: {bad[0]}"
             )
 
     def _labels(self) -> str:

@@ -26,7 +26,9 @@ class Classification:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer and the character offset at which it stands in the context, or -1 if it does not stand there."""
+    """An answer and the character offset at which it stands in the context, or -1 if it does not stand
+    there.
+    """
 
     text: str
     start: int
@@ -64,7 +66,9 @@ def read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{path}: no such file; name the task's file in task.NAME.files, or write small_world there") from None
+        raise UserError(
+            f"{path}: no such file; name the task's file in task.NAME.files, or write small_world there"
+        ) from None
     except IsADirectoryError:
         raise UserError(f"{path}: a folder, where the task's file is expected") from None
     try:

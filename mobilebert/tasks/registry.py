@@ -21,7 +21,9 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One task: its kind, labels (number = place in the tuple), metrics, reader, and its files in the small world."""
+    """One task: its kind, labels (number = place in the tuple), metrics, reader, and its files in the
+    small world.
+    """
 
     name: str
     kind: Literal["classification", "reading"]
@@ -38,8 +40,12 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             kind="classification",
             labels=("negative", "positive"),
             metrics=("accuracy",),
-            read=Columns(("label", "text_a"), MappingProxyType({"0": 0, "1": 1}), text="text_a", label="label").read,
-            world=MappingProxyType({"train": "tasks/chnsenticorp/train.tsv", "dev": "tasks/chnsenticorp/dev.tsv"}),
+            read=Columns(
+                ("label", "text_a"), MappingProxyType({"0": 0, "1": 1}), text="text_a", label="label"
+            ).read,
+            world=MappingProxyType(
+                {"train": "tasks/chnsenticorp/train.tsv", "dev": "tasks/chnsenticorp/dev.tsv"}
+            ),
         ),
         "cmrc2018": Task(
             name="cmrc2018",

@@ -29,12 +29,16 @@ def inputs_of(files: TaskFiles, world: Path | None) -> dict[str, Path]:
     if SMALL_WORLD not in (files.train, files.dev):
         return {}
     if world is None:
-        raise UserError("task files come from the small world (task.NAME.files), but --world does not say where it lies")
+        raise UserError(
+            "task files come from the small world (task.NAME.files), but --world does not say where it lies"
+        )
     artifacts.read(world, "small_world")
     return {"world": world}
 
 
-def settings_of(name: str, files: TaskFiles, digest: Callable[[str], str] = artifacts.sha256) -> dict[str, Any]:
+def settings_of(
+    name: str, files: TaskFiles, digest: Callable[[str], str] = artifacts.sha256
+) -> dict[str, Any]:
     """What the manifest says of the stage: a file of the user's by `digest` instead of by path."""
     manifest_settings: dict[str, Any] = {"task": find(name).name}
     for split in SPLITS:
@@ -56,7 +60,9 @@ def prepare(writer: artifacts.Writer, name: str, files: TaskFiles, world: Path |
                 stream.write(json.dumps(example.to_json(), ensure_ascii=False) + "\n")
         writer.counts[split] = dict(sorted(read.counts.items())) | _majority(read)
     body = {"name": task.name, "kind": task.kind, "labels": list(task.labels), "metrics": list(task.metrics)}
-    writer.path("task.json").write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    writer.path("task.json").write_text(
+        json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def _majority(read: Split) -> dict[str, float]:

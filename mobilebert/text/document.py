@@ -1,4 +1,6 @@
-"""Texts as the rules on documents look at them: measured many at a time, since NumPy's calls cost more than a short text's characters."""
+"""Texts as the rules on documents look at them: measured many at a time, since NumPy's calls cost more
+than a short text's characters.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,14 @@ _LINE_END = 10
 
 
 class Documents:
-    """Normalised texts without NUL after the line rules, best some 50,000 characters at a time, and their measures.
+    """Normalised texts without NUL after the line rules, best some 50,000 characters at a time, and their
+    measures.
 
-    Attributes: `texts` (D); `codes` (N,) uint32 of all texts, a NUL after each; `starts` (D,) int64 of each text in them; `sizes` (D,)
-    int64 characters; `counts` of (D,) int64 by class; of all lines that are not empty `line_starts`, `line_ends` (L,) in `codes` and
-    `line_owners` (L,), the number of the text; `lines` (D,) int64 how many a text has.
+    Attributes: `texts` (D); `codes` (N,) uint32 of all texts, a NUL after each; `starts` (D,) int64 of each
+        text in them; `sizes` (D,)
+    int64 characters; `counts` of (D,) int64 by class; of all lines that are not empty `line_starts`,
+    `line_ends` (L,) in `codes` and `line_owners` (L,), the number of the text; `lines` (D,) int64 how many a
+    text has.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -29,7 +34,9 @@ class Documents:
         self.starts = np.cumsum(self.sizes + 1) - (self.sizes + 1)
         wide = np.repeat(np.arange(0, 16 * len(texts), 16), self.sizes + 1)
         wide += characters.classes().take(self.codes)
-        counted = np.bincount(wide, minlength=16 * len(texts)).reshape(-1, 16)[:, : len(characters.Counts._fields)]
+        counted = np.bincount(wide, minlength=16 * len(texts)).reshape(-1, 16)[
+            :, : len(characters.Counts._fields)
+        ]
         counted[:, characters.ASCII] -= 1  # the NUL after each text
         self.counts = characters.Counts(*counted.T)
         ends = np.flatnonzero((self.codes == _LINE_END) | (self.codes == 0))
@@ -51,7 +58,8 @@ class Documents:
 
     @cached_property
     def wording(self) -> tuple[np.ndarray, np.ndarray]:
-        """(M,) uint64 and (D + 1,) int64: hashes of the 13-grams of letters, digits and Han, small letters for large and Simplified for
+        """(M,) uint64 and (D + 1,) int64: hashes of the 13-grams of letters, digits and Han, small letters
+        for large and Simplified for
         Traditional; those of text d are `wording[0][bounds[d] : bounds[d + 1]]`.
         """
         return of_texts(self.codes, _folded(), WORDING_N)
@@ -64,7 +72,8 @@ class Documents:
 
 @cache
 def _folded() -> np.ndarray:
-    """(0x110000,) uint32: `characters.letters`, Traditional characters as their Simplified forms (OpenCC t2s, one by one), a separator for
+    """(0x110000,) uint32: `characters.letters`, Traditional characters as their Simplified forms (OpenCC t2s,
+    one by one), a separator for
     NUL.
     """
     from opencc import OpenCC  # loads its dictionaries

@@ -1,7 +1,8 @@
-"""Rules on whole documents: each says of every document of a batch whether it drops it, (D,) bool; its name is the reason.
+"""Rules on whole documents: each says of every document of a batch whether it drops it, (D,) bool; its name
+is the reason.
 
-Thresholds that are settings stand in `settings.Corpus` with their source; the others are fixed here, with theirs. No rule looks at
-anything but the document itself, so a verdict depends on nothing else in the corpus.
+Thresholds that are settings stand in `settings.Corpus` with their source; the others are fixed here, with
+theirs. No rule looks at anything but the document itself, so a verdict depends on nothing else in the corpus.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from mobilebert.settings import Corpus
 from mobilebert.text import lines, repetition
 from mobilebert.text.document import Documents
 
-_MAX_BROKEN_SHARE = 0.005  # Clean text of the shared data has none in 99 % of its documents, damaged text at least 0.01
-_MAX_LOST_SHARE = (
-    0.03  # "?" before Han: 0.004 at most in prose and 0.016 in dialogue of the shared data, 0.27 and more where "?" stands for Han
+_MAX_BROKEN_SHARE = (
+    0.005  # Clean text of the shared data has none in 99 % of its documents, damaged text at least 0.01
 )
-_MAX_FOREIGN_SHARE = 0.20  # Japanese prose is 40 to 60 % kana, Korean prose nearly all Hangul; Chinese text quotes them
-_MIN_FREQUENT_SHARE = 0.05  # Prose 0.15 and more, dialogue 0.2, classical verse 0.03 to 0.3 (rarely under 0.05), misread text 0.02 at most
+# "?" before Han: 0.004 at most in prose and 0.016 in dialogue of the shared data, 0.27 and more where "?"
+# stands for Han
+_MAX_LOST_SHARE = 0.03
+_MAX_FOREIGN_SHARE = (
+    0.20  # Japanese prose is 40 to 60 % kana, Korean prose nearly all Hangul; Chinese text quotes them
+)
+# Prose 0.15 and more, dialogue 0.2, classical verse 0.03 to 0.3 (rarely under 0.05), misread text 0.02 at
+# most
+_MIN_FREQUENT_SHARE = 0.05
 _MIN_FREQUENT_EVIDENCE = 50  # Han characters below which the share of frequent ones says nothing
 _STOP_WORDS = "的年在月是和日了於·為有被人中为他與後也而由"  # FineWeb-2 cmn_Hani.yml stopwords
 _MIN_STOP_WORD_EVIDENCE = 200  # characters below which a text may well have none
@@ -34,10 +41,13 @@ def empty(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Replacement characters, C1 controls, private-use characters over 0.5 %, or question marks in the place of Han over 3 %: lost in
+    """Replacement characters, C1 controls, private-use characters over 0.5 %, or question marks in the place
+    of Han over 3 %: lost in
     decoding.
     """
-    dropped = documents.counts.broken > np.maximum(1, _MAX_BROKEN_SHARE * documents.sizes)  # one alone damages nothing
+    dropped = documents.counts.broken > np.maximum(
+        1, _MAX_BROKEN_SHARE * documents.sizes
+    )  # one alone damages nothing
     for index, text in enumerate(documents.texts):
         if "?" in text:
             lost = sum(1 for _ in re.finditer(r"\?+(?=[\u3400-\u9fff])", text))
@@ -46,7 +56,8 @@ def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def other_language(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Kana or Hangul over a fifth of all letters of East Asian scripts: Japanese or Korean. (Latin and other scripts fall to
+    """Kana or Hangul over a fifth of all letters of East Asian scripts: Japanese or Korean. (Latin and other
+    scripts fall to
     `low_han_share`.)
     """
     foreign = documents.counts.kana + documents.counts.hangul
@@ -54,18 +65,20 @@ def other_language(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def low_han_share(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Han under `corpus.min_han_share` of the visible characters (EvalWeb preprocess.py: 0.30): other scripts, code, escapes, tables of
+    """Han under `corpus.min_han_share` of the visible characters (EvalWeb preprocess.py: 0.30): other
+    scripts, code, escapes, tables of
     figures.
     """
     return documents.counts.han < settings.min_han_share * documents.counts.visible
 
 
 def uncommon_characters(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Han outside the fixed common list over `corpus.max_uncommon_share`, or hardly any of the most frequent ones: text in a wrong
+    """Han outside the fixed common list over `corpus.max_uncommon_share`, or hardly any of the most frequent
+    ones: text in a wrong
     encoding.
 
-    UTF-8 read as GBK has 0.7 to 0.87 uncommon Han, clean text of the shared data 0.15 at most and 0.075 in 99.5 % of its documents;
-    Korean read as GBK has none, but no frequent ones either.
+    UTF-8 read as GBK has 0.7 to 0.87 uncommon Han, clean text of the shared data 0.15 at most and 0.075 in
+    99.5 % of its documents; Korean read as GBK has none, but no frequent ones either.
     """
     counts, han = documents.counts, documents.counts.han
     no_function_words = (han >= _MIN_FREQUENT_EVIDENCE) & (counts.frequent < _MIN_FREQUENT_SHARE * han)
@@ -78,10 +91,11 @@ def too_short(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def few_punctuated_lines(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Lines of sentences under `corpus.min_punctuated_line_share` (FineWeb-2 cmn_Hani.yml line_punct_thr: 0.106): lists, menus.
+    """Lines of sentences under `corpus.min_punctuated_line_share` (FineWeb-2 cmn_Hani.yml line_punct_thr:
+    0.106): lists, menus.
 
-    FineWeb-2 counts lines that end in punctuation; a line with a sentence's end inside counts too here, or a paragraph that was cut
-    short, alone on its line, would be lost (4.5 % of the shared wiki paragraphs).
+    FineWeb-2 counts lines that end in punctuation; a line with a sentence's end inside counts too here, or a
+    paragraph that was cut short, alone on its line, would be lost (4.5 % of the shared wiki paragraphs).
     """
     least = settings.min_punctuated_line_share * documents.lines
     # One line is enough for most texts, and "。" is in nearly all of them.
@@ -92,9 +106,11 @@ def few_punctuated_lines(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def few_stop_words(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Fewer than `corpus.min_stop_words` of FineWeb-2's 22 Chinese stop words (cmn_Hani.yml stopwords; Gopher asks for two): lists, tables.
+    """Fewer than `corpus.min_stop_words` of FineWeb-2's 22 Chinese stop words (cmn_Hani.yml stopwords; Gopher
+    asks for two): lists, tables.
 
-    Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or one.
+    Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or
+    one.
     """
     dropped = documents.sizes >= _MIN_STOP_WORD_EVIDENCE
     for index in np.flatnonzero(dropped).tolist():
@@ -110,28 +126,39 @@ def few_stop_words(documents: Documents, settings: Corpus) -> np.ndarray:
 def short_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines shorter than `corpus.min_mean_line` on average: menus, lists of names, tables.
 
-    EvalWeb preprocess.py asks for 10 characters, and FineWeb-2's new_line_ratio (0.178 a word) is 9.5; poems of five characters a verse
-    have 6.25 and more, with title and author.
+    EvalWeb preprocess.py asks for 10 characters, and FineWeb-2's new_line_ratio (0.178 a word) is 9.5; poems
+    of five characters a verse have 6.25 and more, with title and author.
     """
-    characters = np.bincount(documents.line_owners, documents.line_ends - documents.line_starts, len(documents))
+    characters = np.bincount(
+        documents.line_owners, documents.line_ends - documents.line_starts, len(documents)
+    )
     return characters / np.maximum(documents.lines, 1) < settings.min_mean_line
 
 
 def many_symbols(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Number signs and ellipses over `corpus.max_symbol_share` of the visible characters (Gopher: 0.1 a word, of 1.7 characters)."""
-    symbols = documents.counted(documents.owners(np.flatnonzero((documents.codes == ord("#")) | (documents.codes == ord("…")))))
+    """Number signs and ellipses over `corpus.max_symbol_share` of the visible characters (Gopher: 0.1 a
+    word, of 1.7 characters).
+    """
+    symbols = documents.counted(
+        documents.owners(np.flatnonzero((documents.codes == ord("#")) | (documents.codes == ord("…"))))
+    )
     symbols += [text.count("...") for text in documents.texts]
     return symbols > settings.max_symbol_share * documents.counts.visible
 
 
 def bullet_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines that begin with a bullet over `corpus.max_bullet_line_share` (Gopher, Rae et al. 2021: 0.9)."""
-    bullets = documents.counted(documents.line_owners[np.isin(documents.codes[documents.line_starts], _BULLETS)])
+    bullets = documents.counted(
+        documents.line_owners[np.isin(documents.codes[documents.line_starts], _BULLETS)]
+    )
     return (documents.lines >= _MIN_LINES) & (bullets > settings.max_bullet_line_share * documents.lines)
 
 
 def ellipsis_lines(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Lines that end in an ellipsis over `corpus.max_ellipsis_line_share` (Gopher, Rae et al. 2021: 0.3): lists of teasers."""
+    """Lines that end in an ellipsis over `corpus.max_ellipsis_line_share` (Gopher, Rae et al.
+
+    2021: 0.3): lists of teasers.
+    """
     last = documents.codes[documents.line_ends - 1]
     dots = (documents.line_ends - documents.line_starts > 2) & (last == ord("."))
     for back in (2, 3):
@@ -140,7 +167,8 @@ def ellipsis_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     return (documents.lines >= _MIN_LINES) & (cut > settings.max_ellipsis_line_share * documents.lines)
 
 
-# The order is that of the reasons: the first that applies is counted. Cheap ones and those that explain the others stand first.
+# The order is that of the reasons: the first that applies is counted. Cheap ones and those that explain the
+# others stand first.
 FILTERS: tuple[Callable[[Documents, Corpus], np.ndarray], ...] = (
     empty,
     broken_characters,

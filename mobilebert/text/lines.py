@@ -86,7 +86,9 @@ def clean(text: str, most_repeats: int) -> Lines:
 
 
 def judge(line: str) -> str | None:
-    """The reason to drop a line for what it says (`symbols`, `link`, `navigation`, `boilerplate`), or None."""
+    """The reason to drop a line for what it says (`symbols`, `link`, `navigation`, `boilerplate`), or
+    None.
+    """
     if len(line) > _MAX_CHARACTERS:
         return None
     if is_symbols(line):
@@ -137,5 +139,5 @@ def is_boilerplate(line: str) -> bool:
 def is_prose(line: str) -> bool:
     """Whether a line ends as a sentence does (。！？…； or a closing mark, or their ASCII forms), or has the end
     of a sentence inside.
-    """
+    """  # noqa: E501
     return line.endswith(_SENTENCE_ENDS) or "。" in line or "！" in line or "？" in line

@@ -11,7 +11,9 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: mixes well 
 
 
 def ngrams(codes: np.ndarray, n: int) -> np.ndarray:
-    """(max(N - n + 1, 0),) uint64: a polynomial hash of each n-gram of the code points (N,), by doubling window lengths."""
+    """(max(N - n + 1, 0),) uint64: a polynomial hash of each n-gram of the code points (N,), by doubling
+    window lengths.
+    """
     # hash of length a+b at i = hash_a[i] * M**b + hash_b[i + a]: log2(n) passes over the text instead of n.
     hashes = codes.astype(np.uint64)
     hashes *= _MULTIPLIER
@@ -38,7 +40,8 @@ def of_texts(codes: np.ndarray, folding: np.ndarray, n: int) -> tuple[np.ndarray
 
     Args:
         codes: (N,) uint32 code points of all texts, a NUL after each.
-        folding: (0x110000,) uint32, what stands for each code point: 0 for what is left out, `SEPARATOR` for NUL.
+        folding: (0x110000,) uint32, what stands for each code point: 0 for what is left out, `SEPARATOR` for
+            NUL.
         n: characters that are not left out.
 
     Returns:

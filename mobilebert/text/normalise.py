@@ -1,4 +1,5 @@
-"""One form for the same text: NFC, line ends, no control or zero-width characters, half-width letters and digits.
+"""One form for the same text: NFC, line ends, no control or zero-width characters, half-width letters and
+digits.
 
 Never NFKC: it rewrites Chinese punctuation (，to a comma) and was measured four times slower.
 """
@@ -14,15 +15,17 @@ import numpy as np
 
 from mobilebert.text import characters
 
-# Line ends of all systems, and Unicode's own; "\r\n" is replaced before, since a set of characters alone is looked for many times faster.
+# Line ends of all systems, and Unicode's own; "\r\n" is replaced before, since a set of characters alone is
+# looked for many times faster.
 _LINE_END = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
-# What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction marks, BOM, odd spaces,
-# full-width forms, lone surrogates, noncharacters, interlinear annotation, tags.
+# What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction
+# marks, BOM, odd spaces, full-width forms, lone surrogates, noncharacters, interlinear annotation, tags.
 _ODD = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\xa0\xad\u061c\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufeff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
     "\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
-# All characters that NFC might change or compose lie outside these ranges: composing costs 60 ns a character (16 MB/s), this look 5.
+# All characters that NFC might change or compose lie outside these ranges: composing costs 60 ns a character
+# (16 MB/s), this look 5.
 _MAY_COMPOSE = re.compile(
     "[^\x00-\u02ff\u0400-\u0482\u2010-\u205e\u2190-\u2328\u232b-\u2adb\u3001-\u3029\u3030-\u3098\u309b-\u312f\u31a0-\u9fff\ue000-\uf8ff\uff01-\uffef"
     "\U0001f000-\U0001faff\U00020000-\U0002f7ff]"
@@ -34,8 +37,8 @@ _MOST_AT_ONCE = 200_000  # characters of texts that are looked at together, whos
 def normalise(text: str) -> str:
     """The text in one form; applying it again changes nothing.
 
-    Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages use. Lone surrogates become
-    U+FFFD, so that the filters can see them.
+    Lines are stripped and empty lines dropped: a line end is the only mark of a paragraph that later stages
+    use. Lone surrogates become U+FFFD, so that the filters can see them.
     """
     text = _usual(text).replace("\t", " ")
     while "  " in text:  # halves every run; an expression takes three times as long
@@ -44,7 +47,9 @@ def normalise(text: str) -> str:
 
 
 def normalise_all(texts: Sequence[str]) -> list[str]:
-    """Each text as `normalise` gives it, best some 50,000 characters together: most Chinese texts have their one form and stay."""
+    """Each text as `normalise` gives it, best some 50,000 characters together: most Chinese texts have
+    their one form and stay.
+    """
     joined = "\n".join(["", *texts, ""])
     if len(joined) > _MOST_AT_ONCE:
         return list(map(normalise, texts))
@@ -74,15 +79,23 @@ def _usual(text: str) -> str:
 @cache
 def _replacements() -> dict[str, str]:
     """What stands for an odd character; those not named are dropped."""
-    full_width = {chr(code): chr(code - 0xFEE0) for span in ((0xFF10, 0xFF1A), (0xFF21, 0xFF3B), (0xFF41, 0xFF5B)) for code in range(*span)}
-    spaces = dict.fromkeys("\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " ")
+    full_width = {
+        chr(code): chr(code - 0xFEE0)
+        for span in ((0xFF10, 0xFF1A), (0xFF21, 0xFF3B), (0xFF41, 0xFF5B))
+        for code in range(*span)
+    }
+    spaces = dict.fromkeys(
+        "\xa0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+    )
     surrogates = {chr(code): "\ufffd" for code in range(0xD800, 0xE000)}
     return full_width | spaces | surrogates
 
 
 @cache
 def _kinds() -> np.ndarray:
-    """(0x110000,) uint8: which of the patterns each code point may fall to, and which are blanks; one look-up tells which need to run."""
+    """(0x110000,) uint8: which of the patterns each code point may fall to, and which are blanks; one
+    look-up tells which need to run.
+    """
     table = np.zeros(characters.CODE_POINTS, np.uint8)
     for pattern, kind in ((_LINE_END, _IS_LINE_END), (_ODD, _IS_ODD), (_MAY_COMPOSE, _IS_COMPOSED)):
         named = np.zeros(characters.CODE_POINTS, bool)

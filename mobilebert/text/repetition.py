@@ -1,4 +1,6 @@
-"""Rules on whole documents that say the same again and again: each says of every document whether it drops it, (D,) bool."""
+"""Rules on whole documents that say the same again and again: each says of every document whether it drops
+it, (D,) bool.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,10 @@ _SLOTS = 17  # bits: of the hashes of all texts' wording
 
 
 def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
-    """Lines that repeat an earlier one over `corpus.max_duplicate_line_share` of the lines (FineWeb-2 cmn_Hani.yml dup_line_frac: 0.287),
-    or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1: 0.20).
+    """Lines that repeat an earlier one over `corpus.max_duplicate_line_share` of the lines (FineWeb-2
+    cmn_Hani.yml dup_line_frac: 0.287),
+    or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1:
+    0.20).
     """
     dropped = np.zeros(len(documents), bool)
     for index in candidates_of_duplicate_lines(documents).tolist():
@@ -25,12 +29,16 @@ def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
         if repeats := len(each) - len(unique):
             characters = sum(map(len, each)) - sum(map(len, unique))
             many = repeats > settings.max_duplicate_line_share * len(each)
-            dropped[index] = many or characters > settings.max_duplicate_line_characters * documents.sizes[index]
+            dropped[index] = (
+                many or characters > settings.max_duplicate_line_characters * documents.sizes[index]
+            )
     return dropped
 
 
 def candidates_of_duplicate_lines(documents: Documents) -> np.ndarray:
-    """(M,) int64: the numbers of the documents that may have a line twice: all that have, and hardly any other."""
+    """(M,) int64: the numbers of the documents that may have a line twice: all that have, and hardly any
+    other.
+    """
     codes, starts, ends = documents.codes, documents.line_starts, documents.line_ends
     # Equal lines of a text have equal lengths, first, middle and last characters.
     keys = (ends - starts).astype(np.uint64)
@@ -43,12 +51,14 @@ def candidates_of_duplicate_lines(documents: Documents) -> np.ndarray:
 
 
 def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:
-    """One 4-gram of characters that fills more than `corpus.max_phrase_share` of them (FineWeb-2 cmn_Hani.yml top_n_grams, two words:
+    """One 4-gram of characters that fills more than `corpus.max_phrase_share` of them (FineWeb-2 cmn_Hani.yml
+    top_n_grams, two words:
     0.256): stuffed keywords, laughter, rows of one character.
     """
     judged = documents.sizes >= _MIN_PHRASE_EVIDENCE
     hashes = ngrams(documents.codes, PHRASE_N)
-    # Counted exactly only where the fullest of 256 bins, which holds the most frequent phrase or more, says that it may be needed.
+    # Counted exactly only where the fullest of 256 bins, which holds the most frequent phrase or more, says
+    # that it may be needed.
     binned = (hashes >> np.uint64(56)).astype(np.int64)
     binned += np.repeat(np.arange(0, _BINS * len(documents), _BINS), documents.sizes + 1)[: len(binned)]
     fullest = np.bincount(binned, minlength=_BINS * len(documents)).reshape(-1, _BINS).max(axis=1)
@@ -61,7 +71,9 @@ def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:
 
 
 def repeated_ngrams(documents: Documents, settings: Corpus) -> np.ndarray:
-    """13-grams of letters, digits and Han that repeat an earlier one over `corpus.max_repeated_share` (EvalWeb preprocess.py: 0.5)."""
+    """13-grams of letters, digits and Han that repeat an earlier one over `corpus.max_repeated_share`
+    (EvalWeb preprocess.py: 0.5).
+    """
     hashes, bounds = documents.wording
     sizes = np.diff(bounds)
     # Counted exactly only where so many do not hold a slot of their own that it may be needed.
@@ -72,7 +84,9 @@ def repeated_ngrams(documents: Documents, settings: Corpus) -> np.ndarray:
     without = np.diff(np.searchsorted(np.flatnonzero(holder[slot] != number), bounds))
     dropped = without / np.maximum(sizes, 1) > settings.max_repeated_share
     for index in np.flatnonzero(dropped).tolist():
-        dropped[index] = repeats(hashes[bounds[index] : bounds[index + 1]]) / sizes[index] > settings.max_repeated_share
+        dropped[index] = (
+            repeats(hashes[bounds[index] : bounds[index + 1]]) / sizes[index] > settings.max_repeated_share
+        )
     return dropped
 
 

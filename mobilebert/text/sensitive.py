@@ -1,4 +1,6 @@
-"""Sensitive data: phone numbers, identity card numbers and e-mail addresses, each replaced by a fixed form of its kind."""
+"""Sensitive data: phone numbers, identity card numbers and e-mail addresses, each replaced by a fixed form
+of its kind.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,20 @@ from collections.abc import Callable
 # What stands for each kind. The address is FineWeb's; zeros make no number that anyone has.
 FORMS = {"email": "email@example.com", "id_card": "000000000000000000", "phone": "00000000000"}
 
-_EMAIL = re.compile(r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])")
-# Resident identity numbers: six digits of the place, the birthday, three digits, the check character (GB 11643-1999).
-_ID_CARD = re.compile(
-    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx](?![0-9A-Za-z])", re.ASCII
+_EMAIL = re.compile(
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
-# Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400 and 800; +86, 0086 before.
+# Resident identity numbers: six digits of the place, the birthday, three digits, the check character (GB
+# 11643-1999).
+_ID_CARD = re.compile(
+    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx](?![0-9A-Za-z])",
+    re.ASCII,
+)
+# Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400
+# and 800; +86, 0086 before.
 _PHONE = re.compile(
     r"""(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?:(?:\+|00)?86[- ]?)?(?:1[3-9]\d(?:[- ]?\d{4}){2}
-    |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?|[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",
+    |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?|[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",  # noqa: E501
     re.VERBOSE | re.ASCII,
 )
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -36,12 +43,16 @@ def mask(text: str) -> tuple[str, dict[str, int]]:
 
 
 def checked(number: str) -> bool:
-    """Whether the last character of an identity number is the one that the others ask for (ISO 7064, MOD 11-2)."""
+    """Whether the last character of an identity number is the one that the others ask for (ISO 7064, MOD
+    11-2).
+    """
     total = sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, number[:17], strict=True))
     return _CHECKS[total % 11] == number[17].upper()
 
 
-def _replacing(kind: str, counts: dict[str, int], counts_as: Callable[[str], bool] = lambda match: True) -> Callable[[re.Match[str]], str]:
+def _replacing(
+    kind: str, counts: dict[str, int], counts_as: Callable[[str], bool] = lambda match: True
+) -> Callable[[re.Match[str]], str]:
     def replaced(match: re.Match[str]) -> str:
         if match[0] == FORMS[kind] or not counts_as(match[0]):
             return match[0]

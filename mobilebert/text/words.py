@@ -1,7 +1,7 @@
 """Words of Chinese text as character offsets, for whole word masking.
 
-`rjieba` is the jieba algorithm in Rust: 10 to 17 MB of text a second on one core against jieba's 0.6, word F1 0.985 against it
-(measured on both).
+`rjieba` is the jieba algorithm in Rust: 10 to 17 MB of text a second on one core against jieba's 0.6, word F1
+0.985 against it (measured on both).
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from mobilebert.errors import UserError
 
 Cut = Callable[[str], list[str]]
 
-_AT_ONCE = 5_000  # characters: their words stay in the processor's cache, which saves a tenth of the time of 100,000 at once (measured)
+# characters: their words stay in the processor's cache, which saves a tenth of the time of 100,000 at once
+# (measured)
+_AT_ONCE = 5_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DICTIONARY_LINE = re.compile(r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?")  # jieba's: word [frequency] [tag]
+_DICTIONARY_LINE = re.compile(
+    r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?"
+)  # jieba's: word [frequency] [tag]
 
 
 def read_dictionary(path: Path) -> str:
@@ -31,15 +35,21 @@ def read_dictionary(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({error}); records.user_dictionary names a list of words") from None
+        raise UserError(
+            f"{path}: cannot be read as UTF-8 text ({error}); records.user_dictionary names a list of words"
+        ) from None
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not _DICTIONARY_LINE.fullmatch(line.strip()):
-            raise UserError(f"{path}, line {number}: found {line.strip()!r}, expected `word [frequency [tag]]`, a whole number and letters")
+            raise UserError(
+                f"{path}, line {number}: found {line.strip()!r}, expected `word [frequency [tag]]`, a "
+                f"whole number and letters"
+            )
     return text
 
 
 def cutter(dictionary: str) -> Cut:
-    """What cuts text into words: rjieba, which also knows the words of a dictionary (`read_dictionary`); an empty one adds nothing.
+    """What cuts text into words: rjieba, which also knows the words of a dictionary (`read_dictionary`); an
+    empty one adds nothing.
 
     A word without a frequency gets one that keeps it in one piece.
     """
@@ -56,8 +66,8 @@ def cutter(dictionary: str) -> Cut:
 def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:
     """Where words start in `text`.
 
-    Every character belongs to exactly one word (punctuation, spaces and line ends are words of their own), so the words are the
-    spans between neighbouring starts, the last one ending at `len(text)`.
+    Every character belongs to exactly one word (punctuation, spaces and line ends are words of their own), so
+    the words are the spans between neighbouring starts, the last one ending at `len(text)`.
 
     Args:
         text: any string; whole paragraphs are faster than short lines.

@@ -30,11 +30,17 @@ def load(folder: Path | str) -> Tokenizer:
     folder = Path(folder)
     description = _description(folder / DESCRIPTION)
     if description["kind"] == "wordpiece":
-        made: Tokenizer = WordPieceTokenizer(read_vocabulary(folder / VOCABULARY), description["lowercase"], str(folder / VOCABULARY))
+        made: Tokenizer = WordPieceTokenizer(
+            read_vocabulary(folder / VOCABULARY), description["lowercase"], str(folder / VOCABULARY)
+        )
     else:
         made = SentencePieceTokenizer(_existing(folder / MODEL), description["lowercase"])
     if made.size != description["size"]:
-        raise UserError(f"{folder}: {made.size} tokens, but {DESCRIPTION} says {description['size']}; the files do not belong together")
+        raise UserError(
+            f"{folder}: {made.size} tokens, but {DESCRIPTION} says {description['size']}; the files do "
+            f"not "
+            f"belong together"
+        )
     return made
 
 
@@ -47,7 +53,9 @@ def write(writer: artifacts.Writer, kind: str, content: bytes, lowercase: bool) 
     path = writer.path(VOCABULARY if kind == "wordpiece" else MODEL)
     path.write_bytes(content)
     made = (
-        WordPieceTokenizer(read_vocabulary(path), lowercase, str(path)) if kind == "wordpiece" else SentencePieceTokenizer(path, lowercase)
+        WordPieceTokenizer(read_vocabulary(path), lowercase, str(path))
+        if kind == "wordpiece"
+        else SentencePieceTokenizer(path, lowercase)
     )
     ids = dict(zip(("pad", "unk", "cls", "sep", "mask"), made.special_ids, strict=True))
     body = {"kind": kind, "size": made.size, "lowercase": lowercase} | ids
@@ -66,7 +74,8 @@ def copy_files(folder: Path | str, writer: artifacts.Writer) -> None:
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The entries of a vocab.txt by id. Lines end at "\\n" alone: two entries of Google's Chinese vocabulary hold U+2028.
+    """The entries of a vocab.txt by id. Lines end at "\\n" alone: two entries of Google's Chinese vocabulary
+    hold U+2028.
 
     Raises:
         UserError: the file is missing, not UTF-8, or has no special tokens.
@@ -74,11 +83,16 @@ def read_vocabulary(path: Path) -> list[str]:
     try:
         text = _existing(path).read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 at byte {error.start}; a vocab.txt holds one token a line in UTF-8") from None
+        raise UserError(
+            f"{path}: not UTF-8 at byte {error.start}; a vocab.txt holds one token a line in UTF-8"
+        ) from None
     lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").removesuffix("\n").split("\n")]
     missing = [token for token in SPECIAL if token not in lines]
     if missing:
-        raise UserError(f"{path}: no {', '.join(missing)} among its {len(lines)} lines; BERT's vocab.txt has {', '.join(SPECIAL)}")
+        raise UserError(
+            f"{path}: no {', '.join(missing)} among its {len(lines)} lines; BERT's vocab.txt has "
+            f"{', '.join(SPECIAL)}"
+        )
     return lines
 
 

@@ -1,8 +1,9 @@
 """Google's BERT tokenization on one stretch of text, with character offsets.
 
-Follows `BasicTokenizer` and `WordpieceTokenizer` of https://github.com/google-research/bert/blob/master/tokenization.py step by
-step; every character is carried with the offset that it came from. This is the slow, exact road: `wordpiece.py` sends only what
-is neither Han nor punctuation down it.
+Follows `BasicTokenizer` and `WordpieceTokenizer` of
+https://github.com/google-research/bert/blob/master/tokenization.py step by step; every character is carried
+with the offset that it came from. This is the slow, exact road: `wordpiece.py` sends only what is neither Han
+nor punctuation down it.
 """
 
 from __future__ import annotations
@@ -28,21 +29,27 @@ Characters = list[tuple[str, int]]  # (character, offset in the text that it cam
 
 
 def is_dropped(character: str) -> bool:
-    """Whether Google's clean-up removes it: NUL, U+FFFD and control or format characters that are not white space."""
+    """Whether Google's clean-up removes it: NUL, U+FFFD and control or format characters that are not
+    white space.
+    """
     if character in "\t\n\r":
         return False
     return character in "\0\ufffd" or unicodedata.category(character) in ("Cc", "Cf")
 
 
 def is_punctuation(character: str) -> bool:
-    """Whether it is a token of its own: all ASCII that is neither letter, digit, space nor control, and Unicode's P classes."""
+    """Whether it is a token of its own: all ASCII that is neither letter, digit, space nor control, and
+    Unicode's P classes.
+    """
     point = ord(character)
     if 33 <= point <= 47 or 58 <= point <= 64 or 91 <= point <= 96 or 123 <= point <= 126:
         return True
     return unicodedata.category(character).startswith("P")
 
 
-def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool) -> tuple[list[int], list[int], list[int]]:
+def tokenize(
+    text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
+) -> tuple[list[int], list[int], list[int]]:
     """Ids, start offsets and end offsets of a stretch of text.
 
     Args:
@@ -53,10 +60,18 @@ def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
     """
     if text.isascii() and text.isalnum():  # as nearly all are: nothing to drop, to strip or to split
         subwords = _pieces(text.lower() if lowercase else text, vocabulary, unk)
-        return [id for id, _, _ in subwords], [first for _, first, _ in subwords], [end for _, _, end in subwords]
+        return (
+            [id for id, _, _ in subwords],
+            [first for _, first, _ in subwords],
+            [end for _, _, end in subwords],
+        )
     characters: Characters = [(c, offset) for offset, c in enumerate(text) if not is_dropped(c)]
     if lowercase:
-        characters = [(c.lower(), offset) for c, offset in characters] if text.isascii() else _without_accents(_lowered(characters))
+        characters = (
+            [(c.lower(), offset) for c, offset in characters]
+            if text.isascii()
+            else _without_accents(_lowered(characters))
+        )
     ids: list[int] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -69,7 +84,8 @@ def tokenize(text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
 
 
 def _lowered(characters: Characters) -> Characters:
-    # As a whole, since the lower case of a capital sigma depends on its neighbours; only U+0130 becomes longer.
+    # As a whole, since the lower case of a capital sigma depends on its neighbours; only U+0130 becomes
+    # longer.
     lowered = "".join(c for c, _ in characters).lower()
     offsets = [offset for c, offset in characters for _ in c.lower()]
     return list(zip(lowered, offsets, strict=True))
@@ -79,10 +95,14 @@ def _without_accents(characters: Characters) -> Characters:
     """NFD, then without non-spacing marks."""
     apart = [(character, offset) for c, offset in characters for character in unicodedata.normalize("NFD", c)]
     first = 0
-    for index in range(len(apart) + 1):  # canonical ordering: marks that follow each other are sorted by their combining class
+    for index in range(
+        len(apart) + 1
+    ):  # canonical ordering: marks that follow each other are sorted by their combining class
         if index == len(apart) or unicodedata.combining(apart[index][0]) == 0:
             if index - first > 1:
-                apart[first:index] = sorted(apart[first:index], key=lambda item: unicodedata.combining(item[0]))
+                apart[first:index] = sorted(
+                    apart[first:index], key=lambda item: unicodedata.combining(item[0])
+                )
             first = index + 1
     return [(c, offset) for c, offset in apart if unicodedata.category(c) != "Mn"]
 
@@ -103,7 +123,9 @@ def _split_on_punctuation(characters: Characters) -> list[Characters]:
 
 
 def _pieces(word: str, vocabulary: Mapping[str, int], unk: int) -> list[tuple[int, int, int]]:
-    """Greedy longest match first: (id, first character, end) of each piece, or one unknown for the whole word."""
+    """Greedy longest match first: (id, first character, end) of each piece, or one unknown for the whole
+    word.
+    """
     unknown = [(unk, 0, len(word))]
     if len(word) > MAX_WORD_CHARACTERS:
         return unknown

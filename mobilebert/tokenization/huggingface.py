@@ -1,4 +1,6 @@
-"""The tokenizer as transformers opens it: `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`."""
+"""The tokenizer as transformers opens it: `tokenizer.json`, `tokenizer_config.json`,
+`special_tokens_map.json`.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,30 @@ LONGEST_INPUT = 512  # positions of every published BERT and MobileBERT
 
 def write(folder: Path, tokenizer: Tokenizer) -> None:
     """Write the three files into a folder that holds `vocab.txt` or `spm.model` already."""
-    made = _wordpiece(tokenizer) if tokenizer.kind == "wordpiece" else _sentencepiece(tokenizer, folder / "spm.model")
-    made.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    made = (
+        _wordpiece(tokenizer)
+        if tokenizer.kind == "wordpiece"
+        else _sentencepiece(tokenizer, folder / "spm.model")
+    )
+    made.add_special_tokens(
+        [tokenizers.AddedToken(token, special=True, normalized=False) for token in SPECIAL]
+    )
     made.post_processor = processors.TemplateProcessing(
         single=f"{CLS}:0 $A:0 {SEP}:0",
         pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
         special_tokens=[(CLS, tokenizer.cls), (SEP, tokenizer.sep)],
     )
     (folder / "tokenizer.json").write_text(made.to_str(pretty=True) + "\n", encoding="utf-8")
-    config: dict[str, Any] = {"model_max_length": LONGEST_INPUT, "model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+    config: dict[str, Any] = {
+        "model_max_length": LONGEST_INPUT,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+    }
     if tokenizer.kind == "wordpiece":
-        config |= {"tokenizer_class": "BertTokenizerFast", "do_lower_case": tokenizer.lowercase, "tokenize_chinese_chars": True}
+        config |= {
+            "tokenizer_class": "BertTokenizerFast",
+            "do_lower_case": tokenizer.lowercase,
+            "tokenize_chinese_chars": True,
+        }
         config |= {"strip_accents": None}
     else:
         config |= {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": tokenizer.lowercase}
@@ -53,7 +68,9 @@ def _sentencepiece(tokenizer: Tokenizer, path: Path) -> tokenizers.Tokenizer:
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
     scores = [processor.get_score(id) for id in range(processor.get_piece_size())]
     if protobuf.is_unigram(path.read_bytes()):
-        model: models.Model = models.Unigram(list(zip(tokenizer.tokens, scores, strict=True)), unk_id=tokenizer.unk, byte_fallback=False)
+        model: models.Model = models.Unigram(
+            list(zip(tokenizer.tokens, scores, strict=True)), unk_id=tokenizer.unk, byte_fallback=False
+        )
     else:
         vocabulary = {token: id for id, token in enumerate(tokenizer.tokens)}
         merges = _merges(tokenizer.tokens, scores)
@@ -74,7 +91,9 @@ def _plain(lowercase: bool) -> list[normalizers.Normalizer]:
 
 
 def _merges(tokens: list[str], scores: list[float]) -> list[tuple[str, str]]:
-    """Every way to make a piece of two others, in the order in which sentencepiece merges: by the score of what is made."""
+    """Every way to make a piece of two others, in the order in which sentencepiece merges: by the score of
+    what is made.
+    """
     id_of = {token: id for id, token in enumerate(tokens)}
     merges = []
     for id, token in enumerate(tokens):

@@ -1,8 +1,8 @@
 """The `sentencepiece` tokenizer: pieces learned from the corpus.
 
-Text is first made plain here, one character for one (white space becomes a space, capitals become small, runs of spaces become
-one), with a map back to the given characters. The model carries the same rules inside, so sentencepiece itself gives the same
-ids on the raw text.
+Text is first made plain here, one character for one (white space becomes a space, capitals become small, runs
+of spaces become one), with a map back to the given characters. The model carries the same rules inside, so
+sentencepiece itself gives the same ids on the raw text.
 """
 
 from __future__ import annotations
@@ -38,16 +38,27 @@ class SentencePieceTokenizer(Tokenizer):
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=self._model_bytes)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{model}: not a sentencepiece model ({error})") from None
-        super().__init__([self._processor.id_to_piece(id) for id in range(self._processor.get_piece_size())], lowercase, str(model))
+        super().__init__(
+            [self._processor.id_to_piece(id) for id in range(self._processor.get_piece_size())],
+            lowercase,
+            str(model),
+        )
         self._lengths = np.array([len(token) for token in self.tokens], np.int32)
         # The space in front of a word is no part of its span.
-        self._spaced = np.array([token[0] == SPACE_MARK and len(token) > 1 for token in self.tokens], np.int32)
+        self._spaced = np.array(
+            [token[0] == SPACE_MARK and len(token) > 1 for token in self.tokens], np.int32
+        )
 
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
-        """Tokens of each text; unknown characters that follow each other are one [UNK], as sentencepiece has it."""
+        """Tokens of each text; unknown characters that follow each other are one [UNK], as sentencepiece
+        has it.
+        """
         made = [plain(text, self.lowercase) for text in texts]
         id_lists = self._processor.encode([text for text, _ in made], out_type=int, num_threads=1)
-        return [self._encoding(np.array(ids, np.int32), text, index) for ids, (text, index) in zip(id_lists, made, strict=True)]
+        return [
+            self._encoding(np.array(ids, np.int32), text, index)
+            for ids, (text, index) in zip(id_lists, made, strict=True)
+        ]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         """Pieces joined, with their spaces."""
@@ -79,7 +90,9 @@ def plain(text: str, lowercase: bool) -> tuple[str, np.ndarray]:
 
 
 def rules(lowercase: bool) -> dict[int, int]:
-    """The same as single-character rules, code point -> code point, for the model's own normalizer; surrogates cannot stand there."""
+    """The same as single-character rules, code point -> code point, for the model's own normalizer;
+    surrogates cannot stand there.
+    """
     table = _table(lowercase)
     changed = np.flatnonzero(table != np.arange(CODE_POINTS)).tolist()
     return {point: int(table[point]) for point in changed if table[point] != REPLACEMENT}
@@ -91,7 +104,9 @@ def _table(lowercase: bool) -> np.ndarray:
     table = np.arange(CODE_POINTS, dtype=np.uint32)
     for point in range(1, CODE_POINTS):
         character = chr(point)
-        if character.isspace() or character == SPACE_MARK:  # in a text, sentencepiece takes its mark for the space that it writes so
+        if (
+            character.isspace() or character == SPACE_MARK
+        ):  # in a text, sentencepiece takes its mark for the space that it writes so
             table[point] = ord(" ")
         elif lowercase and (small := character.lower()) != character:
             table[point] = ord(small[0])  # U+0130 alone has a longer one: i and a dot

@@ -1,7 +1,7 @@
 """The little that is read and changed in the bytes of a sentencepiece model.
 
-`sentencepiece_model_pb2` wants a protobuf that Beam refuses, so it is never imported. Field numbers are those of
-https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto.
+`sentencepiece_model_pb2` wants a protobuf that Beam refuses, so it is never imported. Field numbers are those
+of https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ def is_unigram(model: bytes) -> bool:
 def settled(model: bytes, score_step: float) -> bytes:
     """A freshly trained model made fit for every machine and program.
 
-    The path of the rules file that it was trained with goes, since it lay in a temporary folder and equal work must give equal bytes
-    (the compiled rules stay). Scores are rounded to multiples of `score_step`, a power of two: sums of scores are then exact in single
-    and double precision alike, so that programs which use either choose the same pieces.
+    The path of the rules file that it was trained with goes, since it lay in a temporary folder and equal
+    work must give equal bytes (the compiled rules stay). Scores are rounded to multiples of `score_step`, a
+    power of two: sums of scores are then exact in single and double precision alike, so that programs which
+    use either choose the same pieces.
     """
     made = bytearray()
     for number, body, raw in _fields(model):
         if number == NORMALIZER_SPEC:
             body = b"".join(encoded for inner, _, encoded in _fields(body) if inner != NORMALIZATION_RULE_TSV)
         elif number == PIECES:
-            body = b"".join(_rounded(value, score_step) if inner == SCORE else encoded for inner, value, encoded in _fields(body))
+            body = b"".join(
+                _rounded(value, score_step) if inner == SCORE else encoded
+                for inner, value, encoded in _fields(body)
+            )
         else:
             made += raw
             continue

@@ -18,8 +18,9 @@ PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK
 class Encoding:
     """Tokens of one text, without special tokens.
 
-    `ids`, `starts`, `ends` are (N,) int32. Token n covers the characters `starts[n]:ends[n]` of the text as it was given, before
-    lower-casing and accent stripping. Starts never decrease; two tokens made of one character share its offsets.
+    `ids`, `starts`, `ends` are (N,) int32. Token n covers the characters `starts[n]:ends[n]` of the text as
+    it was given, before lower-casing and accent stripping. Starts never decrease; two tokens made of one
+    character share its offsets.
     """
 
     ids: np.ndarray
@@ -45,7 +46,9 @@ class Tokenizer(ABC):
         self.lowercase = lowercase
         missing = [token for token in SPECIAL if token not in self.tokens]
         if missing:
-            raise UserError(f"{where}: no {', '.join(missing)} in this vocabulary; BERT needs {', '.join(SPECIAL)}")
+            raise UserError(
+                f"{where}: no {', '.join(missing)} in this vocabulary; BERT needs {', '.join(SPECIAL)}"
+            )
         self.pad, self.unk, self.cls, self.sep, self.mask = (self.tokens.index(token) for token in SPECIAL)
 
     @property
@@ -60,7 +63,9 @@ class Tokenizer(ABC):
 
     @property
     def digest(self) -> str:
-        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artifact and every model directory that carries it."""
+        """SHA-256 over kind, casing and vocabulary: equal for the tokenizer artifact and every model
+        directory that carries it.
+        """
         hasher = hashlib.sha256(f"{self.kind}\n{self.lowercase}\n".encode())
         hasher.update("\n".join(self.tokens).encode("utf-8", "surrogatepass"))
         hasher.update(self._shape())
@@ -82,17 +87,23 @@ class Tokenizer(ABC):
         """The tokens of texts one after the other.
 
         Returns:
-            (N,) ids, (N,) start offsets in the texts joined by a line end, and (len(texts) + 1,) the number of each text's first token.
+            (N,) ids, (N,) start offsets in the texts joined by a line end, and (len(texts) + 1,) the number
+            of each text's first token.
         """
         encodings = self.encode_many(texts)
         offsets = np.cumsum([0, *(len(text) + 1 for text in texts)])[:-1]
         firsts = np.cumsum([0, *map(len, encodings)])
-        starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(offsets, np.diff(firsts))
+        starts = np.concatenate([encoding.starts for encoding in encodings]) + np.repeat(
+            offsets, np.diff(firsts)
+        )
         return np.concatenate([encoding.ids for encoding in encodings]), starts, firsts
 
     @abstractmethod
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """Readable text of ids; special tokens are written out. Not the inverse of `encode`: casing and some spaces are lost."""
+        """Readable text of ids; special tokens are written out.
+
+        Not the inverse of `encode`: casing and some spaces are lost.
+        """
 
     def _shape(self) -> bytes:
         """What else shapes the ids, for the digest."""

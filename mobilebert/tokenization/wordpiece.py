@@ -1,8 +1,8 @@
 """The `wordpiece` tokenizer: Google's BERT tokenization, id for id, most of it by table look-up.
 
-One Han character is one token, and so is nearly every punctuation mark, whatever stands around it. Those go through a code-point
-table on a UTF-32 view of the text; only the runs between them (Latin words, digits, kana, ...) take the exact road of
-`google.py`, and each distinct run takes it once.
+One Han character is one token, and so is nearly every punctuation mark, whatever stands around it. Those go
+through a code-point table on a UTF-32 view of the text; only the runs between them (Latin words, digits,
+kana, ...) take the exact road of `google.py`, and each distinct run takes it once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ CACHED_TOKENS = 1 << 17  # some 50,000 different runs, about 15 MB of memory
 class _Runs(dict[str, int]):
     """Run of text -> its number, tokenized when first asked for.
 
-    Run n is made of the tokens `first[n] : first[n] + count[n]` of `ids`, `starts`, `ends` (offsets inside the run).
+    Run n is made of the tokens `first[n] : first[n] + count[n]` of `ids`, `starts`, `ends` (offsets inside
+    the run).
     """
 
     def __init__(self, tokenize: Callable[[str], tuple[list[int], list[int], list[int]]]) -> None:
@@ -50,7 +51,8 @@ class _Runs(dict[str, int]):
         if not numbers.size:
             return (np.zeros(0, np.int32),) * 3
         first, count, ids, starts, ends = (
-            np.frombuffer(buffer, np.int32) for buffer in (self.first, self.count, self.ids, self.starts, self.ends)
+            np.frombuffer(buffer, np.int32)
+            for buffer in (self.first, self.count, self.ids, self.starts, self.ends)
         )
         counts = count[numbers]
         before = np.cumsum(counts) - counts
@@ -73,7 +75,9 @@ class WordPieceTokenizer(Tokenizer):
         self._runs = _Runs(self._tokenize)
 
     def encode_many(self, texts: Sequence[str]) -> list[Encoding]:
-        """Tokens of each text; a line end between texts keeps them apart, since no token reaches over white space."""
+        """Tokens of each text; a line end between texts keeps them apart, since no token reaches over
+        white space.
+        """
         ids, starts, ends = self._encode("\n".join(texts))
         offsets = _offsets(texts)
         cuts = np.searchsorted(starts, offsets)
@@ -88,7 +92,9 @@ class WordPieceTokenizer(Tokenizer):
         return ids, starts, np.searchsorted(starts, _offsets(texts))
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        """Tokens joined: "##" glued to what stands before, a space only between two words in letters or digits."""
+        """Tokens joined: "##" glued to what stands before, a space only between two words in letters or
+        digits.
+        """
         text = ""
         for token in (self.tokens[int(id)] for id in ids):
             if token.startswith("##") and len(token) > 2:
@@ -148,15 +154,20 @@ def _offsets(texts: Sequence[str]) -> np.ndarray:
 
 
 def _spelt(character: str) -> bool:
-    return character.isalnum() and not any(first <= ord(character) <= last for first, last in google.HAN_RANGES)
+    return character.isalnum() and not any(
+        first <= ord(character) <= last for first, last in google.HAN_RANGES
+    )
 
 
 @functools.cache
 def _kinds() -> np.ndarray:
     """Kind of every code point, before the vocabulary has a say; surrogates are words, as for Google."""
-    # All marks, spaces and controls lie in planes 0, 1 and 14 (Unicode 16); looking at each code point takes eight times as long.
+    # All marks, spaces and controls lie in planes 0, 1 and 14 (Unicode 16); looking at each code point takes
+    # eight times as long.
     points = np.array([*range(0x20000), *range(0xE0000, 0xE1000)])
-    categories = np.fromiter((unicodedata.category(chr(point)) for point in points.tolist()), "U2", len(points))
+    categories = np.fromiter(
+        (unicodedata.category(chr(point)) for point in points.tolist()), "U2", len(points)
+    )
     kinds = np.full(CODE_POINTS, WORD, np.uint8)
     for first, last in google.HAN_RANGES:
         kinds[first : last + 1] = HAN

@@ -1,4 +1,6 @@
-"""Finds the device that trains, says what it found, and sets threads and determinism before TensorFlow starts."""
+"""Finds the device that trains, says what it found, and sets threads and determinism before TensorFlow
+starts.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,17 @@ LOG = logging.getLogger(__name__)
 KINDS = ("auto", "cpu", "gpu", "tpu")
 PCI_DEVICES = Path("/sys/bus/pci/devices")
 GOOGLE = "0x1ae0"  # PCI vendor
-# PCI device ids of TPU chips, as jax's hardware_utils.py lists them (its v2 and v3 share one; asking libtpu would take minutes
-# on a machine without a TPU).
-TPU_CHIPS = {"0x0027": "v3", "0x0056": "", "0x005e": "v4", "0x0062": "v5p", "0x0063": "v5e", "0x006f": "v6e", "0x0076": "7x"}
+# PCI device ids of TPU chips, as jax's hardware_utils.py lists them (its v2 and v3 share one; asking libtpu
+# would take minutes on a machine without a TPU).
+TPU_CHIPS = {
+    "0x0027": "v3",
+    "0x0056": "",
+    "0x005e": "v4",
+    "0x0062": "v5p",
+    "0x0063": "v5e",
+    "0x006f": "v6e",
+    "0x0076": "7x",
+}
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,16 @@ class Accelerator:
     def loops(self) -> bool:
         """Whether the device takes the steps of a call in a loop of its own.
 
-        One CPU is told each step instead: that costs nothing there, and a loop, which carries the handles of all variables, took a
-        third of the time to the first step.
+        One CPU is told each step instead: that costs nothing there, and a loop, which carries the handles of
+        all variables, took a third of the time to the first step.
         """
         return self.kind != "CPU" or self.devices > 1
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's model does not count."""
+        """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's
+        model does not count.
+        """
         environment = {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}
         return environment | ({"hosts": self.hosts} if self.hosts > 1 else {})
 
@@ -75,8 +87,8 @@ class Accelerator:
 def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     """Choose the device, make TensorFlow deterministic, set its threads, and log what was found.
 
-    Call it once, before anything else uses TensorFlow: threads are fixed when its runtime starts. Where TF_CONFIG names several hosts
-    it waits for the others.
+    Call it once, before anything else uses TensorFlow: threads are fixed when its runtime starts. Where
+    TF_CONFIG names several hosts it waits for the others.
 
     Args:
         kind: "auto" takes TPU, then GPU, then CPU; the others insist.
@@ -92,14 +104,19 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
         _set_threads(threads)
     chips = tpu_chips(PCI_DEVICES) if kind in ("auto", "tpu") else []
     if kind == "tpu" and not chips:
-        raise UserError("training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or cpu")
+        raise UserError(
+            "training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to "
+            "auto or "
+            "cpu"
+        )
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):
         return _logged(_tpu(chips[0]))
     host, hosts = host_rank(os.environ.get("TF_CONFIG", ""))
     gpus = tf.config.list_physical_devices("GPU") if kind != "tpu" else []
     if kind == "gpu" and not gpus:
         raise UserError(
-            "training.accelerator: gpu was asked for, but TensorFlow finds none; `make install DEVICE=gpu`, or set it to auto or cpu"
+            "training.accelerator: gpu was asked for, but TensorFlow finds none; `make install "
+            "DEVICE=gpu`, or set it to auto or cpu"
         )
     if gpus and kind == "cpu":
         tf.config.set_visible_devices([], "GPU")
@@ -109,7 +126,13 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     accelerator = _gpus(gpus, strategy) if gpus else _cpu(threads, strategy)
     if strategy:
         description = f"{hosts} hosts, each with {accelerator.description}; this is number {host}"
-        accelerator = replace(accelerator, description=description, devices=strategy.num_replicas_in_sync, host=host, hosts=hosts)
+        accelerator = replace(
+            accelerator,
+            description=description,
+            devices=strategy.num_replicas_in_sync,
+            host=host,
+            hosts=hosts,
+        )
     return _logged(accelerator, warn=not gpus and kind != "cpu")
 
 
@@ -129,7 +152,8 @@ def host_rank(tf_config: str) -> tuple[int, int]:
             raise ValueError
     except (ValueError, KeyError, TypeError):
         raise UserError(
-            f'TF_CONFIG: expected {{"cluster": {{"worker": ["host0:port", "host1:port"]}}, "task": {{"type": "worker", "index": 0}}}}, '
+            f'TF_CONFIG: expected {{"cluster": {{"worker": ["host0:port", "host1:port"]}}, "task": '
+            f'{{"type": "worker", "index": 0}}}}, '
             f"found {tf_config[:200]}; give each host its index, or unset it to train on this machine alone"
         ) from None
     return host, hosts
@@ -156,8 +180,14 @@ def _logged(accelerator: Accelerator, *, warn: bool = False) -> Accelerator:
 def _set_threads(threads: int) -> None:
     # Inter-op threads also bound tf.data's pool, so both get the same number.
     for get, change in (
-        (tf.config.threading.get_intra_op_parallelism_threads, tf.config.threading.set_intra_op_parallelism_threads),
-        (tf.config.threading.get_inter_op_parallelism_threads, tf.config.threading.set_inter_op_parallelism_threads),
+        (
+            tf.config.threading.get_intra_op_parallelism_threads,
+            tf.config.threading.set_intra_op_parallelism_threads,
+        ),
+        (
+            tf.config.threading.get_inter_op_parallelism_threads,
+            tf.config.threading.set_inter_op_parallelism_threads,
+        ),
     ):
         if get() != threads:
             try:
@@ -178,17 +208,26 @@ def _tensorflow_has_tpu(*, insist: bool, chips: int) -> bool:
 
 
 def _tpu(chip: str) -> Accelerator:
-    # A slice of several hosts is one program's: TPU_NAME names it, and that program reaches the other hosts' TensorFlow servers.
+    # A slice of several hosts is one program's: TPU_NAME names it, and that program reaches the other hosts'
+    # TensorFlow servers.
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=os.environ.get("TPU_NAME") or "local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     strategy = tf.distribute.TPUStrategy(resolver)
     devices = strategy.num_replicas_in_sync
-    return Accelerator(strategy, tpu_description(devices, chip), devices, f"TPU {chip}".strip(), fed_here=strategy.extended.num_hosts > 1)
+    return Accelerator(
+        strategy,
+        tpu_description(devices, chip),
+        devices,
+        f"TPU {chip}".strip(),
+        fed_here=strategy.extended.num_hosts > 1,
+    )
 
 
 def tpu_description(devices: int, chip: str) -> str:
-    """ "8 TPU v5e chips" from replicas and generation; v2 and v3 show two cores a chip, newer ones a device a chip."""
+    """ "8 TPU v5e chips" from replicas and generation; v2 and v3 show two cores a chip, newer ones a
+    device a chip.
+    """
     unit = "core" if chip == "v3" else "chip"
     return " ".join(word for word in (str(devices), "TPU", chip, unit + ("s" if devices > 1 else "")) if word)
 
@@ -206,4 +245,9 @@ def _gpus(gpus: list[Any], strategy: Any = None) -> Accelerator:
 
 def _cpu(threads: int | None, strategy: Any = None) -> Accelerator:
     count = threads or os.cpu_count() or 1
-    return Accelerator(strategy or tf.distribute.get_strategy(), f"CPU, {count} thread{'s' if count > 1 else ''}", 1, threads=count)
+    return Accelerator(
+        strategy or tf.distribute.get_strategy(),
+        f"CPU, {count} thread{'s' if count > 1 else ''}",
+        1,
+        threads=count,
+    )

@@ -1,4 +1,6 @@
-"""What a training says before it starts: what each device computes, how, and which steps see how long sequences."""
+"""What a training says before it starts: what each device computes, how, and which steps see how long
+sequences.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from mobilebert.training.steps import rounds
 
 
 def describe(training: Training, share: int, start: int, stop: int, lengths: Mapping[int, int]) -> str:
-    """ "each device takes 384 sequences a step in 8 rounds of 48, float32; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens".
+    """ "each device takes 384 sequences a step in 8 rounds of 48, float32; steps 1 to 900: 128 tokens, 901 to
+    1000: 512 tokens".
 
     Args:
         training: how every training runs.
@@ -26,4 +29,7 @@ def describe(training: Training, share: int, start: int, stop: int, lengths: Map
         for (first, tokens), (end, _) in itertools.pairwise([*lengths.items(), (stop, 0)])
         if end > max(first, start)
     ]
-    return f"each device takes {share} sequences a step{rounds_text}, {training.precision}; steps {', '.join(phases) or f'{start + 1} to {stop}'}"
+    return (
+        f"each device takes {share} sequences a step{rounds_text}, {training.precision}; steps "
+        f"{', '.join(phases) or f'{start + 1} to {stop}'}"
+    )

@@ -38,14 +38,24 @@ class Measure:
 
 
 class Curve:
-    """The measures of one training. What it knows follows from the lines of metrics.jsonl, so that resuming needs nothing else.
+    """The measures of one training. What it knows follows from the lines of metrics.jsonl, so that resuming
+    needs nothing else.
 
     Attributes:
         best_step: where the best measure was made, the first of equal ones; None: none yet.
     """
 
-    def __init__(self, measure: Measure | None, training: Training, start: int, stop: int, lines: Iterable[Mapping[str, Any]] = ()) -> None:
-        """Begin, or go on after `lines`; `start` and `stop` are the training's first step and the one after its last."""
+    def __init__(
+        self,
+        measure: Measure | None,
+        training: Training,
+        start: int,
+        stop: int,
+        lines: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Begin, or go on after `lines`; `start` and `stop` are the training's first step and the one
+        after its last.
+        """
         self._measure, self._start, self._stop = measure, start, stop
         self._patience = training.early_stop
         every = training.evaluate_every
@@ -70,13 +80,18 @@ class Curve:
         return min(self._stop, self._start + ((step - self._start) // self._every + 1) * self._every)
 
     def measure(self, step: int) -> dict[str, float]:
-        """Measure after `step` steps; returns the line for metrics.jsonl. A figure that is not finite is warned of and left out."""
+        """Measure after `step` steps; returns the line for metrics.jsonl.
+
+        A figure that is not finite is warned of and left out.
+        """
         assert self._measure is not None
         figures = {name: float(f"{value:.7g}") for name, value in self._measure.figures().items()}
         nonfinite = [name for name, value in figures.items() if not math.isfinite(value)]
         if nonfinite:
             LOG.warning("held out at step %d: %s not finite", step, ", ".join(nonfinite))
-        line = {"step": step} | {PREFIX + name: value for name, value in figures.items() if name not in nonfinite}
+        line = {"step": step} | {
+            PREFIX + name: value for name, value in figures.items() if name not in nonfinite
+        }
         self._note(line)
         return line
 
@@ -95,9 +110,13 @@ class Curve:
 
 
 class LossParts:
-    """The loss and its parts on held-out batches, computed as the training computes them, on all its devices; nothing is dropped out."""
+    """The loss and its parts on held-out batches, computed as the training computes them, on all its
+    devices; nothing is dropped out.
+    """
 
-    def __init__(self, objective: Objective, batches: Sequence[Mapping[str, np.ndarray]], accelerator: Accelerator) -> None:
+    def __init__(
+        self, objective: Objective, batches: Sequence[Mapping[str, np.ndarray]], accelerator: Accelerator
+    ) -> None:
         """Take the batches, all of one shape `(B, ...)`, whose B is a multiple of the devices."""
         self._objective, self._batches = objective, batches
         self._names: list[str] = []

@@ -1,8 +1,8 @@
 """The one loop: teacher pretraining, layer transfer, pretraining distillation and tasks.
 
-Resumes by itself from the state folder with bitwise the same result as an unbroken run (same device kind and thread count).
-On SIGTERM (a preemption notice, a stopped cluster job) it saves a checkpoint at the end of the running call and leaves with
-exit code 143, so that Snakemake retries the job.
+Resumes by itself from the state folder with bitwise the same result as an unbroken run (same device kind and
+thread count). On SIGTERM (a preemption notice, a stopped cluster job) it saves a checkpoint at the end of the
+running call and leaves with exit code 143, so that Snakemake retries the job.
 """
 
 from __future__ import annotations
@@ -39,14 +39,16 @@ TERMINATED = 128 + signal.SIGTERM  # the exit code that shells give a process en
 
 @dataclass(frozen=True)
 class Span:
-    """Which steps of a schedule a job takes, where the schedule is longer than the job or other jobs went before.
+    """Which steps of a schedule a job takes, where the schedule is longer than the job or other jobs went
+    before.
 
     Attributes:
         start: the first step.
         stop: the step after the last.
         origin: where step 0 stands in the order of batches and random numbers.
         rate: step `()` int -> rate `()` float32; None: as `optimization` says.
-        moments: the optimizer's tensors to start from (`Optimizer.tensors`), by name; those that are not named start from zero.
+        moments: the optimizer's tensors to start from (`Optimizer.tensors`), by name; those that are not
+            named start from zero.
         counted: names of frozen variables (rate factor 0) whose gradients count in the norm all the same.
     """
 
@@ -65,12 +67,14 @@ class Job:
     Attributes:
         name: for people, in the log and on the bar.
         objective: what is minimised; its variables start as they are and end trained.
-        batches: start step -> endless dataset of global batches, whose element at step s is a pure function of s (`steps.Batches`).
+        batches: start step -> endless dataset of global batches, whose element at step s is a pure function
+            of s (`steps.Batches`).
         optimization: steps, rate, decay.
         training: how every training runs.
         seed: of the objective's random numbers (dropout).
         span: the steps that are taken; None: all of `optimization`, from the first.
-        lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); empty: all are alike.
+        lengths: the first step of each phase -> tokens of its sequences (`schedules.lengths`); empty: all are
+            alike.
         measure: what is measured on held-out data; None: nothing, and the last weights are kept.
         records: step in the order of batches -> which records its batch holds, for people.
         skips: leave out steps that are not finite instead of stopping.
@@ -97,7 +101,8 @@ class Trained:
         step: the step after the last that was taken.
         kept: the step after which the weights were as they are kept: `step`, or that of the best measure.
         skipped: steps that were left out.
-        tensors: the optimizer's at the last step, by name (`Optimizer.tensors`), the weights among them the kept ones.
+        tensors: the optimizer's at the last step, by name (`Optimizer.tensors`), the weights among them the
+            kept ones.
     """
 
     step: int
@@ -110,27 +115,39 @@ class Trained:
         return {"last_step": self.step, "kept_step": self.kept, "skipped_steps": self.skipped}
 
 
-def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Path, checkpoint_seconds: float, log: Path | None) -> Trained:
+def train(
+    job: Job,
+    accelerator: Accelerator,
+    state: Workspace,
+    metrics_path: Path,
+    checkpoint_seconds: float,
+    log: Path | None,
+) -> Trained:
     """Train the job's variables to its last step, from the newest checkpoint of `state` if there is one.
 
     Args:
         job: what to train.
         accelerator: where; the objective's variables were made in its scope.
-        state: the locked folder of unfinished work; the caller calls `finish` on it once the artifact is complete.
-        metrics_path: where `metrics.jsonl` goes at the end, one line a host call: step, means of the loss parts over the call,
-            gradient norm, learning rate of the last step; and one line a measure: step, `heldout_` figures.
+        state: the locked folder of unfinished work; the caller calls `finish` on it once the artifact is
+            complete.
+        metrics_path: where `metrics.jsonl` goes at the end, one line a host call: step, means of the loss
+            parts over the call, gradient norm, learning rate of the last step; and one line a measure: step,
+            `heldout_` figures.
         checkpoint_seconds: time between checkpoints; 0: after every call. The end always gets one.
         log: the command's log file, for TensorBoard events beside it.
 
     Raises:
-        UserError: when a loss or gradient is not a number (`guard.Guard`), or the batch cannot be split over the devices.
+        UserError: when a loss or gradient is not a number (`guard.Guard`), or the batch cannot be split over
+            the devices.
         SystemExit: with 143 after SIGTERM.
     """
     _check_scope(job, accelerator)
     span = job.span or Span(0, job.optimization.steps)
     objective = job.objective
     with accelerator.scope():
-        optimizer = optimizers.make(objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted)
+        optimizer = optimizers.make(
+            objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted
+        )
     train_state = TrainState(optimizer.tensors(), state, accelerator.threads)
     multihost.align(accelerator, state)
     start = train_state.restore(span.start, span.moments)
@@ -151,10 +168,22 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
         skips=job.skips,
     )
     batch_size = steps.feed(job.batches, start)
-    LOG.info("%s: %d steps of %d sequences on %s", job.name, span.stop - span.start, batch_size, accelerator.description)
-    LOG.info("%s: %s", job.name, banner.describe(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths))
+    LOG.info(
+        "%s: %d steps of %d sequences on %s",
+        job.name,
+        span.stop - span.start,
+        batch_size,
+        accelerator.description,
+    )
+    LOG.info(
+        "%s: %s",
+        job.name,
+        banner.describe(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths),
+    )
     beside = log if accelerator.chief else None
-    progress = Progress(job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths)
+    progress = Progress(
+        job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths
+    )
     with progress, _termination() as terminated:
         done, saved = start, time.monotonic()
         while True:
@@ -168,7 +197,9 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
                 continue  # a SIGTERM meanwhile comes first
             if leaves:
                 train_state.save(done)
-                LOG.warning("%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done)
+                LOG.warning(
+                    "%s: stopped by SIGTERM after step %d; run again to go on from there", job.name, done
+                )
                 raise SystemExit(TERMINATED)
             if done == span.stop or curve.ended:
                 train_state.save(done)
@@ -176,10 +207,15 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
             first, done = done, min(done + job.training.steps_per_call, curve.until(done))
             rows = steps.run(first, done - first)
             taken, left_out = guard.check(first, steps.names, rows)
-            values = _means(steps.names, taken) | {LEARNING_RATE: _digits(rows[-1, steps.names.index(LEARNING_RATE)])} | left_out
+            values = (
+                _means(steps.names, taken)
+                | {LEARNING_RATE: _digits(rows[-1, steps.names.index(LEARNING_RATE)])}
+                | left_out
+            )
             state.add_metrics({"step": done, **values})
             progress.advance(done, values)
-            # The end is saved before it is measured, which may take a while; a measure follows from the weights.
+            # The end is saved before it is measured, which may take a while; a measure follows from the
+            # weights.
             if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
                 train_state.save(done)
                 saved = time.monotonic()
@@ -187,7 +223,9 @@ def train(job: Job, accelerator: Accelerator, state: Workspace, metrics_path: Pa
     kept = curve.best_step if train_state.keep_best() else done
     if job.training.keep == "best" and curve.best_step is None:
         LOG.warning("%s: no measure on held-out data was finite, so the last weights are kept", job.name)
-    return Trained(done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), train_state.arrays())
+    return Trained(
+        done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), train_state.arrays()
+    )
 
 
 def _check_scope(job: Job, accelerator: Accelerator) -> None:
@@ -203,7 +241,9 @@ def _lines(state: Workspace) -> list[dict[str, Any]]:
 
 def _means(names: list[str], rows: np.ndarray) -> dict[str, float]:
     """Means over the steps of `rows`; nothing where there are none."""
-    return dict(zip(names, map(_digits, rows.astype(np.float64).mean(axis=0)), strict=True)) if len(rows) else {}
+    return (
+        dict(zip(names, map(_digits, rows.astype(np.float64).mean(axis=0)), strict=True)) if len(rows) else {}
+    )
 
 
 def _digits(value: float) -> float:

@@ -1,4 +1,6 @@
-"""AdamW and LAMB as BERT and MobileBERT train with them: no bias correction, clipping, a rate factor per variable."""
+"""AdamW and LAMB as BERT and MobileBERT train with them: no bias correction, clipping, a rate factor per
+variable.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,11 @@ MOMENTS = ("first_moments", "second_moments")
 
 
 class Factors(NamedTuple):
-    """What a step multiplies with, each `()`: the rate, and how much of the old and of the new goes into the two moments.
+    """What a step multiplies with, each `()`: the rate, and how much of the old and of the new goes into the
+    two moments.
 
-    A step that is left out has the rate 0, all of the old and nothing of the new: the same arithmetic, without a branch.
+    A step that is left out has the rate 0, all of the old and nothing of the new: the same arithmetic,
+    without a branch.
     """
 
     rate: Any
@@ -35,7 +39,9 @@ class Factors(NamedTuple):
 def _factors(rate: tf.Tensor, taken: tf.Tensor) -> Factors:
     both = [(BETA_1, 1.0), (1.0 - BETA_1, 0.0), (BETA_2, 1.0), (1.0 - BETA_2, 0.0)]
     shares = [(tf.constant(share, rate.dtype), without) for share, without in both]
-    return Factors(*(tf.where(taken, one, tf.constant(other, rate.dtype)) for one, other in [(rate, 0.0), *shares]))
+    return Factors(
+        *(tf.where(taken, one, tf.constant(other, rate.dtype)) for one, other in [(rate, 0.0), *shares])
+    )
 
 
 class Scalars:
@@ -43,7 +49,9 @@ class Scalars:
 
     def __init__(self, factors: Factors, dtype: tf.DType) -> None:
         self._dtype, self._rate = dtype, factors.rate
-        self.old_first, self.new_first, self.old_second, self.new_second = (tf.cast(share, dtype) for share in factors[1:])
+        self.old_first, self.new_first, self.old_second, self.new_second = (
+            tf.cast(share, dtype) for share in factors[1:]
+        )
         self.zero, self.epsilon = tf.zeros((), dtype), tf.constant(EPSILON, dtype)
         self._rates: dict[tuple[float, ...], tf.Tensor] = {}
 
@@ -51,17 +59,24 @@ class Scalars:
         """The rate with a variable's factor on it, and with its decay too where that is given; `()`."""
         key = (factor,) if decay is None else (factor, decay)
         if key not in self._rates:
-            self._rates[key] = tf.cast(self._rate * factor, self._dtype) if decay is None else self.rate(factor) * decay
+            self._rates[key] = (
+                tf.cast(self._rate * factor, self._dtype) if decay is None else self.rate(factor) * decay
+            )
         return self._rates[key]
 
 
 def decays(name: str) -> bool:
-    """Whether weight decay applies to a variable: not to biases and norms (transformers calls NoNorm LayerNorm too)."""
+    """Whether weight decay applies to a variable: not to biases and norms (transformers calls NoNorm
+    LayerNorm too).
+    """
     return not any(word in name for word in NOT_DECAYED)
 
 
 def make(
-    variables: Mapping[str, tf.Variable], factors: Mapping[str, float], optimization: Optimization, counted: Collection[str] = ()
+    variables: Mapping[str, tf.Variable],
+    factors: Mapping[str, float],
+    optimization: Optimization,
+    counted: Collection[str] = (),
 ) -> Optimizer:
     """The optimizer that the settings name (AdamW where they name none); arguments as for `Optimizer`."""
     chosen = LAMB if optimization.optimizer == "lamb" else AdamW
@@ -71,8 +86,8 @@ def make(
 class Optimizer:
     """What both have in common: moments, clipping, who moves and who does not.
 
-    Variables go in sorted order of their names, so that sums over them have one order. A variable of factor 0 is frozen: it
-    gets no gradient, counts in no norm and has no moments.
+    Variables go in sorted order of their names, so that sums over them have one order. A variable of factor 0
+    is frozen: it gets no gradient, counts in no norm and has no moments.
 
     Attributes:
         names: of the variables that move.
@@ -80,7 +95,11 @@ class Optimizer:
     """
 
     def __init__(
-        self, variables: Mapping[str, tf.Variable], factors: Mapping[str, float], optimization: Optimization, counted: Collection[str] = ()
+        self,
+        variables: Mapping[str, tf.Variable],
+        factors: Mapping[str, float],
+        optimization: Optimization,
+        counted: Collection[str] = (),
     ) -> None:
         """Make the moments (zeros); call inside the accelerator's scope.
 
@@ -88,7 +107,8 @@ class Optimizer:
             variables: by name.
             factors: factor on the rate by name; 1 where a name is not there.
             optimization: weight decay and clipping.
-            counted: names of frozen variables whose gradients count in the norm all the same (Google's transfer).
+            counted: names of frozen variables whose gradients count in the norm all the same (Google's
+                transfer).
 
         Raises:
             ValueError: when a factor names a variable that is not there, or nothing is left to train.
@@ -118,23 +138,36 @@ class Optimizer:
             tensors |= {f"{kind}/{name}": moment for kind, moment in zip(MOMENTS, moments, strict=True)}
         return tensors
 
-    def apply(self, gradients: Sequence[tf.Tensor | tf.IndexedSlices | None], rate: tf.Tensor, sound: tf.Tensor | bool = True) -> tf.Tensor:
-        """Average the gradients over replicas, clip them (before or after), and take one step; call in the replica context.
+    def apply(
+        self,
+        gradients: Sequence[tf.Tensor | tf.IndexedSlices | None],
+        rate: tf.Tensor,
+        sound: tf.Tensor | bool = True,
+    ) -> tf.Tensor:
+        """Average the gradients over replicas, clip them (before or after), and take one step; call in the
+        replica context.
 
-        The step is left out, weights and moments staying as they are, where the norm is not finite or a replica is not sound.
+        The step is left out, weights and moments staying as they are, where the norm is not finite or a
+        replica is not sound.
 
         Args:
-            gradients: this replica's, in the order of `self.variables`; None (the loss does not reach it) leaves a variable as it is.
+            gradients: this replica's, in the order of `self.variables`; None (the loss does not reach it)
+                leaves a variable as it is.
             rate: `()` float32.
             sound: `()` bool, whether this replica has nothing against the step.
 
         Returns:
-            The norm of all gradients before clipping, `()`: that of their mean, or with `clip: per_replica` this replica's.
+            The norm of all gradients before clipping, `()`: that of their mean, or with `clip: per_replica`
+            this replica's.
         """
         reached = [index for index, gradient in enumerate(gradients) if gradient is not None]
         missing = [name for name, gradient in zip(self._watched, gradients, strict=True) if gradient is None]
         if missing:
-            LOG.warning("the loss does not reach %d variables, which stay as they are: %s", len(missing), ", ".join(missing))
+            LOG.warning(
+                "the loss does not reach %d variables, which stay as they are: %s",
+                len(missing),
+                ", ".join(missing),
+            )
         context = tf.distribute.get_replica_context()
         dense = [tf.convert_to_tensor(gradients[index]) for index in reached]
         norm = None
@@ -161,17 +194,32 @@ class Optimizer:
         return [tf.math.multiply_no_nan(gradient, scale) for gradient in gradients], norm
 
     def _update(self, strategy: Any, reached: list[int], gradients: list[Any], factors: Any) -> None:
-        chosen = [[tensors[index] for index in reached] for tensors in (self.variables, self.first, self.second)]
+        chosen = [
+            [tensors[index] for index in reached] for tensors in (self.variables, self.first, self.second)
+        ]
 
-        def steps(_: Any, variables: list[Any], first: list[Any], second: list[Any], gradients: list[Any], factors: Factors) -> None:
+        def steps(
+            _: Any,
+            variables: list[Any],
+            first: list[Any],
+            second: list[Any],
+            gradients: list[Any],
+            factors: Factors,
+        ) -> None:
             known = {dtype: Scalars(factors, dtype) for dtype in {variable.dtype for variable in variables}}
-            for index, variable, m, v, gradient in zip(reached, variables, first, second, gradients, strict=True):
+            for index, variable, m, v, gradient in zip(
+                reached, variables, first, second, gradients, strict=True
+            ):
                 self._step(index, variable, m, v, gradient, known[variable.dtype])
 
         # All variables in one update: each would cost more to trace than the step itself.
-        strategy.extended.update(self.variables[reached[0]], steps, args=(*chosen, gradients, factors), group=False)
+        strategy.extended.update(
+            self.variables[reached[0]], steps, args=(*chosen, gradients, factors), group=False
+        )
 
-    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
+    def _step(
+        self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars
+    ) -> None:
         """Take the step of one variable on one device."""
         raise NotImplementedError
 
@@ -183,12 +231,14 @@ class AdamW(Optimizer):
     (google-research/bert optimization.py, AdamWeightDecayOptimizer)
     """
 
-    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
+    def _step(
+        self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars
+    ) -> None:
         factor, decay = self._factors[index], self._decay[index]
         if decay:
             variable.assign_sub(scalars.rate(factor, decay) * variable, read_value=False)
-        # One fused operation: half the time and half the tracing of written-out arithmetic. Its bias correction,
-        # sqrt(1 - beta2_power) / (1 - beta1_power), is 1 with both powers 0.
+        # One fused operation: half the time and half the tracing of written-out arithmetic. Its bias
+        # correction, sqrt(1 - beta2_power) / (1 - beta1_power), is 1 with both powers 0.
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=first.handle,
@@ -207,11 +257,14 @@ class AdamW(Optimizer):
 class LAMB(AdamW):
     """AdamW whose step of a variable has the length rate * factor * |w|; biases and norms step as with AdamW.
 
-    u = m / (sqrt(v) + 1e-6) + decay * w with AdamW's m and v;  w = w - rate * factor * r * u, where r = |w| / |u|, or 1 for
-    biases and norms and where either length is 0 (MobileBERT lamb_optimizer.py; You et al. 2019, without bias correction).
+    u = m / (sqrt(v) + 1e-6) + decay * w with AdamW's m and v;  w = w - rate * factor * r * u, where r = |w| /
+    |u|, or 1 for biases and norms and where either length is 0 (MobileBERT lamb_optimizer.py; You et al.
+    2019, without bias correction).
     """
 
-    def _step(self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars) -> None:
+    def _step(
+        self, index: int, variable: Any, first: Any, second: Any, gradient: tf.Tensor, scalars: Scalars
+    ) -> None:
         if not decays(self.names[index]):
             super()._step(index, variable, first, second, gradient, scalars)
             return

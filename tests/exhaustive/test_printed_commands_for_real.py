@@ -1,4 +1,6 @@
-"""A whole small run by Snakemake, and again by hand from the commands that it printed: the same manifests, so the same bytes."""
+"""A whole small run by Snakemake, and again by hand from the commands that it printed: the same manifests,
+so the same bytes.
+"""
 
 from __future__ import annotations
 

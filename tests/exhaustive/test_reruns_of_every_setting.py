@@ -1,4 +1,6 @@
-"""More settings and targets than tests/workflow/test_reruns.py asks a dry run about, each of 2.5 CPU seconds."""
+"""More settings and targets than tests/workflow/test_reruns.py asks a dry run about, each of 2.5 CPU
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "expected"), CHANGES, ids=[".".join(path) for path, _, _ in CHANGES])
+@pytest.mark.parametrize(
+    ("path", "value", "expected"), CHANGES, ids=[".".join(path) for path, _, _ in CHANGES]
+)
 def test_a_changed_setting_reruns_its_stage_and_what_follows(
     finished: Path,  # noqa: F811
     tmp_path: Path,

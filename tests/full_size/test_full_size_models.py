@@ -1,6 +1,8 @@
-"""The published shapes at full size, against the original code (in NumPy) and transformers, in float64. `make test-models`.
+"""The published shapes at full size, against the original code (in NumPy) and transformers, in float64. `make
+test-models`.
 
-Random weights of deviation 0.02 in every variable, inputs padded to one length (trigram embeddings see [PAD]).
+Random weights of deviation 0.02 in every variable, inputs padded to one length (trigram embeddings see
+[PAD]).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from tests import tf1_checkpoints as made
 
 TOLERANCE = 1e-9  # of the largest value
 VOCABULARY, LENGTH = 21128, 64
-# Parameters with MLM head, variables of a TF1 checkpoint, tensors of a transformers directory, counted in the published files.
+# Parameters with MLM head, variables of a TF1 checkpoint, tensors of a transformers directory, counted in the
+# published files.
 PUBLISHED = {
     "base-f2": (26_260_424, 372, 373),
     "base-f4": (32_232_584, 564, 565),
@@ -51,8 +54,13 @@ class Case:
 
 
 @pytest.fixture(scope="module", params=PUBLISHED)
-def case(request: pytest.FixtureRequest, batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Case]:
-    """A TF1 checkpoint as a training leaves it, imported. The base student lies in one with its teacher and optimizer slots."""
+def case(
+    request: pytest.FixtureRequest, batch: Batch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Case]:
+    """A TF1 checkpoint as a training leaves it, imported.
+
+    The base student lies in one with its teacher and optimizer slots.
+    """
     name, root = request.param, tmp_path_factory.mktemp("case")
     config = configs.to_original(configs.named(name, VOCABULARY))
     variables = made.body(config) | (made.pooler_and_nsp(768) if name == "bert-base" else {})
@@ -78,7 +86,11 @@ def batch() -> Batch:
     mask = (np.arange(LENGTH) < np.array([[LENGTH], [LENGTH // 2]])).astype(np.int32)
     segments = np.zeros_like(mask)
     segments[:, 30:] = 1
-    return {"ids": numbers.integers(1, VOCABULARY, mask.shape).astype(np.int32) * mask, "segments": segments * mask, "mask": mask}
+    return {
+        "ids": numbers.integers(1, VOCABULARY, mask.shape).astype(np.int32) * mask,
+        "segments": segments * mask,
+        "mask": mask,
+    }
 
 
 def theirs(auto: Any, folder: Path, batch: Batch) -> Any:
@@ -87,7 +99,9 @@ def theirs(auto: Any, folder: Path, batch: Batch) -> Any:
     assert not any(notes.values()), notes
     names = {"input_ids": "ids", "token_type_ids": "segments", "attention_mask": "mask"}
     with torch.no_grad():
-        return model.double().eval()(**{name: torch.tensor(batch[key], dtype=torch.long) for name, key in names.items()})
+        return model.double().eval()(
+            **{name: torch.tensor(batch[key], dtype=torch.long) for name, key in names.items()}
+        )
 
 
 def apart(found: Any, wanted: Any) -> float:
@@ -99,10 +113,16 @@ def apart(found: Any, wanted: Any) -> float:
 
 def test_logits_are_those_of_the_original_code_and_of_transformers(case: Case, batch: Batch) -> None:
     positions = np.tile(np.arange(LENGTH, dtype=np.int32), (len(batch["ids"]), 1))
-    logits = np.asarray(case.model.masked_lm_logits(case.sequence, positions)).reshape(*positions.shape, VOCABULARY)
-    original = apart(logits, made.logits(case.values, case.config, batch["ids"], batch["segments"], batch["mask"]))
+    logits = np.asarray(case.model.masked_lm_logits(case.sequence, positions)).reshape(
+        *positions.shape, VOCABULARY
+    )
+    original = apart(
+        logits, made.logits(case.values, case.config, batch["ids"], batch["segments"], batch["mask"])
+    )
     huggingface = apart(logits, theirs(transformers.AutoModelForMaskedLM, case.folder, batch).logits)
-    print(f"{case.name}: logits within {original:.1e} of the original code, {huggingface:.1e} of transformers")
+    print(
+        f"{case.name}: logits within {original:.1e} of the original code, {huggingface:.1e} of transformers"
+    )
     assert max(original, huggingface) <= TOLERANCE
 
 
@@ -130,12 +150,17 @@ def test_the_transformers_round_trip_is_bit_equal(case: Case, tmp_path: Path) ->
     assert again.config == ours.config
     for name, variable in ours.variables_by_name.items():
         np.testing.assert_array_equal(again.variables_by_name[name].numpy(), variable.numpy(), err_msg=name)
-    written = {path.name: path.stat().st_size for path in (case.folder / "model.safetensors", tmp_path / "model.safetensors")}
+    written = {
+        path.name: path.stat().st_size
+        for path in (case.folder / "model.safetensors", tmp_path / "model.safetensors")
+    }
     assert len(set(written.values())) == 1
 
 
 @pytest.mark.parametrize("task", ["classification", "reading"])
-def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, batch: Batch, tmp_path: Path) -> None:
+def test_a_classifier_and_a_reader_are_opened_and_agree(
+    task: str, case: Case, batch: Batch, tmp_path: Path
+) -> None:
     classifies = task == "classification"
     config = case.model.config
     head: Any = heads.SpanHead(config.hidden_size, 2, variable_dtype="float64")
@@ -158,7 +183,9 @@ def test_a_classifier_and_a_reader_are_opened_and_agree(task: str, case: Case, b
 
 def _single(head: Any, classifies: bool, config: configs.ModelConfig) -> Any:
     """The head in float32, whose numbers it holds."""
-    made_anew = heads.for_classification(config, 3, 0) if classifies else heads.SpanHead(config.hidden_size, 0)
+    made_anew = (
+        heads.for_classification(config, 3, 0) if classifies else heads.SpanHead(config.hidden_size, 0)
+    )
     for name, variable in made_anew.variables_by_name.items():
         variable.assign(tf.cast(tf.convert_to_tensor(head.variables_by_name[name]), tf.float32))
     return made_anew

@@ -1,8 +1,9 @@
-"""Kills the training it runs in, at a named place: the tests append `arm()` to the commands of a clone (`test_resume_kills.py`).
+"""Kills the training it runs in, at a named place: the tests append `arm()` to the commands of a clone
+(`test_resume_kills.py`).
 
-MOBILEBERT_KILL is JSON: `stage` (a text in the command's `--out`), `phase` (a key of `PHASES`), `call` (at which call of the patched
-function, from 1), `share` (where in it, 0 to 1), `after_upload` (count calls only once a checkpoint is in the bucket), `name` and `hits` (a
-file that gets the name just before the end).
+MOBILEBERT_KILL is JSON: `stage` (a text in the command's `--out`), `phase` (a key of `PHASES`), `call` (at
+which call of the patched function, from 1), `share` (where in it, 0 to 1), `after_upload` (count calls only
+once a checkpoint is in the bucket), `name` and `hits` (a file that gets the name just before the end).
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ MARKER = "/complete.json"  # of a checkpoint in a bucket
 def arm() -> None:
     """Patch the place, if this process is the one that shall die and did not die before."""
     kill_order = json.loads(os.environ.get(KILL, "null"))
-    if not kill_order or "--state" not in sys.argv or not sys.argv[sys.argv.index("--out") + 1].endswith(kill_order["stage"]):
+    if (
+        not kill_order
+        or "--state" not in sys.argv
+        or not sys.argv[sys.argv.index("--out") + 1].endswith(kill_order["stage"])
+    ):
         return
     hits = Path(kill_order["hits"])
     if not (hits.is_file() and kill_order["name"] in hits.read_text().split()):
@@ -70,7 +75,9 @@ class Death:
         return self._waits.is_set() and self._calls == self._told["call"]
 
     def during(self, owner: Any, name: str) -> None:
-        """Come while the function runs, after a share of the time that its last call took (0.2 s if it is the first)."""
+        """Come while the function runs, after a share of the time that its last call took (0.2 s if it is
+        the first).
+        """
         real, took, started = getattr(owner, name), [0.2], []
 
         def patched(*arguments: Any, **named: Any) -> Any:
@@ -175,7 +182,9 @@ def _upload(death: Death) -> None:
     def patched(storage: Any, name: str, payload: Any) -> bool:
         if payload.size > 2 * chunk and death.due():
             storage._chunk, opened = chunk, payload.open
-            payload = replace(payload, open=lambda: Dying(opened(), max(1.0, payload.size * death.share - chunk)))
+            payload = replace(
+                payload, open=lambda: Dying(opened(), max(1.0, payload.size * death.share - chunk))
+            )
         return real(storage, name, payload)
 
     bucket.BucketStorage.create = patched  # type: ignore[method-assign]
@@ -245,7 +254,9 @@ def _finish(death: Death) -> None:
 
 
 def _removal(death: Death) -> None:
-    """The state has left its name and is not yet removed: Snakemake never heard of the artifact, which is made again."""
+    """The state has left its name and is not yet removed: Snakemake never heard of the artifact, which is
+    made again.
+    """
     from mobilebert.training.state import workspace
 
     real = workspace.shutil.rmtree

@@ -1,7 +1,9 @@
-"""Teacher, transfer, pretraining and finetuning, killed 20 times in every phase, end with the bits of an unbroken run. `make test-resume`.
+"""Teacher, transfer, pretraining and finetuning, killed 20 times in every phase, end with the bits of an
+unbroken run. `make test-resume`.
 
-The real commands under the real Snakemake, on a tiny world; the copies of the checkpoints go to a loopback bucket. Where exactly each kill
-falls follows from a seed, which is printed; MOBILEBERT_RESUME_SEED repeats a run.
+The real commands under the real Snakemake, on a tiny world; the copies of the checkpoints go to a loopback
+bucket. Where exactly each kill falls follows from a seed, which is printed; MOBILEBERT_RESUME_SEED repeats a
+run.
 """
 
 from __future__ import annotations
@@ -46,7 +48,13 @@ WHILE_TRAINING = {
     "student": ["best", "checkpoint-write", "fetch"],
     "task": ["step", "upload", "measure"],
 }
-AFTER_TRAINING = {"teacher": ["evaluation"], "layer01": ["finish"], "layer02": ["removal"], "student": ["artifact"], "task": []}
+AFTER_TRAINING = {
+    "teacher": ["evaluation"],
+    "layer01": ["finish"],
+    "layer02": ["removal"],
+    "student": ["artifact"],
+    "task": [],
+}
 SNAKEMAKE_KILLED = "layer01"  # Snakemake itself dies once this stage is whole: between two stages
 TRAINING = {"steps": 80, "warmup_steps": 0, "batch_size": 8}
 TINY: dict[str, Any] = {
@@ -54,7 +62,13 @@ TINY: dict[str, Any] = {
     "checkpoint_seconds": 0,
     "small_world": {"megabytes": 0.3, "questions": 20, "reviews": 200},
     "vocabulary": {"size": 2400},
-    "training": {"steps_per_call": 2, "device_batch": 4, "evaluate_every": 5, "evaluate_sequences": 16, "keep": "best"},
+    "training": {
+        "steps_per_call": 2,
+        "device_batch": 4,
+        "evaluate_every": 5,
+        "evaluate_sequences": 16,
+        "keep": "best",
+    },
     "shapes": {"own": "student.json", "own-teacher": "teacher.json"},
     "students": ["own"],
     "teacher": {"shape": "own-teacher", "min_head_lift": -1, "training": TRAINING},
@@ -87,7 +101,9 @@ class Kill:
 
 
 def plan(chance: random.Random) -> list[Kill]:
-    """What happens while a stage trains comes in any order, at any of the first calls; what happens after it comes last."""
+    """What happens while a stage trains comes in any order, at any of the first calls; what happens after
+    it comes last.
+    """
     kills = []
     for stage in STAGES:
         training = chance.sample(WHILE_TRAINING[stage], len(WHILE_TRAINING[stage]))
@@ -111,7 +127,9 @@ def before(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "teacher.json").write_text(json.dumps(TEACHER | {"vocab_size": 2400}), encoding="utf-8")
     with (folder / "scripts" / "command.py").open("a", encoding="utf-8") as stream:
         stream.write("\n\nfrom tests.resume.killing import arm  # noqa: E402\n\narm()\n")
-    snakemake(folder, *command(f"{RESULTS}/records/manifest.json", f"{RESULTS}/tasks/chnsenticorp/manifest.json"))
+    snakemake(
+        folder, *command(f"{RESULTS}/records/manifest.json", f"{RESULTS}/tasks/chnsenticorp/manifest.json")
+    )
     return folder
 
 
@@ -141,15 +159,25 @@ def copied(folder: Path, target: Path) -> Path:
 
 
 def log_of(folder: Path, stage: str) -> str:
-    names = {"teacher": "pretrain_teacher/small", "student": "pretrain_student/own", "task": "finetune_task/own-chnsenticorp-0"}
-    return (folder / RESULTS / "logs" / f"{names.get(stage, f'transfer_layer/own-{stage}')}.log").read_text("utf-8")
+    names = {
+        "teacher": "pretrain_teacher/small",
+        "student": "pretrain_student/own",
+        "task": "finetune_task/own-chnsenticorp-0",
+    }
+    return (folder / RESULTS / "logs" / f"{names.get(stage, f'transfer_layer/own-{stage}')}.log").read_text(
+        "utf-8"
+    )
 
 
 def kill_snakemake_after(folder: Path, stage: str, arguments: list[str]) -> None:
     """Snakemake dies between a stage and the next one."""
     following = list(STAGES)[list(STAGES).index(stage) + 1]
-    running = subprocess.Popen([SNAKEMAKE, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    done = folder / RESULTS / "benchmarks/transfer_layer" / f"own-{stage}.tsv"  # written when Snakemake has seen the job's end
+    running = subprocess.Popen(
+        [SNAKEMAKE, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    done = (
+        folder / RESULTS / "benchmarks/transfer_layer" / f"own-{stage}.tsv"
+    )  # written when Snakemake has seen the job's end
     while not done.is_file():
         assert running.poll() is None
         time.sleep(0.02)
@@ -183,7 +211,9 @@ def test_killed_twenty_times_the_run_ends_with_the_bits_of_an_unbroken_one(
         done = snakemake(folder, *arguments, check=False)
         said = log_of(folder, kill.stage)
         assert done.returncode != 0, f"{kill.name} was never reached\n{said[-3000:]}"
-        assert hits.read_text().split() == [one.name for one in kills[:number]], f"{kill.name} failed otherwise\n{said[-3000:]}"
+        assert hits.read_text().split() == [one.name for one in kills[:number]], (
+            f"{kill.name} failed otherwise\n{said[-3000:]}"
+        )
         print(f"{number:2d} {kill.name}", flush=True)
         monkeypatch.delenv(KILL)
         if kill.stage == SNAKEMAKE_KILLED and kill == [one for one in kills if one.stage == kill.stage][-1]:
@@ -208,7 +238,9 @@ def test_a_preempted_training_saves_and_is_repeated_by_the_profile(
     assert "stopped by SIGTERM after step" in done.stdout + done.stderr
     assert "resuming from step" in log_of(folder, "teacher")
     for name in ("manifest.json", "model.safetensors", "metrics.jsonl"):
-        assert (folder / STAGES["teacher"] / name).read_bytes() == (unbroken / STAGES["teacher"] / name).read_bytes()
+        assert (folder / STAGES["teacher"] / name).read_bytes() == (
+            unbroken / STAGES["teacher"] / name
+        ).read_bytes()
 
 
 def test_a_run_that_starts_in_the_middle_meets_the_same_records_and_masks(before: Path) -> None:

@@ -1,4 +1,6 @@
-"""A tiny chain of artifacts for the rule tests: corpus, tokenizer, records, a teacher and a student with random weights."""
+"""A tiny chain of artifacts for the rule tests: corpus, tokenizer, records, a teacher and a student with
+random weights.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from typing import Any
 
 import pytest
 
-CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")
+CLAUSES = (
+    "小城在河的北岸",
+    "老桥通往东边的市场",
+    "春天山上开满白花",
+    "商人把茶叶运到海边",
+    "学校有三百名学生",
+    "湖水在冬天会结冰",
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ class Chain:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     """The chain, made once; tests only read it."""
     folder = tmp_path_factory.mktemp("chain")
-    made = Chain(folder, *(folder / name for name in ("corpus", "tokenizer", "records", "teacher", "student")))
+    made = Chain(
+        folder, *(folder / name for name in ("corpus", "tokenizer", "records", "teacher", "student"))
+    )
     _write_corpus(made.corpus)
     _write_tokenizer(made)
     _write_records(made)
@@ -57,7 +68,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture
 def command() -> Callable[..., None]:
-    """Run a command in this process, without its log and its watch over its parent: `command(script, "--out", folder, ...)`."""
+    """Run a command in this process, without its log and its watch over its parent: `command(script,
+    "--out", folder, ...)`.
+    """
 
     def call(script: Any, *arguments: Any) -> None:
         script.main(script.parser().parse_args([str(argument) for argument in (*arguments, "--threads", 2)]))
@@ -67,7 +80,9 @@ def command() -> Callable[..., None]:
 
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """In place of every training: note (state folder's name, step to go on from), leave a checkpoint at step 3, and be interrupted."""
+    """In place of every training: note (state folder's name, step to go on from), leave a checkpoint at
+    step 3, and be interrupted.
+    """
     import numpy as np
 
     from mobilebert.training import loop
@@ -110,7 +125,9 @@ def _write_corpus(folder: Path) -> None:
 
     chance = random.Random(5)
     texts = ["".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(12)) for _ in range(60)]
-    table = pa.table({"id": [f"d{n}" for n in range(len(texts))], "source": ["made"] * len(texts), "text": texts})
+    table = pa.table(
+        {"id": [f"d{n}" for n in range(len(texts))], "source": ["made"] * len(texts), "text": texts}
+    )
     with artifacts.writing(folder, "corpus") as writer:
         pq.write_table(table, writer.path("part-00000.parquet"))
 
@@ -128,7 +145,16 @@ def _write_records(chain: Chain) -> None:
     from scripts import write_records
 
     settings = chain.settings("records", "seed", records={"heldout_share": 0.2, "shards": 2})
-    arguments = ["--settings", settings, "--corpus", chain.corpus, "--tokenizer", chain.tokenizer, "--out", chain.records]
+    arguments = [
+        "--settings",
+        settings,
+        "--corpus",
+        chain.corpus,
+        "--tokenizer",
+        chain.tokenizer,
+        "--out",
+        chain.records,
+    ]
     write_records.main(write_records.parser().parse_args([str(argument) for argument in arguments]))
 
 

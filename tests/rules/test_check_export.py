@@ -19,7 +19,16 @@ from tests.small_models import make_model
 
 def given(folder: Path, form: str, tolerance: float = 1e-4) -> list[str]:
     settings = json.dumps({"export": {"formats": [form], "sequence_length": 16, "tolerance": tolerance}})
-    command = ["--settings", settings, "--model", str(folder / "model"), "--export", str(folder / "export"), "--format", form]
+    command = [
+        "--settings",
+        settings,
+        "--model",
+        str(folder / "model"),
+        "--export",
+        str(folder / "export"),
+        "--format",
+        form,
+    ]
     return [*command, "--out", str(folder / "check"), "--log", str(folder / "check.log")]
 
 
@@ -45,12 +54,16 @@ def test_difference_over_the_tolerance_leaves_no_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labels", [None, 3])
-def test_tf1_export_is_read_by_tensorflow_and_a_changed_variable_is_named(tmp_path: Path, labels: int | None) -> None:
+def test_tf1_export_is_read_by_tensorflow_and_a_changed_variable_is_named(
+    tmp_path: Path, labels: int | None
+) -> None:
     export(make_model(tmp_path / "model", labels=labels), "tf1", Export(), tmp_path / "export")
     main(arguments().parse_args(given(tmp_path, "tf1")))
     assert json.loads((tmp_path / "check/check.json").read_text())["max_relative_difference"] < 1e-9
     reader = tf.train.load_checkpoint(str(tmp_path / "export/bert_model.ckpt"))
-    assert reader.get_variable_to_shape_map()["bert/encoder/layer_1/ffn_layer_0/output/FakeLayerNorm/gamma"] == [16]
+    assert reader.get_variable_to_shape_map()[
+        "bert/encoder/layer_1/ffn_layer_0/output/FakeLayerNorm/gamma"
+    ] == [16]
     assert json.loads((tmp_path / "export/bert_config.json").read_text())["intra_bottleneck_size"] == 16
     assert (tmp_path / "export/vocab.txt").is_file()
 
@@ -58,9 +71,13 @@ def test_tf1_export_is_read_by_tensorflow_and_a_changed_variable_is_named(tmp_pa
     values["bert/encoder/layer_1/attention/self/value/bias"][2] += 1
     old = artifacts.read(tmp_path / "export")
     kept = {name: (tmp_path / "export" / name).read_bytes() for name in old.files}
-    with artifacts.writing(tmp_path / "export", "export", settings=old.settings, inputs={"model": tmp_path / "model"}) as writer:
+    with artifacts.writing(
+        tmp_path / "export", "export", settings=old.settings, inputs={"model": tmp_path / "model"}
+    ) as writer:
         for name, data in kept.items():
             writer.path(name).write_bytes(data)
         tf1_checkpoints.save(writer.folder / "bert_model.ckpt", values)
-    with pytest.raises(UserError, match="variable bert/encoder/layer_1/attention/self/value/bias differs from the model's"):
+    with pytest.raises(
+        UserError, match="variable bert/encoder/layer_1/attention/self/value/bias differs from the model's"
+    ):
         main(arguments().parse_args(given(tmp_path, "tf1")))

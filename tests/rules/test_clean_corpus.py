@@ -19,16 +19,46 @@ PROSE = (
 
 
 def test_sources_become_documents(root, tmp_path):
-    texts = [PROSE, PROSE, "短。", "另外一天的事情，" + PROSE[30:] + "这一次他没有回来，大家都在等他，等了很久很久，直到天黑。"]
-    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
-    list_sources([Source.model_validate({"name": "x", "from": str(tmp_path / "x.jsonl")})], tmp_path / "sources", None, [])
+    texts = [
+        PROSE,
+        PROSE,
+        "短。",
+        "另外一天的事情，" + PROSE[30:] + "这一次他没有回来，大家都在等他，等了很久很久，直到天黑。",
+    ]
+    (tmp_path / "x.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8"
+    )
+    list_sources(
+        [Source.model_validate({"name": "x", "from": str(tmp_path / "x.jsonl")})],
+        tmp_path / "sources",
+        None,
+        [],
+    )
     settings = json.dumps({"corpus": {"near_duplicates": False}})
-    command = [sys.executable, "-m", "scripts.clean_corpus", "--settings", settings, "--sources", str(tmp_path / "sources")]
-    subprocess.run([*command, "--out", str(tmp_path / "corpus"), "--log", str(tmp_path / "log"), "--threads", "2"], cwd=root, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.clean_corpus",
+        "--settings",
+        settings,
+        "--sources",
+        str(tmp_path / "sources"),
+    ]
+    subprocess.run(
+        [*command, "--out", str(tmp_path / "corpus"), "--log", str(tmp_path / "log"), "--threads", "2"],
+        cwd=root,
+        check=True,
+    )
     manifest = artifacts.read(tmp_path / "corpus", "corpus")
     assert manifest.inputs == {"sources": artifacts.digest(tmp_path / "sources")}
-    assert [row["text"] for row in pq.read_table(tmp_path / "corpus" / "part-00000.parquet").to_pylist()] == [texts[0], texts[3]]
+    assert [row["text"] for row in pq.read_table(tmp_path / "corpus" / "part-00000.parquet").to_pylist()] == [
+        texts[0],
+        texts[3],
+    ]
     funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))
-    assert {reason: entry["documents"] for reason, entry in funnel["total"]["reasons"].items()} == {"exact_duplicate": 1, "too_short": 1}
+    assert {reason: entry["documents"] for reason, entry in funnel["total"]["reasons"].items()} == {
+        "exact_duplicate": 1,
+        "too_short": 1,
+    }
     assert "1 documents" not in (tmp_path / "log").read_text(encoding="utf-8")
     assert "2 documents" in (tmp_path / "log").read_text(encoding="utf-8")

@@ -32,7 +32,15 @@ def test_the_table_holds_every_model_task_and_metric(tmp_path: Path, root: Path)
 
 def test_a_damaged_artifact_ends_in_one_line(tmp_path: Path, root: Path) -> None:
     (tmp_path / "scores").mkdir()
-    command = [sys.executable, "-m", "scripts.collect_scores", "--scores", str(tmp_path / "scores"), "--out", str(tmp_path / "scores.tsv")]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.collect_scores",
+        "--scores",
+        str(tmp_path / "scores"),
+        "--out",
+        str(tmp_path / "scores.tsv"),
+    ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no manifest.json there" in done.stderr

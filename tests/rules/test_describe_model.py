@@ -32,7 +32,9 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
         ("large-f4", "52,925,064", "211.8"),
     ],
 )
-def test_published_counts_and_measured_sizes_are_printed(name: str, parameters: str, size: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_counts_and_measured_sizes_are_printed(
+    name: str, parameters: str, size: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     text = printed(capsys, name)
     lines = {line.rsplit("  ", 1)[0].strip(): line.split()[-1] for line in text.splitlines()}
     assert lines["parameters (no pooler, no NSP)"] == parameters
@@ -59,15 +61,28 @@ def test_flops_are_the_products_that_the_model_computes() -> None:
     graph = tf.function(lambda *one: model.encode(*one).sequence).get_concrete_function(*inputs).graph
     with graph.as_default():
         options = option_builder.ProfileOptionBuilder(option_builder.ProfileOptionBuilder.float_operation())
-        counted = model_analyzer.profile(graph, options=options.with_empty_output().order_by("float_ops").build())
-    products = sum(child.total_float_ops for child in counted.children if "MatMul" in child.name) or counted.total_float_ops
-    assert model_size.cost(config).flops[128] == pytest.approx(products, rel=0.02)  # TensorFlow counts additions and softmax too
+        counted = model_analyzer.profile(
+            graph, options=options.with_empty_output().order_by("float_ops").build()
+        )
+    products = (
+        sum(child.total_float_ops for child in counted.children if "MatMul" in child.name)
+        or counted.total_float_ops
+    )
+    assert model_size.cost(config).flops[128] == pytest.approx(
+        products, rel=0.02
+    )  # TensorFlow counts additions and softmax too
 
 
-def test_parts_add_up_and_original_files_and_folders_are_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_parts_add_up_and_original_files_and_folders_are_described(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in configs.names():
         made = model_size.cost(configs.named(name, 21128))
-        assert made.total == sum(made.by_component.values()) == models.parameters.count(configs.named(name, 21128))
+        assert (
+            made.total
+            == sum(made.by_component.values())
+            == models.parameters.count(configs.named(name, 21128))
+        )
     config = configs.to_original(configs.named("base-f2", 21128))
     (tmp_path / "student_base_f2.json").write_text(json.dumps(config))
     text = printed(capsys, tmp_path / "student_base_f2.json")
@@ -93,7 +108,9 @@ def test_the_command_needs_no_tensorflow() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "large-f4" in done.stdout
     assert " tensorflow\n" not in done.stderr
-    failed = subprocess.run([sys.executable, "-m", "scripts.describe_model", "nothing"], capture_output=True, text=True)
+    failed = subprocess.run(
+        [sys.executable, "-m", "scripts.describe_model", "nothing"], capture_output=True, text=True
+    )
     assert failed.returncode == 1
     assert "neither a shape" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -19,7 +19,17 @@ SETTINGS = json.dumps({"export": {"formats": ["tflite"], "sequence_length": 24, 
 
 def test_tflite_file_runs_and_says_what_it_takes(root: Path, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    command = [sys.executable, "-m", "scripts.export_model", "--settings", SETTINGS, "--model", str(model), "--format", "tflite"]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.export_model",
+        "--settings",
+        SETTINGS,
+        "--model",
+        str(model),
+        "--format",
+        "tflite",
+    ]
     command += ["--out", str(tmp_path / "out"), "--log", str(tmp_path / "export.log"), "--threads", "2"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -34,7 +44,16 @@ def test_tflite_file_runs_and_says_what_it_takes(root: Path, tmp_path: Path) -> 
 
 def test_transformers_directory_is_written(tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", labels=2)
-    given = ["--settings", SETTINGS, "--model", str(model), "--format", "transformers", "--out", str(tmp_path / "out")]
+    given = [
+        "--settings",
+        SETTINGS,
+        "--model",
+        str(model),
+        "--format",
+        "transformers",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     main(arguments().parse_args(given))
     manifest = artifacts.read(tmp_path / "out", "export")
     assert manifest.counts["architecture"] == "MobileBertForSequenceClassification"

@@ -12,7 +12,9 @@ from mobilebert.storage import artifacts
 from scripts import export_records
 
 
-def test_every_record_is_written_as_often_as_the_factor_says(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
+def test_every_record_is_written_as_often_as_the_factor_says(
+    chain: Any, command: Callable[..., None], tmp_path: Path
+) -> None:
     settings = chain.settings("masking", "records.dupe_factor", "seed", records={"dupe_factor": 2})
     command(export_records, "--settings", settings, "--records", chain.records, "--out", tmp_path / "out")
     manifest = artifacts.read(tmp_path / "out", "bert_records")

@@ -1,4 +1,6 @@
-"""`scripts.export_teacher`: a sound teacher passes with its weights as they are; a random head or a foreign vocabulary does not."""
+"""`scripts.export_teacher`: a sound teacher passes with its weights as they are; a random head or a
+foreign vocabulary does not.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,14 @@ SECTIONS = ("teacher.min_head_lift", "masking", "training", "seed")
 
 def arguments(chain, out, min_head_lift, tokenizer=None, source=None, needs="[]", original=()):
     settings = chain.settings(*SECTIONS, teacher={"min_head_lift": min_head_lift})
-    folders = ["--records", chain.records, "--tokenizer", tokenizer or chain.tokenizer, "--source", source or chain.teacher]
+    folders = [
+        "--records",
+        chain.records,
+        "--tokenizer",
+        tokenizer or chain.tokenizer,
+        "--source",
+        source or chain.teacher,
+    ]
     return ["--settings", settings, *folders, "--needs", needs, "--original", *original, "--out", out]
 
 
@@ -47,7 +56,14 @@ def test_a_teacher_that_passes_keeps_its_weights_and_gets_its_measure(chain, com
 def test_a_random_head_is_refused_with_one_line_and_nothing_is_written(chain, root, tmp_path):
     out = tmp_path / "teacher"
     shown = subprocess.run(
-        [sys.executable, "-m", "scripts.export_teacher", *map(str, arguments(chain, out, 0.1)), "--threads", "2"],
+        [
+            sys.executable,
+            "-m",
+            "scripts.export_teacher",
+            *map(str, arguments(chain, out, 0.1)),
+            "--threads",
+            "2",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -68,7 +84,12 @@ def test_a_teacher_with_another_vocabulary_of_the_same_size_is_refused(chain, co
     with artifacts.writing(source, "model") as writer:
         for name in ("config.json", "model.safetensors"):
             shutil.copyfile(chain.teacher / name, writer.path(name))
-        files.write(writer, "wordpiece", ("\n".join([*SPECIAL, *reversed(tokens[len(SPECIAL) :])]) + "\n").encode(), True)
+        files.write(
+            writer,
+            "wordpiece",
+            ("\n".join([*SPECIAL, *reversed(tokens[len(SPECIAL) :])]) + "\n").encode(),
+            True,
+        )
     with pytest.raises(UserError, match=rf"the tokenizer of {source} is not the one of {chain.tokenizer}"):
         command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, source=source))
 
@@ -78,10 +99,18 @@ def test_a_teacher_of_another_depth_is_refused_with_what_to_change(chain, comman
     with pytest.raises(UserError) as refused:
         command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, needs=needs))
     lines = str(refused.value).splitlines()
-    assert [word in line for word, line in zip(("4 layers", "4 attention heads", "128 as hidden size"), lines, strict=True)] == [True] * 3
+    assert [
+        word in line
+        for word, line in zip(("4 layers", "4 attention heads", "128 as hidden size"), lines, strict=True)
+    ] == [True] * 3
     assert "a student with 4 (students)" in lines[0]
     assert not artifacts.exists(tmp_path / "teacher")
-    command(export_teacher, *arguments(chain, tmp_path / "teacher", -1, needs=json.dumps([compatibility.needs(configs.named("mini", 1))])))
+    command(
+        export_teacher,
+        *arguments(
+            chain, tmp_path / "teacher", -1, needs=json.dumps([compatibility.needs(configs.named("mini", 1))])
+        ),
+    )
 
 
 @pytest.mark.parametrize("wrong", ["transposed", "gelu"])

@@ -37,8 +37,18 @@ def test_a_file_arrives_whole(root, tmp_path):
     handler = functools.partial(BreaksOnce, directory=str(tmp_path / "served"), broken=broken)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
-        settings = json.dumps({"sources": [{"name": "one", "from": f"http://127.0.0.1:{http.server_port}/a.txt"}]})
-        command = [sys.executable, "-m", "scripts.fetch_source", "--settings", settings, "--out", str(tmp_path / "one")]
+        settings = json.dumps(
+            {"sources": [{"name": "one", "from": f"http://127.0.0.1:{http.server_port}/a.txt"}]}
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "scripts.fetch_source",
+            "--settings",
+            settings,
+            "--out",
+            str(tmp_path / "one"),
+        ]
         subprocess.run(command, cwd=root, check=True, env={**os.environ, "no_proxy": "127.0.0.1"})
         http.shutdown()
     assert broken

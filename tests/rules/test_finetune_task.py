@@ -19,9 +19,22 @@ from scripts import finetune_task
 from tests.rules import tiny_tasks
 
 
-def arguments(folder: Path, task: str, model: Path, data: Path, *, out: str = "out", repeat: int = 0, **changes: Any) -> list[str]:
-    told = {"--settings": tiny_tasks.settings(task, **changes), "--task": task, "--repeat": repeat, "--model": model, "--data": data}
-    told |= {"--state": folder / "state", "--checkpoint-seconds": 0, "--out": folder / out, "--log": folder / "logs" / f"{out}.log"}
+def arguments(
+    folder: Path, task: str, model: Path, data: Path, *, out: str = "out", repeat: int = 0, **changes: Any
+) -> list[str]:
+    told = {
+        "--settings": tiny_tasks.settings(task, **changes),
+        "--task": task,
+        "--repeat": repeat,
+        "--model": model,
+        "--data": data,
+    }
+    told |= {
+        "--state": folder / "state",
+        "--checkpoint-seconds": 0,
+        "--out": folder / out,
+        "--log": folder / "logs" / f"{out}.log",
+    }
     return [str(part) for pair in told.items() for part in pair] + ["--threads", "2"]
 
 
@@ -31,13 +44,20 @@ def finetune(*given: Any, **named: Any) -> None:
 
 def test_a_reading_model_is_written_in_transformers_form(tmp_path: Path, root: Path) -> None:
     model, data = tiny_tasks.model(tmp_path / "model"), tiny_tasks.reading(tmp_path / "task")
-    command = [sys.executable, "-m", "scripts.finetune_task", *arguments(tmp_path, "cmrc2018", model, data, epochs=1.0)]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.finetune_task",
+        *arguments(tmp_path, "cmrc2018", model, data, epochs=1.0),
+    ]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     manifest = artifacts.read(out, "model")
     assert manifest.inputs == {"model": artifacts.digest(model), "data": artifacts.digest(data)}
-    assert json.loads((out / "config.json").read_text())["architectures"] == ["MobileBertForQuestionAnswering"]
+    assert json.loads((out / "config.json").read_text())["architectures"] == [
+        "MobileBertForQuestionAnswering"
+    ]
     before, after = load_file(model / "model.safetensors"), load_file(out / "model.safetensors")
     assert after["qa_outputs.weight"].shape == (2, 32)
     assert not [name for name in after if name.startswith("cls.")]
@@ -57,7 +77,12 @@ def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     from mobilebert.training.state.workspace import Workspace
 
-    given = (tmp_path, "chnsenticorp", tiny_tasks.model(tmp_path / "model", kind="bert"), tiny_tasks.sentiment(tmp_path / "task"))
+    given = (
+        tmp_path,
+        "chnsenticorp",
+        tiny_tasks.model(tmp_path / "model", kind="bert"),
+        tiny_tasks.sentiment(tmp_path / "task"),
+    )
     finetune(*given, out="unbroken", epochs=2.0)
     honest = Workspace.add_metrics
 
@@ -76,11 +101,17 @@ def test_an_interrupted_finetuning_goes_on_and_ends_with_the_same_bytes(
     assert "resuming from step 7" in caplog.text  # calls end where the dev file is measured
     assert artifacts.digest(tmp_path / "out") == artifacts.digest(tmp_path / "unbroken")
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert (config["architectures"], config["id2label"]) == (["BertForSequenceClassification"], {"0": "0", "1": "1"})
+    assert (config["architectures"], config["id2label"]) == (
+        ["BertForSequenceClassification"],
+        {"0": "0", "1": "1"},
+    )
 
 
 def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_settings(
-    tmp_path: Path, starts: list[tuple[str, int]], another: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    starts: list[tuple[str, int]],
+    another: Callable[[Path], Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import tensorflow as tf
 
@@ -90,11 +121,18 @@ def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_setting
         with pytest.raises(KeyboardInterrupt):
             finetune(tmp_path, "chnsenticorp", model, data, **named)
         name, step = starts[-1]
-        return name.rsplit("-", 1)[1], step  # the fingerprint alone: the rest of the name tells task and repeat
+        return name.rsplit("-", 1)[
+            1
+        ], step  # the fingerprint alone: the rest of the name tells task and repeat
 
     mark, step = start()
     assert (step, start()) == (0, (mark, 3))
-    others = [start(model=another(model)), start(data=another(data)), start(repeat=1), start(sequence_length=20)]
+    others = [
+        start(model=another(model)),
+        start(data=another(data)),
+        start(repeat=1),
+        start(sequence_length=20),
+    ]
     monkeypatch.setattr(tf, "__version__", "0.0")
     others.append(start())
     assert [step for _, step in others] == [0] * len(others)
@@ -102,10 +140,18 @@ def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_setting
 
 
 def test_each_repeat_has_its_own_head_and_order(tmp_path: Path) -> None:
-    given = (tmp_path, "chnsenticorp", tiny_tasks.model(tmp_path / "model"), tiny_tasks.sentiment(tmp_path / "task"))
+    given = (
+        tmp_path,
+        "chnsenticorp",
+        tiny_tasks.model(tmp_path / "model"),
+        tiny_tasks.sentiment(tmp_path / "task"),
+    )
     for repeat in range(2):
         finetune(*given, out=f"seed-{repeat}", repeat=repeat, epochs=0.1, learning_rate=1e-9)
-    first, second = (load_file(tmp_path / f"seed-{repeat}" / "model.safetensors")["classifier.weight"] for repeat in range(2))
+    first, second = (
+        load_file(tmp_path / f"seed-{repeat}" / "model.safetensors")["classifier.weight"]
+        for repeat in range(2)
+    )
     assert abs(first - second).max() > 1e-3
 
 
@@ -116,7 +162,10 @@ def test_the_dev_set_is_measured_at_most_once_an_epoch() -> None:
 
 
 def test_a_model_without_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
-    model, data = tiny_tasks.model(tmp_path / "model", tokenizer=False), tiny_tasks.sentiment(tmp_path / "task")
+    model, data = (
+        tiny_tasks.model(tmp_path / "model", tokenizer=False),
+        tiny_tasks.sentiment(tmp_path / "task"),
+    )
     with pytest.raises(UserError, match=r"vocabulary\.json: missing"):
         finetune(tmp_path, "chnsenticorp", model, data)
 
@@ -137,7 +186,9 @@ def test_more_tokens_than_positions_are_refused(tmp_path: Path) -> None:
         finetune(tmp_path, "chnsenticorp", model, data, sequence_length=64)
 
 
-def test_the_examples_of_a_steps_batch_are_named_by_their_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_a_steps_batch_are_named_by_their_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mobilebert import tokenization
     from mobilebert.finetuning import features
     from mobilebert.training import loop
@@ -153,7 +204,9 @@ def test_the_examples_of_a_steps_batch_are_named_by_their_ids(tmp_path: Path, mo
     with pytest.raises(KeyboardInterrupt):
         finetune(tmp_path, "chnsenticorp", model, data)
     path, _, ids = jobs[0].records(3).partition(": ")
-    lines = {str(line["id"]): line for line in map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())}
+    lines = {
+        str(line["id"]): line for line in map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())
+    }
     named = features.classification([lines[one] for one in ids.split(", ")], tokenization.load(model), 24)
     (batch,) = jobs[0].batches(3).take(1)
     assert sorted(batch["input_ids"].numpy().tolist()) == sorted(named.ids.tolist())

@@ -16,15 +16,25 @@ from mobilebert.storage import artifacts
 from scripts import import_records
 
 
-def test_classic_records_become_the_artifact(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
-    ids = np.random.default_rng(1).integers(5, tokenization.load(chain.tokenizer).size, (200, 32)).astype(np.int32)
+def test_classic_records_become_the_artifact(
+    chain: Any, command: Callable[..., None], tmp_path: Path
+) -> None:
+    ids = (
+        np.random.default_rng(1)
+        .integers(5, tokenization.load(chain.tokenizer).size, (200, 32))
+        .astype(np.int32)
+    )
     ids[:, 0], ids[:, 31] = 2, 3
     batch = {"input_ids": ids, "input_mask": np.ones_like(ids), "segment_ids": np.zeros_like(ids)}
-    batch |= {"masked_positions": np.full((200, 1), 4), "masked_ids": ids[:, 4:5].copy(), "masked_weights": np.ones((200, 1), np.float32)}
+    batch |= {
+        "masked_positions": np.full((200, 1), 4),
+        "masked_ids": ids[:, 4:5].copy(),
+        "masked_weights": np.ones((200, 1), np.float32),
+    }
     ids[:, 4] = 4
     classic.write(tmp_path / "given.tfrecord", [batch])
     settings = chain.settings("records", "seed", records={"heldout_share": 0.2, "shards": 2})
-    command(import_records, "--settings", settings, "--source", tmp_path / "given.tfrecord", "--tokenizer", chain.tokenizer,
+    command(import_records, "--settings", settings, "--source", tmp_path / "given.tfrecord", "--tokenizer", chain.tokenizer,  # noqa: E501
             "--out", tmp_path / "out")  # fmt: skip
     assert set(artifacts.read(tmp_path / "out", "records").inputs) == {"tokenizer"}
     records = RecordSet(tmp_path / "out")

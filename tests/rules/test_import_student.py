@@ -1,4 +1,6 @@
-"""`import_student`: an original checkpoint becomes a transformers directory, its teacher and optimizer stay behind."""
+"""`import_student`: an original checkpoint becomes a transformers directory, its teacher and optimizer
+stay behind.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,14 @@ CONFIG = {
 
 
 def arguments(folder: Path, checkpoint: Path, vocabulary: Path) -> list[str]:
-    files = ["--checkpoint", checkpoint, "--config", checkpoint.parent / "bert_config.json", "--vocab", vocabulary]
+    files = [
+        "--checkpoint",
+        checkpoint,
+        "--config",
+        checkpoint.parent / "bert_config.json",
+        "--vocab",
+        vocabulary,
+    ]
     return [*map(str, files), "--out", str(folder), "--log", f"{folder}.log"]
 
 
@@ -52,34 +61,52 @@ def vocabulary(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(vocabulary: Path, tmp_path: Path) -> None:
+def test_a_published_checkpoint_becomes_a_model_that_transformers_opens(
+    vocabulary: Path, tmp_path: Path
+) -> None:
     config = CONFIG | {"vocab_size": len(vocabulary.read_text("utf-8").split("\n")) - 1}
     values = made.values_of(made.with_slots(made.body(config)))
     teacher = {f"teacher/{name}": value for name, value in made.values_of(made.body(config), 1).items()}
-    checkpoint = made.save(tmp_path / "there" / "model.ckpt", values | teacher | {"global_step": np.array(7, np.int64)}, config)
+    checkpoint = made.save(
+        tmp_path / "there" / "model.ckpt", values | teacher | {"global_step": np.array(7, np.int64)}, config
+    )
     out = tmp_path / "student"
     command = [sys.executable, "-m", "scripts.import_student", *arguments(out, checkpoint, vocabulary)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     before, after = (
-        sum(path.stat().st_size for path in folder.glob(kind)) for folder, kind in ((checkpoint.parent, "*.ckpt.*"), (out, "*.safetensors"))
+        sum(path.stat().st_size for path in folder.glob(kind))
+        for folder, kind in ((checkpoint.parent, "*.ckpt.*"), (out, "*.safetensors"))
     )
     assert before > 3 * after
     assert f"{before / 1e6:.1f} MB before, {after / 1e6:.1f} MB after" in done.stderr
     assert f"teacher: {len(teacher)} variables" in done.stderr
     manifest = artifacts.read(out, "model")
-    assert set(manifest.settings["files"]) == {"model.ckpt.index", "model.ckpt.data-00000-of-00001", "bert_config.json", "vocab.txt"}
+    assert set(manifest.settings["files"]) == {
+        "model.ckpt.index",
+        "model.ckpt.data-00000-of-00001",
+        "bert_config.json",
+        "vocab.txt",
+    }
     assert str(tmp_path) not in (out / "manifest.json").read_text()
-    theirs, notes = transformers.AutoModelForMaskedLM.from_pretrained(out, output_loading_info=True, attn_implementation="eager")
+    theirs, notes = transformers.AutoModelForMaskedLM.from_pretrained(
+        out, output_loading_info=True, attn_implementation="eager"
+    )
     assert not any(notes.values())
-    encoded = transformers.AutoTokenizer.from_pretrained(out)("中文小", padding="max_length", max_length=8, return_tensors="pt")
+    encoded = transformers.AutoTokenizer.from_pretrained(out)(
+        "中文小", padding="max_length", max_length=8, return_tensors="pt"
+    )
     with torch.no_grad():
         found = theirs.double().eval()(**encoded).logits.numpy()
-    wanted = made.logits(values, config, *(encoded[name].numpy() for name in ("input_ids", "token_type_ids", "attention_mask")))
+    wanted = made.logits(
+        values, config, *(encoded[name].numpy() for name in ("input_ids", "token_type_ids", "attention_mask"))
+    )
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * np.abs(wanted).max())
 
 
-def test_a_vocabulary_of_another_size_is_refused(vocabulary: Path, command: Callable[..., None], tmp_path: Path) -> None:
+def test_a_vocabulary_of_another_size_is_refused(
+    vocabulary: Path, command: Callable[..., None], tmp_path: Path
+) -> None:
     config = CONFIG | {"vocab_size": 12}
     checkpoint = made.save(tmp_path / "there" / "model.ckpt", made.values_of(made.body(config)), config)
     with pytest.raises(UserError, match=r"vocab.txt: 11 entries.* vocab_size 12; they must be equal"):

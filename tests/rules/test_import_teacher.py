@@ -1,4 +1,6 @@
-"""The rule import_teacher: a transformers directory becomes a model artifact that transformers still opens."""
+"""The rule import_teacher: a transformers directory becomes a model artifact that transformers still
+opens.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,18 @@ from scripts.import_teacher import main, parser
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "中", "文", "的", "模", "型"]
 CONFIG = transformers.BertConfig(
-    vocab_size=len(TOKENS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=20, max_position_embeddings=12
+    vocab_size=len(TOKENS),
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=20,
+    max_position_embeddings=12,
 )
 
 
-def teacher(folder: Path, kind: type = transformers.BertForPreTraining, config: transformers.BertConfig = CONFIG) -> Path:
+def teacher(
+    folder: Path, kind: type = transformers.BertForPreTraining, config: transformers.BertConfig = CONFIG
+) -> Path:
     torch.manual_seed(2)
     kind(config).save_pretrained(folder)
     (folder / "vocab.txt").write_text("\n".join(TOKENS) + "\n", encoding="utf-8")
@@ -32,7 +41,17 @@ def teacher(folder: Path, kind: type = transformers.BertForPreTraining, config: 
 
 
 def command(root: Path, source: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "scripts.import_teacher", "--source", str(source), "--out", str(out), "--log", f"{out}.log"]
+    words = [
+        sys.executable,
+        "-m",
+        "scripts.import_teacher",
+        "--source",
+        str(source),
+        "--out",
+        str(out),
+        "--log",
+        f"{out}.log",
+    ]
     return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
 
 
@@ -46,7 +65,8 @@ def test_a_bert_is_checked_and_written_again(root: Path, tmp_path: Path) -> None
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     assert (out / "vocab.txt").read_bytes() == (source / "vocab.txt").read_bytes()
     assert (
-        tokenization.load(out).encode("中文模型").ids.tolist() == transformers.AutoTokenizer.from_pretrained(out).encode("中文模型")[1:-1]
+        tokenization.load(out).encode("中文模型").ids.tolist()
+        == transformers.AutoTokenizer.from_pretrained(out).encode("中文模型")[1:-1]
     )
     theirs, notes = transformers.BertForMaskedLM.from_pretrained(out, output_loading_info=True)
     assert not any(notes.values())
@@ -61,9 +81,15 @@ def test_a_bert_is_checked_and_written_again(root: Path, tmp_path: Path) -> None
 def test_a_teacher_that_does_not_do_is_refused_in_one_line(tmp_path: Path, wrong: str) -> None:
     out = tmp_path / "imported"
     if wrong == "no head":
-        source, message = teacher(tmp_path / "source", transformers.BertModel), r"no MLM head .*teacher\.retrain_head: true"
+        source, message = (
+            teacher(tmp_path / "source", transformers.BertModel),
+            r"no MLM head .*teacher\.retrain_head: true",
+        )
     elif wrong == "vocabulary":
-        source, message = teacher(tmp_path / "source"), "its tokenizer has 9 entries, its configuration says vocab_size 10"
+        source, message = (
+            teacher(tmp_path / "source"),
+            "its tokenizer has 9 entries, its configuration says vocab_size 10",
+        )
         (source / "vocab.txt").write_text("\n".join(TOKENS[:-1]) + "\n", encoding="utf-8")
     else:
         source, message = teacher(tmp_path / "source"), "not a whole safetensors file"

@@ -1,4 +1,6 @@
-"""The rule import_teacher on original TF1 checkpoints: every way to name one, the same numbers, and what is refused."""
+"""The rule import_teacher on original TF1 checkpoints: every way to name one, the same numbers, and what
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,16 @@ from tests import tf1_checkpoints as tf1
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"天地人中文的模型大小"]
 CONFIG = {
-    "attention_probs_dropout_prob": 0.1, "directionality": "bidi", "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 16,
-    "initializer_range": 0.02, "intermediate_size": 24, "max_position_embeddings": 32, "num_attention_heads": 2, "num_hidden_layers": 2,
+    "attention_probs_dropout_prob": 0.1, "directionality": "bidi", "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 16,  # noqa: E501
+    "initializer_range": 0.02, "intermediate_size": 24, "max_position_embeddings": 32, "num_attention_heads": 2, "num_hidden_layers": 2,  # noqa: E501
     "pooler_fc_size": 768, "type_vocab_size": 2, "vocab_size": len(TOKENS),
 }  # fmt: skip
 Call = Callable[..., None]
 
 
-def release(folder: Path, name: str = "bert_model.ckpt", *, head: bool = True, slots: bool = False) -> dict[str, np.ndarray]:
+def release(
+    folder: Path, name: str = "bert_model.ckpt", *, head: bool = True, slots: bool = False
+) -> dict[str, np.ndarray]:
     """Write a checkpoint as its authors release it; gives its values, pooler and NSP head among them."""
     variables = tf1.body(CONFIG) | tf1.pooler_and_nsp(CONFIG["hidden_size"])
     if not head:
@@ -38,7 +42,10 @@ def release(folder: Path, name: str = "bert_model.ckpt", *, head: bool = True, s
 
 
 def run(command: Call, source: Path, out: Path, **told: object) -> None:
-    settings = json.dumps({"teacher.kind": "tf1", "teacher.retrain_head": False} | {f"teacher.{key}": value for key, value in told.items()})
+    settings = json.dumps(
+        {"teacher.kind": "tf1", "teacher.retrain_head": False}
+        | {f"teacher.{key}": value for key, value in told.items()}
+    )
     command(import_teacher, "--settings", settings, "--source", source, "--out", out)
 
 
@@ -53,7 +60,9 @@ def run(command: Call, source: Path, out: Path, **told: object) -> None:
         ("lert_model.ckpt", "release"),
     ],
 )
-def test_every_way_to_name_a_checkpoint_gives_the_sources_numbers(command: Call, tmp_path: Path, name: str, named: str) -> None:
+def test_every_way_to_name_a_checkpoint_gives_the_sources_numbers(
+    command: Call, tmp_path: Path, name: str, named: str
+) -> None:
     folder, out = (tmp_path / "release" / name).parent, tmp_path / "imported"
     values = release(folder, Path(name).name, slots=name.startswith("model"))
     if name.startswith("lert"):
@@ -73,10 +82,14 @@ def test_every_way_to_name_a_checkpoint_gives_the_sources_numbers(command: Call,
     np.testing.assert_array_equal(kept["bert.pooler.dense.weight"], values["bert/pooler/dense/kernel"].T)
 
 
-def test_of_several_checkpoints_the_named_one_is_taken_or_all_are_listed(command: Call, tmp_path: Path) -> None:
+def test_of_several_checkpoints_the_named_one_is_taken_or_all_are_listed(
+    command: Call, tmp_path: Path
+) -> None:
     release(tmp_path / "release", "model.ckpt-10")
     release(tmp_path / "release", "model.ckpt-20")
-    with pytest.raises(UserError, match=r"2 checkpoints there \(model.ckpt-10, model.ckpt-20\); name one by its prefix"):
+    with pytest.raises(
+        UserError, match=r"2 checkpoints there \(model.ckpt-10, model.ckpt-20\); name one by its prefix"
+    ):
         run(command, tmp_path / "release", tmp_path / "imported")
     (tmp_path / "release" / "checkpoint").write_text('model_checkpoint_path: "/home/them/model.ckpt-20"\n')
     run(command, tmp_path / "release", tmp_path / "imported")
@@ -116,20 +129,34 @@ def page(folder: Path) -> None:
     ("spoil", "said"),
     [
         (truncated, r"bert_model\.ckpt\.data-00000-of-00001: cut off; the data have 200 bytes"),
-        (not_a_number, r"tensor bert/encoder/layer_1/output/dense/kernel holds NaN or Inf in 1 of 384 places"),
+        (
+            not_a_number,
+            r"tensor bert/encoder/layer_1/output/dense/kernel holds NaN or Inf in 1 of 384 places",
+        ),
         (other_depth, r"bert/encoder/layer_2/attention/self/query/kernel is missing, expected \[16, 16\]"),
         (other_width, r"bert/embeddings/word_embeddings is \[15, 16\], expected \[15, 8\]"),
         (lambda folder: (folder / "bert_model.ckpt.index").unlink(), r"bert_model\.ckpt\.index: not there"),
-        (lambda folder: (folder / "bert_model.ckpt.data-00000-of-00001").unlink(), r"data-00000-of-00001: not there"),
+        (
+            lambda folder: (folder / "bert_model.ckpt.data-00000-of-00001").unlink(),
+            r"data-00000-of-00001: not there",
+        ),
         (renamed, r"2 checkpoints there \(bert_model\.ckpt, renamed\.ckpt\)"),
         (page, r"bert_model\.ckpt\.index: not a part of a checkpoint but a web page"),
         (lambda folder: (folder / "bert_config.json").unlink(), r"bert_config\.json is not there"),
-        (lambda folder: (folder / "vocab.txt").write_text("\n".join(TOKENS[:-1]) + "\n"), r"has 14 entries, .* vocab_size 15"),
+        (
+            lambda folder: (folder / "vocab.txt").write_text("\n".join(TOKENS[:-1]) + "\n"),
+            r"has 14 entries, .* vocab_size 15",
+        ),
         (lambda folder: (folder / "vocab.txt").unlink(), r"neither vocab\.txt nor tokenizer\.json there"),
-        (lambda folder: shutil.rmtree(folder), r"release: neither a transformers directory .* nor a TF1 checkpoint"),
+        (
+            lambda folder: shutil.rmtree(folder),
+            r"release: neither a transformers directory .* nor a TF1 checkpoint",
+        ),
     ],
 )
-def test_bad_input_is_refused_by_name_in_one_line(command: Call, tmp_path: Path, spoil: Callable[[Path], None], said: str) -> None:
+def test_bad_input_is_refused_by_name_in_one_line(
+    command: Call, tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
     release(tmp_path / "release")
     spoil(tmp_path / "release")
     with pytest.raises(UserError, match=said) as refused:
@@ -148,15 +175,21 @@ def test_a_missing_head_is_named_unless_it_will_be_trained(command: Call, tmp_pa
 
 def test_another_kind_than_the_settings_say_is_named(command: Call, tmp_path: Path) -> None:
     release(tmp_path / "release")
-    with pytest.raises(UserError, match=r"teacher\.kind: transformers, but .* holds a TF1 checkpoint; set it to tf1"):
+    with pytest.raises(
+        UserError, match=r"teacher\.kind: transformers, but .* holds a TF1 checkpoint; set it to tf1"
+    ):
         run(command, tmp_path / "release", tmp_path / "imported", kind="transformers")
 
 
-def test_half_a_transformers_directory_names_the_shards_that_are_missing(command: Call, tmp_path: Path) -> None:
+def test_half_a_transformers_directory_names_the_shards_that_are_missing(
+    command: Call, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     (source / "config.json").write_text(json.dumps(CONFIG | {"model_type": "bert"}))
     index = {"weight_map": {"bert.embeddings.word_embeddings.weight": "model-00001-of-00002.safetensors"}}
     (source / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(UserError, match=r"model-00001-of-00002\.safetensors are not there; download them too"):
+    with pytest.raises(
+        UserError, match=r"model-00001-of-00002\.safetensors are not there; download them too"
+    ):
         run(command, source, tmp_path / "imported", kind="transformers")

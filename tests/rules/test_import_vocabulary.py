@@ -19,10 +19,25 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_a_vocabulary_file_is_imported_and_a_damaged_one_refused(tmp_path: Path) -> None:
     source = tmp_path / "vocab.txt"
     source.write_bytes(("\n".join([*SPECIAL, "茶", "叶", "\u2028", "##s"]) + "\n").encode())
-    done = run("--settings", '{"vocabulary": {"kind": "file"}}', "--source", source, "--out", tmp_path / "out", "--log", tmp_path / "log")
+    done = run(
+        "--settings",
+        '{"vocabulary": {"kind": "file"}}',
+        "--source",
+        source,
+        "--out",
+        tmp_path / "out",
+        "--log",
+        tmp_path / "log",
+    )
     assert done.returncode == 0, done.stderr
     manifest = artifacts.read(tmp_path / "out", "tokenizer")
-    assert {"vocab.txt", "vocabulary.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"} == set(manifest.files)
+    assert {
+        "vocab.txt",
+        "vocabulary.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    } == set(manifest.files)
     assert (tmp_path / "out" / "vocab.txt").read_bytes() == source.read_bytes()
     loaded = tokenization.load(tmp_path / "out")
     assert loaded.size == 9

@@ -19,14 +19,18 @@ from scripts import learn_vocabulary
 CHARACTERS = "小城在河的北岸老桥通往东边市场春天山上开满白花商人把茶叶运到海学校有三百名生湖水冬会结冰"
 
 
-def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(tmp_path: Path, command: Callable[..., None]) -> None:
+def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(
+    tmp_path: Path, command: Callable[..., None]
+) -> None:
     from transformers import AutoTokenizer
 
     chance = random.Random(3)
     words = ["".join(chance.sample(CHARACTERS, 2)) for _ in range(400)]
     texts = ["，".join("".join(chance.sample(words, 4)) for _ in range(20)) + "。" for _ in range(60)]
     with artifacts.writing(tmp_path / "corpus", "corpus") as writer:
-        pq.write_table(pa.table({"id": texts, "source": texts, "text": texts}), writer.path("part-00000.parquet"))
+        pq.write_table(
+            pa.table({"id": texts, "source": texts, "text": texts}), writer.path("part-00000.parquet")
+        )
     given = settings.Settings.model_validate({"vocabulary": {"size": 300}})
     arguments = ["--settings", settings.to_json(given, "vocabulary", "seed"), "--corpus", tmp_path / "corpus"]
     command(learn_vocabulary, *arguments, "--out", tmp_path / "one")
@@ -39,7 +43,14 @@ def test_a_corpus_gives_a_tokenizer_of_the_size_asked_for(tmp_path: Path, comman
 
     given = settings.Settings.model_validate({"vocabulary": {"size": 60000}})
     with pytest.raises(UserError, match=r"vocabulary\.size: 60000"):
-        command(learn_vocabulary, "--settings", settings.to_json(given, "vocabulary", "seed"), *arguments[2:], "--out", tmp_path / "three")
+        command(
+            learn_vocabulary,
+            "--settings",
+            settings.to_json(given, "vocabulary", "seed"),
+            *arguments[2:],
+            "--out",
+            tmp_path / "three",
+        )
     assert not artifacts.exists(tmp_path / "three")
 
 

@@ -17,6 +17,11 @@ def test_timings_of_a_transformers_directory_are_written(tmp_path: Path) -> None
     given = ["--settings", settings, "--export", str(tmp_path / "export"), "--format", "transformers"]
     main(arguments().parse_args([*given, "--out", str(tmp_path / "latency/transformers.json")]))
     found = json.loads((tmp_path / "latency/transformers.json").read_text())
-    assert (found["format"], found["sequence_length"], found["threads"], found["batch"]) == ("transformers", 48, 1, 1)
+    assert (found["format"], found["sequence_length"], found["threads"], found["batch"]) == (
+        "transformers",
+        48,
+        1,
+        1,
+    )
     assert 0 < found["median_ms"] < 10_000
     assert not (tmp_path / "latency/manifest.json").exists(), "timings are no artifact"

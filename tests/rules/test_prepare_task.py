@@ -14,9 +14,22 @@ from mobilebert.settings import SmallWorld
 from mobilebert.storage import artifacts
 
 
-def run(root: Path, task: str, files: dict[str, str], out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def run(
+    root: Path, task: str, files: dict[str, str], out: Path, *more: str
+) -> subprocess.CompletedProcess[str]:
     settings = json.dumps({f"task.{task}.files": files})
-    command = [sys.executable, "-m", "scripts.prepare_task", "--task", task, "--settings", settings, "--out", str(out), *more]
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.prepare_task",
+        "--task",
+        task,
+        "--settings",
+        settings,
+        "--out",
+        str(out),
+        *more,
+    ]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
 
 
@@ -50,7 +63,10 @@ def test_both_tasks_from_the_small_world(root: Path, world: Path, tmp_path: Path
     for question in lines(tmp_path / "cmrc2018" / "dev.jsonl"):
         assert set(question) == {"id", "context", "question", "answers"}
         assert len(question["answers"]) == 3
-        assert all(question["context"][answer["start"] :].startswith(answer["text"]) for answer in question["answers"])
+        assert all(
+            question["context"][answer["start"] :].startswith(answer["text"])
+            for answer in question["answers"]
+        )
 
 
 def test_own_files_stand_in_the_manifest_by_digest_not_path(root: Path, tmp_path: Path) -> None:
@@ -60,7 +76,9 @@ def test_own_files_stand_in_the_manifest_by_digest_not_path(root: Path, tmp_path
         for split in ("train", "dev"):
             (folder / f"{split}.tsv").write_text(f"label\ttext_a\n1\t好{split}\n0\t坏\n", encoding="utf-8")
         out = tmp_path / f"task-{folder.name}"
-        done = run(root, "chnsenticorp", {split: str(folder / f"{split}.tsv") for split in ("train", "dev")}, out)
+        done = run(
+            root, "chnsenticorp", {split: str(folder / f"{split}.tsv") for split in ("train", "dev")}, out
+        )
         assert done.returncode == 0, done.stderr
         manifests.append((out / "manifest.json").read_bytes())
     assert manifests[0] == manifests[1]
@@ -68,7 +86,10 @@ def test_own_files_stand_in_the_manifest_by_digest_not_path(root: Path, tmp_path
 
 
 def test_refusals_are_one_line_and_leave_no_artifact(root: Path, tmp_path: Path) -> None:
-    for files, message in (({}, "--world"), ({"train": str(tmp_path / "no.tsv"), "dev": str(tmp_path / "no.tsv")}, "no such file")):
+    for files, message in (
+        ({}, "--world"),
+        ({"train": str(tmp_path / "no.tsv"), "dev": str(tmp_path / "no.tsv")}, "no such file"),
+    ):
         done = run(root, "chnsenticorp", files, tmp_path / "out")
         assert done.returncode == 1
         assert message in done.stderr

@@ -23,7 +23,20 @@ from scripts import pretrain_student
 def arguments(chain, folder, arm, *more, **changed):
     told = chain.settings("pretraining", "student", "masking", "training", "seed", **changed)
     inputs = ["--records", chain.records, "--tokenizer", chain.tokenizer]
-    return ["--settings", told, *inputs, "--student", "mini", "--arm", arm, *more, "--state", folder / "state", "--out", folder / arm]
+    return [
+        "--settings",
+        told,
+        *inputs,
+        "--student",
+        "mini",
+        "--arm",
+        arm,
+        *more,
+        "--state",
+        folder / "state",
+        "--out",
+        folder / arm,
+    ]
 
 
 def curve(folder):
@@ -33,7 +46,16 @@ def curve(folder):
 def test_distilled_goes_on_from_the_transfer_and_learns_from_teacher_and_truth(chain, command, tmp_path):
     teacher = ["--teacher", chain.teacher, chain.teacher / "manifest.json"]
     command(
-        pretrain_student, *arguments(chain, tmp_path, "distilled", *teacher, "--previous", chain.student, chain.student / "manifest.json")
+        pretrain_student,
+        *arguments(
+            chain,
+            tmp_path,
+            "distilled",
+            *teacher,
+            "--previous",
+            chain.student,
+            chain.student / "manifest.json",
+        ),
     )
     out = tmp_path / "distilled"
     manifest = artifacts.read(out, "model")
@@ -60,7 +82,10 @@ def planned(monkeypatch):
 
 
 def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, command, tmp_path, planned):
-    command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous"))
+    command(
+        pretrain_student,
+        *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous"),
+    )
     plan, run = planned["plan"], planned["run"]
     assert plan.optimization.steps == 6
     assert plan.inputs == {}
@@ -70,11 +95,19 @@ def test_scratch_needs_no_teacher_and_trains_the_extra_steps_without_one(chain, 
 
 def test_a_phase_cuts_records_and_later_steps_see_them_whole(chain, command, tmp_path, planned):
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": [{"share": 0.5, "sequence_length": 16}]}}
-    command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased))
+    command(
+        pretrain_student,
+        *arguments(
+            chain, tmp_path, "scratch", "--extra-steps", 2, "--teacher", "--previous", pretraining=phased
+        ),
+    )
     run, plan = planned["run"], planned["plan"]
     lengths = schedules.lengths(plan.optimization, 0, plan.optimization.steps, 32)
     assert lengths == {0: 16, 3: 32}
-    shapes = [next(iter(_batches(run, plan, lengths, 0)(step)))["input_ids"].shape.as_list() for step in (0, 2, 3, 5)]
+    shapes = [
+        next(iter(_batches(run, plan, lengths, 0)(step)))["input_ids"].shape.as_list()
+        for step in (0, 2, 3, 5)
+    ]
     assert shapes == [[4, 16], [4, 16], [4, 32], [4, 32]]
     later = _batches(run, plan, lengths, 100)  # a stage whose steps begin at place 100
     assert [later(place).element_spec["input_ids"].shape[1] for place in (100, 102, 103)] == [16, 16, 32]
@@ -84,14 +117,20 @@ def test_a_later_phase_that_cannot_be_is_refused_before_the_first_step(chain, co
     phases = [{"share": 0.5, "sequence_length": 16}, {"share": 0.25, "sequence_length": 64}]
     phased = {"training": {"steps": 4, "batch_size": 4, "phases": phases}}
     with pytest.raises(UserError, match="a phase asks for sequences of 64 tokens, and the records have 32"):
-        command(pretrain_student, *arguments(chain, tmp_path, "scratch", "--teacher", "--previous", pretraining=phased))
+        command(
+            pretrain_student,
+            *arguments(chain, tmp_path, "scratch", "--teacher", "--previous", pretraining=phased),
+        )
     assert not (tmp_path / "state").exists()
 
 
 def test_every_arm_sees_the_same_batches(chain, command, tmp_path, planned):
     seeds = []
     for arm in ("distilled", "tables", "scratch"):
-        command(pretrain_student, *arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous", chain.student))
+        command(
+            pretrain_student,
+            *arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous", chain.student),
+        )
         seeds.append(planned["plan"].seed)
     assert len(set(seeds)) == 1
 
@@ -104,7 +143,11 @@ def test_tables_starts_from_the_teachers_tables_and_ignores_the_transfer(chain, 
     scratch = planned["student"]
     for name, variable in tables.variables_by_name.items():
         is_table = (
-            "word_embeddings" in name or "position" in name or "token_type" in name or "transformation" in name or name.startswith("cls")
+            "word_embeddings" in name
+            or "position" in name
+            or "token_type" in name
+            or "transformation" in name
+            or name.startswith("cls")
         )
         source = teacher if is_table else scratch
         np.testing.assert_array_equal(variable.numpy(), source.variables_by_name[name].numpy(), err_msg=name)
@@ -122,16 +165,24 @@ def copied(source, folder):
 def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_path, planned):
     given = copied(chain.student, tmp_path / "given")
     changed = {"student": {"from": str(given)}, "transfer": {"schedule": "none"}}
-    command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", **changed))
+    command(
+        pretrain_student,
+        *arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", **changed),
+    )
     expected = models.weights.load(chain.student)
     for name, variable in planned["student"].variables_by_name.items():
         np.testing.assert_array_equal(variable.numpy(), expected.variables_by_name[name].numpy())
-    assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(given / "model.safetensors")
+    assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(
+        given / "model.safetensors"
+    )
 
 
 def test_auxiliary_transfer_is_part_of_the_distilled_arms_loss_alone(chain, command, tmp_path, planned):
     told = json.loads(chain.settings("transfer", transfer={"schedule": "auxiliary"}))
-    for arm, extra in (("distilled", {"feature_map", "attention", "mean", "variance", "soft"}), ("tables", set())):
+    for arm, extra in (
+        ("distilled", {"feature_map", "attention", "mean", "variance", "soft"}),
+        ("tables", set()),
+    ):
         given = arguments(chain, tmp_path, arm, "--teacher", chain.teacher, "--previous")
         given[1] = json.dumps(json.loads(given[1]) | told)
         command(pretrain_student, *given)
@@ -152,11 +203,24 @@ def test_the_recipe_fills_what_the_settings_leave_open(chain, command, tmp_path,
 
 @pytest.fixture
 def start(chain, command, tmp_path, starts):
-    """Start the distilled arm, which is interrupted; the state folder's name and the step that it goes on from."""
+    """Start the distilled arm, which is interrupted; the state folder's name and the step that it goes on
+    from.
+    """
 
-    def run(extra_steps=0, teacher=chain.teacher, previous=chain.student, records=None, tokenizer=None, **changed):
-        at = dataclasses.replace(chain, records=records or chain.records, tokenizer=tokenizer or chain.tokenizer)
-        more = ["--extra-steps", extra_steps, "--teacher", teacher, "--previous", *([previous] if previous else [])]
+    def run(
+        extra_steps=0, teacher=chain.teacher, previous=chain.student, records=None, tokenizer=None, **changed
+    ):
+        at = dataclasses.replace(
+            chain, records=records or chain.records, tokenizer=tokenizer or chain.tokenizer
+        )
+        more = [
+            "--extra-steps",
+            extra_steps,
+            "--teacher",
+            teacher,
+            "--previous",
+            *([previous] if previous else []),
+        ]
         with pytest.raises(KeyboardInterrupt):
             command(pretrain_student, *arguments(at, tmp_path, "distilled", *more, **changed))
         return starts[-1]
@@ -164,7 +228,9 @@ def start(chain, command, tmp_path, starts):
     return run
 
 
-def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_settings(chain, start, another, monkeypatch):
+def test_unfinished_work_goes_on_only_with_the_same_inputs_arguments_and_settings(
+    chain, start, another, monkeypatch
+):
     name, step = start()
     assert (step, start()) == (0, (name, 3))
     others = [
@@ -196,8 +262,13 @@ def test_a_given_student_of_another_shape_is_refused(chain, command, tmp_path):
     given = copied(chain.student, tmp_path / "given")
     config = json.loads((given / "config.json").read_text())
     (given / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
-    told = arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", student={"from": str(given)})
-    with pytest.raises(UserError, match=r"student\.from: .*config\.json is not the shape 'mini': num_hidden_layers 3, expected 4;"):
+    told = arguments(
+        chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", student={"from": str(given)}
+    )
+    with pytest.raises(
+        UserError,
+        match=r"student\.from: .*config\.json is not the shape 'mini': num_hidden_layers 3, expected 4;",
+    ):
         command(pretrain_student, *told)
 
 
@@ -207,7 +278,12 @@ def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, t
     with artifacts.writing(deep, "model") as writer:
         models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
-    command(pretrain_student, *arguments(chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}))
+    command(
+        pretrain_student,
+        *arguments(
+            chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}
+        ),
+    )
     assert planned["plan"].shape["num_hidden_layers"] == 4
     assert planned["plan"].inputs["teacher"] == deep
 

@@ -1,4 +1,6 @@
-"""`scripts.pretrain_teacher`: a teacher that transformers opens, its curve, its measure; unfinished work is gone."""
+"""`scripts.pretrain_teacher`: a teacher that transformers opens, its curve, its measure; unfinished work
+is gone.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from mobilebert.storage import artifacts
 from scripts import pretrain_teacher
 
 
-def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(chain, command, tmp_path, monkeypatch, caplog):
+def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(
+    chain, command, tmp_path, monkeypatch, caplog
+):
     settings = chain.settings(
         "teacher.shape",
         "teacher.training",
@@ -29,9 +33,22 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
         teacher={"training": {"steps": 40, "batch_size": 8, "learning_rate": 1e-3}},
     )
     out, state = tmp_path / "teacher", tmp_path / "state"
-    arguments = ["--settings", settings, "--records", chain.records, "--tokenizer", chain.tokenizer, "--state", state, "--out", out]
+    arguments = [
+        "--settings",
+        settings,
+        "--records",
+        chain.records,
+        "--tokenizer",
+        chain.tokenizer,
+        "--state",
+        state,
+        "--out",
+        out,
+    ]
     with monkeypatch.context() as patched:
-        patched.setattr(TrainingRun, "measure", Mock(side_effect=KeyboardInterrupt))  # trained, but not written yet
+        patched.setattr(
+            TrainingRun, "measure", Mock(side_effect=KeyboardInterrupt)
+        )  # trained, but not written yet
         with pytest.raises(KeyboardInterrupt):
             command(pretrain_teacher, *arguments)
     assert not artifacts.exists(out)
@@ -42,7 +59,10 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert "resuming from step 40" in caplog.text
 
     manifest = artifacts.read(out, "model")
-    assert manifest.inputs == {"records": artifacts.digest(chain.records), "tokenizer": artifacts.digest(chain.tokenizer)}
+    assert manifest.inputs == {
+        "records": artifacts.digest(chain.records),
+        "tokenizer": artifacts.digest(chain.tokenizer),
+    }
     assert str(tmp_path) not in (out / "manifest.json").read_text()
     assert list(state.iterdir()) == []
 
@@ -56,22 +76,41 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(ch
     assert evaluation["parameters"] == model.parameters
     assert evaluation["heldout"]["masked_loss"] < lines[0]["hard"]
     assert evaluation["heldout"]["predictions"] > 0
-    assert heldout["heldout_hard"] == pytest.approx(evaluation["heldout"]["masked_loss"], rel=0.05)  # of whole batches only
+    assert heldout["heldout_hard"] == pytest.approx(
+        evaluation["heldout"]["masked_loss"], rel=0.05
+    )  # of whole batches only
     assert evaluation["heldout"]["masked_accuracy"] > evaluation["heldout"]["unigram_accuracy"]
 
 
 def arguments(chain, folder, on_nonfinite):
     names = ("teacher.shape", "teacher.training", "masking", "training", "seed")
-    training = {"accelerator": "cpu", "steps_per_call": 3, "evaluate_every": 4, "evaluate_sequences": 64, "keep": "best"}
+    training = {
+        "accelerator": "cpu",
+        "steps_per_call": 3,
+        "evaluate_every": 4,
+        "evaluate_sequences": 64,
+        "keep": "best",
+    }
     steps = {"steps": 8, "batch_size": 64, "learning_rate": 1e-3}
     told = chain.settings(*names, teacher={"training": steps}, training=training)
-    folders = ["--records", chain.records, "--tokenizer", chain.tokenizer, "--state", folder / "state", "--out", folder / "teacher"]
+    folders = [
+        "--records",
+        chain.records,
+        "--tokenizer",
+        chain.tokenizer,
+        "--state",
+        folder / "state",
+        "--out",
+        folder / "teacher",
+    ]
     return ["--settings", told, *folders, "--checkpoint-seconds", 0, "--on-nonfinite", on_nonfinite]
 
 
 @pytest.fixture
 def poisoned(chain, monkeypatch):
-    """The file and number of a training record whose loss is infinite from now on; read by TensorFlow's own reader, unlike all others."""
+    """The file and number of a training record whose loss is infinite from now on; read by TensorFlow's
+    own reader, unlike all others.
+    """
     stored = {}
     for path in sorted(chain.records.glob("train-*.tfrecord")):
         for number, example in enumerate(tf.data.TFRecordDataset(str(path), compression_type="GZIP")):
@@ -79,13 +118,20 @@ def poisoned(chain, monkeypatch):
             stored[path.name, number] = (np.frombuffer(feature, "<u2") & 0x7FFF).astype(np.int32)
     rows = np.stack(list(stored.values()))
     most_changed = 5  # masking.max_predictions
-    unlike = [place for place, ids in stored.items() if np.sort((rows == ids).sum(axis=1))[-2] < len(ids) - 2 * most_changed]
+    unlike = [
+        place
+        for place, ids in stored.items()
+        if np.sort((rows == ids).sum(axis=1))[-2] < len(ids) - 2 * most_changed
+    ]
     chosen = stored[unlike[7]]
 
     class Poisoned(MaskedLmObjective):
         def loss(self, batch, seed, totals=None):
             parts = super().loss(batch, seed, totals)
-            hit = tf.reduce_sum(tf.cast(batch["input_ids"] == chosen, tf.int32), axis=1) >= len(chosen) - most_changed
+            hit = (
+                tf.reduce_sum(tf.cast(batch["input_ids"] == chosen, tf.int32), axis=1)
+                >= len(chosen) - most_changed
+            )
             return parts | {"loss": parts["loss"] + tf.where(tf.reduce_any(hit), np.inf, 0.0)}
 
     monkeypatch.setattr(stages, "MaskedLmObjective", Poisoned)

@@ -12,21 +12,61 @@ from tests.made_up_exports import make_exports, write_scores
 
 
 def publish(
-    root: Path, folder: Path, *, to: str | None, weights: bytes = b"weights", version: str = "auto", **environment: str
+    root: Path,
+    folder: Path,
+    *,
+    to: str | None,
+    weights: bytes = b"weights",
+    version: str = "auto",
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in `folder` on exports made of `weights`."""
     exports, checks = make_exports(folder / "results", weights)
     settings = json.dumps({"publish": {"to": to, "version": version, "licence": "apache-2.0"}})
-    command = [sys.executable, "-m", "scripts.publish_model", "--settings", settings, "--name", "mini", "--out", "results/mini.json"]
-    command += ["--exports", *map(str, exports), "--checks", *map(str, checks), "--scores", str(write_scores(folder / "scores.tsv"))]
-    return subprocess.run(command, cwd=folder, env={"PYTHONPATH": str(root)} | environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "scripts.publish_model",
+        "--settings",
+        settings,
+        "--name",
+        "mini",
+        "--out",
+        "results/mini.json",
+    ]
+    command += [
+        "--exports",
+        *map(str, exports),
+        "--checks",
+        *map(str, checks),
+        "--scores",
+        str(write_scores(folder / "scores.tsv")),
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={"PYTHONPATH": str(root)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_relative_folder_is_filled_below_the_working_directory(root: Path, tmp_path: Path) -> None:
     done = publish(root, tmp_path, to="published", version="1.0")
     assert done.returncode == 0, done.stderr
-    there = {path.relative_to(tmp_path / "published").as_posix() for path in (tmp_path / "published").rglob("*") if path.is_file()}
-    files = ("README.md", "release.json", "tflite/model.tflite", "transformers/config.json", "transformers/model.safetensors")
+    there = {
+        path.relative_to(tmp_path / "published").as_posix()
+        for path in (tmp_path / "published").rglob("*")
+        if path.is_file()
+    }
+    files = (
+        "README.md",
+        "release.json",
+        "tflite/model.tflite",
+        "transformers/config.json",
+        "transformers/model.safetensors",
+    )
     assert there == {f"mini/1.0/{path}" for path in files}
     record = json.loads((tmp_path / "results/mini.json").read_text())
     assert record["destination"] == "published/mini/1.0"

@@ -19,8 +19,25 @@ SECTIONS = ("teacher.head_training", "masking", "training", "seed")
 
 def arguments(chain, out, needs="[]", **training):
     told = {"steps": 60, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 5} | training
-    folders = ["--records", chain.records, "--tokenizer", chain.tokenizer, "--source", chain.teacher, "--state", out.parent / "state"]
-    return ["--settings", chain.settings(*SECTIONS, teacher={"head_training": told}), "--needs", needs, *folders, "--out", out]
+    folders = [
+        "--records",
+        chain.records,
+        "--tokenizer",
+        chain.tokenizer,
+        "--source",
+        chain.teacher,
+        "--state",
+        out.parent / "state",
+    ]
+    return [
+        "--settings",
+        chain.settings(*SECTIONS, teacher={"head_training": told}),
+        "--needs",
+        needs,
+        *folders,
+        "--out",
+        out,
+    ]
 
 
 def test_the_head_learns_with_the_body_frozen_and_then_passes(chain, command, tmp_path):
@@ -35,8 +52,19 @@ def test_the_head_learns_with_the_body_frozen_and_then_passes(chain, command, tm
     assert heldout["heldout_hard"] == pytest.approx(lines[-1]["loss"], rel=0.2)
     assert list((tmp_path / "state").iterdir()) == []
 
-    settings = chain.settings("teacher.min_head_lift", "masking", "training", "seed", teacher={"min_head_lift": -1})
-    folders = ["--records", chain.records, "--tokenizer", chain.tokenizer, "--source", out, "--original", chain.teacher]
+    settings = chain.settings(
+        "teacher.min_head_lift", "masking", "training", "seed", teacher={"min_head_lift": -1}
+    )
+    folders = [
+        "--records",
+        chain.records,
+        "--tokenizer",
+        chain.tokenizer,
+        "--source",
+        out,
+        "--original",
+        chain.teacher,
+    ]
     command(export_teacher, "--settings", settings, *folders, "--out", tmp_path / "teacher")
     parity = json.loads((tmp_path / "teacher" / "evaluation.json").read_text())["parity"]
     assert parity["hidden"] < 1e-9

@@ -1,4 +1,6 @@
-"""`scripts.transfer_layer`: what a stage starts from, what it changes, and which pairs and stages it refuses."""
+"""`scripts.transfer_layer`: what a stage starts from, what it changes, and which pairs and stages it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,14 @@ from scripts import transfer_layer
 
 def arguments(chain, folder, stage, *previous, teacher=None, **changed):
     told = chain.settings("recipe", "transfer", "student", "masking", "training", "seed", **changed)
-    inputs = ["--records", chain.records, "--tokenizer", chain.tokenizer, "--teacher", teacher or chain.teacher]
+    inputs = [
+        "--records",
+        chain.records,
+        "--tokenizer",
+        chain.tokenizer,
+        "--teacher",
+        teacher or chain.teacher,
+    ]
     names = ["--student", "mini", "--stage", stage, "--previous", *previous]
     return ["--settings", told, *inputs, *names, "--state", folder / "state", "--out", folder / stage]
 
@@ -43,12 +52,16 @@ def test_the_first_stage_starts_afresh_with_the_teachers_tables(chain, command, 
     differs = changed(values(start), values(found))
     assert differs
     assert differs <= set(start.layer_variables(1)) | set(start.embedding_names)
-    *lines, heldout = [json.loads(line) for line in (tmp_path / "layer01" / "metrics.jsonl").read_text().splitlines()]
+    *lines, heldout = [
+        json.loads(line) for line in (tmp_path / "layer01" / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [line["step"] for line in lines] == [2, 4]
     measured = {name.removeprefix("heldout_"): value for name, value in heldout.items()}
     assert measured["step"] == 4
     for line in (*lines, measured):
-        assert sum(line[part] for part in ("feature_map", "attention", "mean", "variance")) == pytest.approx(line["loss"], rel=1e-5)
+        assert sum(line[part] for part in ("feature_map", "attention", "mean", "variance")) == pytest.approx(
+            line["loss"], rel=1e-5
+        )
     manifest = artifacts.read(tmp_path / "layer01", "model")
     assert manifest.settings["arguments"] == {"student": "mini", "stage": "layer01"}
     assert set(manifest.inputs) == {"records", "tokenizer", "teacher"}
@@ -58,7 +71,14 @@ def test_the_first_stage_starts_afresh_with_the_teachers_tables(chain, command, 
 def test_a_later_stage_goes_on_from_the_one_before_and_changes_its_layer_alone(chain, command, tmp_path):
     command(
         transfer_layer,
-        *arguments(chain, tmp_path, "layer03", chain.student, chain.student / "manifest.json", transfer={"earlier_layers": 0}),
+        *arguments(
+            chain,
+            tmp_path,
+            "layer03",
+            chain.student,
+            chain.student / "manifest.json",
+            transfer={"earlier_layers": 0},
+        ),
     )
     before, after = models.weights.load(chain.student), models.weights.load(tmp_path / "layer03")
     differs = changed(values(before), values(after))
@@ -87,9 +107,16 @@ def test_chinese_stages_are_one_run_and_transformers_opens_each(chain, command, 
     command(transfer_layer, *arguments(chain, tmp_path, "layer02", first, first / "manifest.json", **told))
     second = tmp_path / "layer02"
     for folder, steps in ((first, 3), (second, 5)):
-        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [steps, steps]
+        assert [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [
+            steps,
+            steps,
+        ]
         with safe_open(folder / "optimizer.safetensors", framework="np") as stored:
-            assert json.loads(stored.metadata()["facts"]) == {"format": 1, "step": steps, "records": 4 * steps}
+            assert json.loads(stored.metadata()["facts"]) == {
+                "format": 1,
+                "step": steps,
+                "records": 4 * steps,
+            }
             names = set(stored.keys())
     model = models.weights.load(second)
     trained = {*model.embedding_names, *model.layer_variables(1), *model.layer_variables(2)}
@@ -134,7 +161,9 @@ def test_a_stage_called_from_python_records_what_the_recipe_says(chain, tmp_path
 
 
 def test_a_stage_whose_moments_are_needed_and_absent_is_refused(chain, command, tmp_path):
-    with pytest.raises(UserError, match=r"optimizer\.safetensors: the moments of the stage before are needed"):
+    with pytest.raises(
+        UserError, match=r"optimizer\.safetensors: the moments of the stage before are needed"
+    ):
         command(transfer_layer, *arguments(chain, tmp_path, "layer02", chain.student, recipe="chinese"))
 
 
@@ -144,7 +173,13 @@ def test_a_teacher_of_another_depth_teaches_through_a_layer_map(chain, command, 
     with artifacts.writing(deep, "model") as writer:
         models.weights.save(writer, models.build(config, 1))
         tokenization.copy_files(chain.tokenizer, writer)
-    told = {"transfer": {"layer_map": "uniform", "projection": "linear", "training": {"steps": 2, "batch_size": 4}}}
+    told = {
+        "transfer": {
+            "layer_map": "uniform",
+            "projection": "linear",
+            "training": {"steps": 2, "batch_size": 4},
+        }
+    }
     command(transfer_layer, *arguments(chain, tmp_path, "layer01", teacher=deep, **told))
     assert set(models.weights.load(tmp_path / "layer01").variables_by_name)
     with safe_open(tmp_path / "layer01" / "optimizer.safetensors", framework="np") as stored:

@@ -28,18 +28,26 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def verify(root: Path, record: Path, name: str = "mini", to: str = "published") -> subprocess.CompletedProcess[str]:
+def verify(
+    root: Path, record: Path, name: str = "mini", to: str = "published"
+) -> subprocess.CompletedProcess[str]:
     settings = json.dumps({"publish": {"to": to, "version": "1.0"}})
     command = [sys.executable, "-m", "scripts.verify_published", "--settings", settings, "--name", name]
     command += ["--record", str(record), "--out", "receipt.json", "--log", "verify.log"]
-    return subprocess.run(command, cwd=record.parent, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=record.parent, env={"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
 
 
 def test_receipt_names_what_was_read_back(root: Path, record: Path) -> None:
     done = verify(root, record)
     assert done.returncode == 0, done.stderr
     receipt = json.loads((record.parent / "receipt.json").read_text())
-    assert (receipt["name"], receipt["version"], receipt["destination"]) == ("mini", "1.0", "published/mini/1.0")
+    assert (receipt["name"], receipt["version"], receipt["destination"]) == (
+        "mini",
+        "1.0",
+        "published/mini/1.0",
+    )
     assert receipt["files"] == json.loads(record.read_text())["files"]
     assert receipt["release"] == receipt["files"]["release.json"]["sha256"]
     assert str(record.parent) not in json.dumps(receipt)

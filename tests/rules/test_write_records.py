@@ -16,12 +16,33 @@ from mobilebert.storage import artifacts
 from scripts import write_records
 
 
-def test_records_hold_the_documents_of_the_corpus(chain: Any, command: Callable[..., None], tmp_path: Path) -> None:
-    settings = chain.settings("records", "seed", records={"heldout_share": 0.2, "shards": 2, "layout": "pairs"})
-    command(write_records, "--settings", settings, "--corpus", chain.corpus, "--tokenizer", chain.tokenizer, "--out", tmp_path / "out")
+def test_records_hold_the_documents_of_the_corpus(
+    chain: Any, command: Callable[..., None], tmp_path: Path
+) -> None:
+    settings = chain.settings(
+        "records", "seed", records={"heldout_share": 0.2, "shards": 2, "layout": "pairs"}
+    )
+    command(
+        write_records,
+        "--settings",
+        settings,
+        "--corpus",
+        chain.corpus,
+        "--tokenizer",
+        chain.tokenizer,
+        "--out",
+        tmp_path / "out",
+    )
     manifest = artifacts.read(tmp_path / "out", "records")
-    names = {"records.json", "heldout-00000-of-00001.tfrecord", "train-00000-of-00002.tfrecord", "train-00001-of-00002.tfrecord"}
-    assert set(manifest.files) == names | {name.replace(".tfrecord", ".blocks") for name in names if name != "records.json"}
+    names = {
+        "records.json",
+        "heldout-00000-of-00001.tfrecord",
+        "train-00000-of-00002.tfrecord",
+        "train-00001-of-00002.tfrecord",
+    }
+    assert set(manifest.files) == names | {
+        name.replace(".tfrecord", ".blocks") for name in names if name != "records.json"
+    }
     assert "from" not in manifest.settings
     assert set(manifest.inputs) == {"corpus", "tokenizer"}
 

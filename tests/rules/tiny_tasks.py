@@ -21,9 +21,14 @@ def settings(task: str, **changes: Any) -> str:
     """The JSON that the rule gives: few steps, short sequences."""
     training = {"batch_size": 16, "learning_rate": 5e-3, "sequence_length": 24, "epochs": 4.0} | changes
     base = Settings()
-    tables = base.task.model_copy(update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**training)})})
+    tables = base.task.model_copy(
+        update={task: getattr(base.task, task).model_copy(update={"training": TaskTraining(**training)})}
+    )
     changed = base.model_copy(
-        update={"task": tables, "training": Training(accelerator="cpu", steps_per_call=5, evaluate_every=7, keep="best")}
+        update={
+            "task": tables,
+            "training": Training(accelerator="cpu", steps_per_call=5, evaluate_every=7, keep="best"),
+        }
     )
     return to_json(changed, f"task.{task}.training", "training", "seed")
 
@@ -36,9 +41,20 @@ def model(folder: Path, *, kind: str = "mobilebert", tokenizer: bool = True) -> 
     from mobilebert.tokenization import files
 
     entries = [*SPECIAL, *COMMON, *GOOD, *BAD, *NAMES, "是", "谁", "（", "）"]
-    sizes = {"vocab_size": len(entries), "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "max_position_embeddings": 32}
+    sizes = {
+        "vocab_size": len(entries),
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 32,
+    }
     sizes["intermediate_size"] = 64
-    mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "use_bottleneck_attention": True}
+    mobile = {
+        "embedding_size": 32,
+        "intra_bottleneck_size": 16,
+        "num_feedforward_networks": 2,
+        "use_bottleneck_attention": True,
+    }
     config = BertConfig(**sizes) if kind == "bert" else MobileBertConfig(**sizes, **mobile)
     with artifacts.writing(folder, "model") as writer:
         if tokenizer:
@@ -54,7 +70,9 @@ def sentiment(folder: Path) -> Path:
 
     def lines(count: int) -> list[dict[str, Any]]:
         labels = [int(number % 5 < 3) for number in range(count)]
-        texts = ["".join(draw.sample([*COMMON[:6], draw.choice(GOOD if label else BAD)], 7)) for label in labels]
+        texts = [
+            "".join(draw.sample([*COMMON[:6], draw.choice(GOOD if label else BAD)], 7)) for label in labels
+        ]
         return [
             {"id": f"{n}", "text": text, "text_pair": None, "label": label}
             for n, (text, label) in enumerate(zip(texts, labels, strict=True))
@@ -71,7 +89,11 @@ def reading(folder: Path) -> Path:
         made = []
         for number in range(count):
             before, answer = draw.randint(0, 24), "".join(draw.sample(NAMES, 2))
-            context = "".join(draw.choices(COMMON, k=before)) + f"（{answer}）" + "".join(draw.choices(COMMON, k=24 - before))
+            context = (
+                "".join(draw.choices(COMMON, k=before))
+                + f"（{answer}）"
+                + "".join(draw.choices(COMMON, k=24 - before))
+            )
             answers = [{"text": answer, "start": before + 1}]
             made.append({"id": f"Q{number}", "context": context, "question": "谁？", "answers": answers})
         return made
@@ -79,7 +101,9 @@ def reading(folder: Path) -> Path:
     return _task(folder, "cmrc2018", "reading", [], ["em", "f1"], lines(160), lines(40))
 
 
-def _task(folder: Path, name: str, kind: str, labels: Sequence[str], metrics: Sequence[str], train: Any, dev: Any) -> Path:
+def _task(
+    folder: Path, name: str, kind: str, labels: Sequence[str], metrics: Sequence[str], train: Any, dev: Any
+) -> Path:
     with artifacts.writing(folder, "task") as writer:
         body = {"name": name, "kind": kind, "labels": list(labels), "metrics": list(metrics)}
         writer.path("task.json").write_text(json.dumps(body), encoding="utf-8")

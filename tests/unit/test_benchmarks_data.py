@@ -33,7 +33,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Pa
     folder = tmp_path_factory.mktemp("bench")
     with artifacts.writing(folder / "world", "small_world") as writer:
         smallworld.generate(writer, settings.SmallWorld(megabytes=0.2, questions=20, reviews=20), 3)
-    source = settings.Source.model_validate({"name": "world", "from": str(folder / "world" / "documents" / "*.jsonl")})
+    source = settings.Source.model_validate(
+        {"name": "world", "from": str(folder / "world" / "documents" / "*.jsonl")}
+    )
     listing.list_sources([source], folder / "sources", None, [])
     with artifacts.writing(folder / "tokenizer", "tokenizer") as writer:
         files.write(writer, "wordpiece", "\n".join([*vocabulary, ""]).encode(), True)
@@ -43,8 +45,19 @@ def bench(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Pa
 def test_the_bare_loop_writes_the_bytes_that_beam_writes(bench: Path, root: Path) -> None:
     found = []
     for how in ("bare", "beam"):
-        command = [sys.executable, "-m", "benchmarks.data.ours", "stages", str(bench), "1", how, str(bench / "sources")]
-        found.append(json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout))
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.data.ours",
+            "stages",
+            str(bench),
+            "1",
+            how,
+            str(bench / "sources"),
+        ]
+        found.append(
+            json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+        )
     assert found[0]["digests"] == found[1]["digests"]
     assert 0 < found[0]["text"] <= found[0]["kept"]
     assert found[0]["clean"] > 0
@@ -53,7 +66,9 @@ def test_the_bare_loop_writes_the_bytes_that_beam_writes(bench: Path, root: Path
 def test_the_reference_tokenizes_as_we_do(vocabulary: list[str]) -> None:
     known = {token: number for number, token in enumerate(vocabulary)}
     pieces = [piece for sentence in classic.sentences(TEXT, known) for piece in sentence]
-    assert [known[piece] for piece in pieces] == WordPieceTokenizer(vocabulary, True).encode(TEXT).ids.tolist()
+    assert [known[piece] for piece in pieces] == WordPieceTokenizer(vocabulary, True).encode(
+        TEXT
+    ).ids.tolist()
 
 
 def test_the_reference_masks_whole_words_within_its_share(vocabulary: list[str]) -> None:
@@ -76,7 +91,11 @@ def test_the_reference_masks_whole_words_within_its_share(vocabulary: list[str])
 def test_seconds_of_children_are_counted(tmp_path: Path) -> None:
     work = "sum(range(10**7)); print('{}')"
     alone = measuring.run([sys.executable, "-c", work], [0], tmp_path)
-    both = measuring.run([sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}])"], [0], tmp_path)
+    both = measuring.run(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}])"],
+        [0],
+        tmp_path,
+    )
     assert both["tree"] > 0.5 * alone["tree"] > 0
     with pytest.raises(RuntimeError, match="boom"):
         measuring.run([sys.executable, "-c", "raise SystemExit('boom')"], [0], tmp_path)
@@ -87,8 +106,16 @@ def test_the_page_says_what_is_met_and_what_is_not() -> None:
     told = {"import": 1.0, "clean": 2.0, "records": 3.0, "wall": 9.0, "kept": 9, "text": 9, "bytes": 6}
     whole = {name: [{"tree": tree, **told} for tree in (10.0, 30.0, 12.5)] for name in ("bare", "beam 1")}
     arms = {"classic, dupe 1": [{"cpu": 3.0}], "classic, dupe 10": [{"cpu": 4.0}]}
-    page = report.page({name: {"machine": "a machine", "sizes": sizes, "arms": part} for name, part in (("peers", arms), ("loops", whole))})
-    assert "3 of 5 are met; missed: times the classic preparation, dupe 10 (32.0, at least 40); records, bytes" in page
+    page = report.page(
+        {
+            name: {"machine": "a machine", "sizes": sizes, "arms": part}
+            for name, part in (("peers", arms), ("loops", whole))
+        }
+    )
+    assert (
+        "3 of 5 are met; missed: times the classic preparation, dupe 10 (32.0, at least 40); records, bytes"
+        in page
+    )
     assert "| end to end, MB a second and core | 24.00 | at least 5 | met |" in page
     assert "| times the classic preparation, dupe 1 | 24.0 | at least 18 | met |" in page
     assert "| times the classic preparation, dupe 10 | 32.0 | at least 40 | **not met** |" in page

@@ -26,7 +26,13 @@ LAYERS = 2
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both models and a batch, small."""
     made = tmp_path_factory.mktemp("models")
-    same = {"vocab_size": 60, "hidden_size": 16, "num_hidden_layers": LAYERS, "num_attention_heads": 2, "max_position_embeddings": 16}
+    same = {
+        "vocab_size": 60,
+        "hidden_size": 16,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 16,
+    }
     student = MobileBertConfig(
         **same,
         embedding_size=16,
@@ -35,10 +41,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
     )
-    for name, config, seed in ((work.STUDENT, student, 1), (work.TEACHER, BertConfig(**same, intermediate_size=32), 2)):
+    for name, config, seed in (
+        (work.STUDENT, student, 1),
+        (work.TEACHER, BertConfig(**same, intermediate_size=32), 2),
+    ):
         model = models.build(config, seed)
-        for number, variable in enumerate(model.variables_by_name.values()):  # so that every term has something to say
-            variable.assign_add(np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32))
+        for number, variable in enumerate(
+            model.variables_by_name.values()
+        ):  # so that every term has something to say
+            variable.assign_add(
+                np.random.default_rng(number).normal(0, 0.1, variable.shape).astype(np.float32)
+            )
         training_models.write_model(made / name, model)
     np.savez(made / work.ARRAYS, **work.batch(60, 4, 16, 3))
     return made
@@ -56,9 +69,13 @@ def ours(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
     student, teacher = (weights.load(folder / name) for name in (work.STUDENT, work.TEACHER))
     objective = training_ours.objective(student, teacher, kind)
     with tf.GradientTape() as tape:
-        loss = objective.loss({name: tf.constant(array) for name, array in work.read_batch(folder).items()}, None)["loss"]
+        loss = objective.loss(
+            {name: tf.constant(array) for name, array in work.read_batch(folder).items()}, None
+        )["loss"]
     gradients = tape.gradient(loss, dict(objective.variables))
-    return float(loss), {name: tf.convert_to_tensor(value).numpy() for name, value in gradients.items() if value is not None}
+    return float(loss), {
+        name: tf.convert_to_tensor(value).numpy() for name, value in gradients.items() if value is not None
+    }
 
 
 def theirs(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
@@ -75,12 +92,15 @@ def theirs(folder: Path, kind: str) -> tuple[float, dict[str, np.ndarray]]:
         else torch_peer.joint_loss(student, teacher, batch, set(kind.split("-")))
     )
     loss.backward()
-    return loss.item(), {name: value.grad.numpy() for name, value in student.named_parameters() if value.grad is not None}
+    return loss.item(), {
+        name: value.grad.numpy() for name, value in student.named_parameters() if value.grad is not None
+    }
 
 
 @pytest.mark.usefixtures("layers")
 @pytest.mark.parametrize(
-    ("kind", "peer"), [("joint", "joint"), ("joint", "joint-gathered"), ("untrimmed", "untrimmed"), ("layer02", "untrimmed")]
+    ("kind", "peer"),
+    [("joint", "joint"), ("joint", "joint-gathered"), ("untrimmed", "untrimmed"), ("layer02", "untrimmed")],
 )
 def test_peers_have_our_loss_and_our_gradients(folder: Path, kind: str, peer: str) -> None:
     (loss, gradients), (other, others) = ours(folder, kind), theirs(folder, peer)
@@ -88,7 +108,11 @@ def test_peers_have_our_loss_and_our_gradients(folder: Path, kind: str, peer: st
     compared = [name for name in gradients if name in others]
     assert len(compared) > 0.9 * len(gradients)
     for name in compared:
-        expected = others[name].T if gradients[name].shape != others[name].shape or _is_kernel(name) else others[name]
+        expected = (
+            others[name].T
+            if gradients[name].shape != others[name].shape or _is_kernel(name)
+            else others[name]
+        )
         assert np.abs(gradients[name] - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max()), name
 
 
@@ -113,13 +137,16 @@ def test_peers_take_our_steps(folder: Path) -> None:
     for _ in range(3):
         step()
     moved = {name: value.detach().numpy() for name, value in other.named_parameters()}
-    compared = [name for name in before if name in moved and not name.endswith("key.bias")]  # which shifts all scores of a query alike
+    compared = [
+        name for name in before if name in moved and not name.endswith("key.bias")
+    ]  # which shifts all scores of a query alike
     assert len(compared) > 0.9 * len(before)
     for name in compared:
         ours, start = student.variables_by_name[name].numpy(), before[name]
         theirs = moved[name].T if _is_kernel(name) else moved[name]
         assert np.abs(ours - start).max() > 1e-6, name
-        # Where a gradient is nearly 0 the direction of Adam's step is rounding: all but a few numbers moved alike.
+        # Where a gradient is nearly 0 the direction of Adam's step is rounding: all but a few numbers moved
+        # alike.
         assert np.mean(np.abs(ours - theirs) <= 0.02 * np.abs(ours - start).max()) > 0.98, name
 
 
@@ -128,9 +155,13 @@ def test_products_by_arithmetic() -> None:
     assert bounds.products("layer12") == bounds.products("untrimmed")
     assert bounds.products("layer07") - bounds.products("layer06") == pytest.approx(3 * own + teacher)
     assert bounds.products("frozen07") - bounds.products("frozen06") == pytest.approx(own + teacher)
-    unread = 2 * 8 * 128 * 3 * 768 * 144 / 1e9  # the layer's input, taken by both bottlenecks and the values, gets no gradient
+    unread = (
+        2 * 8 * 128 * 3 * 768 * 144 / 1e9
+    )  # the layer's input, taken by both bottlenecks and the values, gets no gradient
     assert bounds.products("frozen01") == bounds.products("layer01")
-    assert bounds.products("frozen06") == pytest.approx(bounds._parts("base-f4")[0] + 8 * own + 6 * teacher - unread)
+    assert bounds.products("frozen06") == pytest.approx(
+        bounds._parts("base-f4")[0] + 8 * own + 6 * teacher - unread
+    )
     weighed = 4 * 768**2 + 2 * 768 * 3072  # of a layer of BERT-base
     assert teacher == pytest.approx(2 * 8 * 128 * (weighed + 2 * 128 * 768) / 1e9)
 
@@ -167,37 +198,63 @@ def test_textbrewer_waits_for_its_turns(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def arm(seconds: float) -> dict[str, Any]:
-    return {"seconds": seconds, "least": seconds, "first_seconds": 5.0, "peak_mb": 1000.0, "loss": 1.0, "host_share": 0.01}
+    return {
+        "seconds": seconds,
+        "least": seconds,
+        "first_seconds": 5.0,
+        "peak_mb": 1000.0,
+        "loss": 1.0,
+        "host_share": 0.01,
+    }
 
 
 def test_targets_are_told_met_or_missed_by_the_figures() -> None:
     speeds = {"layer": 0.07, "frozen": 0.04}
-    stages = {stage: {name: arm(speed * stage) for name, speed in speeds.items()} for stage in training.STAGES}
+    stages = {
+        stage: {name: arm(speed * stage) for name, speed in speeds.items()} for stage in training.STAGES
+    }
     beside = {stage: {"untrimmed": 1.0, "peer": 0.5} for stage in training.STAGES}
     progressive = {"untrimmed": arm(1.0), "peer": arm(0.5), "stages": stages, "fastest": "torch.compile"}
     progressive |= training.over_stages(stages, beside)
     found = {
-        "float32": {"ours": arm(1.0), "PyTorch eager": arm(1.2) | {"of_ours": 1.2}, "TextBrewer": arm(1.3) | {"of_ours": 1.3}},
+        "float32": {
+            "ours": arm(1.0),
+            "PyTorch eager": arm(1.2) | {"of_ours": 1.2},
+            "TextBrewer": arm(1.3) | {"of_ours": 1.3},
+        },
         "bfloat16": {"ours": arm(1.0), "PyTorch eager": arm(1.06) | {"of_ours": 1.06}},
         "progressive": progressive | {"precision": "float32"},
         "pipeline": {"batches_per_second": 1000.0},
     }
-    assert progressive["means"]["layer"] == pytest.approx(0.07 * 6.5)  # linear in the layer, so the interpolation is exact
+    assert progressive["means"]["layer"] == pytest.approx(
+        0.07 * 6.5
+    )  # linear in the layer, so the interpolation is exact
     told = {name: met for name, _, _, met in report.targets(found)}
-    assert [name for name, met in told.items() if not met] == ["joint step, float32, speed against PyTorch eager"]
+    assert [name for name, met in told.items() if not met] == [
+        "joint step, float32, speed against PyTorch eager"
+    ]
     page = report.document(found, dict.fromkeys(report.HEAD_KEYS, "x"))
     assert page.count("**missed**") == 1
 
 
 def test_steps_are_compared_turn_by_turn() -> None:
-    ours, theirs = [1.0, 1.0, 2.0, 2.0, 1.0], [1.5, 1.5, 3.0, 3.0, 9.0]  # slow turns, and one in which the machine did something else
+    ours, theirs = (
+        [1.0, 1.0, 2.0, 2.0, 1.0],
+        [1.5, 1.5, 3.0, 3.0, 9.0],
+    )  # slow turns, and one in which the machine did something else
     assert training.paired(theirs, ours) == 1.5
 
 
-def test_parts_that_are_not_measured_stay_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_that_are_not_measured_stay_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SystemExit, match="run without --only first"):
         report.read(tmp_path)
-    stored = {"about": {}, "float32": {"ours": arm(1.0)}, "progressive": {"stages": {3: {}}, "beside": {3: {}}}}
+    stored = {
+        "about": {},
+        "float32": {"ours": arm(1.0)},
+        "progressive": {"stages": {3: {}}, "beside": {3: {}}},
+    }
     (tmp_path / "training.json").write_text(json.dumps(stored))
     before = report.read(tmp_path)
     assert before["progressive"] == {"stages": {3: {}}, "beside": {3: {}}}

@@ -24,7 +24,9 @@ def write(folder: Path, text: str = "内容", **options: object) -> Path:
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     first = write(tmp_path / "first")
-    second = write(tmp_path / "second", settings={"b": 1, "a": "字"}, inputs={"raw": first}, versions=["pydantic"])
+    second = write(
+        tmp_path / "second", settings={"b": 1, "a": "字"}, inputs={"raw": first}, versions=["pydantic"]
+    )
     manifest = artifacts.read(second, "corpus")
     assert manifest.files["deep/a.txt"]["size"] == 6
     assert manifest.counts == {"documents": 3}
@@ -73,7 +75,14 @@ def test_damage_is_named(tmp_path: Path, damage: object, said: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"format": 1}', '{"format": 2, "kind": "corpus", "files": {}}', '{"format": 1, "kind": 1, "new": 2, "files": {}}'],
+    [
+        "",
+        "{",
+        "[]",
+        '{"format": 1}',
+        '{"format": 2, "kind": "corpus", "files": {}}',
+        '{"format": 1, "kind": 1, "new": 2, "files": {}}',
+    ],
 )
 def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     folder = write(tmp_path / "a")
@@ -88,12 +97,17 @@ def test_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_absent_input_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no manifest"), artifacts.writing(tmp_path / "b", "corpus", inputs={"raw": tmp_path / "none"}):
+    with (
+        pytest.raises(ArtifactError, match="no manifest"),
+        artifacts.writing(tmp_path / "b", "corpus", inputs={"raw": tmp_path / "none"}),
+    ):
         pytest.fail("the block must not start")
 
 
 def test_a_kill_at_any_system_call_leaves_a_whole_artifact_or_none(tmp_path: Path) -> None:
-    """The child kills itself at its n-th call that touches the disk, for every n, while it replaces an artifact."""
+    """The child kills itself at its n-th call that touches the disk, for every n, while it replaces an
+    artifact.
+    """
     folder = write(tmp_path / "a", "old")
     program = textwrap.dedent(
         """

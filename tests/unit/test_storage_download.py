@@ -31,7 +31,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         asked = self.headers.get("Range")
-        start = int(asked.split("=")[1].rstrip("-")) if asked and state.ranges and self.headers.get("If-Range") == state.etag else 0
+        start = (
+            int(asked.split("=")[1].rstrip("-"))
+            if asked and state.ranges and self.headers.get("If-Range") == state.etag
+            else 0
+        )
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(state.body) - 1}/{len(state.body)}")
@@ -61,7 +65,9 @@ def server(monkeypatch) -> Iterator[SimpleNamespace]:
 
 
 def fetch(server: SimpleNamespace, out, path: str = "/%E6%96%87%20one.txt?token=secret", **more) -> None:
-    fetch_source(Source.model_validate({"name": "s", "from": server.address + path, **more}), out, pause_seconds=0)
+    fetch_source(
+        Source.model_validate({"name": "s", "from": server.address + path, **more}), out, pause_seconds=0
+    )
 
 
 def test_a_file_is_fetched_under_its_own_name(server, tmp_path):

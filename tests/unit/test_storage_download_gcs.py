@@ -25,7 +25,14 @@ def gcs(monkeypatch) -> Iterator[LoopbackGcs]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with LoopbackGcs("bucket") as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-        names = ["corpus/a.txt", "corpus/深 层/b 'x' {y}.md", "corpus/deep/er/c.txt", "corpus/.hidden/d.txt", "corpus/", "corpus2/e.txt"]
+        names = [
+            "corpus/a.txt",
+            "corpus/深 层/b 'x' {y}.md",
+            "corpus/deep/er/c.txt",
+            "corpus/.hidden/d.txt",
+            "corpus/",
+            "corpus2/e.txt",
+        ]
         for number, name in enumerate(names):
             server.buckets["bucket"][name] = Stored(f"{name}\n".encode(), 10 + number)
         server.buckets["bucket"]["big.bin"] = Stored(BODY, 77)
@@ -71,7 +78,12 @@ def test_the_bytes_and_their_generation_are_kept(gcs, tmp_path):
 
 def test_what_is_fetched_is_listed_like_a_folder(gcs, tmp_path):
     fetched("gs://bucket/corpus", tmp_path / "downloads" / "s")
-    list_sources([source("gs://bucket/corpus", licence="CC0")], tmp_path / "sources", None, [tmp_path / "downloads" / "s"])
+    list_sources(
+        [source("gs://bucket/corpus", licence="CC0")],
+        tmp_path / "sources",
+        None,
+        [tmp_path / "downloads" / "s"],
+    )
     entries = json.loads((tmp_path / "sources" / "sources.json").read_text(encoding="utf-8"))
     below = [os.path.relpath(entry["path"], tmp_path / "downloads" / "s" / "objects") for entry in entries]
     assert below == ["a.txt", "deep/er/c.txt", "深 层/b 'x' {y}.md"]
@@ -90,7 +102,14 @@ def test_a_later_run_goes_on_where_a_failed_one_stopped(gcs, tmp_path):
         fetched("gs://bucket/big.bin", tmp_path / "s")
     assert not artifacts.exists(tmp_path / "s")
     sent: list[int] = []
-    gcs.faults.append(Fault("media", before=lambda: sent.append(sum(path.stat().st_size for path in (tmp_path / "s.partial").iterdir()))))
+    gcs.faults.append(
+        Fault(
+            "media",
+            before=lambda: sent.append(
+                sum(path.stat().st_size for path in (tmp_path / "s.partial").iterdir())
+            ),
+        )
+    )
     fetched("gs://bucket/big.bin", tmp_path / "s")
     assert sent == [300_000]
     assert (tmp_path / "s" / "objects" / "big.bin").read_bytes() == BODY
@@ -133,7 +152,11 @@ def test_bytes_that_are_damaged_every_time_are_refused(gcs, tmp_path):
         ("gs://", {}, "names no bucket"),
         ("gs://nowhere/x", {}, "check the address of the source s, and that the bucket exists"),
         ("gs://bucket/corpus", {"sha256": "0" * 64}, "sha256 is for one file"),
-        ("gs://bucket/big.bin", {"sha256": "0" * 64}, f"has SHA-256 {hashlib.sha256(BODY).hexdigest()}, expected 0000"),
+        (
+            "gs://bucket/big.bin",
+            {"sha256": "0" * 64},
+            f"has SHA-256 {hashlib.sha256(BODY).hexdigest()}, expected 0000",
+        ),
     ],
 )
 def test_wrong_addresses_and_digests_say_so(gcs, tmp_path, place, more, message):

@@ -16,12 +16,17 @@ from mobilebert.storage import locks
 def test_the_holder_is_named_and_a_second_one_refused(tmp_path: Path) -> None:
     with locks.locked(tmp_path):
         assert locks.holder(tmp_path) == f"process {os.getpid()}"
-        with pytest.raises(PassingError, match=f"process {os.getpid()} is at this work already"), locks.locked(tmp_path):
+        with (
+            pytest.raises(PassingError, match=f"process {os.getpid()} is at this work already"),
+            locks.locked(tmp_path),
+        ):
             pass
     assert locks.holder(tmp_path) == ""
 
 
-def test_a_folder_on_a_disk_that_cannot_be_written_is_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_on_a_disk_that_cannot_be_written_is_listed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = os.open
 
     def read_only(path: Path, flags: int) -> int:
@@ -34,7 +39,9 @@ def test_a_folder_on_a_disk_that_cannot_be_written_is_listed_too(tmp_path: Path,
         assert locks.holder(tmp_path) == f"process {os.getpid()}"
 
 
-def test_who_asks_is_no_holder_and_work_waits_for_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_asks_is_no_holder_and_work_waits_for_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with locks.locked(tmp_path):
         pass
     asking = os.open(tmp_path / locks.LOCK, os.O_RDWR)

@@ -17,10 +17,15 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a folder, as a user types it; the output of a run that must work is shown when it does not."""
+    """Run Snakemake in a folder, as a user types it; the output of a run that must work is shown when it
+    does not.
+    """
     done = subprocess.run([SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
     if check and done.returncode:
-        pytest.fail(f"snakemake {' '.join(arguments)} ended with {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
+        pytest.fail(
+            f"snakemake {' '.join(arguments)} ended with "
+            f"{done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
     return done
 
 
@@ -38,7 +43,9 @@ def planned(folder: Path, *arguments: str, profile: str = "profiles/local") -> d
 
 def clone(root: Path, folder: Path) -> Path:
     """Copy what git knows (and new files that it does not ignore), as a fresh clone would have it."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=root, capture_output=True, text=True, check=True
+    )
     for name in sorted(set(listed.stdout.splitlines())):
         source, target = root / name, folder / name
         if source.is_symlink() or source.is_file():

@@ -1,4 +1,6 @@
-"""The commands that Snakemake prints, run by hand: in their order, one after the other, in an environment of their own."""
+"""The commands that Snakemake prints, run by hand: in their order, one after the other, in an environment
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,30 @@ def commands(output: str) -> list[str]:
 
 
 def run_by_hand(lines: list[str], folder: Path) -> None:
-    """Run the commands in a folder as a user would, knowing nothing but the line; those whose inputs are not there yet come later."""
+    """Run the commands in a folder as a user would, knowing nothing but the line; those whose inputs are
+    not there yet come later.
+    """
     environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(folder)}
     waiting = list(lines)
     while waiting:
         ready = [line for line in waiting if not _missing(line, waiting, folder)]
         assert ready, f"these wait for each other: {waiting}"
         for line in ready:
-            done = subprocess.run(["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            )
             assert done.returncode == 0, f"{line}\n{done.stderr[-3000:]}"
         waiting = [line for line in waiting if line not in ready]
 
 
 def contents(results: Path) -> dict[str, object]:
-    """Every manifest below a results folder, by its path; timings belong to a machine, and so does what is made from them."""
-    manifests = {path.relative_to(results).as_posix(): json.loads(path.read_text("utf-8")) for path in results.rglob("*manifest.json")}
+    """Every manifest below a results folder, by its path; timings belong to a machine, and so does what is
+    made from them.
+    """
+    manifests = {
+        path.relative_to(results).as_posix(): json.loads(path.read_text("utf-8"))
+        for path in results.rglob("*manifest.json")
+    }
     return {name: body for name, body in manifests.items() if not name.startswith(("latency/", "report."))}
 
 

@@ -1,6 +1,8 @@
-"""Stands in for every command: writes what the rule expects, with content that follows from settings and inputs.
+"""Stands in for every command: writes what the rule expects, with content that follows from settings and
+inputs.
 
-Its manifests show the settings as those of the real commands do, for the demo's settings and what the tests change of them.
+Its manifests show the settings as those of the real commands do, for the demo's settings and what the tests
+change of them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OPERATION = {"--out", "--log", "--threads", "--attempt", "--state", "--state-bucket", "--checkpoint-seconds", "--on-nonfinite", "--beam"}
+OPERATION = {
+    "--out",
+    "--log",
+    "--threads",
+    "--attempt",
+    "--state",
+    "--state-bucket",
+    "--checkpoint-seconds",
+    "--on-nonfinite",
+    "--beam",
+}
 
 
 def read_options(words: list[str]) -> dict[str, list[str]]:
@@ -45,7 +57,10 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
         from mobilebert.corpus import decontamination
 
         named = [name for name in settings["corpus"]["decontaminate"] if name != "small_world"]
-        settings = {"corpus": decontamination.without_paths(settings["corpus"]), "files": sorted(map(digest, named))}
+        settings = {
+            "corpus": decontamination.without_paths(settings["corpus"]),
+            "files": sorted(map(digest, named)),
+        }
     elif command in {"write_records", "export_records"}:
         from mobilebert.settings import derive_seed
 
@@ -70,7 +85,9 @@ def main() -> None:
     shaping = {name: values for name, values in options.items() if name not in OPERATION}
     words = [word for values in shaping.values() for word in values if len(word) < 200]
     inputs = {word: digest(manifest_of(Path(word))) for word in words if manifest_of(Path(word)).is_file()}
-    text = json.dumps({"sha256": hashlib.sha256(json.dumps([shaping, inputs], sort_keys=True).encode()).hexdigest()})
+    text = json.dumps(
+        {"sha256": hashlib.sha256(json.dumps([shaping, inputs], sort_keys=True).encode()).hexdigest()}
+    )
     manifest = json.dumps({"settings": shown_settings(command, options), "inputs": inputs, "content": text})
     if out.suffix:
         out.parent.mkdir(parents=True, exist_ok=True)

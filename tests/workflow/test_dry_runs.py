@@ -29,7 +29,9 @@ def test_preset_with_profile(copied: Path, preset: str, profile: str) -> None:
     layers = 24 if preset.startswith("large") else 12
     assert jobs["transfer_layer"] == layers
     assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["pretrain_student"] == 1
-    assert ("retrain_head" in jobs) == preset.startswith("large")  # the public large teacher's MLM head is random
+    assert ("retrain_head" in jobs) == preset.startswith(
+        "large"
+    )  # the public large teacher's MLM head is random
     assert "pretrain_teacher" not in jobs
     assert "learn_vocabulary" not in jobs
 
@@ -48,9 +50,14 @@ def test_the_users_own_command(copied: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tf1", "transformers"])
-def test_a_given_teacher_is_imported_and_its_head_trained_anew_only_when_asked(copied: Path, tmp_path: Path, kind: str) -> None:
+def test_a_given_teacher_is_imported_and_its_head_trained_anew_only_when_asked(
+    copied: Path, tmp_path: Path, kind: str
+) -> None:
     given = tmp_path / "given.yaml"
-    given.write_text(f"teacher: {{kind: {kind}, path: teachers/x/bert_model.ckpt}}\nvocabulary: {{kind: teacher}}\n", encoding="utf-8")
+    given.write_text(
+        f"teacher: {{kind: {kind}, path: teachers/x/bert_model.ckpt}}\nvocabulary: {{kind: teacher}}\n",
+        encoding="utf-8",
+    )
     jobs = planned(copied, "teacher", "--configfile", str(given))
     assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["export_teacher"] == 1
     assert not {"pretrain_teacher", "learn_vocabulary", "retrain_head"} & set(jobs)
@@ -70,14 +77,20 @@ def test_auxiliary_transfer_is_no_stage_of_its_own(copied: Path, tmp_path: Path)
 def test_records_for_other_programs_are_a_stage_more(copied: Path) -> None:
     plain, more = planned(copied, "all"), planned(copied, "all", "--config", "records={export: bert}")
     assert set(more) - set(plain) == {"export_records"}
-    assert planned(copied, "records", "--config", "records={export: bert, dupe_factor: 2}")["export_records"] == 1
+    assert (
+        planned(copied, "records", "--config", "records={export: bert, dupe_factor: 2}")["export_records"]
+        == 1
+    )
 
 
 def test_classic_records_take_the_corpus_out_of_the_graph(copied: Path, tmp_path: Path) -> None:
     for name in ("part {1}.tfrecord", "b.tfrecord"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "vocab.txt").write_text("[PAD]\n", encoding="utf-8")
-    settings = {"records": {"from": f"{tmp_path}/*.tfrecord"}, "vocabulary": {"kind": "file", "path": str(tmp_path / "vocab.txt")}}
+    settings = {
+        "records": {"from": f"{tmp_path}/*.tfrecord"},
+        "vocabulary": {"kind": "file", "path": str(tmp_path / "vocab.txt")},
+    }
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     jobs = planned(copied, "student", "--configfile", str(tmp_path / "mine.yaml"))
     assert jobs["import_records"] == jobs["import_vocabulary"] == jobs["pretrain_teacher"] == 1
@@ -87,7 +100,10 @@ def test_classic_records_take_the_corpus_out_of_the_graph(copied: Path, tmp_path
 def test_a_given_student_is_imported_only_from_a_tf1_checkpoint(copied: Path, tmp_path: Path) -> None:
     for place, imported in (("students/theirs/model.ckpt-2000", 1), ("students/theirs", None)):
         given = tmp_path / "given.yaml"
-        given.write_text(f"student: {{from: {place}}}\ntransfer: {{schedule: none}}\nbaselines: [scratch]\n", encoding="utf-8")
+        given.write_text(
+            f"student: {{from: {place}}}\ntransfer: {{schedule: none}}\nbaselines: [scratch]\n",
+            encoding="utf-8",
+        )
         jobs = planned(copied, "all", "--configfile", str(given))
         assert jobs.get("import_student") == imported
         assert jobs["pretrain_student"] == 2

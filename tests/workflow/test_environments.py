@@ -32,27 +32,47 @@ def test_environments_pin_what_the_lock_pins(root: Path, name: str, lock: str) -
     )
     pinned = versions("\n".join(pip))
     assert len(pinned) == len(pip)
-    assert {package: found for package, found in pinned.items() if not found <= locked.get(package, set())} == {}
+    assert {
+        package: found for package, found in pinned.items() if not found <= locked.get(package, set())
+    } == {}
 
 
 def test_every_environment_is_used_and_every_used_one_exists(root: Path) -> None:
-    used = {name for rules in (root / "rules").glob("*.smk") for name in re.findall(r'"\.\./envs/(\w+)\.yaml"', rules.read_text("utf-8"))}
-    inputs = [Inputs(Settings.model_validate({"training": {"accelerator": accelerator}})) for accelerator in ("auto", "tpu")]
+    used = {
+        name
+        for rules in (root / "rules").glob("*.smk")
+        for name in re.findall(r'"\.\./envs/(\w+)\.yaml"', rules.read_text("utf-8"))
+    }
+    inputs = [
+        Inputs(Settings.model_validate({"training": {"accelerator": accelerator}}))
+        for accelerator in ("auto", "tpu")
+    ]
     used |= {Path(one.training_environment).stem for one in inputs}
     assert used == {path.stem for path in (root / "envs").glob("*.yaml")}
 
 
 def test_the_devices_agree_on_all_but_tensorflow(root: Path) -> None:
     locks = {device: versions((root / name).read_text("utf-8")) for device, name in
-             {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock", "tpu": "requirements-tpu.lock"}.items()}  # fmt: skip
-    assert locks["tpu"]["tensorflow-tpu"] == locks["gpu"]["tensorflow"] == locks["cpu"]["tensorflow-cpu"] == {"2.20.0"}
+             {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock", "tpu": "requirements-tpu.lock"}.items()}  # fmt: skip  # noqa: E501
+    assert (
+        locks["tpu"]["tensorflow-tpu"]
+        == locks["gpu"]["tensorflow"]
+        == locks["cpu"]["tensorflow-cpu"]
+        == {"2.20.0"}
+    )
     for device in ("gpu", "tpu"):
         common = locks["cpu"].keys() & locks[device].keys()
         assert {name for name in common if locks["cpu"][name] != locks[device][name]} == set()
 
 
 def test_no_tracked_file_names_a_registry_or_this_machine(root: Path) -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout.split()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout.split()
     pattern = re.compile(r"--(extra-)?index-url|https?://\S+/simple\b|(?<![\w.])/(wor[k]|far[m]|roo[t])/")
-    wrong = [name for name in listed if (root / name).is_file() and pattern.search((root / name).read_text("utf-8", errors="ignore"))]
+    wrong = [
+        name
+        for name in listed
+        if (root / name).is_file() and pattern.search((root / name).read_text("utf-8", errors="ignore"))
+    ]
     assert wrong == []

@@ -1,4 +1,6 @@
-"""Manifests decide on reruns: results that were moved plan as in their old place, whatever their times and without `.snakemake`."""
+"""Manifests decide on reruns: results that were moved plan as in their old place, whatever their times and
+without `.snakemake`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tests.workflow.test_reruns import AFTER_STUDENT, STUDENT, TEACHER, TRANSFER
 
 def move(finished: Path, target: Path, *, times: bool) -> Path:
     """Copy a finished run's results into another clone, as `cp -a` does, or with times in any order."""
-    shutil.copytree(finished / "results", target / "results", copy_function=shutil.copy2 if times else shutil.copy)
+    shutil.copytree(
+        finished / "results", target / "results", copy_function=shutil.copy2 if times else shutil.copy
+    )
     if not times:
         paths = sorted(path for path in (target / "results").rglob("*"))
         random.Random(5).shuffle(paths)
@@ -45,10 +49,14 @@ def test_results_without_snakemakes_own_folder_plan_nothing(finished: Path, othe
 
 
 @pytest.mark.parametrize("times", [True, False], ids=["with times", "without times"])
-def test_a_changed_setting_is_seen_on_another_machine(finished: Path, other: Path, tmp_path: Path, times: bool) -> None:
+def test_a_changed_setting_is_seen_on_another_machine(
+    finished: Path, other: Path, tmp_path: Path, times: bool
+) -> None:
     folder = move(finished, other, times=times)
     change(tmp_path / "changed.yaml", ["pretraining", "training", "steps"], 700)
-    assert set(planned(folder, "all", "--configfile", str(tmp_path / "changed.yaml"))) == STUDENT | AFTER_STUDENT
+    assert (
+        set(planned(folder, "all", "--configfile", str(tmp_path / "changed.yaml"))) == STUDENT | AFTER_STUDENT
+    )
     assert planned(folder, "all") == {}
 
 
@@ -61,7 +69,9 @@ def test_what_was_made_from_an_older_input_is_due(finished: Path, other: Path) -
     assert jobs == TRANSFER | STUDENT | AFTER_STUDENT
 
 
-def test_a_change_there_and_back_runs_twice_and_then_nothing(finished: Path, other: Path, tmp_path: Path) -> None:
+def test_a_change_there_and_back_runs_twice_and_then_nothing(
+    finished: Path, other: Path, tmp_path: Path
+) -> None:
     folder = move(finished, other, times=True)
     change(tmp_path / "changed.yaml", ["teacher", "training", "steps"], 700)
     target = "results/demo/teachers/small/manifest.json"

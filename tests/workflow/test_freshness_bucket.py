@@ -1,4 +1,6 @@
-"""Artifacts in a bucket: an empty clone reads their manifests there, and plans what follows from another setting."""
+"""Artifacts in a bucket: an empty clone reads their manifests there, and plans what follows from another
+setting.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def freshness(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Freshness:
         objects = gcs.buckets["bucket"]
         objects[f"a/b/{RESULTS}/corpus/manifest.json"] = corpus
         objects[f"a/b/{RESULTS}/corpus/part-0.parquet"] = Stored(b"x", 1)
-        objects[f"a/b/{RESULTS}/records/manifest.json"] = stored({"seed": 1}, corpus="a digest of an older corpus")
+        objects[f"a/b/{RESULTS}/records/manifest.json"] = stored(
+            {"seed": 1}, corpus="a digest of an older corpus"
+        )
         return Freshness(RESULTS, bucket="gs://bucket/a/b")
 
 
@@ -36,7 +40,9 @@ def due(freshness: Freshness, artifact: str, asked: object, *inputs: list[str]) 
 
 def test_settings_are_compared_with_the_manifest_in_the_bucket(freshness: Freshness) -> None:
     assert due(freshness, "corpus", {"corpus": {"min_characters": 30}}) == []
-    assert due(freshness, "corpus", {"corpus": {"min_characters": 31}}) == [f".snakemake/due/{RESULTS}/corpus.due"]
+    assert due(freshness, "corpus", {"corpus": {"min_characters": 31}}) == [
+        f".snakemake/due/{RESULTS}/corpus.due"
+    ]
 
 
 def test_digests_of_inputs_are_compared_with_the_manifests_in_the_bucket(freshness: Freshness) -> None:

@@ -1,4 +1,6 @@
-"""The rules of the house that a program can see: sizes, layers, who imports whom, what every rule declares."""
+"""The rules of the house that a program can see: sizes, layers, who imports whom, what every rule
+declares.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "splitmix", "storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization",
-          "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip
-WITHOUT_TENSORFLOW = {"storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization", "reporting", "publishing"}
+LAYERS = ["settings", "splitmix", "storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization",  # noqa: E501
+          "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip  # noqa: E501
+WITHOUT_TENSORFLOW = {
+    "storage",
+    "dataflow",
+    "smallworld",
+    "text",
+    "tasks",
+    "corpus",
+    "tokenization",
+    "reporting",
+    "publishing",
+}
 BY_HAND = {"describe_model", "list_state"}  # commands that no rule calls
-SOURCES = sorted(path for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(
+    path
+    for folder in ("mobilebert", "scripts", "workflow", "tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
 TESTS = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == "tests"]
 LIBRARY = [path for path in SOURCES if path.relative_to(ROOT).parts[0] == "mobilebert"]
 CLOCKS = {"process_time", "perf_counter", "monotonic", "time.time"}
@@ -28,7 +44,9 @@ RULES = "".join(path.read_text("utf-8") for path in sorted((ROOT / "rules").glob
 def test_a_file_fits_on_a_few_screens_and_a_function_on_one(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.count("\n") <= 400
-    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assert [node.name for node in functions if (node.end_lineno or 0) - node.lineno > 80] == []
 
 
@@ -38,7 +56,11 @@ def test_a_tests_name_has_at_most_80_characters(path: Path) -> None:
     assert [name for name in names if len(name) > 80] == []
 
 
-@pytest.mark.parametrize("path", [path for path in TESTS if path.name != "killing.py"], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    [path for path in TESTS if path.name != "killing.py"],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_no_test_judges_by_a_clock(path: Path) -> None:
     """How long anything may take, a wait for a process included, says `timeout` in pyproject.toml alone."""
     nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
@@ -50,7 +72,11 @@ def test_no_test_judges_by_a_clock(path: Path) -> None:
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_library_knows_no_command_line_and_no_environment(path: Path) -> None:
     """`training/accelerators` reads TF_CONFIG and TPU_NAME, which clusters set."""
-    names = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Attribute | ast.Name)}
+    names = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
     forbidden = {"argparse", "argparse.Namespace", "Namespace", "os.environ", "os.getenv", "environ"}
     allowed = {"os.environ"} if path.name == "accelerators.py" else set()
     assert names & forbidden <= allowed
@@ -65,7 +91,9 @@ def test_a_module_imports_only_from_above(path: Path) -> None:
         if here in WITHOUT_TENSORFLOW:
             assert parts[0] != "tensorflow", f"{path} imports {module}"
         if parts[0] == "mobilebert" and len(parts) > 1 and parts[1] in LAYERS and here in LAYERS:
-            assert LAYERS.index(parts[1]) <= LAYERS.index(here), f"{here} imports {parts[1]}, which comes after it"
+            assert LAYERS.index(parts[1]) <= LAYERS.index(here), (
+                f"{here} imports {parts[1]}, which comes after it"
+            )
 
 
 @pytest.mark.parametrize("path", OUTSIDE_STORAGE, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -73,8 +101,16 @@ def test_files_are_replaced_by_storage_alone(path: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
     methods = [(call, call.func) for call in calls if isinstance(call.func, ast.Attribute)]
     # `Path.replace` has one argument, `str.replace` two; folders may be renamed anywhere.
-    by_path = [method.lineno for call, method in methods if method.attr == "replace" and (len(call.args), call.keywords) == (1, [])]
-    by_os = [method.lineno for _, method in methods if ast.unparse(method) in {"os.replace", "os.rename", "os.link", "shutil.move"}]
+    by_path = [
+        method.lineno
+        for call, method in methods
+        if method.attr == "replace" and (len(call.args), call.keywords) == (1, [])
+    ]
+    by_os = [
+        method.lineno
+        for _, method in methods
+        if ast.unparse(method) in {"os.replace", "os.rename", "os.link", "shutil.move"}
+    ]
     assert by_path + by_os == [], "storage.atomic writes files whole or not at all"
 
 
@@ -105,14 +141,23 @@ def test_every_rule_that_works_says_all_it_should() -> None:
     bodies = re.split(r"^ *rule (\w+):\n", RULES, flags=re.M)[1:]
     for name, body in zip(bodies[::2], bodies[1::2], strict=True):
         if "shell:" in body:
-            missing = [word for word in ("log:", "benchmark:", "conda:", "threads:", "mem_mb=", "runtime=", "message:") if word not in body]
+            missing = [
+                word
+                for word in ("log:", "benchmark:", "conda:", "threads:", "mem_mb=", "runtime=", "message:")
+                if word not in body
+            ]
             assert missing == [], f"rule {name}"
             assert f"python -m scripts.{name} " in body, f"rule {name} calls a command of another name"
 
 
 def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
     called = set(re.findall(r"python -m scripts\.(\w+)", RULES))
-    there = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {"__init__", "command", "attempts", "lifetime"}
+    there = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {
+        "__init__",
+        "command",
+        "attempts",
+        "lifetime",
+    }
     assert called == there - BY_HAND
     assert there >= BY_HAND
 

@@ -1,4 +1,6 @@
-"""`python -m scripts.list_state`: what is unfinished, who works in it; removal by name or age, never of what is in use."""
+"""`python -m scripts.list_state`: what is unfinished, who works in it; removal by name or age, never of
+what is in use.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
         yield server
 
 
-def listed(capsys: pytest.CaptureFixture[str], root: Path | str, *arguments: str) -> tuple[dict[str, list[str]], list[str]]:
+def listed(
+    capsys: pytest.CaptureFixture[str], root: Path | str, *arguments: str
+) -> tuple[dict[str, list[str]], list[str]]:
     """Columns by RUN/TRAINING, and the lines after the table."""
     list_state.main(list_state.parser().parse_args(["--state", str(root), *arguments]))
     lines = capsys.readouterr().out.splitlines()
@@ -99,7 +103,9 @@ def test_states_are_removed_by_name(tree: Path, capsys: pytest.CaptureFixture[st
     assert left(tree) == {"demo/layer01", "demo/notes", "other/teacher"}
 
 
-def test_a_name_without_its_run_means_the_states_of_all_runs(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_without_its_run_means_the_states_of_all_runs(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     listed(capsys, tree, "--remove", f"teacher-{PRINT[:12]}")
 
     assert left(tree) == {"demo/layer01", "demo/notes"}
@@ -128,7 +134,9 @@ def test_what_is_in_use_is_kept(tree: Path, capsys: pytest.CaptureFixture[str]) 
     assert folder.is_dir()
 
 
-def test_what_a_killed_removal_left_is_listed_and_removed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_killed_removal_left_is_listed_and_removed(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     name = f".layer02-{PRINT[:12]}.removed"
     (tree / "demo" / name).mkdir()
 
@@ -137,19 +145,26 @@ def test_what_a_killed_removal_left_is_listed_and_removed(tree: Path, capsys: py
     assert after == [f"removed demo/{name}"]
 
 
-def test_copies_in_a_bucket_are_listed_and_removed(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_in_a_bucket_are_listed_and_removed(
+    gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("teacher", "layer01"):
         stop(tmp_path, name, "gs://states/p/demo")
     gcs.commit("states", "p/demo/notes/text", b"somebody else's", None, {})
 
     rows, after = listed(capsys, "gs://states/p", "--remove", f"demo/teacher-{PRINT[:12]}")
 
-    assert {name: [row[0], row[3]] for name, row in rows.items()} == {"demo/layer01": ["5", "-"], "demo/teacher": ["5", "-"]}
+    assert {name: [row[0], row[3]] for name, row in rows.items()} == {
+        "demo/layer01": ["5", "-"],
+        "demo/teacher": ["5", "-"],
+    }
     assert after == [f"removed demo/teacher-{PRINT[:12]}"]
     assert {name.split("/")[2] for name in gcs.buckets["states"]} == {f"layer01-{PRINT[:12]}", "notes"}
 
 
-def test_copies_whose_owner_may_live_are_kept(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_whose_owner_may_live_are_kept(
+    gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with workspace.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
         rows, after = listed(capsys, "gs://states/p", "--remove", f"teacher-{PRINT[:12]}")
 
@@ -157,7 +172,9 @@ def test_copies_whose_owner_may_live_are_kept(gcs: LoopbackGcs, tmp_path: Path, 
     assert after == [f"kept demo/teacher-{PRINT[:12]}: in use by {rows['demo/teacher'][-1]}"]
 
 
-def test_copies_whose_owner_was_silent_for_a_day_are_removed(gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_copies_whose_owner_was_silent_for_a_day_are_removed(
+    gcs: LoopbackGcs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with workspace.open_state(tmp_path, "teacher", PRINT, bucket="gs://states/p/demo"):
         for stored in gcs.buckets["states"].values():
             stored.updated = "2020-01-01T00:00:00Z"

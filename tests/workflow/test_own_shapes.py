@@ -56,12 +56,22 @@ def written(folder: Path, **changed: Any) -> dict[str, Any]:
     """Settings that name both files, which are written to the folder."""
     (folder / "student_base_f2.json").write_text(json.dumps(STUDENT, indent=2), encoding="utf-8")
     (folder / "bert_config.json").write_text(json.dumps(TEACHER, indent=2), encoding="utf-8")
-    shapes = {"my-student": str(folder / "student_base_f2.json"), "my-teacher": str(folder / "bert_config.json")}
-    settings = {"shapes": shapes, "students": ["my-student"], "teacher": {"shape": "my-teacher"}, "vocabulary": {"size": 4000}}
+    shapes = {
+        "my-student": str(folder / "student_base_f2.json"),
+        "my-teacher": str(folder / "bert_config.json"),
+    }
+    settings = {
+        "shapes": shapes,
+        "students": ["my-student"],
+        "teacher": {"shape": "my-teacher"},
+        "vocabulary": {"size": 4000},
+    }
     return settings | changed
 
 
-def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_none(root: Path, tmp_path: Path) -> None:
+def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_none(
+    root: Path, tmp_path: Path
+) -> None:
     folder = clone(root, tmp_path / "clone")
     stand_in_commands(folder)
     mine = tmp_path / "mine.yaml"
@@ -75,9 +85,15 @@ def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_
     student.write_text(json.dumps(dict(reversed(STUDENT.items()))), encoding="utf-8")
     assert planned(folder, "student", "--configfile", str(mine)) == {}
     student.write_text(json.dumps(STUDENT | {"intermediate_size": 80}), encoding="utf-8")
-    assert set(planned(folder, "student", "--configfile", str(mine))) == {"transfer_layer", "pretrain_student", "student"}
+    assert set(planned(folder, "student", "--configfile", str(mine))) == {
+        "transfer_layer",
+        "pretrain_student",
+        "student",
+    }
     student.write_text(json.dumps(STUDENT), encoding="utf-8")
-    (tmp_path / "bert_config.json").write_text(json.dumps(TEACHER | {"intermediate_size": 96}), encoding="utf-8")
+    (tmp_path / "bert_config.json").write_text(
+        json.dumps(TEACHER | {"intermediate_size": 96}), encoding="utf-8"
+    )
     rerun = {"pretrain_teacher", "export_teacher", "transfer_layer", "pretrain_student", "student"}
     assert set(planned(folder, "student", "--configfile", str(mine))) == rerun
 
@@ -87,19 +103,37 @@ def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_
     [
         ({"students": ["my-studnt"]}, STUDENT, ["students: found 'my-studnt'", "did you mean my-student?"]),
         ({"students": ["base-f3"]}, STUDENT, ["students: found 'base-f3'", "did you mean base-f"]),
-        ({"teacher": {"shape": "my-taecher"}}, STUDENT, ["teacher.shape: found 'my-taecher'", "did you mean my-teacher?"]),
+        (
+            {"teacher": {"shape": "my-taecher"}},
+            STUDENT,
+            ["teacher.shape: found 'my-taecher'", "did you mean my-teacher?"],
+        ),
         ({}, None, ["shapes.my-student: ", "student_base_f2.json: not there"]),
-        ({}, STUDENT | {"num_attention_heads": 5}, ["shapes.my-student: ", "num_attention_heads: 5 does not divide"]),
+        (
+            {},
+            STUDENT | {"num_attention_heads": 5},
+            ["shapes.my-student: ", "num_attention_heads: 5 does not divide"],
+        ),
         ({}, {"num_hidden_layers": 2}, ["shapes.my-student: ", "vocab_size: missing"]),
-        ({}, STUDENT | {"vocab_size": 21128}, ["shapes.my-student: ", "vocab_size 21128, vocabulary.size is 4000"]),
+        (
+            {},
+            STUDENT | {"vocab_size": 21128},
+            ["shapes.my-student: ", "vocab_size 21128, vocabulary.size is 4000"],
+        ),
         (
             {},
             STUDENT | {"hidden_size": 128},
-            ["students: my-student does not fit teacher.shape my-teacher", "teacher has 96 as hidden size", "transfer.projection: linear"],
+            [
+                "students: my-student does not fit teacher.shape my-teacher",
+                "teacher has 96 as hidden size",
+                "transfer.projection: linear",
+            ],
         ),
     ],
 )
-def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, changed: dict[str, Any], file: dict[str, Any] | None, lines: list[str]) -> None:
+def test_what_cannot_be_is_said_in_one_line(
+    tmp_path: Path, changed: dict[str, Any], file: dict[str, Any] | None, lines: list[str]
+) -> None:
     settings = written(tmp_path, **changed)
     (tmp_path / "student_base_f2.json").unlink()
     if file:
@@ -113,11 +147,15 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, changed: dict[str, A
 
 def test_a_teacher_may_know_more_positions_than_its_student(tmp_path: Path) -> None:
     settings = written(tmp_path)
-    (tmp_path / "student_base_f2.json").write_text(json.dumps(STUDENT | {"max_position_embeddings": 128}), encoding="utf-8")
+    (tmp_path / "student_base_f2.json").write_text(
+        json.dumps(STUDENT | {"max_position_embeddings": 128}), encoding="utf-8"
+    )
     load(settings, [])
 
 
-@pytest.mark.parametrize("name", ["mini", "bert-base", "teacher-x", "my-scratch", "my-layer03", "../x", "a b", "a/b"])
+@pytest.mark.parametrize(
+    "name", ["mini", "bert-base", "teacher-x", "my-scratch", "my-layer03", "../x", "a b", "a/b"]
+)
 def test_a_name_that_means_something_else_is_refused(tmp_path: Path, name: str) -> None:
     settings = written(tmp_path)
     settings["shapes"][name] = settings["shapes"]["my-student"]

@@ -26,7 +26,9 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "expected"), CHANGES, ids=[".".join(path) for path, _, _ in CHANGES])
+@pytest.mark.parametrize(
+    ("path", "value", "expected"), CHANGES, ids=[".".join(path) for path, _, _ in CHANGES]
+)
 def test_a_changed_setting_reruns_its_stage_and_what_follows(
     finished: Path, tmp_path: Path, path: list[str], value: object, expected: set[str]
 ) -> None:
@@ -56,7 +58,12 @@ def test_comments_and_another_order_of_keys_rerun_nothing(finished: Path, tmp_pa
 
 
 def test_a_comment_in_the_code_reruns_nothing(finished: Path) -> None:
-    for name in ("mobilebert/distillation/losses.py", "scripts/transfer_layer.py", "workflow/inputs/students.py", "rules/distill.smk"):
+    for name in (
+        "mobilebert/distillation/losses.py",
+        "scripts/transfer_layer.py",
+        "workflow/inputs/students.py",
+        "rules/distill.smk",
+    ):
         with (finished / name).open("a", encoding="utf-8") as file:
             file.write("\n# a comment\n")
     assert planned(finished, "all") == {}
@@ -79,11 +86,16 @@ def test_an_export_of_the_records_reruns_nothing_else(finished: Path) -> None:
     assert set(planned(finished, "all", "--config", "records={export: bert}")) == {"export_records"} | REPORT
 
 
-def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(finished: Path, tmp_path: Path) -> None:
+def test_fewer_tasks_and_one_task_more_rerun_nothing_before_finetuning(
+    finished: Path, tmp_path: Path
+) -> None:
     change(tmp_path / "fewer.yaml", ["tasks"], ["chnsenticorp"])
     jobs = planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"), "--config", "run=other")
     assert jobs["finetune_task"] == 2
-    assert set(planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml"))) <= FINETUNE | PUBLISH | REPORT
+    assert (
+        set(planned(finished, "all", "--configfile", str(tmp_path / "fewer.yaml")))
+        <= FINETUNE | PUBLISH | REPORT
+    )
 
 
 def test_a_baseline_more_reruns_nothing_before_it(finished: Path, tmp_path: Path) -> None:
@@ -119,10 +131,15 @@ def assert_target(copied: Path, target: str, last: str) -> None:
         assert "write_report" not in jobs
 
 
-def test_given_artifacts_take_the_stages_before_them_out_of_the_graph(copied: Path, finished: Path, tmp_path: Path) -> None:
+def test_given_artifacts_take_the_stages_before_them_out_of_the_graph(
+    copied: Path, finished: Path, tmp_path: Path
+) -> None:
     folder = finished / "results" / "demo"
     (tmp_path / "given.yaml").write_text(
-        yaml.safe_dump({"vocabulary": {"from": str(folder / "tokenizer")}, "records": {"from": str(folder / "records")}}), encoding="utf-8"
+        yaml.safe_dump(
+            {"vocabulary": {"from": str(folder / "tokenizer")}, "records": {"from": str(folder / "records")}}
+        ),
+        encoding="utf-8",
     )
     jobs = planned(copied, "student", "--configfile", str(tmp_path / "given.yaml"))
     assert set(jobs) == TEACHER | TRANSFER | STUDENT | {"student"}
@@ -142,6 +159,9 @@ def test_another_task_reruns_nothing_before_finetuning(finished: Path) -> None:
 def test_test_files_are_the_corpus_s_own_and_follow_from_no_task(finished: Path, tmp_path: Path) -> None:
     (tmp_path / "dev.tsv").write_text("label\ttext_a\n1\t很好。\n", encoding="utf-8")
     change(tmp_path / "changed.yaml", ["corpus", "decontaminate"], ["small_world", str(tmp_path / "dev.tsv")])
-    assert set(planned(finished, "corpus", "--configfile", str(tmp_path / "changed.yaml"))) == {"clean_corpus", "corpus"}
+    assert set(planned(finished, "corpus", "--configfile", str(tmp_path / "changed.yaml"))) == {
+        "clean_corpus",
+        "corpus",
+    }
     change(tmp_path / "task.yaml", ["task", "chnsenticorp", "files", "dev"], str(tmp_path / "dev.tsv"))
     assert "clean_corpus" not in planned(finished, "all", "--configfile", str(tmp_path / "task.yaml"))

@@ -1,4 +1,5 @@
-"""A training whose Snakemake is killed goes on from its last checkpoint and ends with the bits of an unbroken one.
+"""A training whose Snakemake is killed goes on from its last checkpoint and ends with the bits of an unbroken
+one.
 
 The real commands on a tiny world. tests/resume kills every kind of training in every phase.
 """
@@ -81,7 +82,9 @@ def copy(folder: Path, target: Path) -> Path:
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """A run that gets no further than step 6 of the stage, and there has a checkpoint of step 4."""
     (folder / "waits").touch()
-    return subprocess.Popen([SNAKEMAKE, *command(TARGET)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [SNAKEMAKE, *command(TARGET)], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def trainings(folder: Path) -> list[int]:
@@ -116,7 +119,9 @@ def assert_same_bytes(folder: Path, other: Path) -> None:
         assert (folder / STAGE / name).read_bytes() == (other / STAGE / name).read_bytes(), name
 
 
-def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(before: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_a_killed_snakemake_leaves_no_orphan_and_goes_on(
+    before: Path, unbroken: Path, tmp_path: Path
+) -> None:
     folder = copy(before, tmp_path / "run")
     running = start(folder)
     wait_for_checkpoint(folder, running)

@@ -1,4 +1,6 @@
-"""Profiles repeat what failed; what only a person can mend fails at once from the second attempt on, what may pass is tried anew."""
+"""Profiles repeat what failed; what only a person can mend fails at once from the second attempt on, what
+may pass is tried anew.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +33,23 @@ run(main, parser("A command that fails."))
     ("error", "worked", "said", "runs"),
     [("UserError", 1, 3, 2), ("PassingError", 4, 0, 1)],
 )
-def test_a_mistake_of_the_user_is_not_worked_on_twice(root: Path, tmp_path: Path, error: str, worked: int, said: int, runs: int) -> None:
+def test_a_mistake_of_the_user_is_not_worked_on_twice(
+    root: Path, tmp_path: Path, error: str, worked: int, said: int, runs: int
+) -> None:
     folder = clone(root, tmp_path)
     (folder / "scripts" / "make_small_world.py").write_text(COMMAND.format(error=error), encoding="utf-8")
     for run in range(1, runs + 1):
         done = snakemake(folder, "--profile", "tpu", "results/demo/small_world/manifest.json", check=False)
         assert done.returncode != 0
         assert len((folder / "worked").read_text()) == run * worked, "another run of Snakemake tries again"
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "not tried again" in line and " ERROR " in line]
-        assert all(line.endswith("only a change can mend it: sources: no file at corpus/*.txt") for line in lines)
+        lines = [
+            line
+            for line in (done.stdout + done.stderr).splitlines()
+            if "not tried again" in line and " ERROR " in line
+        ]
+        assert all(
+            line.endswith("only a change can mend it: sources: no file at corpus/*.txt") for line in lines
+        )
         assert len(lines) >= said
 
 
@@ -65,9 +75,14 @@ def test_a_disk_that_refuses_is_said_and_is_no_mistake_of_the_program(
 ) -> None:
     program = tmp_path / "fills.py"
     work = f'def main(options):\n    with {meets} as stream:\n        stream.write("x" * 10_000)\n'
-    program.write_text(f'import resource\nfrom scripts.command import parser, run\n\n{work}\nrun(main, parser("It fills the disk."))\n')
+    program.write_text(
+        f'import resource\nfrom scripts.command import parser, run\n\n{work}\nrun(main, parser("It fills '
+        f'the disk."))\n'
+    )
     command = [sys.executable, str(program), "--out", str(tmp_path / "out"), "--log", str(tmp_path / "log")]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(f"{said}, while {tmp_path / 'out'} was made; {advice}")
@@ -77,9 +92,14 @@ def test_a_disk_that_refuses_is_said_and_is_no_mistake_of_the_program(
 def test_a_log_on_the_full_disk_gives_no_traceback_for_each_line(root: Path, tmp_path: Path) -> None:
     program = tmp_path / "fails.py"
     work = 'def main(options):\n    raise RuntimeError("events\\n\\tNo space left on device")\n'
-    program.write_text(f'from scripts.command import parser, run\n\n{work}\nrun(main, parser("Its libraries met a full disk."))\n')
+    program.write_text(
+        f'from scripts.command import parser, run\n\n{work}\nrun(main, parser("Its libraries met a full '
+        f'disk."))\n'
+    )
     command = [sys.executable, str(program), "--out", str(tmp_path / "out"), "--log", "/dev/full"]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert " ERROR events No space left on device, while " in line

@@ -29,12 +29,17 @@ def refusal(config: dict[str, Any], *files: Path) -> list[str]:
     ("config", "line"),
     [
         ({"studnets": ["mini"]}, "studnets: no such setting; did you mean students?"),
-        ({"transfer": {"mean_facter": 1}}, "transfer.mean_facter: no such setting; did you mean transfer.mean_factor?"),
-        ({"warmup_steps": 1}, "warmup_steps: no such setting; did you mean pretraining.training.warmup_steps?"),
-        ({"run": False}, "run: found False: input should be a valid string (YAML reads yes, no, on and off as true/false: quote them)"),
-        ({"seed": True}, "seed: found True: a number is expected, found true/false (YAML reads yes, no, on and off so)"),
+        ({"transfer": {"mean_facter": 1}}, ("transfer.mean_facter: no such setting; did you mean "
+                                           "transfer.mean_factor?")),
+        ({"warmup_steps": 1}, ("warmup_steps: no such setting; did you mean "
+                              "pretraining.training.warmup_steps?")),
+        ({"run": False}, ("run: found False: input should be a valid string (YAML reads yes, no, on and off "
+                         "as true/false: quote them)")),
+        ({"seed": True}, ("seed: found True: a number is expected, found true/false (YAML reads yes, no, on "
+                         "and off so)")),
         ({"seed": "many"}, "seed: found 'many': a whole number is expected"),
-        ({"corpus": {"on_error": "skp"}}, "corpus.on_error: found 'skp': expected 'skip' or 'stop'; did you mean skip?"),
+        ({"corpus": {"on_error": "skp"}}, ("corpus.on_error: found 'skp': expected 'skip' or 'stop'; did "
+                                          "you mean skip?")),
         ({"students": ["base-f3"]}, None),
         ({"masking": {"share": 1.5}}, "masking.share: found 1.5: input should be less than 1"),
         ({"sources": [{"name": "a"}]}, "sources[0].from: missing"),
@@ -57,16 +62,30 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"teacher": {"kind": "transformers"}}, ["teacher.path", "vocabulary.kind"]),
         ({"teacher": {"kind": "tf1"}}, ["teacher.path", "vocabulary.kind"]),
         ({"teacher": {"retrain_head": True}}, ["teacher.retrain_head"]),
-        ({"teacher": {"head_training": {"steps": 10, "warmup_steps": 20}}}, ["teacher.head_training.warmup_steps"]),
         (
-            {"teacher": {"kind": "tf1", "path": "x"}, "vocabulary": {"kind": "teacher"}, "students": ["base-f2", "base-f4", "large-f2"]},
+            {"teacher": {"head_training": {"steps": 10, "warmup_steps": 20}}},
+            ["teacher.head_training.warmup_steps"],
+        ),
+        (
+            {
+                "teacher": {"kind": "tf1", "path": "x"},
+                "vocabulary": {"kind": "teacher"},
+                "students": ["base-f2", "base-f4", "large-f2"],
+            },
             ["students"],
         ),
         ({"vocabulary": {"kind": "teacher"}}, ["vocabulary.kind"]),
         ({"vocabulary": {"kind": "file"}}, ["vocabulary.path"]),
         ({"records": {"sequence_length": 16}}, ["masking.max_predictions"]),
         ({"student": {"from": "somewhere"}}, ["student.from"]),
-        ({"student": {"from": "somewhere"}, "transfer": {"schedule": "none"}, "students": ["mini", "tiny"]}, ["student.from"]),
+        (
+            {
+                "student": {"from": "somewhere"},
+                "transfer": {"schedule": "none"},
+                "students": ["mini", "tiny"],
+            },
+            ["student.from"],
+        ),
         ({"students": ["mini", "tiny"]}, ["students", "students"]),
         ({"records": {"next_sentence": True}}, ["records.next_sentence"]),
         ({"records": {"user_dictionary": "absent.txt"}}, ["records.user_dictionary"]),
@@ -81,32 +100,62 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"export": {"formats": ["tflite", "tflite"]}}, ["export.formats"]),
         ({"pretraining": {"training": {"warmup_steps": 500}}}, ["pretraining.training.warmup_steps"]),
         (
-            {"pretraining": {"training": {"phases": [{"share": 0.9, "sequence_length": 600}, {"share": 0.1, "sequence_length": 32}]}}},
+            {
+                "pretraining": {
+                    "training": {
+                        "phases": [
+                            {"share": 0.9, "sequence_length": 600},
+                            {"share": 0.1, "sequence_length": 32},
+                        ]
+                    }
+                }
+            },
             ["pretraining.training.phases", "pretraining.training.phases[0].sequence_length"],
         ),
         (  # 0.7 + 0.2 + 0.1 is 0.9999999999999999
-            {"transfer": {"training": {"phases": [{"share": share, "sequence_length": 16} for share in (0.7, 0.2, 0.1)]}}},
+            {
+                "transfer": {
+                    "training": {
+                        "phases": [{"share": share, "sequence_length": 16} for share in (0.7, 0.2, 0.1)]
+                    }
+                }
+            },
             ["transfer.training.phases"],
         ),
         ({"transfer": {"losses": "google_tf2", "schedule": "joint"}}, ["transfer.losses"]),
         ({"transfer": {"losses": "google_tf2", "schedule": "auxiliary"}}, ["transfer.losses"]),
-        ({"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}}, ["transfer.training.optimizer"]),
+        (
+            {"recipe": "chinese", "transfer": {"training": {"optimizer": "lamb"}}},
+            ["transfer.training.optimizer"],
+        ),
         ({"recipe": "google", "transfer": {"training": {"steps": 1}}}, ["transfer.training.steps"]),
         ({"pretraining": {"next_sentence": True}}, ["pretraining.next_sentence"]),
         (
-            {"transfer": {"matches": [{"teacher_layer": 5, "student_layer": 1, "feature": "hidden", "loss": "mean"}]}},
+            {
+                "transfer": {
+                    "matches": [{"teacher_layer": 5, "student_layer": 1, "feature": "hidden", "loss": "mean"}]
+                }
+            },
             ["transfer.matches[0].teacher_layer"],
         ),
         (
             {
-                "transfer": {"matches": [{"teacher_layer": 9, "student_layer": 5, "feature": "hidden", "loss": "mean"}]},
+                "transfer": {
+                    "matches": [{"teacher_layer": 9, "student_layer": 5, "feature": "hidden", "loss": "mean"}]
+                },
                 "teacher": {"kind": "transformers", "path": "somewhere"},
                 "vocabulary": {"kind": "teacher"},
             },
             ["transfer.matches[0].student_layer"],
         ),
         (
-            {"transfer": {"matches": [{"teacher_layer": 1, "student_layer": 1, "feature": "hidden", "loss": "cross_entropy"}]}},
+            {
+                "transfer": {
+                    "matches": [
+                        {"teacher_layer": 1, "student_layer": 1, "feature": "hidden", "loss": "cross_entropy"}
+                    ]
+                }
+            },
             ["transfer.matches[0]"],
         ),
         ({"sources": [{"name": "a", "from": "~/text"}]}, ["sources[0].from"]),
@@ -115,10 +164,16 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ({"tasks": ["cmrc2018", "cmrc2018"]}, ["tasks"]),
         ({"beam": {"runner": "dataflow"}}, ["beam.work"]),
         ({"state_bucket": "s3://b/p"}, ["state_bucket"]),
-        ({"training": {"evaluate_every": 0, "keep": "best", "early_stop": 2}}, ["training.keep", "training.early_stop"]),
+        (
+            {"training": {"evaluate_every": 0, "keep": "best", "early_stop": 2}},
+            ["training.keep", "training.early_stop"],
+        ),
         ({"training": {"keep": "best", "evaluate_every": 5}, "recipe": "chinese"}, ["training.keep"]),
         ({"training": {"early_stop": 2, "evaluate_every": 5}, "recipe": "chinese"}, ["training.early_stop"]),
-        ({"training": {"early_stop": 2, "evaluate_every": 5}, "baselines": ["tables"]}, ["training.early_stop"]),
+        (
+            {"training": {"early_stop": 2, "evaluate_every": 5}, "baselines": ["tables"]},
+            ["training.early_stop"],
+        ),
         ({"on_nonfinite": "ignore"}, ["on_nonfinite"]),
         ({"beam": {"pipeline_options": ["--runner=DirectRunner"]}}, ["beam.pipeline_options"]),
         ({"beam": {"pipeline_options": ["region=x"]}}, ["beam.pipeline_options[0]"]),
@@ -157,8 +212,12 @@ def test_keys_that_are_lists_and_aliases_in_a_circle_do_not_stop_the_reader(tmp_
 
 def test_a_repeated_key_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("run: a\ntransfer:\n  losses: corrected\n  schedule: joint\n  losses: published\n", encoding="utf-8")
-    assert repeated_keys(file) == [f"{file}:5: 'losses' stands twice; the first one would be lost, so remove one"]
+    file.write_text(
+        "run: a\ntransfer:\n  losses: corrected\n  schedule: joint\n  losses: published\n", encoding="utf-8"
+    )
+    assert repeated_keys(file) == [
+        f"{file}:5: 'losses' stands twice; the first one would be lost, so remove one"
+    ]
     assert refusal({}, file) == repeated_keys(file)
 
 
@@ -170,7 +229,9 @@ def test_the_generated_documents_are_fresh() -> None:
 def test_config_yaml_is_complete_and_in_the_order_of_the_pipeline(root: Path) -> None:
     def paths(value: Any, prefix: str = "") -> list[str]:
         if isinstance(value, dict) and value:  # an empty one stands for the user's own names
-            return [path for key, inner in value.items() for path in paths(inner, f"{prefix}.{key}".strip("."))]
+            return [
+                path for key, inner in value.items() for path in paths(inner, f"{prefix}.{key}".strip("."))
+            ]
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return paths(value[0], prefix)
         if value == []:  # an empty list of sections stands for their settings
@@ -184,11 +245,17 @@ def test_every_block_of_config_yaml_has_a_comment(root: Path) -> None:
     lines = (root / "config.yaml").read_text("utf-8").splitlines()
     blocks = [place for place, line in enumerate(lines) if re.match(r"[a-z_]+:$", line)]
     grouped = {"task:", "student:", "finetuning:"}  # stand under the comment of the list above them
-    assert [lines[place] for place in blocks if lines[place] not in grouped and not lines[place - 1].startswith("#")] == []
+    assert [
+        lines[place]
+        for place in blocks
+        if lines[place] not in grouped and not lines[place - 1].startswith("#")
+    ] == []
 
 
 def test_sections_go_to_the_command_and_come_back_typed() -> None:
-    settings = Settings.model_validate({"corpus": {"from": "a/b"}, "task": {"cmrc2018": {"training": {"epochs": 7}}}})
+    settings = Settings.model_validate(
+        {"corpus": {"from": "a/b"}, "task": {"cmrc2018": {"training": {"epochs": 7}}}}
+    )
     text = to_json(settings, "task.cmrc2018.training", "corpus", "seed", "sources", "teacher.shape")
     back = from_json(text)
     assert back["corpus"] == settings.corpus
@@ -199,7 +266,9 @@ def test_sections_go_to_the_command_and_come_back_typed() -> None:
 
 
 def test_sections_come_back_as_settings_with_defaults_beside_them() -> None:
-    settings = Settings.model_validate({"task": {"cmrc2018": {"training": {"epochs": 7}}}, "student": {"from": "a"}, "seed": 3})
+    settings = Settings.model_validate(
+        {"task": {"cmrc2018": {"training": {"epochs": 7}}}, "student": {"from": "a"}, "seed": 3}
+    )
     back, shapes = parse(to_json(settings, "task.cmrc2018.training", "student", "seed", "teacher.shape"))
     assert (back, shapes) == (settings, {})
 
@@ -216,7 +285,9 @@ def test_what_rules_receive_has_no_null_of_a_recipe() -> None:
 
 def test_stage_seeds_differ_by_name_and_are_stable() -> None:
     assert derive_seed(20, "a") == derive_seed(20, "a")
-    assert len({derive_seed(seed, name, number) for seed in (1, 2) for name in "ab" for number in (0, 1)}) == 8
+    assert (
+        len({derive_seed(seed, name, number) for seed in (1, 2) for name in "ab" for number in (0, 1)}) == 8
+    )
     assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
 
 

@@ -28,7 +28,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def write(path: Path, first: int) -> None:
-    rows = [{"text": "".join(SENTENCE.format(number=first + row * 100 + part) for part in range(8))} for row in range(5)]
+    rows = [
+        {"text": "".join(SENTENCE.format(number=first + row * 100 + part) for part in range(8))}
+        for row in range(5)
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
@@ -37,14 +40,20 @@ def write(path: Path, first: int) -> None:
 def folder(root: Path, tmp_path: Path) -> Path:
     """A clone under a path with a quote and a space, with text in a folder of such a name."""
     made = clone(root, tmp_path / "it's here" / "文 本")
-    for number, name in enumerate(["甲.jsonl", "line\nend.jsonl", "[x]* `ls`.jsonl", '"q" {y}; $(ls).jsonl', "-rf #.jsonl"]):
+    for number, name in enumerate(
+        ["甲.jsonl", "line\nend.jsonl", "[x]* `ls`.jsonl", '"q" {y}; $(ls).jsonl', "-rf #.jsonl"]
+    ):
         write(made / "raw {x} 'a' $HOME" / name, number * 1000)
     write(tmp_path / "served" / "b.jsonl", 10_000)
     return made
 
 
-def test_fetched_and_oddly_named_sources_reach_the_corpus(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served")))
+def test_fetched_and_oddly_named_sources_reach_the_corpus(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "served"))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sources = [
         {"name": "odd", "from": "raw {x} 'a' $HOME"},
@@ -62,7 +71,11 @@ def test_fetched_and_oddly_named_sources_reach_the_corpus(folder: Path, tmp_path
         finally:
             server.shutdown()
     funnel = json.loads((folder / "results" / "demo" / "corpus" / "funnel.json").read_text("utf-8"))
-    assert {name: part["out"]["documents"] for name, part in funnel["sources"].items()} == {"bucket": 5, "odd": 25, "web": 5}
+    assert {name: part["out"]["documents"] for name, part in funnel["sources"].items()} == {
+        "bucket": 5,
+        "odd": 25,
+        "web": 5,
+    }
 
     sources[1]["licence"] = "B"  # for the card; nothing is fetched anew
     (folder / "mine.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -89,21 +102,31 @@ MATCH = {"teacher_layer": 4, "student_layer": 2, "feature": "hidden", "loss": "f
         ({"schedule": "joint"}, ["joint"]),
         ({"schedule": "auxiliary"}, []),
         ({"schedule": "progressive", "layer_map": "uniform"}, ["layer01", "layer02", "layer03", "layer04"]),
-        ({"schedule": "progressive", "matches": [MATCH, MATCH | {"student_layer": 4}]}, ["layer02", "layer04"]),
+        (
+            {"schedule": "progressive", "matches": [MATCH, MATCH | {"student_layer": 4}]},
+            ["layer02", "layer04"],
+        ),
     ],
 )
 def test_schedule_and_matches_decide_on_the_stages(transfer: dict[str, object], stages: list[str]) -> None:
     students = StudentInputs(load({"transfer": transfer}, []))
     assert students.stages("mini") == stages
-    told = {model: json.loads(students.pretraining_settings(SimpleNamespace(model=model))) for model in ("mini", "mini-tables")}
+    told = {
+        model: json.loads(students.pretraining_settings(SimpleNamespace(model=model)))
+        for model in ("mini", "mini-tables")
+    }
     assert ("transfer" in told["mini"]) == (transfer.get("schedule") == "auxiliary")
     assert "transfer" not in told["mini-tables"]
     assert told["mini"]["recipe"] == "ours"
 
 
 @pytest.mark.parametrize("absent", [{}, {"schedule": None}, {"schedule": "null"}])
-@pytest.mark.parametrize(("recipe", "schedule"), [("ours", "joint"), ("chinese", "progressive"), ("google", "progressive")])
-def test_a_schedule_that_is_not_told_is_the_recipes(recipe: str, schedule: str, absent: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "schedule"), [("ours", "joint"), ("chinese", "progressive"), ("google", "progressive")]
+)
+def test_a_schedule_that_is_not_told_is_the_recipes(
+    recipe: str, schedule: str, absent: dict[str, object]
+) -> None:
     loaded = load({"recipe": recipe, "transfer": absent | {"mean_factor": 7}}, [])
     assert (loaded.transfer.schedule, loaded.transfer.mean_factor) == (schedule, 7)
     assert load({"recipe": recipe, "transfer": {"schedule": "none"}}, []).transfer.schedule == "none"
@@ -116,7 +139,10 @@ def test_a_schedule_that_is_not_told_is_the_recipes(recipe: str, schedule: str, 
     [
         ("results/demo/exports/foo/tflite/manifest.json", "no model is called foo"),
         ("results/demo/exports/mini-layer09/tflite/manifest.json", "no model is called mini-layer09"),
-        ("results/demo/students/mini/transfer/joint/manifest.json", "transfer.schedule 'progressive' has no stage joint"),
+        (
+            "results/demo/students/mini/transfer/joint/manifest.json",
+            "transfer.schedule 'progressive' has no stage joint",
+        ),
         ("results/demo/tasks/xnli/manifest.json", "xnli"),
     ],
 )

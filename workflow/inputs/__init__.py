@@ -1,4 +1,7 @@
-"""What the rules of each stage take: a module a stage, as in rules/. Methods that take `wildcards` are Snakemake's input functions."""
+"""What the rules of each stage take: a module a stage, as in rules/.
+
+Methods that take `wildcards` are Snakemake's input functions.
+"""
 
 from __future__ import annotations
 

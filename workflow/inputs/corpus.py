@@ -21,7 +21,9 @@ class CorpusInputs(Stage):
         return self.artifact("small_world") if SMALL_WORLD in self.settings.corpus.decontaminate else []
 
     def test_files(self, wildcards: Any = None) -> list[str]:
-        """The user's test files that must not be in the corpus, those that are there; `clean_corpus` says which name has none."""
+        """The user's test files that must not be in the corpus, those that are there; `clean_corpus` says
+        which name has none.
+        """
         named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
         return trackable([file for name in named for file in discovery.find(name).files])
 

@@ -28,7 +28,11 @@ class ExportInputs(Stage):
 
     def folders(self, kind: str = "exports") -> list[str]:
         """Folders of the students' exports, or of their `checks`, below the results."""
-        return [f"{kind}/{student}/{name}" for student in self.settings.students for name in self.settings.export.formats]
+        return [
+            f"{kind}/{student}/{name}"
+            for student in self.settings.students
+            for name in self.settings.export.formats
+        ]
 
     @property
     def check_manifests(self) -> list[str]:
@@ -52,13 +56,17 @@ class ExportInputs(Stage):
         return [manifest_of(f"{self.results}/uploads/{wildcards.model}.json")]
 
     def publish_settings(self, wildcards: Any = None) -> str:
-        """Where and under which licences: of the model, and of each source that the run's text is from, for the card."""
+        """Where and under which licences: of the model, and of each source that the run's text is from,
+        for the card.
+        """
         other = self.settings.corpus.from_ or self.settings.records.from_
         licences = {} if other else {source.name: source.licence for source in self.settings.sources}
         return to_text(sections_of(self.settings, "publish") | {"licences": licences})
 
     def teacher_folder(self, kind: str = "exports") -> list[str]:
-        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched off."""
+        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched
+        off.
+        """
         shown = self.settings.export.teacher and "tflite" in self.settings.export.formats
         return [f"{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []
 
@@ -71,4 +79,8 @@ class ExportInputs(Stage):
     @property
     def receipts(self) -> list[str]:
         """The receipts of what is published; none where publishing is switched off."""
-        return [f"{self.results}/published/{student}.json" for student in self.settings.students] if self.settings.publish.to else []
+        return (
+            [f"{self.results}/published/{student}.json" for student in self.settings.students]
+            if self.settings.publish.to
+            else []
+        )

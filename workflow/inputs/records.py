@@ -46,7 +46,9 @@ class RecordsInputs(Stage):
         return self._manifest_settings("write_records", files=sorted(files.values()))
 
     def import_manifest_settings(self, wildcards: Any = None) -> str:
-        """What the manifest of imported records must show: which files of what size they were read from, too."""
+        """What the manifest of imported records must show: which files of what size they were read from,
+        too.
+        """
         return self._manifest_settings("import_records", listing=listing.listing(self.classic_files()))
 
     def export_manifest_settings(self, wildcards: Any = None) -> str:
@@ -56,7 +58,13 @@ class RecordsInputs(Stage):
 
     def _manifest_settings(self, rule: str, **more: Any) -> str:
         """A manifest of records shows the stage's own seed."""
-        return to_text({"records": self.settings.records.shaping(), "seed": derive_seed(self.settings.seed, rule), **more})
+        return to_text(
+            {
+                "records": self.settings.records.shaping(),
+                "seed": derive_seed(self.settings.seed, rule),
+                **more,
+            }
+        )
 
     def dictionary_path(self, wildcards: Any = None) -> str:
         """The user's words, whether the file is there or not."""

@@ -30,22 +30,35 @@ class ReportInputs(Stage):
         return to_json(self.settings, *(name for name in Settings.model_fields if name not in OPERATION))
 
     def artifacts(self, wildcards: Any = None) -> list[str]:
-        """The artifacts of the run, folder and manifest: of the data only the manifest, of all others the files too."""
+        """The artifacts of the run, folder and manifest: of the data only the manifest, of all others the
+        files too.
+        """
         settings, students, tasks = self.settings, StudentInputs(self.settings), TaskInputs(self.settings)
         exports = ExportInputs(self.settings)
-        stages = [students.stage(student, stage) for student in settings.students for stage in students.stages(student)]
-        models = [self.artifact(f"students/{name}/pretrained") for name in [*settings.students, *students.baselines]]
+        stages = [
+            students.stage(student, stage)
+            for student in settings.students
+            for stage in students.stages(student)
+        ]
+        models = [
+            self.artifact(f"students/{name}/pretrained") for name in [*settings.students, *students.baselines]
+        ]
         scores = [self.artifact(folder) for folder in tasks.scores]
         finetuned = [self.artifact(folder.replace("scores/", "finetuned/", 1)) for folder in tasks.scores]
         folders = [TeacherInputs(settings).checked, *stages, *models, *finetuned, *scores]
         folders += [self.artifact(folder) for folder in exports.folders("checks")]
-        manifests = [*self.data_manifests(), *(self.artifact(folder)[1] for folder in [*exports.folders(), *exports.teacher_folder()])]
+        manifests = [
+            *self.data_manifests(),
+            *(self.artifact(folder)[1] for folder in [*exports.folders(), *exports.teacher_folder()]),
+        ]
         return [*(path for folder in folders for path in folder), *manifests]
 
     def files(self, wildcards: Any = None) -> list[str]:
         """Single files: what became of the text, the records' description, scores, timings, receipts."""
         exports, records = ExportInputs(self.settings), RecordsInputs(self.settings).folder()[0]
-        corpus = [] if self.settings.records.from_ else [f"{CorpusInputs(self.settings).folder()[0]}/funnel.json"]
+        corpus = (
+            [] if self.settings.records.from_ else [f"{CorpusInputs(self.settings).folder()[0]}/funnel.json"]
+        )
         single = [*exports.timings, *exports.receipts]
         listed = [*corpus, f"{records}/records.json", *TaskInputs(self.settings).table()]
         return [*listed, *single, *(manifest_of(path) for path in single)]
@@ -62,5 +75,9 @@ class ReportInputs(Stage):
         folders += [self.artifact(f"tasks/{task}") for task in settings.tasks]
         if not settings.records.from_:
             folders.append(CorpusInputs(settings).folder())
-            folders += [] if settings.corpus.from_ else [SourcesInputs(settings).list(), SourcesInputs(settings).world()]
+            folders += (
+                []
+                if settings.corpus.from_
+                else [SourcesInputs(settings).list(), SourcesInputs(settings).world()]
+            )
         return [folder[1] for folder in folders if folder]

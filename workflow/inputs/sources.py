@@ -46,7 +46,9 @@ class SourcesInputs(Stage):
     def download_settings(self, wildcards: Any) -> str:
         """What decides on the bytes of the source that is fetched."""
         chosen = [source for source in self.settings.sources if source.name == wildcards.source]
-        return to_text({"sources": [{"name": one.name, "from": one.from_, "sha256": one.sha256} for one in chosen]})
+        return to_text(
+            {"sources": [{"name": one.name, "from": one.from_, "sha256": one.sha256} for one in chosen]}
+        )
 
     def download_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a fetched source must show: no secret of its address."""

@@ -41,13 +41,16 @@ class StudentInputs(Stage):
         stages = self.stages(wildcards.student)
         if wildcards.stage not in stages:
             raise WorkflowError(
-                f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: {', '.join(stages)}"
+                f"transfer.schedule '{self.settings.transfer.schedule}' has no stage {wildcards.stage}: "
+                f"{', '.join(stages)}"
             )
         index = stages.index(wildcards.stage)
         return self.stage(wildcards.student, stages[index - 1]) if index else []
 
     def last_stage(self, wildcards: Any) -> list[str]:
-        """The transfer's last stage for a distilled student, or the one imported from a TF1 checkpoint; nothing for a baseline."""
+        """The transfer's last stage for a distilled student, or the one imported from a TF1 checkpoint;
+        nothing for a baseline.
+        """
         student, arm = student_and_arm(wildcards.model)
         if arm == "distilled" and self.checkpoint(wildcards):
             return self.artifact(f"student_sources/{student}")
@@ -87,19 +90,37 @@ class StudentInputs(Stage):
         return student_and_arm(wildcards.model)[1]
 
     def extra_steps(self, wildcards: Any) -> int:
-        """Steps that a baseline trains longer, so that every arm has the same number: those of the transfer."""
+        """Steps that a baseline trains longer, so that every arm has the same number: those of the
+        transfer.
+        """
         student, arm = student_and_arm(wildcards.model)
         return 0 if arm == "distilled" else self.settings.transfer.training.steps * len(self.stages(student))
 
     def transfer_settings(self, wildcards: Any) -> str:
         """The settings of a stage of a student's transfer."""
-        return with_config(self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed")
+        return with_config(
+            self.settings, wildcards.student, "recipe", "transfer", "student", "masking", "training", "seed"
+        )
 
     def pretraining_settings(self, wildcards: Any) -> str:
-        """The settings of a student's pretraining; with those of the transfer where that is part of its loss."""
+        """The settings of a student's pretraining; with those of the transfer where that is part of its
+        loss.
+        """
         student, arm = student_and_arm(wildcards.model)
-        transfer = ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
-        return with_config(self.settings, student, "recipe", *transfer, "pretraining", "student", "masking", "training", "seed")
+        transfer = (
+            ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []
+        )
+        return with_config(
+            self.settings,
+            student,
+            "recipe",
+            *transfer,
+            "pretraining",
+            "student",
+            "masking",
+            "training",
+            "seed",
+        )
 
     def transfer_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a stage must show; where a given student lies is not part of what it is."""
@@ -117,9 +138,14 @@ class StudentInputs(Stage):
         for student in self.settings.students:
             if name.removeprefix(f"{student}-") in self.stages(student):
                 return self.stage(student, name.removeprefix(f"{student}-"))
-        known = [*self.settings.students, *(f"{student}-{arm}" for student in self.settings.students for arm in ARMS)]
+        known = [
+            *self.settings.students,
+            *(f"{student}-{arm}" for student in self.settings.students for arm in ARMS),
+        ]
         if name not in known:
-            stages = [f"{student}-{stage}" for student in self.settings.students for stage in self.stages(student)]
+            stages = [
+                f"{student}-{stage}" for student in self.settings.students for stage in self.stages(student)
+            ]
             names = [*known, *stages, f"teacher-{self.settings.teacher.name}"]
             raise WorkflowError(f"no model is called {name}; there are {', '.join(names)}")
         return self.artifact(f"students/{name}/pretrained")

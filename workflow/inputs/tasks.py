@@ -31,9 +31,13 @@ class TaskInputs(Stage):
         return to_json(self.settings, f"task.{wildcards.task}.files")
 
     def manifest_settings(self, wildcards: Any) -> str:
-        """What the manifest of a prepared task must show: a file of the user's by digest instead of by path."""
+        """What the manifest of a prepared task must show: a file of the user's by digest instead of by
+        path.
+        """
         files = getattr(self.settings.task, wildcards.task).files
-        return to_text(tasks.settings_of(wildcards.task, files, lambda path: digests([Path(path)])[Path(path)]))
+        return to_text(
+            tasks.settings_of(wildcards.task, files, lambda path: digests([Path(path)])[Path(path)])
+        )
 
     def prepared(self, wildcards: Any) -> list[str]:
         """A task's prepared files."""
@@ -61,7 +65,12 @@ class TaskInputs(Stage):
         """Folders of all single scores, below the results: `scores/MODEL/TASK/seed-N`."""
         seeds = range(self.settings.finetuning.seeds)
         models = StudentInputs(self.settings).scored
-        return [f"scores/{model}/{task}/seed-{seed}" for model in models for task in self.settings.tasks for seed in seeds]
+        return [
+            f"scores/{model}/{task}/seed-{seed}"
+            for model in models
+            for task in self.settings.tasks
+            for seed in seeds
+        ]
 
     @property
     def score_folders(self) -> list[str]:

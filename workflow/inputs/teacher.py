@@ -12,7 +12,9 @@ from workflow.inputs.stage import Stage, to_text
 
 
 class TeacherInputs(Stage):
-    """Of `pretrain_teacher`, `import_teacher`, `retrain_head` and `export_teacher`; and the teacher for those that learn from it."""
+    """Of `pretrain_teacher`, `import_teacher`, `retrain_head` and `export_teacher`; and the teacher for
+    those that learn from it.
+    """
 
     def path(self, wildcards: Any) -> list[str]:
         """Where the given teacher lies, whether it is there or not; nothing for one that is trained here."""
@@ -38,7 +40,13 @@ class TeacherInputs(Stage):
     def source_kind(self) -> str:
         """What was done to the teacher before it is checked: "pretrained", "retrained" or "imported"."""
         teacher = self.settings.teacher
-        return "pretrained" if teacher.kind == "pretrain" else "retrained" if teacher.retrain_head else "imported"
+        return (
+            "pretrained"
+            if teacher.kind == "pretrain"
+            else "retrained"
+            if teacher.retrain_head
+            else "imported"
+        )
 
     @property
     def checked(self) -> list[str]:
@@ -48,7 +56,9 @@ class TeacherInputs(Stage):
     def pretraining_settings(self, wildcards: Any) -> str:
         """The settings of the teacher's pretraining."""
         shape = self.settings.teacher.shape
-        return with_config(self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed")
+        return with_config(
+            self.settings, shape, "teacher.shape", "teacher.training", "masking", "training", "seed"
+        )
 
     def manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of the checked teacher must show."""
@@ -56,12 +66,20 @@ class TeacherInputs(Stage):
         return to_text(body | {"needs": json.loads(self.needs(wildcards))})
 
     def needs(self, wildcards: Any) -> str:
-        """What the students ask of the teacher, as JSON; no student's name is in it, so another one that asks the same reruns nothing."""
+        """What the students ask of the teacher, as JSON; no student's name is in it, so another one that
+        asks the same reruns nothing.
+        """
         transfer = self.settings.transfer
         layerwise = [] if transfer.schedule == "none" else layer_matching.shared(transfer)
         needs = set()
         for config in (config_of(self.settings, student) for student in self.settings.students):
-            least = 1 if transfer.schedule == "none" else layer_matching.least_layers(transfer, config.num_hidden_layers)
-            need = compatibility.needs(config, layerwise=layerwise) | ({compatibility.LEAST_LAYERS: least} if least > 1 else {})
+            least = (
+                1
+                if transfer.schedule == "none"
+                else layer_matching.least_layers(transfer, config.num_hidden_layers)
+            )
+            need = compatibility.needs(config, layerwise=layerwise) | (
+                {compatibility.LEAST_LAYERS: least} if least > 1 else {}
+            )
             needs.add(json.dumps(need, sort_keys=True))
         return to_text([json.loads(text) for text in sorted(needs)])

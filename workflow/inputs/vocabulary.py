@@ -14,7 +14,11 @@ class VocabularyInputs(Stage):
 
     def source_path(self, wildcards: Any = None) -> str:
         """Where the vocabulary comes from, whether it is there or not."""
-        return (self.settings.vocabulary.path if self.settings.vocabulary.kind == "file" else self.settings.teacher.path) or ""
+        return (
+            self.settings.vocabulary.path
+            if self.settings.vocabulary.kind == "file"
+            else self.settings.teacher.path
+        ) or ""
 
     def source(self, wildcards: Any = None) -> list[str]:
         """The vocab.txt or the given teacher that brings the vocabulary, if it is there."""

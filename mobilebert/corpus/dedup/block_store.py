@@ -1,8 +1,9 @@
 """Cleaned blocks and band keys in files that all workers see, between the steps.
 
-A block is a file of concatenated UTF-8 texts with an index, so that any one document is read by its offset; its keys lie in a second
-file. The keys of some blocks in a row, a batch, come together into a file sorted by hash partition, so that a partition of all batches is
-read without the rest, and by few openings: batches times partitions.
+A block is a file of concatenated UTF-8 texts with an index, so that any one document is read by its offset;
+its keys lie in a second file. The keys of some blocks in a row, a batch, come together into a file sorted by
+hash partition, so that a partition of all batches is read without the rest, and by few openings: batches
+times partitions.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 
 from mobilebert.storage import paths
 
-# A document is known by one number, ascending in the order of the input: element, block of the element, place in the block.
+# A document is known by one number, ascending in the order of the input: element, block of the element, place
+# in the block.
 _BLOCK_BITS, _PLACE_BITS = 20, 20
 MAX_DOCUMENTS = 1 << _PLACE_BITS
 
@@ -55,14 +57,28 @@ def document(element: int, block: int, position: int = 0) -> int:
 
 def position_of(number: int) -> tuple[int, int, int]:
     """Element, block and place of a document's number."""
-    return number >> (_BLOCK_BITS + _PLACE_BITS), (number >> _PLACE_BITS) & ((1 << _BLOCK_BITS) - 1), number & (MAX_DOCUMENTS - 1)
+    return (
+        number >> (_BLOCK_BITS + _PLACE_BITS),
+        (number >> _PLACE_BITS) & ((1 << _BLOCK_BITS) - 1),
+        number & (MAX_DOCUMENTS - 1),
+    )
 
 
-def write_block(folder: str, element: int, block: int, texts: list[bytes], index: np.ndarray, names: list[str], sources: list[str]) -> None:
+def write_block(
+    folder: str,
+    element: int,
+    block: int,
+    texts: list[bytes],
+    index: np.ndarray,
+    names: list[str],
+    sources: list[str],
+) -> None:
     """Write a block's texts, index and names."""
     stem = _stem(folder, element, block)
     paths.write(f"{stem}.text", b"".join(texts))
-    paths.write(f"{stem}.names", json.dumps({"names": names, "sources": sources}, ensure_ascii=False).encode())
+    paths.write(
+        f"{stem}.names", json.dumps({"names": names, "sources": sources}, ensure_ascii=False).encode()
+    )
     paths.write(f"{stem}.index", index.tobytes())
 
 
@@ -116,7 +132,9 @@ def ranks(lengths: np.ndarray, digests: np.ndarray) -> np.ndarray:
 
 
 def lengths(ranks: np.ndarray) -> np.ndarray:
-    """(D,) int64: the characters of the texts of these (D,) ranks; of longer ones the most that a rank tells."""
+    """(D,) int64: the characters of the texts of these (D,) ranks; of longer ones the most that a rank
+    tells.
+    """
     return ((1 << _LENGTH_BITS) - 1) - (ranks >> np.uint64(_DIGEST_BITS)).astype(np.int64)
 
 
@@ -126,14 +144,18 @@ def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
 
 
 def write_ranges(path: str, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
-    """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands before them."""
+    """Write (M,) entries by their (M,) owner, each less than `owners`; where those of each begin stands
+    before them.
+    """
     with paths.writing(path) as stream:
         add_ranges(stream, entries, owner, owners)
 
 
 def add_ranges(stream: BinaryIO, entries: np.ndarray, owner: np.ndarray, owners: int) -> None:
     """The same, into a file that may have some already."""
-    owner = owner.astype(np.uint16 if owners <= 1 << 16 else np.int64)  # small numbers are sorted in a seventh of the time
+    owner = owner.astype(
+        np.uint16 if owners <= 1 << 16 else np.int64
+    )  # small numbers are sorted in a seventh of the time
     stream.write(np.append(0, np.cumsum(np.bincount(owner, minlength=owners))).astype(_BOUND).tobytes())
     stream.write(entries[np.argsort(owner, kind="stable")].tobytes())
 
@@ -193,9 +215,15 @@ class Blocks:
         return int(self._block["batch"][-1])
 
     def batch(self, number: int) -> tuple[list[int], int, int]:
-        """The numbers of the blocks of a batch, how many documents come before them, and how many with them."""
+        """The numbers of the blocks of a batch, how many documents come before them, and how many with
+        them.
+        """
         first, end = np.searchsorted(self._block["batch"], (number, number + 1)).tolist()
-        return self._block["number"][first:end].tolist(), int(self._block["before"][first]), int(self._block["before"][end])
+        return (
+            self._block["number"][first:end].tolist(),
+            int(self._block["before"][first]),
+            int(self._block["before"][end]),
+        )
 
     def batch_of(self, block: int) -> int:
         """The batch of a block, by number."""
@@ -203,7 +231,9 @@ class Blocks:
 
     def before(self, element: int) -> int:
         """How many documents lie in the elements before this one."""
-        return int(self._block["before"][np.searchsorted(self._block["number"], np.uint64(document(element, 0)))])
+        return int(
+            self._block["before"][np.searchsorted(self._block["number"], np.uint64(document(element, 0)))]
+        )
 
     def counted(self, numbers: np.ndarray) -> np.ndarray:
         """(N,) uint64: how many documents come before each of these, (N,) by number."""
@@ -217,8 +247,12 @@ class Blocks:
 
 
 def write_blocks(folder: str, sizes: Iterable[tuple[int, list[int]]], block_bytes: int) -> None:
-    """Write what `Blocks` reads: each element with how many documents each of its blocks, of about `block_bytes` of text, has."""
-    numbered_sizes = [(document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)]
+    """Write what `Blocks` reads: each element with how many documents each of its blocks, of about
+    `block_bytes` of text, has.
+    """
+    numbered_sizes = [
+        (document(element, block), size) for element, each in sorted(sizes) for block, size in enumerate(each)
+    ]
     table = np.zeros(len(numbered_sizes) + 1, _BLOCK)
     table["number"] = [*(number for number, _ in numbered_sizes), np.iinfo(np.uint64).max]
     table["before"][1:] = np.cumsum([size for _, size in numbered_sizes])

@@ -1,13 +1,14 @@
 """Paragraphs that many documents share: notices, templates, introductions, which no list of phrases knows.
 
-CCNet (Wenzek et al. 2020, section 3.1) compares paragraphs by 64-bit hashes of their small letters, digits as 0 and no punctuation, and
-drops those that were seen before in its 5 GB of pages. Here a paragraph is a line of a cleaned text, its punctuation that of ASCII, and it
-goes from all documents if over `corpus.max_paragraph_documents` of those that are left after deduplication have it: of a text with copies
-the copies go, not its paragraphs.
+CCNet (Wenzek et al. 2020, section 3.1) compares paragraphs by 64-bit hashes of their small letters, digits as
+0 and no punctuation, and drops those that were seen before in its 5 GB of pages. Here a paragraph is a line
+of a cleaned text, its punctuation that of ASCII, and it goes from all documents if over
+`corpus.max_paragraph_documents` of those that are left after deduplication have it: of a text with copies the
+copies go, not its paragraphs.
 
-Each batch of blocks counts the paragraphs of its documents, by partition of their hashes; each partition adds the counts of all batches
-up, and tells every batch which of its paragraphs go. So a paragraph of a million documents is one entry a batch, and what is told is never
-more than was counted.
+Each batch of blocks counts the paragraphs of its documents, by partition of their hashes; each partition adds
+the counts of all batches up, and tells every batch which of its paragraphs go. So a paragraph of a million
+documents is one entry a batch, and what is told is never more than was counted.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ _LINE = np.dtype([("hash", "<u8"), ("document", "<u8")])  # of a document by cou
 _COUNT = np.dtype([("hash", "<u8"), ("documents", "<u4"), ("batch", "<u4")])
 _HASH = np.dtype("<u8")
 _BATCHES_OF_A_PARTITION = 4  # whose paragraphs, of 30 bytes each, would take 64 MB
-_FORMS = bytes.maketrans(string.ascii_uppercase.encode() + string.digits.encode(), string.ascii_lowercase.encode() + b"0" * 10)
+_FORMS = bytes.maketrans(
+    string.ascii_uppercase.encode() + string.digits.encode(), string.ascii_lowercase.encode() + b"0" * 10
+)
 _LEFT_OUT = (string.punctuation + " ").encode()
 
 
 def hashes(text: bytes) -> np.ndarray:
-    """(L,) uint64: the hash of every line of a text in UTF-8; 0 where it has fewer than `LEAST_BYTES` of letters, digits and Han."""
+    """(L,) uint64: the hash of every line of a text in UTF-8; 0 where it has fewer than `LEAST_BYTES` of
+    letters, digits and Han.
+    """
     lines = text.translate(_FORMS, _LEFT_OUT).split(b"\n")
     made = np.frombuffer(b"".join(map(xxhash.xxh3_64_digest, lines)), ">u8").astype(_HASH)
     made[np.fromiter(map(len, lines), np.int64, len(lines)) < LEAST_BYTES] = 0
@@ -47,8 +52,8 @@ def partitions(context: CleaningContext) -> int:
 def count(batch: int, context: CleaningContext) -> int:
     """Count in how many documents of a batch of blocks each paragraph stands; returns it.
 
-    Writes the lines of the documents that stay (`lines-NNNNNN`, _LINE in their order) and the counts (`paragraphs-NNNNNN`, _COUNT by
-    partition).
+    Writes the lines of the documents that stay (`lines-NNNNNN`, _LINE in their order) and the counts
+    (`paragraphs-NNNNNN`, _COUNT by partition).
     """
     out = _file(context, "paragraphs", batch)
     if paths.exists(out):
@@ -65,7 +70,9 @@ def count(batch: int, context: CleaningContext) -> int:
 
 
 def share(partition: int, context: CleaningContext) -> int:
-    """Tell every batch which of its paragraphs too many documents have (`shared-NNNNNN`), of a partition; returns it."""
+    """Tell every batch which of its paragraphs too many documents have (`shared-NNNNNN`), of a partition;
+    returns it.
+    """
     out = _file(context, "shared", partition)
     if paths.exists(out):
         return partition
@@ -88,7 +95,9 @@ def shared(batch: int, context: CleaningContext) -> dict[int, set[int]]:
     positions = np.flatnonzero(np.isin(lines["hash"], gone))
     document = lines["document"][positions]
     taken: dict[int, set[int]] = {}
-    for count, line in zip(document.tolist(), (positions - np.searchsorted(lines["document"], document)).tolist(), strict=True):
+    for count, line in zip(
+        document.tolist(), (positions - np.searchsorted(lines["document"], document)).tolist(), strict=True
+    ):
         taken.setdefault(count, set()).add(line)
     return taken
 
@@ -99,13 +108,19 @@ def _lines(batch: int, context: CleaningContext) -> Iterator[np.ndarray]:
     fates = near_duplicates.verdicts(first, end, context)
     for number in numbers:
         element, block, _ = block_store.position_of(number)
-        index, texts = block_store.read_index(context.folder, element, block), block_store.read_texts(context.folder, element, block)
+        index, texts = (
+            block_store.read_index(context.folder, element, block),
+            block_store.read_texts(context.folder, element, block),
+        )
         stays = np.flatnonzero(fates[: len(index)] == near_duplicates.STAYS)
         each = [texts[offset : offset + size] for offset, size, *_ in index[stays].tolist()]
         if each:
             made = hashes(b"\n".join(each))
             lines = np.empty(len(made), _LINE)
-            lines["hash"], lines["document"] = made, np.repeat(stays + first, [text.count(b"\n") + 1 for text in each])
+            lines["hash"], lines["document"] = (
+                made,
+                np.repeat(stays + first, [text.count(b"\n") + 1 for text in each]),
+            )
             yield lines
         first, fates = first + len(index), fates[len(index) :]
 

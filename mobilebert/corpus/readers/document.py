@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
-# Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark; no page or article of prose comes
-# near (Wikipedia's limit is 2 MB).
+# Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark; no page or article of
+# prose comes near (Wikipedia's limit is 2 MB).
 MAX_MARKUP_CHARACTERS = 3_000_000
 MAX_MARKS = 50_000
-# A longer text becomes several documents: what measures one takes about 60 bytes a character, and a process may take 400 MB.
+# A longer text becomes several documents: what measures one takes about 60 bytes a character, and a process
+# may take 400 MB.
 MOST_CHARACTERS = 500_000
 
 
@@ -44,7 +45,9 @@ def shown(data: bytes, most: int = 10_000) -> str:
 
 
 def extracted(document: RawDocument, extract: Callable[[str], str]) -> RawDocument:
-    """The document with its text taken out of its markup, or the reason why there is none: the page of a stranger never stops a run."""
+    """The document with its text taken out of its markup, or the reason why there is none: the page of a
+    stranger never stops a run.
+    """
     if document.reason:
         return document
     if len(document.text) > MAX_MARKUP_CHARACTERS:
@@ -53,14 +56,17 @@ def extracted(document: RawDocument, extract: Callable[[str], str]) -> RawDocume
         text = extract(document.text)
     except TooManyMarks:
         return document._replace(reason=OVERSIZED)
-    except Exception as error:  # whatever a parser makes of what it was never written for, RecursionError first
+    except (
+        Exception
+    ) as error:  # whatever a parser makes of what it was never written for, RecursionError first
         logging.debug("%s: %s: %s", document.name, type(error).__name__, error)
         return document._replace(reason=BROKEN_MARKUP)
     return document._replace(text=text) if text.strip() else document._replace(reason=NO_MAIN_TEXT)
 
 
 def split_long(document: RawDocument) -> Iterator[RawDocument]:
-    """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence where there is one.
+    """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence
+    where there is one.
 
     The parts are named by their number after the document's name, and hold all of it.
     """

@@ -1,4 +1,6 @@
-"""HTML, Markdown and reStructuredText: the prose, without navigation, scripts, front matter and code blocks."""
+"""HTML, Markdown and reStructuredText: the prose, without navigation, scripts, front matter and code
+blocks.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _BLOCK_ENDS = {"paragraph_close", "heading_close", "tr_close", "inline_html"}
 
 
 def html(file_range: FileRange) -> Iterator[RawDocument]:
-    """The main text of a page (trafilatura: judged best of its kind by several comparisons); `no_main_text` if there is none."""
+    """The main text of a page (trafilatura: judged best of its kind by several comparisons);
+    `no_main_text` if there is none.
+    """
     yield from _one(file_range, main_text)
 
 
@@ -43,11 +47,16 @@ def main_text(page: str) -> str:
 
     # A page that arrives as text has its encoding behind it: lxml refuses a declaration of another one.
     page = _XML_DECLARATION.sub("", bounded(page, "<").replace("\0", ""))
-    return trafilatura.extract(page, include_comments=False, include_tables=False, include_formatting=False) or ""
+    return (
+        trafilatura.extract(page, include_comments=False, include_tables=False, include_formatting=False)
+        or ""
+    )
 
 
 def prose(source: str) -> str:
-    """The prose of a Markdown text: no front matter, code blocks, images, addresses, tags; link texts, headings and table cells stay."""
+    """The prose of a Markdown text: no front matter, code blocks, images, addresses, tags; link texts,
+    headings and table cells stay.
+    """
     source = _FRONT_MATTER.sub("", source.replace("\0", "").replace("\r\n", "\n"), count=1)
     out: list[str] = []
     for token in _parser().parse(bounded(source, "\n\r\\[*_`<&|")):
@@ -63,7 +72,9 @@ def prose(source: str) -> str:
 
 
 def _visible(block: str) -> str:
-    """An HTML block without scripts, styles, code and comments; one that is never closed goes on to the end."""
+    """An HTML block without scripts, styles, code and comments; one that is never closed goes on to the
+    end.
+    """
     kept, position, lower = [], 0, block.lower()
     while opening_tag := _HIDDEN.search(block, position):
         kept.append(block[position : opening_tag.start()])
@@ -96,7 +107,11 @@ def _one(file_range: FileRange, extract: Callable[[str], str]) -> Iterator[RawDo
 def decoded(name: str, data: bytes) -> RawDocument:
     """A document's bytes as text, or the reason why not."""
     decoding = decode.decode(data)
-    return RawDocument(name, shown(data), decoding.reason, len(data)) if decoding.text is None else RawDocument(name, decoding.text)
+    return (
+        RawDocument(name, shown(data), decoding.reason, len(data))
+        if decoding.text is None
+        else RawDocument(name, decoding.text)
+    )
 
 
 # What `text_format` names.

@@ -1,7 +1,8 @@
 """MediaWiki XML dumps: articles as plain text; plain XML and .bz2 can be read from any byte on.
 
-Pages are found by their tags in the bytes, not by an XML parser, so that a range needs nothing before it and a truncated or concatenated
-dump gives all its whole pages. In a .bz2 file each stream that begins in the range is read (`members`).
+Pages are found by their tags in the bytes, not by an XML parser, so that a range needs nothing before it and
+a truncated or concatenated dump gives all its whole pages. In a .bz2 file each stream that begins in the
+range is read (`members`).
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ _TEXT = re.compile(r"<text\b[^<>]*>")
 
 
 def mediawiki(file_range: FileRange) -> Iterator[RawDocument]:
-    """The pages whose tag begins in the piece: articles with their text, all others with the reason why they are none."""
+    """The pages whose tag begins in the piece: articles with their text, all others with the reason why
+    they are none.
+    """
     chunks = multistream.chunks(file_range.path, file_range.start, file_range.end, multistream.BZ2)
-    for page in _pages((chunk.data, file_range.end is None or chunk.offset < file_range.end) for chunk in chunks):
+    for page in _pages(
+        (chunk.data, file_range.end is None or chunk.offset < file_range.end) for chunk in chunks
+    ):
         yield _found(file_range, page)
 
 
 def _found(file_range: FileRange, page: bytes) -> RawDocument:
     if isinstance(page, byte_lines.Truncated):
         number = _ID.search(shown(page))
-        return RawDocument(number[1] if number else f"{file_range.ordinal:06d}", shown(page), OVERSIZED, page.size)
+        return RawDocument(
+            number[1] if number else f"{file_range.ordinal:06d}", shown(page), OVERSIZED, page.size
+        )
     try:
         source = page.decode()
     except UnicodeDecodeError:
@@ -68,7 +75,8 @@ def _not_an_article(page: str, title: str, raw: str) -> str | None:
 
 
 def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
-    """Whole pages from chunks of bytes, of one that is too large its beginning; after the last owned chunk only the open page is finished.
+    """Whole pages from chunks of bytes, of one that is too large its beginning; after the last owned chunk
+    only the open page is finished.
 
     Raises:
         Unreadable: the bytes end inside a page; the whole pages before were given.
@@ -96,7 +104,11 @@ def _pages(chunks: Iterator[tuple[bytes, bool]]) -> Iterator[bytes]:
                 break
             page = buffer[start : end + len(_CLOSE)]
             size, gone = len(page) + gone, 0
-            yield byte_lines.Truncated.of(page[: byte_lines.SHOWN_BYTES], size) if size > byte_lines.MAX_LINE_BYTES else page
+            yield (
+                byte_lines.Truncated.of(page[: byte_lines.SHOWN_BYTES], size)
+                if size > byte_lines.MAX_LINE_BYTES
+                else page
+            )
             buffer = buffer[end + len(_CLOSE) :]
             known -= end + len(_CLOSE)
     if _OPEN in buffer:

@@ -24,7 +24,8 @@ _PAGE_ROWS = 1024
 
 
 def parquet(file_range: FileRange) -> Iterator[RawDocument]:
-    """The rows of the row groups that begin in the file_range; read in small batches, so that no row group fills
+    """The rows of the row groups that begin in the file_range; read in small batches, so that no row group
+    fills
     the memory.
     """
     with streams.open_raw(file_range.path) as stream:
@@ -38,13 +39,17 @@ def parquet(file_range: FileRange) -> Iterator[RawDocument]:
 def _columns(file_range: FileRange, schema: Any) -> list[str]:
     """The column of text, and that of ids if there is one that can name the rows."""
     if file_range.text_field not in schema.names:
-        raise streams.Unreadable(f"it has no column {file_range.text_field} (but {', '.join(schema.names[:20])}); set text_field")
+        raise streams.Unreadable(
+            f"it has no column {file_range.text_field} (but {', '.join(schema.names[:20])}); set text_field"
+        )
     if schema.names.count(file_range.text_field) > 1:
         raise streams.Unreadable(f"it has several columns {file_range.text_field}; set text_field")
     kind = _plain(schema.field(file_range.text_field).type)
     if not _is_text(kind):
         raise streams.Unreadable(f"its column {file_range.text_field} holds {kind}, not text; set text_field")
-    has_id = file_range.text_field != "id" and schema.names.count("id") == 1 and _names(schema.field("id").type)
+    has_id = (
+        file_range.text_field != "id" and schema.names.count("id") == 1 and _names(schema.field("id").type)
+    )
     return [file_range.text_field, "id"] if has_id else [file_range.text_field]
 
 
@@ -61,7 +66,9 @@ def _rows(file_range: FileRange, stream: BinaryIO, file: Any, columns: list[str]
                 row += len(batch)
             if row != first + group.num_rows:
                 raise streams.Unreadable(
-                    f"no readable Parquet: {row - first} rows in row group {number}, where its footer says {group.num_rows}"
+                    f"no readable Parquet: {row - first} rows in row group {number}, where its footer "
+                    f"says "
+                    f"{group.num_rows}"
                 )
         first += group.num_rows
 
@@ -73,15 +80,22 @@ def _checked_size(number: int, group: Any, columns: list[str]) -> int:
         Unreadable: its rows are so long, on average, that a page of them may not fit into a worker's memory;
             or it contradicts itself.
     """
-    chunks = [chunk for chunk in map(group.column, range(group.num_columns)) if chunk.path_in_schema in columns]
+    chunks = [
+        chunk for chunk in map(group.column, range(group.num_columns)) if chunk.path_in_schema in columns
+    ]
     if any(chunk.num_values != group.num_rows for chunk in chunks):
-        raise streams.Unreadable(f"no readable Parquet: the columns of row group {number} have other numbers of rows than its footer says")
+        raise streams.Unreadable(
+            f"no readable Parquet: the columns of row group {number} have other numbers of rows than its "
+            f"footer says"
+        )
     size = sum(chunk.total_uncompressed_size for chunk in chunks)
     page = size * min(_PAGE_ROWS, group.num_rows) // max(1, group.num_rows)
     if page > MAX_PAGE_BYTES:
         raise streams.Unreadable(
-            f"row group {number} has {group.num_rows} rows of {size // 1_000_000} MB, so long that a page of them may have "
-            f"{page // 1_000_000} MB, over {MAX_PAGE_BYTES // 1_000_000}; write the file with fewer rows in a row group"
+            f"row group {number} has {group.num_rows} rows of {size // 1_000_000} MB, so long that a page "
+            f"of them may have "
+            f"{page // 1_000_000} MB, over {MAX_PAGE_BYTES // 1_000_000}; write the file with fewer rows "
+            f"in a row group"
         )
     return size
 
@@ -113,7 +127,9 @@ def _plain(kind: Any) -> Any:
 
 
 def _names(kind: Any) -> bool:
-    """Whether such values may name the rows: not every value of another kind, a date say, is one in Python."""
+    """Whether such values may name the rows: not every value of another kind, a date say, is one in
+    Python.
+    """
     return pa.types.is_integer(_plain(kind)) or _is_text(_plain(kind))
 
 

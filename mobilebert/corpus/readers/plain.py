@@ -18,7 +18,8 @@ _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
 _MOST_LINES = 100_000  # held at once, however short they are: a line takes 200 bytes and more
 # A longer file of text (a whole corpus) is read as a stream of lines.
 CUT_BYTES = 8_000_000
-# Lines without an empty one between them are documents of a fraction of that: short lines take ten times their size.
+# Lines without an empty one between them are documents of a fraction of that: short lines take ten times
+# their size.
 _GATHERED = 4
 _BOM = b"\xef\xbb\xbf"
 MOST_UNREAD = 100_000  # lines
@@ -63,13 +64,16 @@ def _cut(file_range: FileRange) -> Iterator[RawDocument]:
 def lines(file_range: FileRange) -> Iterator[RawDocument]:
     """A sentence a line, an empty line between documents (what BERT's pretraining tools read).
 
-    A range owns the documents after the empty lines that begin in it, so every document belongs to exactly one range.
+    A range owns the documents after the empty lines that begin in it, so every document belongs to exactly
+    one range.
     """
     with streams.open_decompressed(file_range.path) as stream:
         gathered: list[tuple[bytes, str | None]] = []
         first = size = 0
         owned = file_range.start == 0
-        for offset, data, decoded in _decoded(byte_lines.split_lines(stream, file_range.start, file_range.end)):
+        for offset, data, decoded in _decoded(
+            byte_lines.split_lines(stream, file_range.start, file_range.end)
+        ):
             if data.strip() or isinstance(data, byte_lines.Truncated):
                 if owned:
                     first = first if gathered else offset
@@ -90,7 +94,8 @@ def lines(file_range: FileRange) -> Iterator[RawDocument]:
 
 
 def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
-    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are nothing.
+    """A JSON object a line, its text in `text_field`, its name in "id" if there is one; empty lines are
+    nothing.
 
     Raises:
         Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
@@ -98,12 +103,18 @@ def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
     unread = 0
     with streams.open_decompressed(file_range.path) as stream:
         source = byte_lines.split_lines(stream, file_range.start, file_range.end)
-        for batch in _batches(itertools.takewhile(lambda line: file_range.end is None or line[0] < file_range.end, source)):
+        for batch in _batches(
+            itertools.takewhile(lambda line: file_range.end is None or line[0] < file_range.end, source)
+        ):
             for document in _objects(file_range, batch):
                 unread = unread + 1 if document.reason else 0
                 yield document
                 if unread == MOST_UNREAD:
-                    raise streams.Unreadable(f"{unread:,} lines in a row hold no text in '{file_range.text_field}'; the rest is not read")
+                    raise streams.Unreadable(
+                        f"{unread:,} lines in a row hold no text in '{file_range.text_field}'; the "
+                        f"rest is "
+                        f"not read"
+                    )
 
 
 def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
@@ -123,7 +134,9 @@ def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[
                 line.decode()
             except UnicodeDecodeError:
                 # Not UTF-8, which is rare: judge the encoding by this line and all that follow in the batch.
-                for (line_offset, data), decoded in zip(batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True):
+                for (line_offset, data), decoded in zip(
+                    batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True
+                ):
                     if data.strip() or isinstance(data, byte_lines.Truncated):
                         yield _object(file_range, f"{file_range.ordinal:06d}-{line_offset}", data, decoded)
                 return
@@ -165,7 +178,9 @@ def own_name(own: Any, fallback: str) -> str:
 def _joined(file_range: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
     name = f"{file_range.ordinal:06d}-{offset}"
     if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
-        return _oversized(name, long)._replace(size=sum(getattr(line, "size", len(line)) for line, _ in gathered))
+        return _oversized(name, long)._replace(
+            size=sum(getattr(line, "size", len(line)) for line, _ in gathered)
+        )
     texts = [decoded for _, decoded in gathered if decoded is not None]
     if len(texts) < len(gathered):
         data = b"".join(line for line, _ in gathered)
@@ -181,7 +196,9 @@ def _decoded(source: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, 
 
 
 def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
-    """Lines whose encoding is judged together; those before a place that cannot be read are given before the error is."""
+    """Lines whose encoding is judged together; those before a place that cannot be read are given before
+    the error is.
+    """
     batch: list[tuple[int, bytes]] = []
     size = 0
     failure = None
@@ -200,7 +217,8 @@ def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, by
 
 
 def _decode_batch(batch: list[bytes]) -> list[str | None]:
-    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the batch as a whole.
+    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the
+    batch as a whole.
 
     A line that is too long, cut amid a character perhaps, has no say in it.
     """

@@ -66,7 +66,8 @@ class Expansion:
         self._size += size
         if self._size > self._limit:
             raise Unreadable(
-                f"a decompression bomb: it unpacks to over {self._limit // 1_000_000} MB, more than {MAX_EXPANSION} times its size"
+                f"a decompression bomb: it unpacks to over {self._limit // 1_000_000} MB, more than "
+                f"{MAX_EXPANSION} times its size"
             )
 
 
@@ -204,7 +205,9 @@ class _Frames(FilledStream):
 
 
 def _zstandard(file: BinaryIO) -> _Frames:
-    return _Frames(file, lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW).decompressobj())
+    return _Frames(
+        file, lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW).decompressobj()
+    )
 
 
 def _xz(file: BinaryIO) -> _Frames:

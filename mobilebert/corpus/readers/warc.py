@@ -1,7 +1,7 @@
 """Web archives, on warcio: the pages of a WARC, the texts of a WET.
 
-A .warc.gz of one gzip member a record, as crawlers write it, can be read from any byte on: a range owns the records whose member begins
-in it.
+A .warc.gz of one gzip member a record, as crawlers write it, can be read from any byte on: a range owns the
+records whose member begins in it.
 """
 
 from __future__ import annotations
@@ -21,15 +21,24 @@ from mobilebert.corpus.readers import multistream, streams
 from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, extracted
 from mobilebert.corpus.readers.markup import decoded, main_text
 
-NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = "not_a_page", "http_status", "broken_http", "wrong_length"
+NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = (
+    "not_a_page",
+    "http_status",
+    "broken_http",
+    "wrong_length",
+)
 _MEDIA = {"text/html", "application/xhtml+xml"}
 
 
 def warc(file_range: FileRange) -> Iterator[RawDocument]:
-    """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other records with their reason."""
+    """A document for each HTML page (`response`, `resource`) and each text (`conversion`); all other
+    records with their reason.
+    """
     stream = _Heads(_owned(file_range))
     archive = ArchiveIterator(stream, no_record_parse=True)
-    archive.INC_RECORD = ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
+    archive.INC_RECORD = (
+        ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
+    )
     number = 0
     record = _next(archive, stream)
     while record is not None:
@@ -65,8 +74,12 @@ def _next(archive: Any, stream: _Heads) -> Any:
 
 
 def _found(record: Any, fallback_name: str) -> RawDocument:
-    name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[:200] or fallback_name
-    document = RawDocument(name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length)
+    name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[
+        :200
+    ] or fallback_name
+    document = RawDocument(
+        name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length
+    )
     if record.rec_type not in {"response", "resource", "conversion"}:
         return document._replace(reason=NOT_A_PAGE)
     if record.length > streams.MAX_DOCUMENT_BYTES:
@@ -75,12 +88,18 @@ def _found(record: Any, fallback_name: str) -> RawDocument:
         return _text(document, record.raw_stream.read(record.length))
     if record.rec_type == "resource":
         page = _is_page(record.rec_headers)
-        return _page(document, record.raw_stream.read(record.length)) if page else document._replace(reason=NOT_A_PAGE)
+        return (
+            _page(document, record.raw_stream.read(record.length))
+            if page
+            else document._replace(reason=NOT_A_PAGE)
+        )
     try:
         head = StatusAndHeadersParser(["HTTP/"], verify=False).parse(record.raw_stream)
         if not head.get_statuscode().startswith("2"):
             return document._replace(reason=HTTP_STATUS)
-        return _page(document, _body(record, head)) if _is_page(head) else document._replace(reason=NOT_A_PAGE)
+        return (
+            _page(document, _body(record, head)) if _is_page(head) else document._replace(reason=NOT_A_PAGE)
+        )
     except streams.Unreadable:
         raise
     except Exception as error:  # a head that is no HTTP, a body in another coding than it claims
@@ -104,7 +123,8 @@ def _page(document: RawDocument, data: bytes) -> RawDocument:
 def _body(record: Any, head: Any) -> bytes:
     """The body without its transfer and content codings; at most a byte more than a document may have."""
     chunked = "chunked" in (head.get_header("Transfer-Encoding") or "").lower()
-    # A crawler may have taken the codings away and left the headers: warcio reads on where there are no chunks.
+    # A crawler may have taken the codings away and left the headers: warcio reads on where there are no
+    # chunks.
     stream = ChunkedDataReader(record.raw_stream) if chunked else record.raw_stream
     data = b"".join(iter(lambda: stream.read(1 << 20), b""))
     for coding in reversed((head.get_header("Content-Encoding") or "").lower().replace(" ", "").split(",")):
@@ -127,7 +147,9 @@ def _uncoded(data: bytes, coding: str) -> bytes:
 
 
 class _Heads(io.RawIOBase):
-    """The archive's bytes, with a limit on those read for a record's head: a line without an end must not fill the memory."""
+    """The archive's bytes, with a limit on those read for a record's head: a line without an end must not
+    fill the memory.
+    """
 
     def __init__(self, source: Iterator[bytes]) -> None:
         self._source = source
@@ -145,7 +167,9 @@ class _Heads(io.RawIOBase):
         if self._left is not None:
             self._left -= len(data)
             if self._left < 0:
-                raise streams.Unreadable(f"the head of a record is over {streams.MAX_DOCUMENT_BYTES // 1_000_000} MB")
+                raise streams.Unreadable(
+                    f"the head of a record is over {streams.MAX_DOCUMENT_BYTES // 1_000_000} MB"
+                )
         return data
 
     def tell(self) -> int:
@@ -153,8 +177,15 @@ class _Heads(io.RawIOBase):
 
 
 def _owned(file_range: FileRange) -> Iterator[bytes]:
-    """The records whose gzip member begins in the piece; a record that fills several members belongs where its first one begins."""
+    """The records whose gzip member begins in the piece; a record that fills several members belongs where
+    its first one begins.
+    """
     for chunk in multistream.chunks(file_range.path, file_range.start, file_range.end, multistream.WARC_GZ):
-        if chunk.first and chunk.data.startswith(b"WARC/") and file_range.end is not None and chunk.offset >= file_range.end:
+        if (
+            chunk.first
+            and chunk.data.startswith(b"WARC/")
+            and file_range.end is not None
+            and chunk.offset >= file_range.end
+        ):
             return
         yield chunk.data

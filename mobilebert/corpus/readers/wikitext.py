@@ -1,4 +1,6 @@
-"""Wikitext to plain paragraphs, on mwparserfromhell: templates, tables, references, files and lists of links out."""
+"""Wikitext to plain paragraphs, on mwparserfromhell: templates, tables, references, files and lists of
+links out.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,17 @@ _MAGIC = re.compile(r"__[A-Z]+__")
 _EMPTY_BRACKETS = re.compile(r"[（(][\s，,；;、：:]*[）)]")
 _BRACKETS = re.compile(r"\[\[|\]\]|\{\{|\}\}|\{\||\|\}")
 _CLOSING = {"]]": "[[", "}}": "{{", "|}": "{|"}
-_PAIRED_TAG = re.compile(r"<(/?)(?!(?:br|hr|wbr|li|dd|dt|p|img|nowiki)\b)([A-Za-z]+)(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE)
+_PAIRED_TAG = re.compile(
+    r"<(/?)(?!(?:br|hr|wbr|li|dd|dt|p|img|nowiki)\b)([A-Za-z]+)(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE
+)
 _UNCLOSED_LINK = re.compile(r"\[(?=(?:https?:)?//)(?![^\n]{0,500}?\])")
 # A tag without an end: the parser looks for it to the end of the page.
 _UNCLOSED_TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*(?:<|\Z))")
-# References go before the page is parsed: their templates are most of the parser's work (1.6 times as fast, the same text).
-_REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>(?:(?!<ref\b).)*?</ref\s*>|<ref(?:\s[^<>]*)?/>", re.DOTALL | re.IGNORECASE)
+# References go before the page is parsed: their templates are most of the parser's work (1.6 times as fast,
+# the same text).
+_REFERENCE = re.compile(
+    r"<ref(?:\s[^<>]*)?(?<!/)>(?:(?!<ref\b).)*?</ref\s*>|<ref(?:\s[^<>]*)?/>", re.DOTALL | re.IGNORECASE
+)
 _DEEPEST = 30  # articles nest a handful of brackets
 _LOOK_BACK = 5
 _NODES = (*"[{<|&'=", "\n----", "://", "mailto:")  # what the parser makes nodes of
@@ -45,11 +52,46 @@ _DROPPED_LINK = re.compile(
     re.IGNORECASE,
 )
 _DROPPED_TAGS = {
-    *("ref", "references", "table", "gallery", "math", "chem", "timeline", "score", "imagemap", "syntaxhighlight", "source", "pre", "code"),
-    *("style", "script", "graph", "hiero", "templatestyles", "mapframe", "maplink", "inputbox", "section", "noinclude"),
+    *(
+        "ref",
+        "references",
+        "table",
+        "gallery",
+        "math",
+        "chem",
+        "timeline",
+        "score",
+        "imagemap",
+        "syntaxhighlight",
+        "source",
+        "pre",
+        "code",
+    ),
+    *(
+        "style",
+        "script",
+        "graph",
+        "hiero",
+        "templatestyles",
+        "mapframe",
+        "maplink",
+        "inputbox",
+        "section",
+        "noinclude",
+    ),
 }
 # Inline templates that stand for their text: which parameter holds it.
-_INLINE = {"lang": "2", "nowrap": "1", "small": "1", "big": "1", "nobold": "1", "le": "1", "tsl": "3", "ruby": "1", "color": "2"}
+_INLINE = {
+    "lang": "2",
+    "nowrap": "1",
+    "small": "1",
+    "big": "1",
+    "nobold": "1",
+    "le": "1",
+    "tsl": "3",
+    "ruby": "1",
+    "color": "2",
+}
 _LINK_TEMPLATE = re.compile(r"^(?:link-[a-z-]+|internal link helper/?[a-z-]*)$")
 _HEADING = re.compile(r"^(={1,6})(.+?)\1\s*$")
 _LAST_SECTIONS = re.compile(
@@ -76,16 +118,23 @@ def plain(raw: str) -> str:
 
 
 def _balanced(raw: str) -> str:
-    """The page without brackets and tags that open or close nothing, or nest too deep: the parser takes quadratic time over them."""
+    """The page without brackets and tags that open or close nothing, or nest too deep: the parser takes
+    quadratic time over them.
+    """
     raw = _UNCLOSED_LINK.sub("", _UNCLOSED_TAG.sub("&lt;", raw))
     tags = ((match[2].lower(), bool(match[1]), match.span()) for match in _PAIRED_TAG.finditer(raw))
     raw = _REFERENCE.sub("", _without(raw, _unpaired(tags)))
-    brackets = ((_CLOSING.get(match[0], match[0]), match[0] in _CLOSING, match.span()) for match in _BRACKETS.finditer(raw))
+    brackets = (
+        (_CLOSING.get(match[0], match[0]), match[0] in _CLOSING, match.span())
+        for match in _BRACKETS.finditer(raw)
+    )
     return _without(raw, _unpaired(brackets))
 
 
 def _unpaired(marks: Iterable[tuple[str, bool, tuple[int, int]]]) -> list[tuple[int, int]]:
-    """Spans of the marks (name, whether it closes, span) that have no partner or nest deeper than `_DEEPEST`."""
+    """Spans of the marks (name, whether it closes, span) that have no partner or nest deeper than
+    `_DEEPEST`.
+    """
     dropped: list[tuple[int, int]] = []
     opened: list[tuple[str, tuple[int, int]]] = []
     for name, closes, span in marks:
@@ -93,13 +142,19 @@ def _unpaired(marks: Iterable[tuple[str, bool, tuple[int, int]]]) -> list[tuple[
             opened.append((name, span))
             continue
         # A mark that was left open in between has no partner.
-        partner = next((back for back in range(1, min(len(opened), _LOOK_BACK) + 1) if opened[-back][0] == name), 0)
+        partner = next(
+            (back for back in range(1, min(len(opened), _LOOK_BACK) + 1) if opened[-back][0] == name), 0
+        )
         if not partner:
             dropped.append(span)
             continue
         if len(opened) > _DEEPEST:
             # Of brackets all that is inside goes, too: a hundred thousand parameters take the parser long.
-            dropped += [(opened[-partner][1][0], span[1])] if name in _CLOSING.values() else [opened[-partner][1], span]
+            dropped += (
+                [(opened[-partner][1][0], span[1])]
+                if name in _CLOSING.values()
+                else [opened[-partner][1], span]
+            )
         dropped += [left for _, left in opened[len(opened) - partner + 1 :]]
         del opened[-partner:]
     return sorted([*dropped, *(span for _, span in opened)])
@@ -137,7 +192,9 @@ def _variant(match: re.Match[str]) -> str:
 
 
 def _without_link_lists(raw: str) -> str:
-    """The page without the list items of its sections of references, notes and links; paragraphs that stand there stay."""
+    """The page without the list items of its sections of references, notes and links; paragraphs that
+    stand there stay.
+    """
     kept = []
     level = 0  # of such a section, 0 outside
     for line in raw.split("\n"):

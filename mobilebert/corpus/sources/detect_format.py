@@ -14,7 +14,9 @@ from mobilebert.text import characters, decode
 _HEAD = 1 << 16
 # Chinese prose has far more; a program or a table with Chinese in it has less.
 _MIN_HAN_SHARE = 0.3
-_PAGE = re.compile(r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL)
+_PAGE = re.compile(
+    r"\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype html|html)\b", re.IGNORECASE | re.DOTALL
+)
 _ARCHIVE = "an archive of files; unpack it and name the folder"
 
 
@@ -78,7 +80,9 @@ def _by_content(path: str, suffix: str, text_field: str) -> Recognised:
 
 
 def _is_json_lines(path: str, text_field: str) -> bool:
-    """Whether the first line that is not empty is an object with the field, or begins like one and is too long to be read."""
+    """Whether the first line that is not empty is an object with the field, or begins like one and is too
+    long to be read.
+    """
     with streams.open_decompressed(path) as stream:
         line = next((line for _, line in byte_lines.split_lines(stream) if line.strip()), b"")
     head = line.removeprefix(b"\xef\xbb\xbf")

@@ -1,6 +1,7 @@
 """Which files a place in the settings names, and which format a name tells.
 
-No import that takes time: the workflow finds the inputs of its rules here too, so that it tracks what is read.
+No import that takes time: the workflow finds the inputs of its rules here too, so that it tracks what is
+read.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _FOLDER = "a folder; name it as a source, or its files with /**"
 
 
 class Skipped(NamedTuple):
-    """A file or folder that is not read; `unreadable` tells what is broken from what is left out on purpose."""
+    """A file or folder that is not read; `unreadable` tells what is broken from what is left out on
+    purpose.
+    """
 
     path: str
     why: str
@@ -50,20 +53,27 @@ class Listed(NamedTuple):
 def find(pattern: str) -> Listed:
     """The files of a file, folder or glob on this machine.
 
-    Hidden files are left out. Links are followed, but every folder is read once: a link to one that is read anyway is named, so
-    links in a circle end. `**` crosses folders; all other wildcards stay inside one.
+    Hidden files are left out. Links are followed, but every folder is read once: a link to one that is read
+    anyway is named, so links in a circle end. `**` crosses folders; all other wildcards stay inside one.
     """
     if os.path.isdir(pattern):
         return _sorted(_below(pattern))
     if os.path.lexists(pattern):
         return _sorted([_judged(pattern)])
     if "**" not in pattern:
-        return _sorted(Skipped(path, _FOLDER, False) if os.path.isdir(path) else _judged(path) for path in glob.glob(pattern))
+        return _sorted(
+            Skipped(path, _FOLDER, False) if os.path.isdir(path) else _judged(path)
+            for path in glob.glob(pattern)
+        )
     fits = matcher(pattern)
     top = os.path.dirname(pattern[: pattern.index("*")])
     top = os.path.dirname(top[: wild.start()]) if (wild := WILD.search(top)) else top
     below = _below(top) if os.path.isdir(top or ".") else iter(())
-    return _sorted(each for each in below if fits.fullmatch(_path(each)) or (not isinstance(each, str) and each.unreadable))
+    return _sorted(
+        each
+        for each in below
+        if fits.fullmatch(_path(each)) or (not isinstance(each, str) and each.unreadable)
+    )
 
 
 def format_of_name(path: str) -> str | None:
@@ -72,7 +82,9 @@ def format_of_name(path: str) -> str | None:
 
 
 def suffix(path: str) -> str:
-    """The suffix that tells the format, in small letters, without that of a compression; "" if there is none."""
+    """The suffix that tells the format, in small letters, without that of a compression; "" if there is
+    none.
+    """
     name = PurePath(path.lower())
     if name.suffix in COMPRESSED:
         name = name.with_suffix("")
@@ -80,9 +92,13 @@ def suffix(path: str) -> str:
 
 
 def tracked(pattern: str, format: str) -> list[str]:
-    """The files of a place that a change of which changes the corpus; those of other formats are left out when sources are listed."""
+    """The files of a place that a change of which changes the corpus; those of other formats are left out
+    when sources are listed.
+    """
     listed = find(pattern).files
-    return listed if format != "auto" else [path for path in listed if format_of_name(path) or not suffix(path)]
+    return (
+        listed if format != "auto" else [path for path in listed if format_of_name(path) or not suffix(path)]
+    )
 
 
 def _below(top: str) -> Iterator[str | Skipped]:

@@ -1,4 +1,6 @@
-"""Which files are the raw text: each source of the settings resolved into files, with size, digest and format."""
+"""Which files are the raw text: each source of the settings resolved into files, with size, digest and
+format.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ _NAMED = 5  # files named in a message
 def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downloads: Sequence[Path]) -> None:
     """Write the `sources` artifact.
 
-    sources.json is a file an entry, by source and path; skipped.json names all other files: {"source", "path", "why", "unreadable"},
-    where `unreadable` tells what is broken from what is left out on purpose.
+    sources.json is a file an entry, by source and path; skipped.json names all other files: {"source",
+    "path", "why", "unreadable"}, where `unreadable` tells what is broken from what is left out on purpose.
 
     Args:
         world: the small world, for a source `from: small_world`.
@@ -40,7 +42,11 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
         left = list(listed.skipped)
         readable = list(_entries(source, listed.files, left))
         if not readable:
-            raise UserError(f"sources: nothing to read for {source.name} at {source.from_} (format: {source.format}); {_hint(left)}")
+            raise UserError(
+                f"sources: nothing to read for {source.name} at {source.from_} (format: "
+                f"{source.format}); "
+                f"{_hint(left)}"
+            )
         _tell(source, left)
         entries += readable
         skipped += [{"source": source.name, **each._asdict()} for each in left]
@@ -51,22 +57,41 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
         "listing": listing(local_files(sources)),
     }
     inputs = {"world": world} if world else {}
-    with artifacts.writing(out, "sources", settings=settings, inputs=inputs | {folder.name: folder for folder in downloads}) as writer:
+    with artifacts.writing(
+        out, "sources", settings=settings, inputs=inputs | {folder.name: folder for folder in downloads}
+    ) as writer:
         writer.json("sources.json", entries)
         writer.json("skipped.json", skipped)
-        writer.counts.update(files=len(entries), bytes=sum(entry["size"] for entry in entries), skipped=len(skipped))
-    logging.info("%d files, %.1f MB in %d sources", len(entries), sum(entry["size"] for entry in entries) / 1e6, len(sources))
+        writer.counts.update(
+            files=len(entries), bytes=sum(entry["size"] for entry in entries), skipped=len(skipped)
+        )
+    logging.info(
+        "%d files, %.1f MB in %d sources",
+        len(entries),
+        sum(entry["size"] for entry in entries) / 1e6,
+        len(sources),
+    )
 
 
 def local_files(sources: Iterable[Source]) -> list[str]:
-    """The user's own files, those whose change changes the list; files of other formats among them are left out when it is made."""
-    local = [source for source in sources if source.from_ != SMALL_WORLD and not source.from_.startswith(discovery.REMOTE)]
+    """The user's own files, those whose change changes the list; files of other formats among them are
+    left out when it is made.
+    """
+    local = [
+        source
+        for source in sources
+        if source.from_ != SMALL_WORLD and not source.from_.startswith(discovery.REMOTE)
+    ]
     return [file for source in local for file in discovery.tracked(source.from_, source.format)]
 
 
 def listing(files: Iterable[str]) -> str:
     """SHA-256 over names and sizes: tells quickly whether a file came, went or grew."""
-    lines = sorted(f"{os.path.basename(path)}\t{os.stat(path).st_size}\n" for path in set(map(str, files)) if os.path.isfile(path))
+    lines = sorted(
+        f"{os.path.basename(path)}\t{os.stat(path).st_size}\n"
+        for path in set(map(str, files))
+        if os.path.isfile(path)
+    )
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -74,17 +99,24 @@ def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> Li
     location = source.from_
     if location == SMALL_WORLD:
         if world is None:
-            raise UserError(f"sources: {source.name} is the small world, and its folder was not given (--world)")
+            raise UserError(
+                f"sources: {source.name} is the small world, and its folder was not given (--world)"
+            )
         return Listed(sorted(str(path) for path in (world / "documents").glob("*.jsonl")), [])
     if location.startswith(discovery.REMOTE):
         folder = next((folder for folder in downloads if folder.name == source.name), None)
         if folder is None:
-            raise UserError(f"sources: {source.name} is an address, and its download was not given (--downloads .../{source.name})")
+            raise UserError(
+                f"sources: {source.name} is an address, and its download was not given (--downloads "
+                f".../{source.name})"
+            )
         # Not all that lies there: Snakemake leaves a marker file of its own in every folder.
         return Listed(sorted(str(folder / name) for name in artifacts.read(folder, "download").files), [])
     if "://" in location:
         raise UserError(
-            f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address or {SMALL_WORLD} is expected"
+            f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address "
+            f"or "
+            f"{SMALL_WORLD} is expected"
         )
     return discovery.find(location)
 
@@ -128,7 +160,12 @@ def _tell(source: Source, left: Sequence[Skipped]) -> None:
         if each.unreadable:
             logging.warning("source %s: cannot read %s: %s", source.name, each.path, each.why)
     if counts := Counter(each.why for each in left if not each.unreadable):
-        logging.info("source %s: left out %d files (skipped.json names them): %s", source.name, counts.total(), _most_common(counts))
+        logging.info(
+            "source %s: left out %d files (skipped.json names them): %s",
+            source.name,
+            counts.total(),
+            _most_common(counts),
+        )
 
 
 def _hint(left: Sequence[Skipped]) -> str:
@@ -136,7 +173,10 @@ def _hint(left: Sequence[Skipped]) -> str:
         return "check the path"
     named = "".join(f"\n  {each.path}: {each.why}" for each in left[:_NAMED])
     counts = Counter(each.why for each in left)
-    return f"all {len(left)} files there were left out ({_most_common(counts)}); if they are text, set format{named}"
+    return (
+        f"all {len(left)} files there were left out ({_most_common(counts)}); if they are text, set "
+        f"format{named}"
+    )
 
 
 def _most_common(counts: Counter[str]) -> str:

@@ -1,4 +1,6 @@
-"""Bring in a student from outside: an original Chinese MobileBERT checkpoint, stripped and written as an artifact of ours."""
+"""Bring in a student from outside: an original Chinese MobileBERT checkpoint, stripped and written as an
+artifact of ours.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from mobilebert.tokenization import importing as tokenizers
 
 
 def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | None, out: Path) -> None:
-    """Read a TF1 checkpoint and write it with its tokenizer to `out`, without the teacher and the optimizer that lie in it.
+    """Read a TF1 checkpoint and write it with its tokenizer to `out`, without the teacher and the optimizer
+    that lie in it.
 
     Args:
         checkpoint: the checkpoint's prefix; or, without `config`, its folder (`originals.find`).
@@ -31,12 +34,19 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
     model = tf1.read(checkpoint, config)
     before = tf1.describe(checkpoint)
     if model.fresh_head:
-        raise UserError(f"{checkpoint}: holds no MLM head (cls/predictions); is it a finetuned model? A pretrained one is expected")
+        raise UserError(
+            f"{checkpoint}: holds no MLM head (cls/predictions); is it a finetuned model? A pretrained "
+            f"one "
+            f"is expected"
+        )
     digests = {path.name: artifacts.sha256(path) for path in (*before.files, config, vocabulary)}
     with artifacts.writing(out, "model", settings={"files": digests}, versions=weights.versions()) as writer:
         entries = files.write(writer, kind, content, lowercase).size
         if entries != model.config.vocab_size:
-            raise UserError(f"{vocabulary}: {entries} entries, {config} says vocab_size {model.config.vocab_size}; they must be equal")
+            raise UserError(
+                f"{vocabulary}: {entries} entries, {config} says vocab_size {model.config.vocab_size}; "
+                f"they must be equal"
+            )
         weights.save(writer, model)
         writer.counts = {"parameters": model.parameters, "layers": model.config.num_hidden_layers}
         after = sum(path.stat().st_size for path in writer.folder.glob("*.safetensors"))

@@ -1,4 +1,6 @@
-"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an artifact of ours."""
+"""Bring in a teacher from outside: check a transformers directory or a TF1 checkpoint, and write it as an
+artifact of ours.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,17 @@ from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
 
-SHAPING = ("*.safetensors", "*.bin", "*.json", "*.txt", "*.model")  # files of a directory whose digests are recorded
+SHAPING = (
+    "*.safetensors",
+    "*.bin",
+    "*.json",
+    "*.txt",
+    "*.model",
+)  # files of a directory whose digests are recorded
 KINDS = ("tf1", "transformers")
 NO_HEAD = (
-    "no MLM head (cls/predictions) is there, and students learn from it; use a checkpoint that kept it (of a ...ForMaskedLM or "
+    "no MLM head (cls/predictions) is there, and students learn from it; use a checkpoint that kept it (of "
+    "a ...ForMaskedLM or "
     "...ForPreTraining), or let one be trained on the records, body frozen (teacher.retrain_head: true)"
 )
 
@@ -34,7 +43,9 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     """
     source_kind = kind_of(source)
     if kind not in (None, source_kind):
-        raise UserError(f"teacher.kind: {kind}, but {source} holds a {_MEANING[source_kind]}; set it to {source_kind}")
+        raise UserError(
+            f"teacher.kind: {kind}, but {source} holds a {_MEANING[source_kind]}; set it to {source_kind}"
+        )
     model, shaping = _from_tf1(source) if source_kind == "tf1" else _from_directory(source)
     if model.fresh_head and not without_head:
         raise UserError(f"{source}: {NO_HEAD}")
@@ -42,15 +53,23 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     tokenizer = tokenizers.find(source)
     digests = {path.name: artifacts.sha256(path) for path in shaping}
     settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}
-    with artifacts.writing(out, "model", settings=settings | {"files": digests}, versions=("safetensors",)) as writer:
+    with artifacts.writing(
+        out, "model", settings=settings | {"files": digests}, versions=("safetensors",)
+    ) as writer:
         entries = files.write(writer, *tokenizer).size
         if entries != config.vocab_size:
             raise UserError(
-                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {config.vocab_size}; they must be equal"
+                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size "
+                f"{config.vocab_size}; they must be equal"
             )
         weights.save(writer, model)
         writer.counts = {"parameters": model.parameters, "layers": config.num_hidden_layers}
-    logging.info("imported a %s of %d layers, %s parameters", config.class_prefix, config.num_hidden_layers, f"{model.parameters:,}")
+    logging.info(
+        "imported a %s of %d layers, %s parameters",
+        config.class_prefix,
+        config.num_hidden_layers,
+        f"{model.parameters:,}",
+    )
 
 
 def kind_of(source: Path) -> str:
@@ -66,7 +85,8 @@ def kind_of(source: Path) -> str:
     if (source / tensor_files.CONFIG).is_file():
         return "transformers"  # without weights: reading it says so
     raise UserError(
-        f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, tokenizer files) nor a TF1 "
+        f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, "
+        f"tokenizer files) nor a TF1 "
         f"checkpoint; {tf1_files.EXPECTED}"
     )
 
@@ -78,7 +98,9 @@ def _from_directory(source: Path) -> tuple[Any, list[Path]]:
     """The model of a transformers directory, and the files that shaped it."""
     if artifacts.exists(source):
         artifacts.read(source)
-    shaping = sorted({path for pattern in SHAPING for path in source.glob(pattern) if path.name != artifacts.MANIFEST})
+    shaping = sorted(
+        {path for pattern in SHAPING for path in source.glob(pattern) if path.name != artifacts.MANIFEST}
+    )
     return weights.load(source), shaping
 
 

@@ -1,7 +1,8 @@
 """Reading a checkpoint: its tensors under transformers' names, each read only when asked for, and checked.
 
-A transformers directory holds safetensors files, or pickles, which `models.checkpoints.torch_pickle` reads without running anything of them;
-`models.checkpoints.tf1` reads TensorFlow checkpoints. float16 and bfloat16 come out as float32.
+A transformers directory holds safetensors files, or pickles, which `models.checkpoints.torch_pickle` reads
+without running anything of them; `models.checkpoints.tf1` reads TensorFlow checkpoints. float16 and bfloat16
+come out as float32.
 """
 
 from __future__ import annotations
@@ -20,16 +21,25 @@ from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import torch_pickle
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-ORIGINAL_CONFIG = "bert_config.json"  # what TF1 releases call it, and torch conversions of 2019 beside their pickle
-EXTRA = "extra.safetensors"  # ours: what a model carries along for finetuning and the way back, out of transformers' sight
+ORIGINAL_CONFIG = (
+    "bert_config.json"  # what TF1 releases call it, and torch conversions of 2019 beside their pickle
+)
+# ours: what a model carries along for finetuning and the way back, out of transformers' sight
+EXTRA = "extra.safetensors"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 FILES = (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX)  # by any of which a transformers directory is known
 # Names as in a safetensors header; bfloat16 is read as its bits.
-FLOATS: dict[str, Any] = {"F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
+FLOATS: dict[str, Any] = {
+    "F64": np.dtype("<f8"),
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
 
 
 class Entry(NamedTuple):
-    """One tensor of a checkpoint: the file, its type (a key of `FLOATS`, or what the source calls another), its shape as
+    """One tensor of a checkpoint: the file, its type (a key of `FLOATS`, or what the source calls another),
+    its shape as
     transformers stores it, and how to read it as it lies there."""
 
     path: Path
@@ -63,12 +73,17 @@ class Checkpoint:
         entry = self.entries[name]
         spelled, _ = self.spell(name, entry.shape)
         if entry.dtype not in FLOATS:
-            raise UserError(f"{entry.path}: tensor {spelled} is of type {entry.dtype}, expected one of {', '.join(FLOATS)}")
+            raise UserError(
+                f"{entry.path}: tensor {spelled} is of type {entry.dtype}, expected one of "
+                f"{', '.join(FLOATS)}"
+            )
         try:
             raw = entry.read()
         except Exception as error:  # a damaged file can fail in any way
             raise UserError(
-                f"{entry.path}: tensor {spelled} cannot be read, the file is damaged or cut off ({error}); download it again"
+                f"{entry.path}: tensor {spelled} cannot be read, the file is damaged or cut off "
+                f"({error}); "
+                f"download it again"
             ) from None
         if entry.dtype == "BF16":  # the upper half of a float32
             raw = (raw.astype(np.uint32) << 16).view(np.float32)
@@ -76,7 +91,8 @@ class Checkpoint:
         if not np.isfinite(array).all():
             nonfinite = int(array.size - np.isfinite(array).sum())
             raise UserError(
-                f"{entry.path}: tensor {spelled} holds NaN or Inf in {nonfinite} of {array.size} places; these weights are damaged"
+                f"{entry.path}: tensor {spelled} holds NaN or Inf in {nonfinite} of {array.size} places; "
+                f"these weights are damaged"
             )
         return array
 
@@ -84,8 +100,8 @@ class Checkpoint:
 def of_folder(folder: Path, prefix: str) -> Checkpoint:
     """The tensors of a transformers directory under today's names.
 
-    Names of bare models (`embeddings...` instead of `bert.embeddings...`) get their prefix, and TF1's `gamma` and `beta` of
-    older conversions become `weight` and `bias`, as transformers does it.
+    Names of bare models (`embeddings...` instead of `bert.embeddings...`) get their prefix, and TF1's `gamma`
+    and `beta` of older conversions become `weight` and `bias`, as transformers does it.
 
     Raises:
         UserError: no weights there, or not whole.
@@ -99,7 +115,9 @@ def of_folder(folder: Path, prefix: str) -> Checkpoint:
     entries: dict[str, Entry] = {}
     bare = not any(name.startswith(f"{prefix}.") for name in stored)
     for name, entry in stored.items():
-        modern = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name))
+        modern = re.sub(
+            r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
+        )
         if bare and modern.startswith(("embeddings.", "embeddings_project.", "encoder.", "pooler.")):
             modern = f"{prefix}.{modern}"
         if modern in entries:
@@ -122,7 +140,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = config_of(folder)
     if not path.is_file():
-        raise UserError(f"{path}: not there; a transformers directory (config.json, model.safetensors, tokenizer) is expected")
+        raise UserError(
+            f"{path}: not there; a transformers directory (config.json, model.safetensors, tokenizer) is "
+            f"expected"
+        )
     return read_json(path)
 
 
@@ -144,7 +165,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def disguise(path: Path) -> str | None:
-    """What a file really is that should hold weights: a web page, the pointer that git keeps instead, nothing. None: unknown."""
+    """What a file really is that should hold weights: a web page, the pointer that git keeps instead,
+    nothing. None: unknown.
+    """
     if not path.is_file():
         return None
     with path.open("rb") as stream:
@@ -153,7 +176,11 @@ def disguise(path: Path) -> str | None:
         return "an empty file"
     if head.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer; fetch the file itself with `git lfs pull`"
-    return "a web page, perhaps an error message; download it again" if head.startswith((b"<!doctype", b"<html", b"<?xml")) else None
+    return (
+        "a web page, perhaps an error message; download it again"
+        if head.startswith((b"<!doctype", b"<html", b"<?xml"))
+        else None
+    )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -162,8 +189,16 @@ def _files(folder: Path) -> list[Path]:
             return [folder / whole]
         if (folder / index).is_file():
             return _shards(folder / index)
-    others = sorted(path.name for path in folder.glob("*") if path.suffix in (".index", ".h5", ".msgpack", ".onnx", ".ckpt"))
-    hint = f"; there are {', '.join(others)} (a TensorFlow 1 checkpoint is named by its prefix)" if others else ""
+    others = sorted(
+        path.name
+        for path in folder.glob("*")
+        if path.suffix in (".index", ".h5", ".msgpack", ".onnx", ".ckpt")
+    )
+    hint = (
+        f"; there are {', '.join(others)} (a TensorFlow 1 checkpoint is named by its prefix)"
+        if others
+        else ""
+    )
     raise UserError(f"{folder / WEIGHTS}: not there, nor {PICKLE}{hint}")
 
 
@@ -174,7 +209,10 @@ def _shards(index: Path) -> list[Path]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index}: not an index of weights ({disguise(index) or error})") from None
     if missing:
-        raise UserError(f"{index}: names {len(names)} files, of which {', '.join(missing)} are not there; download them too")
+        raise UserError(
+            f"{index}: names {len(names)} files, of which {', '.join(missing)} are not there; download "
+            f"them too"
+        )
     return [index.parent / name for name in names]
 
 
@@ -192,12 +230,18 @@ def _safetensors(path: Path) -> dict[str, Entry]:
         raise UserError(f"{path}: not a whole safetensors file, {size} bytes ({reason})") from None
     header.pop("__metadata__", None)
     return {
-        name: _entry(path, value["dtype"], tuple(value["shape"]), 8 + size + value["data_offsets"][0]) for name, value in header.items()
+        name: _entry(path, value["dtype"], tuple(value["shape"]), 8 + size + value["data_offsets"][0])
+        for name, value in header.items()
     }
 
 
 def _entry(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> Entry:
-    return Entry(path, dtype, tuple(shape), partial(np.fromfile, path, FLOATS.get(dtype, np.uint8), int(np.prod(shape)), offset=offset))
+    return Entry(
+        path,
+        dtype,
+        tuple(shape),
+        partial(np.fromfile, path, FLOATS.get(dtype, np.uint8), int(np.prod(shape)), offset=offset),
+    )
 
 
 def _pickle(path: Path) -> dict[str, Entry]:

@@ -1,9 +1,11 @@
-"""TensorFlow 1 checkpoints, both ways: BERT and MobileBERT under the variable names of Google's code and Chinese-MobileBERT's.
+"""TensorFlow 1 checkpoints, both ways: BERT and MobileBERT under the variable names of Google's code and
+Chinese-MobileBERT's.
 
-A checkpoint is named by its prefix, `bert_model.ckpt` for `bert_model.ckpt.index` and `bert_model.ckpt.data-00000-of-00001`.
-What is no weight of the model is left behind and counted: optimizer slots, the step, a teacher that a student was saved with.
-Names and orientations: Chinese-MobileBERT `modeling.py`, `run_pretraining.py`, `run_classifier.py`, Google's `run_squad.py`;
-ELECTRA's (read only): google-research/electra `model/modeling.py`.
+A checkpoint is named by its prefix, `bert_model.ckpt` for `bert_model.ckpt.index` and
+`bert_model.ckpt.data-00000-of-00001`. What is no weight of the model is left behind and counted: optimizer
+slots, the step, a teacher that a student was saved with. Names and orientations: Chinese-MobileBERT
+`modeling.py`, `run_pretraining.py`, `run_classifier.py`, Google's `run_squad.py`; ELECTRA's (read only):
+google-research/electra `model/modeling.py`.
 """
 
 from __future__ import annotations
@@ -29,16 +31,18 @@ from mobilebert.models.model import Model
 
 PREFIX = "bert_model.ckpt"
 MODEL, OTHERS = "model", "others"
-# What else stands in a training's checkpoint. Order matters: a teacher comes before everything that it may be made of.
+# What else stands in a training's checkpoint. Order matters: a teacher comes before everything that it may be
+# made of.
 COMPONENTS = {
     "teacher": r"teacher/",
     "optimizer slots": r".*/(adam|lamb)_[mv]$|.*/(Adam|Adam_1|Momentum)$|beta[12]_power$",
     "step": r"global_step$",
     "norms of the transfer losses": r"hidden_distill_\d+/",
-    "ELECTRA's generator and discriminator heads": r"generator/|generator_predictions/|discriminator_predictions/",
+    "ELECTRA's generator and discriminator heads": r"generator/|generator_predictions/|discriminator_predictions/",  # noqa: E501
 }
 TYPES = {tf.float64: "F64", tf.float32: "F32", tf.float16: "F16", tf.bfloat16: "BF16"}
-# transformers' name -> TF1's, and whether one is the other's transpose: what does not follow the rule of `original`.
+# transformers' name -> TF1's, and whether one is the other's transpose: what does not follow the rule of
+# `original`.
 EXCEPTIONS = {
     "cls.predictions.bias": ("cls/predictions/output_bias", False),
     "cls.predictions.dense.weight": ("cls/predictions/extra_output_weights", True),
@@ -71,11 +75,16 @@ class Description(NamedTuple):
         return sum(path.stat().st_size for path in self.files)
 
     def __str__(self) -> str:
-        lines = [f"{name}: {component.variables} variables, {component.bytes / 1e6:.1f} MB" for name, component in self.components.items()]
+        lines = [
+            f"{name}: {component.variables} variables, {component.bytes / 1e6:.1f} MB"
+            for name, component in self.components.items()
+        ]
         return f"{self.prefix}: {self.bytes_on_disk / 1e6:.1f} MB on disk; {'; '.join(lines)}"
 
 
-def read(prefix: Path, config: Path, *, compute_dtype: str = "float32", variable_dtype: str = "float32") -> Model:
+def read(
+    prefix: Path, config: Path, *, compute_dtype: str = "float32", variable_dtype: str = "float32"
+) -> Model:
     """The model of a TF1 checkpoint, stripped of all else; sizes before and after stand in the log.
 
     Args:
@@ -88,14 +97,20 @@ def read(prefix: Path, config: Path, *, compute_dtype: str = "float32", variable
         UserError: not whole, damaged, or weights that do not fit the configuration.
     """
     checkpoint, model_config = _open(prefix, config)
-    made = weights.assemble(checkpoint, model_config, compute_dtype=compute_dtype, variable_dtype=variable_dtype)
+    made = weights.assemble(
+        checkpoint, model_config, compute_dtype=compute_dtype, variable_dtype=variable_dtype
+    )
     before, after = describe(checkpoint.where), 4 * made.parameters
     logging.info("%s", before)
-    logging.info("kept %s parameters: %.1f of %.1f MB", f"{made.parameters:,}", after / 1e6, before.bytes_on_disk / 1e6)
+    logging.info(
+        "kept %s parameters: %.1f of %.1f MB", f"{made.parameters:,}", after / 1e6, before.bytes_on_disk / 1e6
+    )
     return made
 
 
-def read_head(prefix: Path, config: Path, *, variable_dtype: str = "float32") -> ClassificationHead | SpanHead:
+def read_head(
+    prefix: Path, config: Path, *, variable_dtype: str = "float32"
+) -> ClassificationHead | SpanHead:
     """The task's head of a finetuned TF1 checkpoint.
 
     Raises:
@@ -106,11 +121,12 @@ def read_head(prefix: Path, config: Path, *, variable_dtype: str = "float32") ->
 
 
 def write(folder: Path, model: Model, head: ClassificationHead | SpanHead | None = None) -> list[Path]:
-    """Write `bert_model.ckpt.*` and `bert_config.json`, which the original code opens with `--init_checkpoint` and
+    """Write `bert_model.ckpt.*` and `bert_config.json`, which the original code opens with
+    `--init_checkpoint` and
     `--bert_config_file`.
 
-    Variables are float32, as that code asks for them. Equal weights give equal bytes. With a task's head the MLM head is left
-    out, as in `weights.save`.
+    Variables are float32, as that code asks for them. Equal weights give equal bytes. With a task's head the
+    MLM head is left out, as in `weights.save`.
 
     Raises:
         UserError: the TF1 code cannot express this model.
@@ -118,11 +134,19 @@ def write(folder: Path, model: Model, head: ClassificationHead | SpanHead | None
     config = json.dumps(configs.to_original(model.config), indent=2, sort_keys=True) + "\n"
     arrays: dict[str, np.ndarray] = {}
     absent = parameters.head(model.config) if head is not None else {}
-    for name, variable in (model.variables_by_name | (head.variables_by_name if head is not None else {})).items():
+    for name, variable in (
+        model.variables_by_name | (head.variables_by_name if head is not None else {})
+    ).items():
         if name not in absent:
             spelled, _ = original(name, model.config)
-            turned = name in ("classifier.weight", "qa_outputs.weight", "cls.predictions.dense.weight")  # held as [in, out]
-            arrays[spelled] = np.asarray(variable, np.float32).T if turned else np.asarray(variable, np.float32)
+            turned = name in (
+                "classifier.weight",
+                "qa_outputs.weight",
+                "cls.predictions.dense.weight",
+            )  # held as [in, out]
+            arrays[spelled] = (
+                np.asarray(variable, np.float32).T if turned else np.asarray(variable, np.float32)
+            )
     for name in parameters.carried(model.config) if head is None else ():
         if name in model.carried:
             spelled, turned = original(name, model.config)
@@ -161,7 +185,8 @@ def component_of(name: str) -> str:
     """Which of `COMPONENTS` a variable belongs to, or the model, or `OTHERS`."""
     known = r"(bert|electra|cls)/|output_(weights|bias)$"
     return next(
-        (component for component, pattern in COMPONENTS.items() if re.match(pattern, name)), MODEL if re.match(known, name) else OTHERS
+        (component for component, pattern in COMPONENTS.items() if re.match(pattern, name)),
+        MODEL if re.match(known, name) else OTHERS,
     )
 
 
@@ -174,7 +199,11 @@ def original(name: str, config: ModelConfig) -> tuple[str, bool]:
     body = re.sub(r"\bencoder\.layer\.", "encoder.layer_", re.sub(r"\bffn\.", "ffn_layer_", body))
     if match := re.fullmatch(r"(.*)\.LayerNorm\.(weight|bias)", body):
         fake = isinstance(config, MobileBertConfig) and config.normalization_type == "no_norm" and root
-        path, kind, turned = f"{match[1]}.{'Fake' if fake else ''}LayerNorm", {"weight": "gamma", "bias": "beta"}[match[2]], False
+        path, kind, turned = (
+            f"{match[1]}.{'Fake' if fake else ''}LayerNorm",
+            {"weight": "gamma", "bias": "beta"}[match[2]],
+            False,
+        )
     elif body.endswith("_embeddings.weight"):
         return f"{root}{body.removesuffix('.weight').replace('.', '/')}", False
     else:
@@ -214,13 +243,25 @@ def _open(prefix: Path, config: Path) -> tuple[_Tf1Checkpoint, ModelConfig]:
 
 
 def _check_size(prefix: Path, reader: tf.train.CheckpointReader) -> None:
-    """Refuse data that end early, also in what is left behind. The numbers lie one after the other, without gaps."""
+    """Refuse data that end early, also in what is left behind.
+
+    The numbers lie one after the other, without gaps.
+    """
     types = reader.get_variable_to_dtype_map()
-    sized = {name: shape for name, shape in reader.get_variable_to_shape_map().items() if types[name].is_numpy_compatible}
-    expected = sum(math.prod(shape) * types[name].size for name, shape in sized.items() if types[name] != tf.string)
+    sized = {
+        name: shape
+        for name, shape in reader.get_variable_to_shape_map().items()
+        if types[name].is_numpy_compatible
+    }
+    expected = sum(
+        math.prod(shape) * types[name].size for name, shape in sized.items() if types[name] != tf.string
+    )
     data = [path for path in _whole(prefix)[1] if path.suffix != ".index"]
     if (size := sum(path.stat().st_size for path in data)) < expected:
-        raise UserError(f"{data[-1]}: cut off; the data have {size} bytes, {prefix.name}.index names {expected}; download it again")
+        raise UserError(
+            f"{data[-1]}: cut off; the data have {size} bytes, {prefix.name}.index names {expected}; "
+            f"download it again"
+        )
 
 
 def _variable(reader: tf.train.CheckpointReader, name: str, turned: bool) -> np.ndarray:
@@ -240,18 +281,35 @@ def _whole(source: Path) -> tuple[Path, list[Path]]:
         indexes = sorted(source.glob("*.index"))
         if len(indexes) != 1:
             names = ", ".join(path.name for path in indexes) or "none"
-            raise UserError(f"{source}: one TensorFlow 1 checkpoint (*.index) is expected, found {names}; name its prefix")
+            raise UserError(
+                f"{source}: one TensorFlow 1 checkpoint (*.index) is expected, found {names}; name its prefix"
+            )
         prefix = indexes[0].with_suffix("")
     folder, index = prefix.parent, Path(f"{prefix}.index")
-    near = ", ".join(sorted(path.name for path in folder.glob("*") if re.search(r"\.(index|data-\d{5}-of-\d{5})$", path.name))) or "none"
+    near = (
+        ", ".join(
+            sorted(
+                path.name
+                for path in folder.glob("*")
+                if re.search(r"\.(index|data-\d{5}-of-\d{5})$", path.name)
+            )
+        )
+        or "none"
+    )
     if not index.is_file():
-        raise UserError(f"{index}: not there; a TensorFlow 1 checkpoint is named by its prefix; beside it: {near}")
+        raise UserError(
+            f"{index}: not there; a TensorFlow 1 checkpoint is named by its prefix; beside it: {near}"
+        )
     counts = re.findall(re.escape(prefix.name) + r"\.data-\d{5}-of-(\d{5})(?=,|$)", near)
     count = int(counts[0]) if counts else 1
     wanted = [Path(f"{prefix}.data-{number:05d}-of-{count:05d}") for number in range(count)]
     for path in [index, *wanted]:
         if not path.is_file():
-            raise UserError(f"{path}: not there, though {index.name} is; found {near}; download it, or give the files one name")
+            raise UserError(
+                f"{path}: not there, though {index.name} is; found {near}; download it, or give the "
+                f"files "
+                f"one name"
+            )
         if reason := disguise(path):
             raise UserError(f"{path}: not a part of a checkpoint but {reason}")
     return prefix, [index, *wanted]
@@ -262,4 +320,6 @@ def _reader(prefix: Path) -> tf.train.CheckpointReader:
         return tf.train.load_checkpoint(str(prefix))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         size = Path(f"{prefix}.index").stat().st_size
-        raise UserError(f"{prefix}.index: not a whole index of a checkpoint, {size} bytes ({error}); download it again") from None
+        raise UserError(
+            f"{prefix}.index: not a whole index of a checkpoint, {size} bytes ({error}); download it again"
+        ) from None

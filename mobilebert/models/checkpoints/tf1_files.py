@@ -10,7 +10,9 @@ from typing import NamedTuple
 from mobilebert.errors import UserError
 from mobilebert.tokenization import importing
 
-EXPECTED = "bert_model.ckpt.index, bert_model.ckpt.data-00000-of-00001, bert_config.json and vocab.txt are expected"
+EXPECTED = (
+    "bert_model.ckpt.index, bert_model.ckpt.data-00000-of-00001, bert_config.json and vocab.txt are expected"
+)
 FILE_PATTERNS = ("*.index", "*.data-?????-of-?????")
 
 
@@ -23,7 +25,14 @@ class Tf1Files(NamedTuple):
     @property
     def files(self) -> list[Path]:
         """What shapes a model: the configuration and the files of the checkpoint."""
-        return [self.config, *(path for path in _checkpoint_files(self.prefix.parent) if path.name.startswith(f"{self.prefix.name}."))]
+        return [
+            self.config,
+            *(
+                path
+                for path in _checkpoint_files(self.prefix.parent)
+                if path.name.startswith(f"{self.prefix.name}.")
+            ),
+        ]
 
 
 def is_there(source: Path) -> bool:
@@ -33,7 +42,8 @@ def is_there(source: Path) -> bool:
 
 
 def find(source: Path) -> Tf1Files:
-    """The checkpoint of a folder (also one inside it, as archives unpack), of a prefix, or of one of its files.
+    """The checkpoint of a folder (also one inside it, as archives unpack), of a prefix, or of one of its
+    files.
 
     Raises:
         UserError: no configuration beside it, or not only one checkpoint.
@@ -51,19 +61,27 @@ def _prefix(folder: Path) -> Path:
     """The only checkpoint of a folder, or the one that its file `checkpoint` names."""
     known = sorted({re.sub(importing.PART, "", path.name) for path in _checkpoint_files(folder)})
     state = folder / "checkpoint"
-    newest = re.search(r'^model_checkpoint_path: "(?:.*/)?([^"/]+)"', state.read_text("utf-8"), re.M) if state.is_file() else None
+    newest = (
+        re.search(r'^model_checkpoint_path: "(?:.*/)?([^"/]+)"', state.read_text("utf-8"), re.M)
+        if state.is_file()
+        else None
+    )
     if newest and newest[1] in known:
         return folder / newest[1]
     if len(known) != 1:
         problem = (
-            f"{len(known)} checkpoints there ({', '.join(known)}); name one by its prefix" if known else f"no checkpoint there; {EXPECTED}"
+            f"{len(known)} checkpoints there ({', '.join(known)}); name one by its prefix"
+            if known
+            else f"no checkpoint there; {EXPECTED}"
         )
         raise UserError(f"{folder}: {problem}")
     return folder / known[0]
 
 
 def _config(folder: Path) -> Path:
-    """bert_config.json, or the one JSON file that describes a model (bert_config_rbt3.json, student_base_f2.json)."""
+    """bert_config.json, or the one JSON file that describes a model (bert_config_rbt3.json,
+    student_base_f2.json).
+    """
     if (folder / "bert_config.json").is_file():
         return folder / "bert_config.json"
     candidates = [path for path in sorted(folder.glob("*.json")) if _describes(path)]
@@ -71,7 +89,10 @@ def _config(folder: Path) -> Path:
         candidates = [path for path in candidates if "discriminator" in path.name] or candidates
     if len(candidates) != 1:
         names = ", ".join(path.name for path in candidates) or "none"
-        raise UserError(f"{folder}: bert_config.json is not there, and other configurations there are: {names}; {EXPECTED}")
+        raise UserError(
+            f"{folder}: bert_config.json is not there, and other configurations there are: {names}; "
+            f"{EXPECTED}"
+        )
     return candidates[0]
 
 

@@ -1,9 +1,10 @@
 """Reading torch's `pytorch_model.bin` without torch, and without running anything of it.
 
-A pickle is a program. Ours is read by an unpickler that knows the dozen names of which a file of tensors consists and refuses
-every other, so that nothing outside this module is ever called (the same idea as torch's `weights_only=True`).
-Both forms are read: a zip archive (torch 1.6 and later), and the older stream of pickles followed by raw storages.
-Source of both layouts: torch/serialization.py and torch/_utils.py, torch 2.13.
+A pickle is a program. Ours is read by an unpickler that knows the dozen names of which a file of tensors
+consists and refuses every other, so that nothing outside this module is ever called (the same idea as torch's
+`weights_only=True`). Both forms are read: a zip archive (torch 1.6 and later), and the older stream of
+pickles followed by raw storages. Source of both layouts: torch/serialization.py and torch/_utils.py, torch
+2.13.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ STORAGES = {
     "BoolStorage": ("BOOL", "<u1"),
 }
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the older form
-CONVERT = "open it with torch.load(..., weights_only=True) and save it with transformers' save_pretrained (safetensors)"
+CONVERT = (
+    "open it with torch.load(..., weights_only=True) and save it with transformers' save_pretrained "
+    "(safetensors)"
+)
 
 
 class Refused(Exception):
@@ -54,7 +58,9 @@ class _Storage(NamedTuple):
     numbers: int
 
 
-class _Tensor(NamedTuple):  # checked once when it is made: a pickle could write into an object that can be changed (BUILD)
+class _Tensor(
+    NamedTuple
+):  # checked once when it is made: a pickle could write into an object that can be changed (BUILD)
     storage: _Storage
     offset: int
     shape: tuple[int, ...]
@@ -73,8 +79,13 @@ def read(path: Path) -> dict[str, Stored]:
         return _read_stream(path)
     except Refused:
         raise
-    except Exception as error:  # a damaged pickle can fail in any way; nothing but our own functions was called
-        raise Refused(f"not a whole torch file, {path.stat().st_size} bytes ({type(error).__name__}: {error}); download it again") from None
+    except (
+        Exception
+    ) as error:  # a damaged pickle can fail in any way; nothing but our own functions was called
+        raise Refused(
+            f"not a whole torch file, {path.stat().st_size} bytes ({type(error).__name__}: {error}); "
+            f"download it again"
+        ) from None
 
 
 class _Unpickler(pickle.Unpickler):
@@ -89,7 +100,11 @@ class _Unpickler(pickle.Unpickler):
             return _parameter
         if module in ("torch", "torch.storage") and name in STORAGES:
             return name
-        raise Refused(f"this pickle asks for {module}.{name}, which is no part of a tensor; it was not executed and may be malicious")
+        raise Refused(
+            f"this pickle asks for {module}.{name}, which is no part of a tensor; it was not executed "
+            f"and "
+            f"may be malicious"
+        )
 
     def persistent_load(self, pid: Any) -> _Storage:
         tag, kind, key, _, count, *_ = pid
@@ -98,11 +113,19 @@ class _Unpickler(pickle.Unpickler):
         return _Storage(kind, str(key), int(count))
 
 
-def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> _Tensor:
+def _tensor(
+    storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
+) -> _Tensor:
     sizes = tuple(map(int, shape)), tuple(map(int, stride))
     last = offset + sum((size - 1) * step for size, step in zip(*sizes, strict=True))
-    if offset < 0 or min((*sizes[0], *sizes[1]), default=0) < 0 or (0 not in sizes[0] and last >= storage.numbers):
-        raise Refused(f"a tensor of shape {list(shape)} reaches beyond its storage of {storage.numbers} numbers")
+    if (
+        offset < 0
+        or min((*sizes[0], *sizes[1]), default=0) < 0
+        or (0 not in sizes[0] and last >= storage.numbers)
+    ):
+        raise Refused(
+            f"a tensor of shape {list(shape)} reaches beyond its storage of {storage.numbers} numbers"
+        )
     return _Tensor(storage, offset, *sizes)
 
 
@@ -118,11 +141,17 @@ def _read_zip(path: Path) -> dict[str, Stored]:
         if f"{roots[0]}byteorder" in archive.namelist() and archive.read(f"{roots[0]}byteorder") != b"little":
             raise Refused(f"its numbers are big-endian; {CONVERT}")
         tensors = _state_dict(_Unpickler(io.BytesIO(archive.read(f"{roots[0]}data.pkl"))).load())
-        sizes = {info.filename: info.file_size for info in archive.infolist() if info.compress_type == zipfile.ZIP_STORED}
+        sizes = {
+            info.filename: info.file_size
+            for info in archive.infolist()
+            if info.compress_type == zipfile.ZIP_STORED
+        }
     for name, tensor in tensors.items():
         wanted = tensor.storage.numbers * np.dtype(STORAGES[tensor.storage.kind][1]).itemsize
         if sizes.get(f"{roots[0]}data/{tensor.storage.key}", -1) < wanted:
-            raise Refused(f"the numbers of {name} are not whole, {wanted} bytes are expected; download the file again")
+            raise Refused(
+                f"the numbers of {name} are not whole, {wanted} bytes are expected; download the file again"
+            )
 
     def raw(storage: _Storage) -> bytes:
         with zipfile.ZipFile(path) as archive:
@@ -153,8 +182,12 @@ def _read_stream(path: Path) -> dict[str, Stored]:
     return {name: _stored(tensor, partial(raw, tensor.storage)) for name, tensor in tensors.items()}
 
 
-def _storage_ranges(stream: BinaryIO, keys: list[str], storages: dict[str, _Storage], end: int) -> dict[str, tuple[int, int]]:
-    """Start and size in bytes of each storage: they follow one another, each with its count of numbers before it."""
+def _storage_ranges(
+    stream: BinaryIO, keys: list[str], storages: dict[str, _Storage], end: int
+) -> dict[str, tuple[int, int]]:
+    """Start and size in bytes of each storage: they follow one another, each with its count of numbers
+    before it.
+    """
     ranges = {}
     for key in keys:
         if key not in storages:
@@ -163,9 +196,15 @@ def _storage_ranges(stream: BinaryIO, keys: list[str], storages: dict[str, _Stor
         size = count * np.dtype(STORAGES[storages[key].kind][1]).itemsize
         ranges[key] = (stream.tell(), size)
         if count != storages[key].numbers or stream.seek(size, io.SEEK_CUR) > end:
-            raise Refused(f"cut off or damaged: storage {key} should have {storages[key].numbers} numbers; download the file again")
+            raise Refused(
+                f"cut off or damaged: storage {key} should have {storages[key].numbers} numbers; "
+                f"download "
+                f"the file again"
+            )
     if absent := storages.keys() - ranges.keys():
-        raise Refused(f"cut off or damaged: storages {', '.join(sorted(absent))} are not there; download the file again")
+        raise Refused(
+            f"cut off or damaged: storages {', '.join(sorted(absent))} are not there; download the file again"
+        )
     return ranges
 
 
@@ -180,7 +219,9 @@ def _state_dict(loaded: Any) -> dict[str, _Tensor]:
         else []
     )
     if not isinstance(loaded, dict) or odd:
-        raise Refused(f"not a table of tensors by name but {', '.join(odd[:3]) or type(loaded).__name__}; {CONVERT}")
+        raise Refused(
+            f"not a table of tensors by name but {', '.join(odd[:3]) or type(loaded).__name__}; {CONVERT}"
+        )
     return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
 
 

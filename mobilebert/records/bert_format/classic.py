@@ -1,7 +1,9 @@
-"""The classic BERT records of Google's create_pretraining_data.py and run_pretraining.py: `tf.train.Example`s of seven features.
+"""The classic BERT records of Google's create_pretraining_data.py and run_pretraining.py: `tf.train.Example`s
+of seven features.
 
-`input_ids`, `input_mask`, `segment_ids` (S), `masked_lm_positions`, `masked_lm_ids` (P) and `next_sentence_labels` (1) are int64,
-`masked_lm_weights` (P) is float32. https://github.com/google-research/bert/blob/master/create_pretraining_data.py
+`input_ids`, `input_mask`, `segment_ids` (S), `masked_lm_positions`, `masked_lm_ids` (P) and
+`next_sentence_labels` (1) are int64, `masked_lm_weights` (P) is float32.
+https://github.com/google-research/bert/blob/master/create_pretraining_data.py
 """
 
 from __future__ import annotations
@@ -19,20 +21,30 @@ from mobilebert.records.masking import Batch
 
 # Classic name -> ours, per sequence S, prediction P, or record.
 SEQUENCE = {"input_ids": "input_ids", "input_mask": "input_mask", "segment_ids": "segment_ids"}
-PREDICTIONS = {"masked_lm_positions": "masked_positions", "masked_lm_ids": "masked_ids", "masked_lm_weights": "masked_weights"}
+PREDICTIONS = {
+    "masked_lm_positions": "masked_positions",
+    "masked_lm_ids": "masked_ids",
+    "masked_lm_weights": "masked_weights",
+}
 LABEL = "next_sentence_labels"
 NAMES = SEQUENCE | PREDICTIONS | {LABEL: LABEL}
 AT_ONCE = 1024  # records
 
 
 def write(path: Path, batches: Iterable[Batch]) -> int:
-    """Write batches to a file; without next-sentence labels all are 0, "is next". Returns the number of records."""
+    """Write batches to a file; without next-sentence labels all are 0, "is next".
+
+    Returns the number of records.
+    """
     count = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for batch in batches:
             size = len(batch["input_ids"])
             labels = batch.get(LABEL, np.zeros(size, np.int32))
-            columns = {name: (batch | {LABEL: labels})[ours].reshape(size, -1).tolist() for name, ours in NAMES.items()}
+            columns = {
+                name: (batch | {LABEL: labels})[ours].reshape(size, -1).tolist()
+                for name, ours in NAMES.items()
+            }
             for row in range(size):
                 features = {name: _feature(name, column[row]) for name, column in columns.items()}
                 example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -57,12 +69,19 @@ def widths(path: Path) -> tuple[int, int]:
         first = next(iter(_dataset(path).take(1).as_numpy_iterator()), None)
         features = tf.train.Example.FromString(first or b"").features.feature
     except tf.errors.OpError as error:
-        raise UserError(f"{path}: not a TFRecord file ({_said(error)}); records.from takes classic BERT records") from None
+        raise UserError(
+            f"{path}: not a TFRecord file ({_said(error)}); records.from takes classic BERT records"
+        ) from None
     except DecodeError:
-        raise UserError(f"{path}: its records are no tf.train.Examples; records.from takes classic BERT records") from None
+        raise UserError(
+            f"{path}: its records are no tf.train.Examples; records.from takes classic BERT records"
+        ) from None
     missing = sorted(NAMES.keys() - set(features))
     if missing:
-        raise UserError(f"{path}: no {', '.join(missing)} in its first record; classic BERT records have {', '.join(NAMES)}")
+        raise UserError(
+            f"{path}: no {', '.join(missing)} in its first record; classic BERT records have "
+            f"{', '.join(NAMES)}"
+        )
     return len(features["input_ids"].int64_list.value), len(features["masked_lm_ids"].int64_list.value)
 
 
@@ -73,7 +92,10 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
         UserError: naming the file: damaged, or a record of another shape.
     """
     spec = {name: tf.io.FixedLenFeature([sequence_length], tf.int64) for name in SEQUENCE}
-    spec |= {name: tf.io.FixedLenFeature([predictions], tf.float32 if "weights" in name else tf.int64) for name in PREDICTIONS}
+    spec |= {
+        name: tf.io.FixedLenFeature([predictions], tf.float32 if "weights" in name else tf.int64)
+        for name in PREDICTIONS
+    }
     spec[LABEL] = tf.io.FixedLenFeature([1], tf.int64)
     try:
         for examples in _dataset(path).batch(AT_ONCE):
@@ -82,7 +104,8 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
             yield batch | {LABEL: batch[LABEL][:, 0]}
     except tf.errors.OpError as error:
         raise UserError(
-            f"{path}: damaged, or a record in it is not {sequence_length} tokens and {predictions} predictions long as its first one is "
+            f"{path}: damaged, or a record in it is not {sequence_length} tokens and {predictions} "
+            f"predictions long as its first one is "
             f"({_said(error)})"
         ) from None
 

@@ -14,9 +14,11 @@ from mobilebert.storage import artifacts
 
 
 def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: int) -> dict[str, int]:
-    """Write every training record `dupe_factor` times, each time with another mask, and the held-out ones once.
+    """Write every training record `dupe_factor` times, each time with another mask, and the held-out ones
+    once.
 
-    The masks are those of `dupe_factor` epochs of training with this seed. Files are as many as the records have.
+    The masks are those of `dupe_factor` epochs of training with this seed. Files are as many as the records
+    have.
 
     Args:
         source: records artifact.
@@ -29,15 +31,23 @@ def export(source: Path, out: Path, masking: Masking, dupe_factor: int, seed: in
         number of records in each split.
     """
     records = RecordSet(source)
-    manifest_settings = {"masking": masking.model_dump(mode="json"), "records.dupe_factor": dupe_factor, "seed": seed}
-    with artifacts.writing(out, "bert_records", settings=manifest_settings, inputs={"records": source}) as writer:
+    manifest_settings = {
+        "masking": masking.model_dump(mode="json"),
+        "records.dupe_factor": dupe_factor,
+        "seed": seed,
+    }
+    with artifacts.writing(
+        out, "bert_records", settings=manifest_settings, inputs={"records": source}
+    ) as writer:
         total, files = records.train_count * dupe_factor, records.train_files
         edges = [total * number // files for number in range(files + 1)]
         counts = {"train_sequences": 0}
         for number in range(files):
             made = _train(records, masking, seed, edges[number], edges[number + 1])
             counts["train_sequences"] += classic.write(writer.path(shard_name("train", number, files)), made)
-        counts["heldout_sequences"] = classic.write(writer.path(shard_name("heldout", 0, 1)), _heldout(records, masking, seed))
+        counts["heldout_sequences"] = classic.write(
+            writer.path(shard_name("heldout", 0, 1)), _heldout(records, masking, seed)
+        )
         writer.counts = counts
     logging.info("wrote %(train_sequences)d training and %(heldout_sequences)d held-out records", counts)
     return counts

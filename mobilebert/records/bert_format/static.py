@@ -1,7 +1,9 @@
-"""Records that bring their masks with them: the form in which classic BERT records are kept here, and batches from it.
+"""Records that bring their masks with them: the form in which classic BERT records are kept here, and batches
+from it.
 
-A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of `format_of.Form`. The top bit of an id is
-its segment (of the first, [CLS], the next-sentence label), the top bit of a label says that it counts (weight 1).
+A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of
+`format_of.Form`. The top bit of an id is its segment (of the first, [CLS], the next-sentence label), the top
+bit of a label says that it counts (weight 1).
 """
 
 from __future__ import annotations
@@ -25,14 +27,18 @@ def rows(batch: Batch, of: RecordFormat) -> np.ndarray:
     ids[:, 0] |= flag * (batch["next_sentence_labels"] > 0)
     labels = batch["masked_ids"].astype(of.dtype) | flag * (batch["masked_weights"] > 0)
     length = batch["input_mask"].sum(axis=1, keepdims=True)
-    return np.concatenate([ids, batch["masked_positions"].astype(of.dtype), labels, length.astype(of.dtype)], axis=1)
+    return np.concatenate(
+        [ids, batch["masked_positions"].astype(of.dtype), labels, length.astype(of.dtype)], axis=1
+    )
 
 
 def batch(stored: np.ndarray, predictions: int, of: RecordFormat) -> Batch:
     """What `rows` was given."""
     length = stored.shape[1] - 2 * predictions - 1
     flag = of.dtype.type(of.word_start)
-    tokens, positions, labels, ends = np.split(stored, [length, length + predictions, length + 2 * predictions], axis=1)
+    tokens, positions, labels, ends = np.split(
+        stored, [length, length + predictions, length + 2 * predictions], axis=1
+    )
     segments = (tokens >= flag).astype(np.int32)
     made = {"next_sentence_labels": segments[:, 0].copy(), "segment_ids": segments}
     segments[:, 0] = 0

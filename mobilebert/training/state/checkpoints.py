@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file each, written atomically, verified on reading, the two newest kept.
 
-A checkpoint holds tensors, its step, the fingerprint of the work, the threads that computed it, and size and digest of the
-metrics file at that moment, so that metrics can be cut back to it. No TensorFlow here: tensors are numpy arrays.
+A checkpoint holds tensors, its step, the fingerprint of the work, the threads that computed it, and size and
+digest of the metrics file at that moment, so that metrics can be cut back to it. No TensorFlow here: tensors
+are numpy arrays.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from mobilebert.errors import PassingError
 from mobilebert.storage.atomic import replacing
 
 LOG = logging.getLogger(__name__)
-FORMAT = 4  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
+FORMAT = (
+    4  # part of every fingerprint: raise it when a checkpoint means something else, or steps give other bits
+)
 KEPT = 2
 METRICS = "metrics.jsonl"  # file beside them whose beginning belongs to them
 NAME = re.compile(r"step-(\d{10})\.safetensors")
@@ -32,7 +35,9 @@ NAME = re.compile(r"step-(\d{10})\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was read: tensors by name, the steps done, bytes of the metrics file that belong to them, threads (0: not told)."""
+    """What was read: tensors by name, the steps done, bytes of the metrics file that belong to them,
+    threads (0: not told).
+    """
 
     step: int
     tensors: dict[str, np.ndarray]
@@ -44,7 +49,14 @@ class Damaged(Exception):
     """A checkpoint that must not be used; says why."""
 
 
-def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.ndarray], metrics: Path, threads: int = 0) -> Path:
+def save(
+    folder: Path,
+    fingerprint: str,
+    step: int,
+    tensors: Mapping[str, np.ndarray],
+    metrics: Path,
+    threads: int = 0,
+) -> Path:
     """Write the checkpoint of `step` and drop all but the two newest.
 
     A kill at any instruction leaves the older checkpoints and either no new one or the whole new one.
@@ -55,7 +67,13 @@ def save(folder: Path, fingerprint: str, step: int, tensors: Mapping[str, np.nda
     arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     path = path_of(folder, step)
     with writing(path), replacing(path) as temporary:
-        body = {"format": FORMAT, "fingerprint": fingerprint, "step": step, "threads": threads, "metrics": _synced(metrics)}
+        body = {
+            "format": FORMAT,
+            "fingerprint": fingerprint,
+            "step": step,
+            "threads": threads,
+            "metrics": _synced(metrics),
+        }
         facts = json.dumps(body, sort_keys=True)
         save_file(arrays, temporary, metadata={"facts": facts, "sha256": _digest(facts, arrays)})
     for old in steps(folder)[:-KEPT]:
@@ -73,7 +91,9 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        raise PassingError(f"{path}: cannot be written ({error}); the checkpoint before it is whole: make room and run again") from None
+        raise PassingError(
+            f"{path}: cannot be written ({error}); the checkpoint before it is whole: make room and run again"
+        ) from None
 
 
 def path_of(folder: Path, step: int) -> Path:
@@ -87,7 +107,8 @@ def steps(folder: Path) -> list[int]:
 
 
 def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:
-    """The newest whole checkpoint, or None. Damaged ones are removed with a warning, half-written files without.
+    """The newest whole checkpoint, or None. Damaged ones are removed with a warning, half-written files
+    without.
 
     Raises:
         PassingError: the system does not let one be read, which says nothing of what it holds.
@@ -103,7 +124,8 @@ def newest(folder: Path, fingerprint: str, metrics: Path) -> Checkpoint | None:
             path.unlink()
         except OSError as error:
             raise PassingError(
-                f"{path}: cannot be read now ({error}); nothing was removed: run again once it can, or remove this file to go on from "
+                f"{path}: cannot be read now ({error}); nothing was removed: run again once it can, or "
+                f"remove this file to go on from "
                 "the checkpoint before it"
             ) from None
     return None

@@ -1,10 +1,10 @@
 """Checkpoints in a bucket, so that another machine can go on: whole files, sent in the background, one owner.
 
-Below `gs://bucket/prefix/RUN/NAME-<12 digits>/` lies `owner.json`. A machine that starts writes it anew; its new
-generation is the machine's fencing token. A checkpoint is a folder `step-STEP-TOKEN-NUMBER/` with the tensors,
-the metrics and, written last, a marker. Before each marker the sender looks whether `owner.json` still has its
-generation, and stops if not. Folders are named by the token, only `owner.json` is ever replaced, and no machine
-removes what a newer one sends: so two machines cannot mix.
+Below `gs://bucket/prefix/RUN/NAME-<12 digits>/` lies `owner.json`. A machine that starts writes it anew; its
+new generation is the machine's fencing token. A checkpoint is a folder `step-STEP-TOKEN-NUMBER/` with the
+tensors, the metrics and, written last, a marker. Before each marker the sender looks whether `owner.json`
+still has its generation, and stops if not. Folders are named by the token, only `owner.json` is ever
+replaced, and no machine removes what a newer one sends: so two machines cannot mix.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class RemoteCheckpoints:
         current = self._storage.read(OWNER)
         if current is None or current[1] != self._token:
             successor = owner_of(current[0]) if current else "somebody who finished or removed it"
-            self._superseded = f"{self._storage.where} was taken over by {successor}: start again to take it back"
+            self._superseded = (
+                f"{self._storage.where} was taken over by {successor}: start again to take it back"
+            )
             raise UserError(self._superseded)
 
     def _send_with_retries(self, name: str, stream: BinaryIO, metrics: bytes) -> None:

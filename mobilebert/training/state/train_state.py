@@ -28,7 +28,8 @@ class TrainState:
         self._saved: int | None = None
 
     def restore(self, start: int, moments: Mapping[str, np.ndarray]) -> int:
-        """Load the newest checkpoint, or `moments` where there is none; returns the next step, `start` without a checkpoint.
+        """Load the newest checkpoint, or `moments` where there is none; returns the next step, `start`
+        without a checkpoint.
 
         Warns if another number of threads made the checkpoint.
 
@@ -40,21 +41,32 @@ class TrainState:
             for name, values in moments.items():
                 self._tensors[name].assign(values)
             return start
-        self._best = {name.removeprefix(BEST): array for name, array in checkpoint.tensors.items() if name.startswith(BEST)}
+        self._best = {
+            name.removeprefix(BEST): array
+            for name, array in checkpoint.tensors.items()
+            if name.startswith(BEST)
+        }
         expected = {name: tuple(variable.shape) for name, variable in self._tensors.items()}
-        stored = {name: array.shape for name, array in checkpoint.tensors.items() if not name.startswith(BEST)}
+        stored = {
+            name: array.shape for name, array in checkpoint.tensors.items() if not name.startswith(BEST)
+        }
         if stored != expected:
-            conflicts = sorted(name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name))
+            conflicts = sorted(
+                name for name in stored.keys() | expected.keys() if stored.get(name) != expected.get(name)
+            )
             raise UserError(
-                f"{self._state.folder}: its checkpoint was written by another version of the program (it differs in "
-                f"{', '.join(conflicts[:3])}, {len(conflicts)} tensors in all); remove that folder to train from the start"
+                f"{self._state.folder}: its checkpoint was written by another version of the program (it "
+                f"differs in "
+                f"{', '.join(conflicts[:3])}, {len(conflicts)} tensors in all); remove that folder to "
+                f"train from the start"
             )
         for name, variable in self._tensors.items():
             variable.assign(checkpoint.tensors[name])
         LOG.info("resuming from step %d", checkpoint.step)
         if checkpoint.threads != self._threads:
             LOG.warning(
-                "the checkpoint was computed with %d threads, these are %d: sums may round differently from here on, so the result need "
+                "the checkpoint was computed with %d threads, these are %d: sums may round differently "
+                "from here on, so the result need "
                 "not be bit for bit that of an unbroken training",
                 *(checkpoint.threads, self._threads),
             )
@@ -68,7 +80,11 @@ class TrainState:
     def save(self, step: int) -> None:
         """Write the checkpoint after `step` steps, unless it is there."""
         if step != self._saved:
-            self._state.save(step, self.arrays() | {BEST + name: array for name, array in self._best.items()}, self._threads)
+            self._state.save(
+                step,
+                self.arrays() | {BEST + name: array for name, array in self._best.items()},
+                self._threads,
+            )
             LOG.info("checkpoint at step %d", step)
             self._saved = step
 

@@ -46,7 +46,9 @@ class Workspace:
         self._remote = remote
 
     def restore(self) -> checkpoints.Checkpoint | None:
-        """The newest whole checkpoint, here or in the bucket, or None for a fresh start; the metrics file is cut back to it."""
+        """The newest whole checkpoint, here or in the bucket, or None for a fresh start; the metrics file
+        is cut back to it.
+        """
         newest = checkpoints.newest(self.folder, self.fingerprint, self.metrics)
         if self._remote:
             newest = self._remote.fetch(newer_than=newest.step if newest else -1) or newest
@@ -58,7 +60,9 @@ class Workspace:
         return newest
 
     def save(self, step: int, tensors: Mapping[str, np.ndarray], threads: int = 0) -> None:
-        """Write the checkpoint after `step` steps, made with so many threads; what `add_metrics` wrote before belongs to it."""
+        """Write the checkpoint after `step` steps, made with so many threads; what `add_metrics` wrote
+        before belongs to it.
+        """
         checkpoints.save(self.folder, self.fingerprint, step, tensors, self.metrics, threads)
         self._send(step)
 
@@ -70,7 +74,8 @@ class Workspace:
     def finish(self) -> None:
         """Remove the folder, and at the end of the block its copies: call it once the artifact is complete.
 
-        It goes under another name first, so that a successor never meets half of it, and `open_state` takes it back if this was
+        It goes under another name first, so that a successor never meets half of it, and `open_state` takes
+        it back if this was
         killed: the caller never ended then, and what it made counts for nothing.
         """
         leaving = _leaving(self.folder)
@@ -85,19 +90,30 @@ class Workspace:
 
 
 def without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the place of a given student, which is not part of what it is: its digests stand among a job's arguments."""
-    return {name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value for name, value in body.items()}
+    """Settings without the place of a given student, which is not part of what it is: its digests stand
+    among a job's arguments.
+    """
+    return {
+        name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value
+        for name, value in body.items()
+    }
 
 
-def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, Path | str], environment: Mapping[str, Any]) -> str:
-    """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the device, the checkpoint format.
+def fingerprint(
+    command: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, Path | str],
+    environment: Mapping[str, Any],
+) -> str:
+    """SHA-256 of everything that shapes the work: command, settings, the inputs' manifests, the device, the
+    checkpoint format.
 
     Args:
         command: the command's name and what else tells its jobs apart.
         settings: what it received, JSON values or settings sections (`settings.from_json`).
         inputs: role -> artifact directory.
-        environment: what computes (`Accelerator.environment`): another device or TensorFlow gives other numbers, and work that
-            began on one must not end on another.
+        environment: what computes (`Accelerator.environment`): another device or TensorFlow gives other
+            numbers, and work that began on one must not end on another.
 
     Raises:
         ArtifactError: when an input has no manifest.
@@ -109,12 +125,15 @@ def fingerprint(command: str, settings: Mapping[str, Any], inputs: Mapping[str, 
         "environment": dict(environment),
         "format": checkpoints.FORMAT,
     }
-    return hashlib.sha256(json.dumps(body, ensure_ascii=False, sort_keys=True, default=_plain).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(body, ensure_ascii=False, sort_keys=True, default=_plain).encode()
+    ).hexdigest()
 
 
 @contextmanager
 def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "") -> Iterator[Workspace]:
-    """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless `finish` was called.
+    """The locked state folder `ROOT/NAME-<12 digits>/`, made if absent; it stays (for resuming) unless
+    `finish` was called.
 
     Args:
         root: the folder of all unfinished work.
@@ -137,7 +156,9 @@ def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "
         if not bucket:
             yield Workspace(folder, fingerprint)
             return
-        from mobilebert.training.state.remote_checkpoints import RemoteCheckpoints  # the client takes a second to import
+        from mobilebert.training.state.remote_checkpoints import (
+            RemoteCheckpoints,
+        )  # the client takes a second to import
 
         remote = RemoteCheckpoints(bucket, folder, fingerprint)
         state = Workspace(folder, fingerprint, remote)
@@ -148,11 +169,14 @@ def open_state(root: Path | str, name: str, fingerprint: str, *, bucket: str = "
 
 
 def _tell_others(root: Path, name: str) -> None:
-    """Say which folders hold checkpoints of this work that are not gone on from, lest days of it are missed and nobody knows why."""
+    """Say which folders hold checkpoints of this work that are not gone on from, lest days of it are
+    missed and nobody knows why.
+    """
     for other in sorted(root.glob(f"{name}-" + "[0-9a-f]" * FINGERPRINT_DIGITS)):
         if checkpoints.steps(other):
             LOG.info(
-                "%s: not gone on from, since its settings, inputs, device, TensorFlow or format of checkpoints are others; this starts "
+                "%s: not gone on from, since its settings, inputs, device, TensorFlow or format of "
+                "checkpoints are others; this starts "
                 "from the beginning",
                 other,
             )

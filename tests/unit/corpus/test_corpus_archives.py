@@ -17,19 +17,34 @@ PROSE = "在这个故事里，我们的主人公来到了一座没有名字的�
 
 
 def read(path: Path, format: str, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
-    entry = {"source": "s", "path": str(path), "format": format, "text_field": "text", "size": path.stat().st_size, **more}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
+    entry = {
+        "source": "s",
+        "path": str(path),
+        "format": format,
+        "text_field": "text",
+        "size": path.stat().st_size,
+        **more,
+    }
+    return [
+        found
+        for element in plan.elements([entry], block_bytes)
+        for piece in element.ranges
+        for found in documents(piece)
+    ]
 
 
 def page(number: int, encoding: str = "utf-8") -> bytes:
     body = "".join(f"<p>{PROSE}第{number}页第{part}段。</p>" for part in range(8))
     nav = "<nav><a href='/'>首页</a></nav>"
-    return f"<html><head><meta charset='latin-1'></head><body>{nav}<article>{body}</article></body></html>".encode(encoding)
+    return f"<html><head><meta charset='latin-1'></head><body>{nav}<article>{body}</article></body></html>".encode(  # noqa: E501
+        encoding
+    )
 
 
 def record(kind: str, body: bytes, name: str, media: str = "application/http; msgtype=response") -> bytes:
     head = (
-        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://a.example/{name}\r\nWARC-Record-ID: <urn:uuid:{name}>\r\n"
+        f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: http://a.example/{name}\r\nWARC-Record-ID: "
+        f"<urn:uuid:{name}>\r\n"
         f"Content-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body + b"\r\n\r\n"
@@ -57,17 +72,29 @@ def archive() -> list[bytes]:
         record("response", response(page(1, "gb18030"), media="text/html; charset=latin-1"), "gbk"),
         record("response", response(gzip.compress(page(2)), "Content-Encoding: gzip"), "gzip"),
         record("response", response(chunked(page(3)), "Transfer-Encoding: chunked"), "chunked"),
-        record("response", response(chunked(brotli.compress(page(4))), "Transfer-Encoding: chunked", "Content-Encoding: br"), "br"),
+        record(
+            "response",
+            response(chunked(brotli.compress(page(4))), "Transfer-Encoding: chunked", "Content-Encoding: br"),
+            "br",
+        ),
         record("response", response(deflated(page(5), 15), "Content-Encoding: deflate"), "deflate"),
         record("response", response(deflated(page(6), -15), "Content-Encoding: deflate"), "raw-deflate"),
-        record("response", response(page(7), "Content-Encoding: gzip", "Transfer-Encoding: chunked"), "headers-left-behind"),
+        record(
+            "response",
+            response(page(7), "Content-Encoding: gzip", "Transfer-Encoding: chunked"),
+            "headers-left-behind",
+        ),
         record("resource", page(8), "resource", "text/html"),
         record("conversion", (PROSE * 3).encode(), "conversion", "text/plain"),
         record("response", response(b"\x89PNG", media="image/png"), "image"),
         record("response", response(page(0), status="404 Not Found"), "missing"),
         record("response", response(page(0), "Content-Encoding: zstd"), "unknown-coding"),
         record("response", response(b"\x1f\x8b broken", "Content-Encoding: gzip"), "broken-coding"),
-        record("response", response("한국어 텍스트입니다. 우리는 서울에 살고 있습니다.".encode("euc-kr")), "korean"),
+        record(
+            "response",
+            response("한국어 텍스트입니다. 우리는 서울에 살고 있습니다.".encode("euc-kr")),
+            "korean",
+        ),
         record("response", response(b""), "nothing"),
         record("response", b"", "no-head"),
         record("revisit", response(b""), "revisit"),
@@ -75,7 +102,19 @@ def archive() -> list[bytes]:
     ]
 
 
-PAGES = ["plain", "gbk", "gzip", "chunked", "br", "deflate", "raw-deflate", "headers-left-behind", "resource", "conversion", "last"]
+PAGES = [
+    "plain",
+    "gbk",
+    "gzip",
+    "chunked",
+    "br",
+    "deflate",
+    "raw-deflate",
+    "headers-left-behind",
+    "resource",
+    "conversion",
+    "last",
+]
 REASONS = {
     "info": "not_a_page",
     "request": "not_a_page",
@@ -113,8 +152,14 @@ def test_a_bomb_inside_a_page_is_counted_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 100_000)
     bombs = [("gzip", gzip.compress), ("br", brotli.compress), ("deflate", lambda data: deflated(data, 15))]
     path = tmp_path / "a.warc"
-    records = [record("response", response(pack(b"0" * 5_000_000), f"Content-Encoding: {name}"), name) for name, pack in bombs]
-    records += [record("response", response(b"0" * 200_000), "long"), record("response", response(page(0)), "ok")]
+    records = [
+        record("response", response(pack(b"0" * 5_000_000), f"Content-Encoding: {name}"), name)
+        for name, pack in bombs
+    ]
+    records += [
+        record("response", response(b"0" * 200_000), "long"),
+        record("response", response(page(0)), "ok"),
+    ]
     path.write_bytes(b"".join(records))
     assert [each.reason for each in read(path, "warc")] == ["oversized"] * 4 + [None]
 
@@ -129,12 +174,16 @@ def test_an_archive_that_ends_early_gives_what_is_whole_and_says_so(tmp_path, su
     found: list[str] = []
     with pytest.raises(streams.Unreadable, match="ends inside"):
         found.extend(
-            each.name for each in documents(plan.FileRange("s", 0, str(path), "warc", "text", path.stat().st_size)) if each.reason is None
+            each.name
+            for each in documents(plan.FileRange("s", 0, str(path), "warc", "text", path.stat().st_size))
+            if each.reason is None
         )
     assert found == [f"p{number}" for number in range(int(10 * cut))]
 
 
-@pytest.mark.parametrize("data", [b"no archive at all\n" * 9, b"WARC/1.0\r\nnothing", b"WARC/1.0 " + b"x" * 200_000])
+@pytest.mark.parametrize(
+    "data", [b"no archive at all\n" * 9, b"WARC/1.0\r\nnothing", b"WARC/1.0 " + b"x" * 200_000]
+)
 def test_what_is_no_archive_is_unreadable(tmp_path, data, monkeypatch):
     monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 100_000)
     (tmp_path / "a.warc").write_bytes(data)
@@ -149,7 +198,9 @@ def test_the_real_archives_give_their_pages(shared_data):
         assert [each.reason for each in found].count(None) == 120
         assert [each.reason for each in found if each.reason] == ["not_a_page"]
     # The converted text keeps navigation and all; the main text of a page is a part of the page.
-    longer = [len(each.text) >= len(other.text) for each, other in zip(text, html, strict=True) if not each.reason]
+    longer = [
+        len(each.text) >= len(other.text) for each, other in zip(text, html, strict=True) if not each.reason
+    ]
     assert sum(longer) >= 0.9 * len(longer)
 
 

@@ -1,4 +1,6 @@
-"""What strangers have in their folders, through the whole of list_sources and clean_corpus: all of it named and counted, nothing hangs."""
+"""What strangers have in their folders, through the whole of list_sources and clean_corpus: all of it
+named and counted, nothing hangs.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,27 @@ from tests.unit.corpus.test_corpus_pipeline import prose
 NESTED = 100_000
 
 
-def cleaned(tmp_path: Path, place: Path, *, source: dict | None = None, **settings) -> tuple[dict, list[dict]]:
+def cleaned(
+    tmp_path: Path, place: Path, *, source: dict | None = None, **settings
+) -> tuple[dict, list[dict]]:
     """funnel.json of the source, and its documents."""
-    list_sources([Source.model_validate({"name": "s", "from": str(place), **(source or {})})], tmp_path / "sources", None, [])
+    list_sources(
+        [Source.model_validate({"name": "s", "from": str(place), **(source or {})})],
+        tmp_path / "sources",
+        None,
+        [],
+    )
     settings = {"near_duplicates": False, "max_repeated_share": 1, "max_duplicate_line_share": 1} | settings
     clean_corpus(tmp_path / "sources", tmp_path / "corpus", Corpus.model_validate(settings), 1)
     artifacts.read(tmp_path / "corpus", "corpus")
     funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))["sources"]["s"]
     reasons = {reason: entry["documents"] for reason, entry in funnel["reasons"].items()}
     assert funnel["in"]["documents"] == funnel["out"]["documents"] + sum(reasons.values())
-    documents = [row for path in sorted((tmp_path / "corpus").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    documents = [
+        row
+        for path in sorted((tmp_path / "corpus").glob("*.parquet"))
+        for row in pq.read_table(path).to_pylist()
+    ]
     return funnel | {"reasons": reasons}, documents
 
 
@@ -98,34 +111,51 @@ def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, f
     rows = [row(prose(1)), row(long), row(prose(2)), '{"text": "' + "甲" * 40_000]  # the last one is cut off
     (folder / "a.jsonl").write_text("".join(rows), encoding="utf-8")
     (tmp_path / "lines").mkdir()
-    (tmp_path / "lines" / "b.txt").write_text(f"{prose(3)}\n\n{prose(4)}\n{long}\n\n{prose(5)}\n", encoding="utf-8")
-    for place, more, read, lost in ((folder, {}, (0, 1, 2), 2), (tmp_path / "lines", {"format": "lines"}, (3, 5), 1)):
+    (tmp_path / "lines" / "b.txt").write_text(
+        f"{prose(3)}\n\n{prose(4)}\n{long}\n\n{prose(5)}\n", encoding="utf-8"
+    )
+    for place, more, read, lost in (
+        (folder, {}, (0, 1, 2), 2),
+        (tmp_path / "lines", {"format": "lines"}, (3, 5), 1),
+    ):
         for megabytes in (2, 0.02):  # in the second case long lines reach over several elements
             funnel, documents = cleaned(tmp_path, place, source=more, block_megabytes=megabytes)
             assert funnel["reasons"] == {"oversized": lost}
             assert funnel["reasons"].get("undecodable") is None
             assert {document["text"] for document in documents} == {prose(number) for number in read}
-    assert funnel["in"]["bytes"] == sum(len(text.encode()) for text in (prose(3), prose(5), f"{prose(4)}\n{long}\n")) + 2
+    assert (
+        funnel["in"]["bytes"]
+        == sum(len(text.encode()) for text in (prose(3), prose(5), f"{prose(4)}\n{long}\n")) + 2
+    )
 
 
 def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeypatch):
-    """Wherever its beginning, which is kept, is cut off, its neighbours' encoding is found; a file that it begins is known for what it is;
+    """Wherever its beginning, which is kept, is cut off, its neighbours' encoding is found; a file that it
+    begins is known for what it is;
     and it is no empty line if blanks begin it."""
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     long = "".join(prose(number) for number in range(300))
-    for number, texts in enumerate(([prose(1), long, prose(2)], [prose(3), f" {long}", prose(4)], [long, prose(5)], [long, prose(6)])):
+    for number, texts in enumerate(
+        ([prose(1), long, prose(2)], [prose(3), f" {long}", prose(4)], [long, prose(5)], [long, prose(6)])
+    ):
         name = ("0.jsonl", "1.jsonl", "2.json", "3")[number]
         (folder / name).write_text("".join(f'{{"text": "{text}"}}\n' for text in texts), encoding="gbk")
     (tmp_path / "lines").mkdir()
-    (tmp_path / "lines" / "b.txt").write_text(f"{prose(0)}\n\n{' ' * 20_000}{long}\n\n{prose(1)}\n", encoding="utf-8")
-    for place, more, read, lost in ((folder, {}, range(7), 4), (tmp_path / "lines", {"format": "lines"}, range(2), 1)):
+    (tmp_path / "lines" / "b.txt").write_text(
+        f"{prose(0)}\n\n{' ' * 20_000}{long}\n\n{prose(1)}\n", encoding="utf-8"
+    )
+    for place, more, read, lost in (
+        (folder, {}, range(7), 4),
+        (tmp_path / "lines", {"format": "lines"}, range(2), 1),
+    ):
         funnel, documents = cleaned(tmp_path, place, source=more)
         assert funnel["reasons"] == {"oversized": lost}
         assert {document["text"] for document in documents} == {prose(number) for number in read}
 
 
 def test_a_line_that_is_too_long_is_counted_alone(tmp_path, folder, monkeypatch):
-    """Not with the lines around it in a file of text that is cut anyway; and also if blanks begin it amid lines of another encoding; a file
+    """Not with the lines around it in a file of text that is cut anyway; and also if blanks begin it amid
+    lines of another encoding; a file
     that it begins is known after a byte order mark, too."""
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     monkeypatch.setattr(plain, "CUT_BYTES", 60_000)
@@ -145,7 +175,10 @@ def test_a_line_that_is_too_long_is_counted_alone(tmp_path, folder, monkeypatch)
 
 def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     page = "<page><title>页</title><ns>0</ns><id>{}</id><revision><text>{}</text></revision></page>"
-    wiki = [f"{prose(60 + number)}{nest}" for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])]
+    wiki = [
+        f"{prose(60 + number)}{nest}"
+        for number, nest in enumerate(["[[" * NESTED, "{{" * NESTED, "{{a|" * NESTED + "}}" * NESTED])
+    ]
     hostile = {
         "a.jsonl": row(prose(1)) + '{"text": ' + "[" * NESTED + "\n" + '{"text": ' + '{"a":' * NESTED + "\n",
         "b.xml": "<mediawiki>" + "".join(page.format(number, text) for number, text in enumerate(wiki)),
@@ -181,11 +214,18 @@ def test_a_window_that_would_fill_the_memory_is_refused(tmp_path, folder):
     }
 
 
-PACK = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
+PACK = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
 
 
 def test_truncated_and_multi_member_archives(tmp_path, folder):
-    rows = "".join(row(prose(number) + os.urandom(50).hex(), id=f"d{number}") for number in range(400)).encode()
+    rows = "".join(
+        row(prose(number) + os.urandom(50).hex(), id=f"d{number}") for number in range(400)
+    ).encode()
     for suffix, pack in PACK.items():
         half = rows.index(b"\n", len(rows) // 2) + 1
         (folder / f"whole.jsonl{suffix}").write_bytes(pack(rows[:half]) + pack(rows[half:]))
@@ -228,7 +268,9 @@ def test_lines_without_a_text_end_a_file_that_is_not_what_it_is_called(tmp_path,
     funnel, documents = cleaned(tmp_path, folder)
     assert funnel["reasons"]["invalid_json"] == 99  # a readable line starts the count anew
     assert len(documents) == 2  # the folder's own, and the one before
-    assert ["50 lines in a row hold no text in 'text'" in entry["why"] for entry in funnel["unreadable"]] == [True]
+    assert ["50 lines in a row hold no text in 'text'" in entry["why"] for entry in funnel["unreadable"]] == [
+        True
+    ]
 
 
 def test_a_dump_that_is_a_bomb_is_named(tmp_path, folder, monkeypatch):
@@ -254,11 +296,19 @@ def test_a_whole_corpus_in_one_text_file_is_cut_not_lost(tmp_path, folder, monke
 
 
 def test_of_empty_documents_and_lines_few_are_held_at_once(tmp_path, folder, monkeypatch):
-    """A document without a text takes 2.4 kB while it is measured, a line of a byte 200; a few kB of Parquet hold millions of them."""
+    """A document without a text takes 2.4 kB while it is measured, a line of a byte 200; a few kB of
+    Parquet hold millions of them.
+    """
     held: list[int] = []
     judge, joined = filters.judge, plain._joined
-    monkeypatch.setattr(filters, "judge", lambda documents, settings: held.append(len(documents.texts)) or judge(documents, settings))
-    monkeypatch.setattr(plain, "_joined", lambda piece, first, lines: held.append(len(lines)) or joined(piece, first, lines))
+    monkeypatch.setattr(
+        filters,
+        "judge",
+        lambda documents, settings: held.append(len(documents.texts)) or judge(documents, settings),
+    )
+    monkeypatch.setattr(
+        plain, "_joined", lambda piece, first, lines: held.append(len(lines)) or joined(piece, first, lines)
+    )
     monkeypatch.setattr(plain, "CUT_BYTES", 100_000)
     monkeypatch.setattr(plain, "_MOST_LINES", 5000)
     (folder / "a.jsonl").write_text(row("") * 12_000, encoding="utf-8")
@@ -274,15 +324,30 @@ def test_a_block_has_no_more_documents_than_are_looked_at_together(tmp_path, fol
     """Of texts of two characters a block of 2 MB had 333,000, whose keys took 650 MB."""
     held: list[int] = []
     monkeypatch.setattr(block_store, "TOGETHER", 100)
-    monkeypatch.setattr(block_store, "write_keys", lambda *told, write=block_store.write_keys: held.append(len(told[3])) or write(*told))
-    (folder / "a.jsonl.gz").write_bytes(gzip.compress("".join(row(prose(number)) for number in range(450)).encode()))
+    monkeypatch.setattr(
+        block_store,
+        "write_keys",
+        lambda *told, write=block_store.write_keys: held.append(len(told[3])) or write(*told),
+    )
+    (folder / "a.jsonl.gz").write_bytes(
+        gzip.compress("".join(row(prose(number)) for number in range(450)).encode())
+    )
     _, documents = cleaned(tmp_path, folder)
     assert len(documents) == 450
     assert sum(held) == 451
     assert max(held) == 100
 
 
-ODD = ["a b.txt", 'it\'s "x".txt', "{x}.txt", "[x]*?.txt", "line\nend.txt", "文 件.txt", "-rf.txt", "$HOME;`ls`.txt"]
+ODD = [
+    "a b.txt",
+    'it\'s "x".txt',
+    "{x}.txt",
+    "[x]*?.txt",
+    "line\nend.txt",
+    "文 件.txt",
+    "-rf.txt",
+    "$HOME;`ls`.txt",
+]
 
 
 def test_odd_names_odd_files_and_what_is_left_out(tmp_path, folder):
@@ -291,7 +356,16 @@ def test_odd_names_odd_files_and_what_is_left_out(tmp_path, folder):
     (folder / "loop").symlink_to(folder)
     (folder / "self.txt").symlink_to("self.txt")
     os.mkfifo(folder / "pipe.txt")
-    for name in ("code.py", "more.py", "notes.po", "x.bin", "manual.xml", ".hidden.txt", "empty.txt", "x.tar.gz"):
+    for name in (
+        "code.py",
+        "more.py",
+        "notes.po",
+        "x.bin",
+        "manual.xml",
+        ".hidden.txt",
+        "empty.txt",
+        "x.tar.gz",
+    ):
         (folder / name).write_bytes(b"" if name == "empty.txt" else prose(99).encode())
     funnel, documents = cleaned(tmp_path, folder)
     assert len(documents) == 1 + len(ODD)
@@ -326,9 +400,15 @@ def test_a_file_that_goes_away_after_it_was_listed_is_named(tmp_path, folder):
     [
         ({"a.txt": b""}, "s has no document at all in its files"),
         ({"a.jsonl": b"\n\n\n"}, "s has no document at all in its files"),
-        ({"a.warc.gz": gzip.compress(b"no archive")}, r"s has no document at all .*\n.*a\.warc\.gz: no compressed stream of its format"),
+        (
+            {"a.warc.gz": gzip.compress(b"no archive")},
+            r"s has no document at all .*\n.*a\.warc\.gz: no compressed stream of its format",
+        ),
         ({"a.parquet": b"PAR1"}, r"s has no document at all .*\n.*a\.parquet: no readable Parquet"),
-        ({"a.py": b"x"}, "all 1 files there were left out .no format is known for .py 1.; if they are text, set format"),
+        (
+            {"a.py": b"x"},
+            "all 1 files there were left out .no format is known for .py 1.; if they are text, set format",
+        ),
         ({"a.zip": b"PK"}, "an archive of files; unpack it and name the folder"),
         ({"a.html": b"<html><script>x</script></html>"}, "nothing is left of 1 documents .*no_main_text 1"),
     ],

@@ -11,7 +11,8 @@ from tests.unit.corpus.test_corpus_readers import PROSE, read
 
 def rows(count: int) -> bytes:
     return "".join(
-        json.dumps({"id": f"d{n}", "text": f"第{n}篇。" + PROSE * (n % 4)}, ensure_ascii=False) + "\n" for n in range(count)
+        json.dumps({"id": f"d{n}", "text": f"第{n}篇。" + PROSE * (n % 4)}, ensure_ascii=False) + "\n"
+        for n in range(count)
     ).encode()
 
 
@@ -28,7 +29,13 @@ def test_documents_between_empty_lines_are_read_once_at_any_block_size(tmp_path,
     texts = [[f"第{n}篇第{k}句。" for k in range(1 + n % 3)] for n in range(30)]
     body = (line_end * 2).join(line_end.join(lines) for lines in texts)
     path = tmp_path / "x.txt"
-    path.write_bytes((line_end * 3 + body.replace(f"第7篇第0句。{line_end}", f"第7篇第0句。{line_end}", 1) + line_end * 2).encode())
+    path.write_bytes(
+        (
+            line_end * 3
+            + body.replace(f"第7篇第0句。{line_end}", f"第7篇第0句。{line_end}", 1)
+            + line_end * 2
+        ).encode()
+    )
     assert [found.text.split() for found in read(path, "lines", block_bytes)] == texts
 
 

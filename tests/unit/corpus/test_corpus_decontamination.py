@@ -15,17 +15,35 @@ from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
 from mobilebert.text import document
 
-CONTEXT = "范廷颂枢机，圣名保禄，是越南罗马天主教枢机。一九六三年被任为主教，后来在河内总教区工作多年，直到退休。"
+CONTEXT = (
+    "范廷颂枢机，圣名保禄，是越南罗马天主教枢机。一九六三年被任为主教，后来在河内总教区工作多年，直到退休。"
+)
 OTHER = "每天早上先去河边看看远处青山，再写几行字。晚上朋友来喝茶，大家谈起从前和将来，直到夜深才回家去。"
 FORMS = {
     "cmrc2018/dev.json": json.dumps(
-        {"data": [{"paragraphs": [{"context": CONTEXT, "qas": [{"id": "DEV_0_QUERY_0", "question": "何时被任为主教？", "answers": []}]}]}]},
+        {
+            "data": [
+                {
+                    "paragraphs": [
+                        {
+                            "context": CONTEXT,
+                            "qas": [{"id": "DEV_0_QUERY_0", "question": "何时被任为主教？", "answers": []}],
+                        }
+                    ]
+                }
+            ]
+        },
         ensure_ascii=False,
     ),
-    "old/dev.json": json.dumps([{"context_id": "DEV_0", "context_text": CONTEXT, "qas": []}], ensure_ascii=False),
+    "old/dev.json": json.dumps(
+        [{"context_id": "DEV_0", "context_text": CONTEXT, "qas": []}], ensure_ascii=False
+    ),
     "reviews/dev.tsv": f"label\ttext_a\n1\t{CONTEXT}\n0\t不好。\n",
     "pairs/dev.txt": f"text_a\ttext_b\tlabel\n短句\t{CONTEXT}\t1\n",
-    "clue/dev.json": json.dumps({"sentence": CONTEXT}, ensure_ascii=False) + "\n" + json.dumps({"sentence": "短句"}) + "\n",
+    "clue/dev.json": json.dumps({"sentence": CONTEXT}, ensure_ascii=False)
+    + "\n"
+    + json.dumps({"sentence": "短句"})
+    + "\n",
     "lines/dev.jsonl": json.dumps({"id": 1, "text": CONTEXT}) + "\n\n",
     "plain/test.txt": f"另一行\n{CONTEXT}\n",
 }
@@ -58,7 +76,12 @@ def test_every_form_of_test_files_is_read(tmp_path, name):
 
 def test_the_same_words_in_another_dress_are_found(tmp_path):
     found = tables(tmp_path)
-    dressed = CONTEXT.replace("，", " , ").replace("范廷颂", "范廷頌").replace("枢机", "樞機").replace("后来", "後來")
+    dressed = (
+        CONTEXT.replace("，", " , ")
+        .replace("范廷颂", "范廷頌")
+        .replace("枢机", "樞機")
+        .replace("后来", "後來")
+    )
     assert match(found, dressed) == "plain/test.txt"
 
 
@@ -108,13 +131,22 @@ def test_the_world_s_dev_files_are_found(tmp_path):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_contaminated_documents_are_counted_with_their_file(tmp_path, threads):
     texts = [OTHER + CONTEXT, OTHER + "这是另一件事，与前者无关，说来话长。", CONTEXT]
-    (tmp_path / "x.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    (tmp_path / "x.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8"
+    )
     (tmp_path / "dev.json").write_text(FORMS["old/dev.json"], encoding="utf-8")
-    list_sources([Source.model_validate({"name": "x", "from": str(tmp_path / "x.jsonl")})], tmp_path / "sources", None, [])
+    list_sources(
+        [Source.model_validate({"name": "x", "from": str(tmp_path / "x.jsonl")})],
+        tmp_path / "sources",
+        None,
+        [],
+    )
     settings = Corpus.model_validate({"decontaminate": [str(tmp_path / "dev.json")]})
     clean_corpus(tmp_path / "sources", tmp_path / "corpus", settings, threads)
     funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))
-    assert {reason: entry["documents"] for reason, entry in funnel["total"]["reasons"].items()} == {"contaminated": 2}
+    assert {reason: entry["documents"] for reason, entry in funnel["total"]["reasons"].items()} == {
+        "contaminated": 2
+    }
     rejects = pq.read_table(tmp_path / "corpus" / "rejects").to_pylist()
     assert {row["detail"] for row in rejects} == {f"{tmp_path.name}/dev.json"}
     manifest = json.loads((tmp_path / "corpus" / "manifest.json").read_text(encoding="utf-8"))
@@ -127,5 +159,7 @@ def test_real_test_contexts_all_go_and_other_text_stays(shared_data, tmp_path):
     body = json.loads((shared_data / "tasks" / "cmrc2018" / "cmrc2018_dev.json").read_text(encoding="utf-8"))
     contexts = [paragraph["context"] for article in body["data"] for paragraph in article["paragraphs"]]
     assert all(matches(found, contexts))
-    with gzip.open(shared_data / "corpus" / "wiki_paragraphs_hant.jsonl.gz", "rt", encoding="utf-8") as stream:
+    with gzip.open(
+        shared_data / "corpus" / "wiki_paragraphs_hant.jsonl.gz", "rt", encoding="utf-8"
+    ) as stream:
         assert not any(matches(found, [json.loads(line)["text"] for line in stream]))

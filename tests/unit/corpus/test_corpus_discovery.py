@@ -24,8 +24,15 @@ PROSE = "在这个故事里，我们的主人公来到了一座没有名字的�
 
 def test_the_workflow_may_use_it_the_standard_library_is_all_it_needs(root):
     heavy = "{'numpy', 'pyarrow', 'apache_beam', 'pydantic'}"
-    code = f"import sys; import mobilebert.corpus.sources.discovery; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        f"import sys; import mobilebert.corpus.sources.discovery; print(sorted({heavy} & set(sys.modules)))"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_every_folder_is_read_once_whatever_links_there_are(tmp_path, monkeypatch):
@@ -145,7 +152,10 @@ def test_globs_find_what_they_say_and_end(tree, place, files):
 
 
 def test_folders_that_a_glob_names_are_not_silently_lost(tree):
-    assert [(each.path, each.unreadable) for each in discovery.find("x/*").skipped] == [("x/circle", False), ("x/deep", False)]
+    assert [(each.path, each.unreadable) for each in discovery.find("x/*").skipped] == [
+        ("x/circle", False),
+        ("x/deep", False),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def text(random_: random.Random, length: int) -> str:
 
 
 def changed(random_: random.Random, source: str, share: float) -> str:
-    return "".join(random_.choice(CHARACTERS) if random_.random() < share else character for character in source)
+    return "".join(
+        random_.choice(CHARACTERS) if random_.random() < share else character for character in source
+    )
 
 
 def plain_jaccard(one: str, other: str) -> float:
@@ -38,7 +40,9 @@ def test_jaccard_is_that_of_the_sets_of_5_grams():
     for share in (0.0, 0.01, 0.1, 1.0):
         one = text(random_, 400)
         other = changed(random_, one, share)
-        assert minhash.jaccard(*minhash.shingle_sets([one, other])) == pytest.approx(plain_jaccard(one, other), abs=1e-12)
+        assert minhash.jaccard(*minhash.shingle_sets([one, other])) == pytest.approx(
+            plain_jaccard(one, other), abs=1e-12
+        )
 
 
 @pytest.mark.parametrize("length", [60, 200, 3000])
@@ -91,7 +95,12 @@ def test_the_longest_stays_and_the_others_go_for_their_reason(tmp_path):
     one = text(random_, 300)
     longer = one + text(random_, 20)
     other = text(random_, 300)
-    assert dropped(tmp_path, [[one, other, one], [longer, one, other]]) == {(0, 0): False, (0, 2): True, (1, 1): True, (1, 2): True}
+    assert dropped(tmp_path, [[one, other, one], [longer, one, other]]) == {
+        (0, 0): False,
+        (0, 2): True,
+        (1, 1): True,
+        (1, 2): True,
+    }
 
 
 def test_only_equal_texts_go_when_near_duplicates_may_stay(tmp_path):
@@ -110,7 +119,9 @@ def test_a_pair_under_the_similarity_stays_though_its_keys_meet(tmp_path):
 
 
 def test_groups_are_those_of_brute_force(tmp_path):
-    """Every pair of similarity 0.85 and more is found (the chance to miss one is under 1 in 10,000), none under the setting is."""
+    """Every pair of similarity 0.85 and more is found (the chance to miss one is under 1 in 10,000), none
+    under the setting is.
+    """
     random_ = random.Random(7)
     bases = [text(random_, random_.randint(100, 400)) for _ in range(40)]
     texts = bases + [changed(random_, base, 0.01) for base in bases[:25] for _ in range(2)] + bases[:5]
@@ -149,25 +160,41 @@ def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
     blocks = block_store.Blocks(work.folder)
     assert blocks.batches == 10
     files = [str(tmp_path / f"keys-{batch:06d}") for batch in range(10)]
-    held = [len(block_store.read_ranges(files, partition, blocks.partitions, block_store.KEY)) for partition in range(blocks.partitions)]
+    held = [
+        len(block_store.read_ranges(files, partition, blocks.partitions, block_store.KEY))
+        for partition in range(blocks.partitions)
+    ]
     assert sum(held) == 10 * (1 + minhash.BANDS)
 
 
 def variants(folder: Path, documents: int) -> CleaningContext:
-    """Keys of documents without texts: of each three that it shares with none, one with two others, and one with all, in partition 0."""
+    """Keys of documents without texts: of each three that it shares with none, one with two others, and
+    one with all, in partition 0.
+    """
     work = CleaningContext(Corpus(), str(folder), 1 << 20)
-    block_store.write_blocks(work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes)
+    block_store.write_blocks(
+        work.folder, [(element, [1000]) for element in range(documents // 1000)], work.block_bytes
+    )
     blocks = block_store.Blocks(work.folder)
     random_ = np.random.default_rng(15)
     for batch in range(blocks.batches):
-        number = np.concatenate([np.arange(1000, dtype=np.uint64) + np.uint64(block) for block in blocks.batch(batch)[0]])
+        number = np.concatenate(
+            [np.arange(1000, dtype=np.uint64) + np.uint64(block) for block in blocks.batch(batch)[0]]
+        )
         keys = np.zeros((5, len(number)), block_store.KEY)
         keys["document"] = number
         keys["rank"] = random_.integers(0, 1 << 40, len(number))
-        keys["key"] = [*random_.integers(0, 1 << 62, (3, len(number))), number // np.uint64(3), [0] * len(number)]
+        keys["key"] = [
+            *random_.integers(0, 1 << 62, (3, len(number))),
+            number // np.uint64(3),
+            [0] * len(number),
+        ]
         keys = keys.T.reshape(-1)
         block_store.write_ranges(
-            str(folder / f"keys-{batch:06d}"), keys, np.where(keys["key"], keys["key"] % np.uint64(blocks.partitions), 0), blocks.partitions
+            str(folder / f"keys-{batch:06d}"),
+            keys,
+            np.where(keys["key"], keys["key"] % np.uint64(blocks.partitions), 0),
+            blocks.partitions,
         )
     return work
 
@@ -177,7 +204,8 @@ def pairs_of(work: CleaningContext, partition: int) -> np.ndarray:
     near_duplicates.candidates(partition, work)
     groups = block_store.Blocks(work.folder).partitions
     found = [
-        block_store.read_ranges([f"{work.folder}/pairs-{partition:06d}"], group, groups, near_duplicates.PAIR) for group in range(groups)
+        block_store.read_ranges([f"{work.folder}/pairs-{partition:06d}"], group, groups, near_duplicates.PAIR)
+        for group in range(groups)
     ]
     return np.unique(np.concatenate(found))
 
@@ -261,7 +289,9 @@ def test_pairs_fall_into_all_groups_though_each_block_has_one_document(tmp_path)
     deduplication.find(blocks, work)
     groups = block_store.Blocks(work.folder).partitions
     assert groups > 4
-    assert all(sum(1 for _ in near_duplicates.alike(group, groups, work)) in range(1, 20) for group in range(groups))
+    assert all(
+        sum(1 for _ in near_duplicates.alike(group, groups, work)) in range(1, 20) for group in range(groups)
+    )
 
 
 def test_copies_of_a_text_that_goes_go_too(tmp_path):
@@ -270,7 +300,9 @@ def test_copies_of_a_text_that_goes_go_too(tmp_path):
     longest = base + text(random_, 30)
     copies = [base] * 12  # more than are paired each with each
     gone = dropped(tmp_path, [copies[:6], [longest], copies[6:]])
-    assert gone == {(0, 0): False} | {(0, place): True for place in range(1, 6)} | {(2, place): True for place in range(6)}
+    assert gone == {(0, 0): False} | {(0, place): True for place in range(1, 6)} | {
+        (2, place): True for place in range(6)
+    }
 
 
 def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_path, monkeypatch):
@@ -282,7 +314,9 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
     for count in (20_000, 200_000):
         folder = tempfile.mkdtemp(dir=tmp_path)
         work = CleaningContext(Corpus(), folder, 1 << 20)
-        block_store.write_blocks(folder, [(element, [documents // 10]) for element in range(10)], work.block_bytes)
+        block_store.write_blocks(
+            folder, [(element, [documents // 10]) for element in range(10)], work.block_bytes
+        )
         groups = block_store.Blocks(folder).partitions
         rank = random_.integers(0, most, documents)
         ends = random_.integers(0, documents, (count, 2))
@@ -302,4 +336,6 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
         for _, first, second in pairs.tolist():
             stays[second] &= not stays[first]
         assert (stays == (near_duplicates.verdicts(0, documents, work) == near_duplicates.STAYS)).all()
-    assert peaks[1] < 1.5 * peaks[0] < 1e6  # ten times the pairs; what else a process allocates meanwhile varies by a tenth
+    assert (
+        peaks[1] < 1.5 * peaks[0] < 1e6
+    )  # ten times the pairs; what else a process allocates meanwhile varies by a tenth

@@ -1,4 +1,6 @@
-"""Paragraphs that many documents share, through the whole pipeline, and their hashes against the definition."""
+"""Paragraphs that many documents share, through the whole pipeline, and their hashes against the
+definition.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,11 @@ def test_lines_have_one_hash_if_their_letters_are_one():
     random_ = random.Random(1)
     signs = "山水天AB b9a1、。,."
     lines = ["".join(random_.choices(signs, k=random_.randint(1, 24))) for _ in range(4000)]
-    lines += ["".join(random_.choices("甲乙", k=14)) for _ in range(4000)] + [NOTICE.format(7), NOTICE.format(8)] + ["字" * 200_000]
+    lines += (
+        ["".join(random_.choices("甲乙", k=14)) for _ in range(4000)]
+        + [NOTICE.format(7), NOTICE.format(8)]
+        + ["字" * 200_000]
+    )
     found = paragraphs.hashes("\n".join(lines).encode()).tolist()
     forms = [plain(line) if len(plain(line).encode()) >= paragraphs.LEAST_BYTES else "" for line in lines]
     assert len(found) == len(lines)
@@ -36,7 +42,9 @@ def test_lines_have_one_hash_if_their_letters_are_one():
 
 @pytest.fixture
 def shared(tmp_path) -> Path:
-    """Twelve documents with a notice, four that hardly say more, two with a tale, and copies of one document."""
+    """Twelve documents with a notice, four that hardly say more, two with a tale, and copies of one
+    document.
+    """
     long = [f"{prose(n)}\n{NOTICE.format(n)}\n{prose(n + 100)}" for n in range(12)]
     short = [f"{NOTICE.format(n)}\n第{word}章第{n}节到此结束。" for n, word in enumerate("甲乙丙丁")]
     tales = [f"{TALE}\n{prose(n)}" for n in (50, 51)]
@@ -60,9 +68,19 @@ def test_a_paragraph_that_too_many_documents_have_goes_from_all_of_them(tmp_path
     assert not {"n12", "n13", "n14", "n15"} & set(kept)
     size = sum(len(NOTICE.format(n).encode()) for n in (*range(12), *range(4)))
     assert funnel["lines"] == {"shared": {"lines": 16, "bytes": size}}
-    assert {reason: entry["documents"] for reason, entry in funnel["reasons"].items()} == {"exact_duplicate": 39, "shared_paragraphs": 4}
-    assert funnel["out"] == {"documents": len(kept), "bytes": sum(len(text.encode()) for text in kept.values())}
-    rejects = {row["id"]: row for row in documents(tmp_path / "corpus" / "rejects") if row["reason"] == "shared_paragraphs"}
+    assert {reason: entry["documents"] for reason, entry in funnel["reasons"].items()} == {
+        "exact_duplicate": 39,
+        "shared_paragraphs": 4,
+    }
+    assert funnel["out"] == {
+        "documents": len(kept),
+        "bytes": sum(len(text.encode()) for text in kept.values()),
+    }
+    rejects = {
+        row["id"]: row
+        for row in documents(tmp_path / "corpus" / "rejects")
+        if row["reason"] == "shared_paragraphs"
+    }
     assert rejects["n13"]["text"] == f"{NOTICE.format(1)}\n第乙章第1节到此结束。"
 
 
@@ -86,4 +104,9 @@ def test_verdicts_do_not_depend_on_batches(tmp_path, shared):
 
 def test_counts_of_all_batches_are_added_up(tmp_path, shared, monkeypatch):
     monkeypatch.setattr(block_store, "TOGETHER", 2)
-    assert cleaned(tmp_path, shared, max_paragraph_documents=15, block_megabytes=0.001)["lines"]["shared"]["lines"] == 16
+    assert (
+        cleaned(tmp_path, shared, max_paragraph_documents=15, block_megabytes=0.001)["lines"]["shared"][
+            "lines"
+        ]
+        == 16
+    )

@@ -1,4 +1,6 @@
-"""Parquet: every row once at any block size, or counted with its reason; what does not fit or is damaged is refused by name."""
+"""Parquet: every row once at any block size, or counted with its reason; what does not fit or is damaged
+is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,20 @@ PROSE = "在这个故事里，我们的主人公来到了一座没有名字的�
 
 
 def read(path: Path, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
-    entry = {"source": "s", "path": str(path), "format": "parquet", "text_field": "text", "size": path.stat().st_size, **more}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
+    entry = {
+        "source": "s",
+        "path": str(path),
+        "format": "parquet",
+        "text_field": "text",
+        "size": path.stat().st_size,
+        **more,
+    }
+    return [
+        found
+        for element in plan.elements([entry], block_bytes)
+        for piece in element.ranges
+        for found in documents(piece)
+    ]
 
 
 def draw_texts(rows: int, size: int = 300) -> list[str]:
@@ -29,7 +43,10 @@ def draw_texts(rows: int, size: int = 300) -> list[str]:
 
 
 def table(path: Path, rows: int, **columns) -> Path:
-    made = {"id": [f"d{n}" for n in range(rows)], "text": [f"第{n}篇。" + PROSE for n in range(rows)]} | columns
+    made = {
+        "id": [f"d{n}" for n in range(rows)],
+        "text": [f"第{n}篇。" + PROSE for n in range(rows)],
+    } | columns
     pq.write_table(pa.table(made), path, row_group_size=7)
     return path
 
@@ -40,18 +57,26 @@ def test_rows_of_a_table_are_read_once_at_any_block_size(tmp_path, block_bytes):
     assert [(each.name, each.text) for each in found] == [(f"d{n}", f"第{n}篇。" + PROSE) for n in range(60)]
 
 
-@pytest.mark.parametrize("kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())])
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int32(), pa.string())]
+)
 def test_any_column_of_text_will_do(tmp_path, kind):
     column = pa.array([PROSE, None, PROSE], pa.string())
     column = column.dictionary_encode() if pa.types.is_dictionary(kind) else column.cast(kind)
     pq.write_table(pa.table({"body": column, "id": [7, 8, 9]}), tmp_path / "x.parquet")
     found = read(tmp_path / "x.parquet", text_field="body")
-    assert [(each.name, each.text, each.reason) for each in found] == [("7", PROSE, None), ("8", "", "no_text_field"), ("9", PROSE, None)]
+    assert [(each.name, each.text, each.reason) for each in found] == [
+        ("7", PROSE, None),
+        ("8", "", "no_text_field"),
+        ("9", PROSE, None),
+    ]
 
 
 def test_bytes_of_a_table_are_decoded_or_refused_one_by_one(tmp_path):
     texts = [PROSE.encode(), (PROSE * 2).encode("gb18030"), b"\xfd\xff\x80" * 20]
-    column = pa.Array.from_buffers(pa.string(), 3, pa.array(texts, pa.binary()).buffers())  # a writer that did not look
+    column = pa.Array.from_buffers(
+        pa.string(), 3, pa.array(texts, pa.binary()).buffers()
+    )  # a writer that did not look
     pq.write_table(pa.table({"text": column}), tmp_path / "x.parquet")
     found = read(tmp_path / "x.parquet")
     assert [each.reason for each in found] == [None, None, "undecodable"]
@@ -68,7 +93,10 @@ def test_texts_of_a_table_may_be_marked_up(tmp_path):
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"other": ["x"]}, r"no column text \(but other\); set text_field"), ({"text": [1]}, "its column text holds int64, not text")],
+    [
+        ({"other": ["x"]}, r"no column text \(but other\); set text_field"),
+        ({"text": [1]}, "its column text holds int64, not text"),
+    ],
 )
 def test_a_table_without_the_column_says_what_it_has(tmp_path, columns, message):
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
@@ -77,7 +105,9 @@ def test_a_table_without_the_column_says_what_it_has(tmp_path, columns, message)
 
 
 def test_a_table_with_two_columns_of_text_says_so(tmp_path):
-    pq.write_table(pa.Table.from_arrays([pa.array([PROSE]), pa.array([PROSE])], ["text", "text"]), tmp_path / "x.parquet")
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([PROSE]), pa.array([PROSE])], ["text", "text"]), tmp_path / "x.parquet"
+    )
     with pytest.raises(streams.Unreadable, match="several columns text"):
         read(tmp_path / "x.parquet")
 
@@ -100,7 +130,8 @@ def test_ids_of_a_table_name_its_texts_where_they_can(tmp_path, ids, name):
 
 def test_of_two_columns_of_ids_neither_names_a_text(tmp_path):
     pq.write_table(
-        pa.Table.from_arrays([pa.array([PROSE]), pa.array(["a"]), pa.array(["b"])], ["text", "id", "id"]), tmp_path / "x.parquet"
+        pa.Table.from_arrays([pa.array([PROSE]), pa.array(["a"]), pa.array(["b"])], ["text", "id", "id"]),
+        tmp_path / "x.parquet",
     )
     assert [each.name for each in read(tmp_path / "x.parquet")] == ["000000-0"]
 
@@ -127,7 +158,10 @@ def test_a_row_group_of_long_rows_is_refused_by_name(tmp_path, monkeypatch):
     pq.write_table(pa.table({"text": ["字" * 10_000] * 10}), tmp_path / "long", use_dictionary=False)
     pq.write_table(pa.table({"text": draw_texts(9000, 20)}), tmp_path / "short", use_dictionary=False)
     monkeypatch.setattr(parquet, "MAX_PAGE_BYTES", 100_000)
-    with pytest.raises(streams.Unreadable, match=r"row group 0 has 10 rows of 0 MB, so long that a page .* fewer rows in a row group"):
+    with pytest.raises(
+        streams.Unreadable,
+        match=r"row group 0 has 10 rows of 0 MB, so long that a page .* fewer rows in a row group",
+    ):
         read(tmp_path / "long")
     assert len(read(tmp_path / "short")) == 9000
 
@@ -151,8 +185,12 @@ def test_row_groups_before_one_that_is_refused_are_read(tmp_path, monkeypatch):
     ],
 )
 def test_rows_that_the_footer_names_and_that_are_missing_are_noticed(tmp_path, fields, message):
-    """The number of 200 rows (64 bit, zigzag) becomes 250 in the footer: the file's, the row group's, the column's."""
-    pq.write_table(pa.table({"text": draw_texts(200)}), tmp_path / "x", write_batch_size=10, data_page_size=1000)
+    """The number of 200 rows (64 bit, zigzag) becomes 250 in the footer: the file's, the row group's, the
+    column's.
+    """
+    pq.write_table(
+        pa.table({"text": draw_texts(200)}), tmp_path / "x", write_batch_size=10, data_page_size=1000
+    )
     data = (tmp_path / "x").read_bytes()
     at = len(data)
     for _ in range(fields):
@@ -164,7 +202,9 @@ def test_rows_that_the_footer_names_and_that_are_missing_are_noticed(tmp_path, f
 
 
 def test_a_table_that_unpacks_to_too_much_is_a_bomb(tmp_path):
-    pq.write_table(pa.table({"text": ["a" * 40_000_000]}), tmp_path / "x", compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.table({"text": ["a" * 40_000_000]}), tmp_path / "x", compression="zstd", use_dictionary=False
+    )
     with pytest.raises(streams.Unreadable, match="a decompression bomb: it unpacks to over 32 MB"):
         read(tmp_path / "x")
 
@@ -172,7 +212,12 @@ def test_a_table_that_unpacks_to_too_much_is_a_bomb(tmp_path):
 @pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
 def test_damage_anywhere_loses_no_row_in_silence(tmp_path, compression):
     path = tmp_path / "x"
-    pq.write_table(pa.table({"text": [*draw_texts(200, 40), None]}), path, compression=compression, write_page_checksum=True)
+    pq.write_table(
+        pa.table({"text": [*draw_texts(200, 40), None]}),
+        path,
+        compression=compression,
+        write_page_checksum=True,
+    )
     whole, rows, draw, refused = path.read_bytes(), read(path), random.Random(1), 0
     for _ in range(60):
         damaged = bytearray(whole)
@@ -209,7 +254,9 @@ def test_a_column_whose_name_is_damaged_is_a_reason(tmp_path):
         read(tmp_path / "x")
 
 
-@pytest.mark.parametrize(("rows", "size", "most"), [(40, 100_000, 10), (1000, 5000, 16), (3, 3_000_000, 1), (1000, 20, 1000)])
+@pytest.mark.parametrize(
+    ("rows", "size", "most"), [(40, 100_000, 10), (1000, 5000, 16), (3, 3_000_000, 1), (1000, 20, 1000)]
+)
 def test_of_large_rows_of_parquet_few_are_read_at_once(tmp_path, rows, size, most):
     texts = [f"{number}".zfill(size) for number in range(rows)]
     pq.write_table(pa.table({"text": texts}), tmp_path / "x", use_dictionary=False)
@@ -230,7 +277,14 @@ def test_few_rows_are_read_at_once_of_a_text_that_a_dictionary_holds_once(tmp_pa
 def test_memory_does_not_grow_with_a_row_group(tmp_path):
     """A row group of 64 MB is read with a few MB at hand (pyarrow's own count of its memory)."""
     big = pa.table({"text": [random.Random(number).randbytes(12_000).hex() for number in range(2600)]})
-    pq.write_table(big, tmp_path / "x", row_group_size=2600, compression="none", use_dictionary=False, write_batch_size=32)
+    pq.write_table(
+        big,
+        tmp_path / "x",
+        row_group_size=2600,
+        compression="none",
+        use_dictionary=False,
+        write_batch_size=32,
+    )
     del big
     before, most = pa.total_allocated_bytes(), 0
     for _ in documents(plan.FileRange("s", 0, str(tmp_path / "x"), "parquet", "text", 1)):

@@ -17,13 +17,15 @@ from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
 from mobilebert.storage import artifacts, row_groups
 
-WORDS = "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
+WORDS = (
+    "山水人家天地风云花鸟鱼虫春夏秋冬东西南北红黄蓝绿金木土火日月星石路桥城门房车船书画琴棋诗酒茶饭米面油盐"
+)
 
 
 def prose(seed: int) -> str:
     """About 150 characters that read like Chinese to the filters, different for every seed."""
     pieces = [
-        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的{WORDS[(seed // 48 + k * k) % 48]}是"
+        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的{WORDS[(seed // 48 + k * k) % 48]}是"  # noqa: E501
         f"{seed * 31 + k * 47}号，"
         for k in range(12)
     ]
@@ -31,7 +33,9 @@ def prose(seed: int) -> str:
 
 
 def jsonl(texts: list[str]) -> str:
-    return "".join(json.dumps({"id": f"n{n}", "text": text}, ensure_ascii=False) + "\n" for n, text in enumerate(texts))
+    return "".join(
+        json.dumps({"id": f"n{n}", "text": text}, ensure_ascii=False) + "\n" for n, text in enumerate(texts)
+    )
 
 
 @pytest.fixture
@@ -40,17 +44,24 @@ def tree(tmp_path) -> Path:
     (folder / "子").mkdir(parents=True)
     texts = [prose(n) for n in range(60)]
     (folder / "a.jsonl").write_text(
-        jsonl([*texts, texts[3], texts[4] + "尾。", "短。", "English only. " * 20, prose(70) + "\n京ICP备1号"]), encoding="utf-8"
+        jsonl(
+            [*texts, texts[3], texts[4] + "尾。", "短。", "English only. " * 20, prose(70) + "\n京ICP备1号"]
+        ),
+        encoding="utf-8",
     )
     (folder / "子" / "gbk.txt").write_bytes((prose(100) + "在他们的地方，这也是一个人说的话。").encode("gbk"))
     (folder / "子" / "empty.txt").write_bytes(b"")
     (folder / "子" / "nul.txt").write_bytes(bytes(range(256)) * 10)
     (folder / "子" / "cut.txt.gz").write_bytes(gzip.compress(os.urandom(10_000))[:5000])
-    (folder / "子" / "surrogate.jsonl").write_text('{"text": "' + prose(102) + '\\ud83d"}\n', encoding="utf-8")
+    (folder / "子" / "surrogate.jsonl").write_text(
+        '{"text": "' + prose(102) + '\\ud83d"}\n', encoding="utf-8"
+    )
     return folder
 
 
-def run(tmp_path: Path, *sources: tuple[str, object], out: str = "corpus", threads: int = 1, **settings) -> dict:
+def run(
+    tmp_path: Path, *sources: tuple[str, object], out: str = "corpus", threads: int = 1, **settings
+) -> dict:
     listed = [Source.model_validate({"name": name, "from": str(place)}) for name, place in sources]
     list_sources(listed, tmp_path / "sources", None, [])
     clean_corpus(tmp_path / "sources", tmp_path / out, Corpus.model_validate(settings), threads)
@@ -75,14 +86,22 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
         "too_short": 1,
     }
     assert counts["in"]["documents"] == 65 + 3 + 7
-    assert counts["in"]["documents"] == counts["out"]["documents"] + sum(entry["documents"] for entry in counts["reasons"].values())
+    assert counts["in"]["documents"] == counts["out"]["documents"] + sum(
+        entry["documents"] for entry in counts["reasons"].values()
+    )
     assert counts["lines"] == {"boilerplate": {"lines": 1, "bytes": len("京ICP备1号".encode())}}
     assert [Path(entry["file"]).name for entry in counts["unreadable"]] == ["cut.txt.gz"]
     assert funnel["total"] == counts
 
     kept = documents(tmp_path / "corpus")
     assert list(kept[0]) == ["id", "source", "text"]
-    assert [row["id"] for row in kept[:5]] == ["n0", "n1", "n2", "n3", "n5"]  # n4 is the shorter one of its pair
+    assert [row["id"] for row in kept[:5]] == [
+        "n0",
+        "n1",
+        "n2",
+        "n3",
+        "n5",
+    ]  # n4 is the shorter one of its pair
     texts = {row["id"]: row["text"] for row in kept}
     assert texts["n61"] == prose(4) + "尾。"
     assert texts["n64"] == prose(70)
@@ -92,7 +111,11 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
     assert not list(tmp_path.glob("*.work"))
 
     rejects = documents(tmp_path / "corpus" / "rejects")
-    assert {row["reason"]: row["id"] for row in rejects if row["reason"] in {"exact_duplicate", "near_duplicate", "low_han_share"}} == {
+    assert {
+        row["reason"]: row["id"]
+        for row in rejects
+        if row["reason"] in {"exact_duplicate", "near_duplicate", "low_han_share"}
+    } == {
         "exact_duplicate": "n60",
         "near_duplicate": "n4",
         "low_han_share": "n63",
@@ -109,7 +132,9 @@ def test_block_size_changes_files_not_documents(tmp_path, tree):
 
 def test_rejects_are_a_bounded_sample_or_all(tmp_path):
     path = tmp_path / "x.jsonl"
-    path.write_text(jsonl([f"短文的第{n}篇。" for n in range(30)] + [prose(n) for n in range(5)]), encoding="utf-8")
+    path.write_text(
+        jsonl([f"短文的第{n}篇。" for n in range(30)] + [prose(n) for n in range(5)]), encoding="utf-8"
+    )
     for most, expected in ((7, 7), ("all", 30), (0, 0)):
         run(tmp_path, ("x", path), rejects_per_reason=most)
         assert len(documents(tmp_path / "corpus" / "rejects")) == expected
@@ -117,11 +142,16 @@ def test_rejects_are_a_bounded_sample_or_all(tmp_path):
 
 def test_all_rejects_are_written_some_at_a_time(tmp_path, monkeypatch):
     path = tmp_path / "x.jsonl"
-    path.write_text(jsonl([f"短文的第{n}篇。" for n in range(300)] + [prose(n % 5) for n in range(50)]), encoding="utf-8")
+    path.write_text(
+        jsonl([f"短文的第{n}篇。" for n in range(300)] + [prose(n % 5) for n in range(50)]), encoding="utf-8"
+    )
     run(tmp_path, ("x", path), rejects_per_reason="all")
     monkeypatch.setattr(funnel, "_HELD_CHARACTERS", 100)
     run(tmp_path, ("x", path), out="few", rejects_per_reason="all")
-    (first, second) = (sorted((row["id"], row["reason"]) for row in documents(tmp_path / out / "rejects")) for out in ("corpus", "few"))
+    (first, second) = (
+        sorted((row["id"], row["reason"]) for row in documents(tmp_path / out / "rejects"))
+        for out in ("corpus", "few")
+    )
     assert first == second
     assert len(first) == 345
     (file,) = (tmp_path / "few" / "rejects").glob("*")
@@ -143,7 +173,9 @@ def test_row_groups_of_the_corpus_are_read_at_once(tmp_path, tree):
     for path in (tmp_path / "corpus").glob("*.parquet"):
         file = pq.ParquetFile(path)
         groups = range(file.num_row_groups)
-        assert [len(batch) for batch in row_groups.batches(file, groups)] == [file.metadata.row_group(group).num_rows for group in groups]
+        assert [len(batch) for batch in row_groups.batches(file, groups)] == [
+            file.metadata.row_group(group).num_rows for group in groups
+        ]
 
 
 def test_near_duplicates_may_stay(tmp_path, tree):

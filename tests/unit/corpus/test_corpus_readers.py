@@ -1,4 +1,6 @@
-"""Readers: every document exactly once, whatever the block size, compression and encoding; what cannot be read says why."""
+"""Readers: every document exactly once, whatever the block size, compression and encoding; what cannot be
+read says why.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,19 @@ COMPRESS = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
 
 
 def read(path: Path, format: str, block_bytes: int = 1 << 30, text_field: str = "text") -> list:
-    entry = {"source": "s", "path": str(path), "format": format, "text_field": text_field, "size": path.stat().st_size}
-    return [found for element in plan.elements([entry], block_bytes) for piece in element.ranges for found in documents(piece)]
+    entry = {
+        "source": "s",
+        "path": str(path),
+        "format": format,
+        "text_field": text_field,
+        "size": path.stat().st_size,
+    }
+    return [
+        found
+        for element in plan.elements([entry], block_bytes)
+        for piece in element.ranges
+        for found in documents(piece)
+    ]
 
 
 def test_broken_json_lines_are_told_apart(tmp_path):
@@ -65,15 +78,26 @@ def test_markdown_gives_its_prose():
     source = (
         "---\ntitle: 题目\n---\n# 标题\n\n第一段有[链接](http://a.b)和`代码`，\n换行。\n\n"
         "```python\nprint('不要')\n```\n\n    缩进的代码\n\n"
-        "- 列表项一\n- 列表项二\n\n![图](x.png)\n\n<div>块里的字<script>不要()</script></div>\n\n| 甲 | 乙 |\n|---|---|\n| 丙 | 丁 |\n"
+        "- 列表项一\n- 列表项二\n\n![图](x.png)\n\n<div>块里的字<script>不要()</script></div>\n\n| 甲 | 乙 |\n|---|---|\n| "  # noqa: E501
+        "丙 | 丁 |\n"
     )
     lines = [line.strip() for line in markup.prose(source).split("\n") if line.strip()]
-    assert lines == ["标题", "第一段有链接和代码，", "换行。", "列表项一", "列表项二", "块里的字", "甲 乙", "丙 丁"]
+    assert lines == [
+        "标题",
+        "第一段有链接和代码，",
+        "换行。",
+        "列表项一",
+        "列表项二",
+        "块里的字",
+        "甲 乙",
+        "丙 丁",
+    ]
 
 
 def test_html_gives_its_main_text(tmp_path):
     page = (
-        "<?xml version='1.0' encoding='gb2312'?><html><head><meta charset='gb2312'><title>题</title><script>var a;</script></head>"
+        "<?xml version='1.0' encoding='gb2312'?><html><head><meta "
+        "charset='gb2312'><title>题</title><script>var a;</script></head>"
         "<body>"
         "<nav><a href='/'>首页</a><a href='/b'>新闻</a></nav>"
         f"<article><h1>题目</h1>{''.join(f'<p>{PROSE}{n}。</p>' for n in range(8))}</article>"
@@ -94,7 +118,8 @@ def test_wikitext_gives_its_prose():
         "'''城市'''（{{lang|en|City}}）位于[[河流|河]]边<ref>{{cite|t}}</ref>，"
         "有-{zh-hans:软件;zh-hant:軟體}-和-{H|zh-cn:a;zh-tw:b}-<nowiki>人</nowiki>。<!-- 注 -->\n\n"
         '{| class="w"\n| 表格\n|}\n== 历史 ==\n* 第一条\n从前&nbsp;有山（）。\n'
-        "== 参考文献 ==\n* [http://a.b 链接]\n{{reflist}}\n此处有一段话。\n== 参见 ==\n* [[别的]]\n[[Category:城市]]\n[[en:City]]"
+        "== 参考文献 ==\n* [http://a.b 链接]\n{{reflist}}\n此处有一段话。\n== 参见 ==\n* "
+        "[[别的]]\n[[Category:城市]]\n[[en:City]]"
     )
     lines = [line.replace("\xa0", " ").strip() for line in wikitext.plain(raw).split("\n") if line.strip()]
     assert lines == ["城市（City）位于河边，有软件和人。", "第一条", "从前 有山。", "此处有一段话。"]
@@ -129,7 +154,10 @@ def test_hostile_wikitext_is_read_or_refused_with_a_reason(raw, reason):
         *((wikitext.plain, unit) for unit in ("[[山]]", "http://a.example 山", "山\n----")),
         (markup.main_text, "<b>山</b>"),
         *((markup.prose, unit) for unit in ("- 山\n", "- 山\r", "\\!")),
-        *((markup.rst_prose, unit) for unit in ("- 山\n", "- 山\r", "- 山\u2028", "|山|\n\n", "http://a.example\n\n")),
+        *(
+            (markup.rst_prose, unit)
+            for unit in ("- 山\n", "- 山\r", "- 山\u2028", "|山|\n\n", "http://a.example\n\n")
+        ),
     ],
 )
 def test_a_text_with_too_many_marks_for_a_parser_is_oversized(monkeypatch, extract, unit):
@@ -175,7 +203,9 @@ def test_pages_of_a_dump_are_read_once_at_any_block_size(tmp_path, block_bytes, 
     if suffix == ".bz2":
         # Streams that begin in the middle of a page, as parallel packers leave them.
         data = "".join(pages).encode()
-        path.write_bytes(b"".join(bz2.compress(data[start : start + 1777]) for start in range(0, len(data), 1777)))
+        path.write_bytes(
+            b"".join(bz2.compress(data[start : start + 1777]) for start in range(0, len(data), 1777))
+        )
     else:
         path.write_bytes(COMPRESS[suffix]("".join(pages).encode()))
     found = read(path, "mediawiki", block_bytes)
@@ -190,7 +220,13 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
     # The compression itself is whole, as where a program was killed that wrote the dump.
     path = tmp_path / f"dump.xml{suffix}"
     path.write_bytes(COMPRESS[suffix]("".join(dump(10)).encode()[:-30]))
-    entry = {"source": "s", "path": str(path), "format": "mediawiki", "text_field": "text", "size": path.stat().st_size}
+    entry = {
+        "source": "s",
+        "path": str(path),
+        "format": "mediawiki",
+        "text_field": "text",
+        "size": path.stat().st_size,
+    }
     names, failures = [], []
     for element in plan.elements([entry], block_bytes):
         for piece in element.ranges:
@@ -206,7 +242,9 @@ def test_a_dump_that_ends_inside_a_page_says_so_and_keeps_the_others(tmp_path, s
 
 @pytest.mark.parametrize("suffix", ["", ".bz2", ".gz"])
 @pytest.mark.parametrize("block_bytes", [50_000, 1 << 30])
-def test_a_page_that_is_too_large_is_counted_and_those_after_it_are_read(tmp_path, monkeypatch, suffix, block_bytes):
+def test_a_page_that_is_too_large_is_counted_and_those_after_it_are_read(
+    tmp_path, monkeypatch, suffix, block_bytes
+):
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 100_000)
     monkeypatch.setattr(multistream, "_READ", 7_000)
     pages = dump(30)
@@ -230,7 +268,9 @@ def test_a_page_of_tags_without_an_end_is_one_page(tmp_path, tag):
 
 def test_the_real_dump_is_kept_and_skipped_as_its_answers_say(shared_data):
     path = shared_data / "corpus" / "wiki_dump_sample.xml.bz2"
-    with gzip.open(shared_data / "corpus" / "wiki_dump_sample.gold.jsonl.gz", "rt", encoding="utf-8") as stream:
+    with gzip.open(
+        shared_data / "corpus" / "wiki_dump_sample.gold.jsonl.gz", "rt", encoding="utf-8"
+    ) as stream:
         gold = {str(row["id"]): row["keep"] for row in map(json.loads, stream)}
     found = read(path, "mediawiki", 200_000)
     assert len(found) == len(gold)

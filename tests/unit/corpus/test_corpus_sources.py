@@ -21,12 +21,23 @@ def listed(tmp_path, *sources: Source, world=None, downloads=()) -> tuple[list[d
     out = tmp_path / "sources"
     list_sources(sources, out, world, downloads)
     artifacts.read(out, "sources")
-    return tuple(json.loads((out / name).read_text(encoding="utf-8")) for name in ("sources.json", "skipped.json"))
+    return tuple(
+        json.loads((out / name).read_text(encoding="utf-8")) for name in ("sources.json", "skipped.json")
+    )
 
 
 def test_a_folder_gives_its_files_of_known_formats_in_order(tmp_path):
     folder = tmp_path / "原 文's {x}"
-    names = ["b.txt", "a.md", "子/c d.jsonl.gz", "子/e.HTML", "子/f.xml.bz2", ".hidden.txt", "g.bin", ".git/h.txt"]
+    names = [
+        "b.txt",
+        "a.md",
+        "子/c d.jsonl.gz",
+        "子/e.HTML",
+        "子/f.xml.bz2",
+        ".hidden.txt",
+        "g.bin",
+        ".git/h.txt",
+    ]
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
@@ -100,7 +111,9 @@ def test_world_and_downloads_are_found_by_their_folders(tmp_path):
         (folder / ".snakemake_timestamp").touch()
     sources = (source("two", "https://a.example/page.html"), source("world", "small_world"))
     entries, _ = listed(tmp_path, *sources, world=world, downloads=downloads)
-    assert [(entry["source"], os.path.relpath(entry["path"], tmp_path), entry["format"]) for entry in entries] == [
+    assert [
+        (entry["source"], os.path.relpath(entry["path"], tmp_path), entry["format"]) for entry in entries
+    ] == [
         ("two", "downloads/two/page.html", "html"),
         ("world", "world/documents/part-00000.jsonl", "jsonl"),
         ("world", "world/documents/part-00001.jsonl", "jsonl"),
@@ -113,7 +126,13 @@ def test_world_and_downloads_are_found_by_their_folders(tmp_path):
         ("nowhere", "nothing to read for wrong at .*nowhere"),
         ("nowhere/*.txt", "nothing to read for wrong"),
         ("empty", "nothing to read for wrong"),
-        ("unknown", r"all 1 files there were left out \(no format is known for .bin 1\); if they are text, set format"),
+        (
+            "unknown",
+            (
+                r"all 1 files there were left out \(no format is known for .bin 1\); if they are text, set "
+                r"format"
+            ),
+        ),
         ("unknown/x.bin", "no format is known for .bin"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Compressed files: whole ones are read whole, of others what comes before the damage; all that cannot be read says why."""
+"""Compressed files: whole ones are read whole, of others what comes before the damage; all that cannot be
+read says why.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,12 @@ from mobilebert.corpus.readers.by_format import documents
 from tests.unit.corpus.test_corpus_byte_lines import rows
 from tests.unit.corpus.test_corpus_readers import read
 
-COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
+COMPRESS = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
 
 
 @pytest.mark.parametrize("name", ["x.jsonl", "x"])

@@ -36,7 +36,9 @@ def test_the_number_of_processes_does_not_show(both, expected, tmp_path: Path) -
     assert both(tmp_path / "made", threads=2) == expected
 
 
-def test_files_between_the_steps_may_lie_where_no_path_leads(both, expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_between_the_steps_may_lie_where_no_path_leads(
+    both, expected, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "toy").mkdir()
     monkeypatch.setenv(toy_file_system.FOLDER, str(tmp_path / "toy"))
     assert both(tmp_path / "made", Beam(work="toy://place/deep")) == expected
@@ -46,8 +48,12 @@ def test_files_between_the_steps_may_lie_where_no_path_leads(both, expected, tmp
 def test_worker_processes_that_share_only_a_bucket_make_the_same(
     both, expected, tmp_path: Path, bucket: loopback_gcs.LoopbackGcs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The portable runner hands each stage to workers that a pool starts as processes, as on Flink and Spark; files lie in a bucket."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # the pool starts `python`
+    """The portable runner hands each stage to workers that a pool starts as processes, as on Flink and
+    Spark; files lie in a bucket.
+    """
+    monkeypatch.setenv(
+        "PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    )  # the pool starts `python`
     address, pool = BeamFnExternalWorkerPoolServicer.start(use_process=True)
     try:
         options = [
@@ -57,7 +63,12 @@ def test_worker_processes_that_share_only_a_bucket_make_the_same(
             "--sdk_worker_parallelism=1",
             "--no_auth",
         ]
-        assert both(tmp_path / "made", Beam(runner="portable", pipeline_options=options, work="gs://bucket/work")) == expected
+        assert (
+            both(
+                tmp_path / "made", Beam(runner="portable", pipeline_options=options, work="gs://bucket/work")
+            )
+            == expected
+        )
     finally:
         pool.stop(0)
     assert bucket.count("insert", "start") > 50
@@ -67,7 +78,10 @@ def test_worker_processes_that_share_only_a_bucket_make_the_same(
 def test_dataflow_job_graphs_are_built_and_staged_offline(
     both, tmp_path: Path, bucket: loopback_gcs.LoopbackGcs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Up to the service's door: a template in a bucket is all that Dataflow needs to start the job. The service itself was never met."""
+    """Up to the service's door: a template in a bucket is all that Dataflow needs to start the job.
+
+    The service itself was never met.
+    """
     options = ["--project=test", "--region=europe-west4", "--temp_location=gs://bucket/tmp", "--template_location=gs://bucket/template",
                "--sdk_container_image=workers:1", "--sdk_location=container"]  # fmt: skip
     where = Beam(runner="dataflow", pipeline_options=options, work="gs://bucket/work")
@@ -92,8 +106,12 @@ def test_dataflow_job_graphs_are_built_and_staged_offline(
             next(found.data for place, found in stored.items() if place.endswith("pipeline.pb"))
         )
         assert steps[name] <= {transform.unique_name for transform in graph.components.transforms.values()}
-        assert any(environment.payload.endswith(b"workers:1") for environment in graph.components.environments.values())
+        assert any(
+            environment.payload.endswith(b"workers:1")
+            for environment in graph.components.environments.values()
+        )
         template = json.loads(stored["template"].data)
-        assert [image["containerImage"] for image in template["environment"]["workerPools"][0]["sdkHarnessContainerImages"]] == [
-            "workers:1"
-        ]
+        assert [
+            image["containerImage"]
+            for image in template["environment"]["workerPools"][0]["sdkHarnessContainerImages"]
+        ] == ["workers:1"]

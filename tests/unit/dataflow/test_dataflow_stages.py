@@ -98,7 +98,9 @@ def test_a_users_error_while_numbers_are_made_arrives_too(tmp_path: Path) -> Non
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Beam's threads
 def test_a_killed_worker_ends_the_run_and_the_other_workers(tmp_path: Path) -> None:
     with pytest.raises(PassingError, match="run again"):
-        running.run("die", [Stage("Die", partial(_upto, 2), partial(_die, tmp_path))], str(tmp_path), Beam(), 2)
+        running.run(
+            "die", [Stage("Die", partial(_upto, 2), partial(_die, tmp_path))], str(tmp_path), Beam(), 2
+        )
     workers = [int(os.readlink(tmp_path / name)) for name in ("first", "second")]
     psutil.wait_procs([psutil.Process(pid) for pid in workers if psutil.pid_exists(pid)])
 

@@ -1,4 +1,6 @@
-"""What is shipped to workers elsewhere: a wheel with all that the pipelines import and read, and a list of what it needs."""
+"""What is shipped to workers elsewhere: a wheel with all that the pipelines import and read, and a list of
+what it needs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,12 @@ import pytest
 
 ENTRIES = ("corpus/pipeline.py", "records/pipeline.py")
 # Distributions whose modules have other names.
-MODULES = {"apache-beam": "apache_beam", "google-crc32c": "google_crc32c", "markdown-it-py": "markdown_it", "pyyaml": "yaml"}
+MODULES = {
+    "apache-beam": "apache_beam",
+    "google-crc32c": "google_crc32c",
+    "markdown-it-py": "markdown_it",
+    "pyyaml": "yaml",
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +80,11 @@ def test_the_wheel_holds_every_module_and_table_of_the_pipelines(root: Path, whe
 def test_the_workers_image_installs_what_the_pipelines_import_and_no_tensorflow(root: Path) -> None:
     _, others = reached(root / "mobilebert")
     text = (root / "envs" / "worker.Dockerfile").read_text("utf-8")
-    listed = set(re.search(r"pip install .*?--constraint requirements.lock((?:\s+\\\n|\s+[\w.-]+)+)", text)[1].replace("\\", "").split())
+    listed = set(
+        re.search(r"pip install .*?--constraint requirements.lock((?:\s+\\\n|\s+[\w.-]+)+)", text)[1]
+        .replace("\\", "")
+        .split()
+    )
     there = {MODULES.get(name, name.replace("-", "_")) for name in listed}
     assert "tensorflow" not in others
     # Cloud Storage is read by Beam's own file system; google is a namespace.

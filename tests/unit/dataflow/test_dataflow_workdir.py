@@ -34,14 +34,14 @@ from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.settings import Corpus
 from pathlib import Path
 clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005, max_paragraph_documents=50), 1)
-"""
+"""  # noqa: E501
 WRITE = """
 from mobilebert.records import writer
 from mobilebert.settings import Records
 from pathlib import Path
 module.BLOCK_BYTES = 4000
 writer.write(Path({1!r}) / "corpus", Path({0!r}), Path({1!r}) / "records", Records(sequence_length=32, heldout_share=0.1, shards=3), 20, 1)
-"""
+"""  # noqa: E501
 
 
 def killed(code: str, root: Path) -> None:
@@ -50,7 +50,13 @@ def killed(code: str, root: Path) -> None:
 
 
 def test_a_killed_run_leaves_no_artifact_and_is_gone_on_with(
-    both, expected, sources: Path, tokenizer: Path, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+    both,
+    expected,
+    sources: Path,
+    tokenizer: Path,
+    tmp_path: Path,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = tmp_path / "made"
     made.mkdir()
@@ -64,7 +70,11 @@ def test_a_killed_run_leaves_no_artifact_and_is_gone_on_with(
 
         return counting
 
-    killed(DYING.format(room="corpus", module="cleaning", function="clean_element") + CLEAN.format(str(sources), str(made)), root)
+    killed(
+        DYING.format(room="corpus", module="cleaning", function="clean_element")
+        + CLEAN.format(str(sources), str(made)),
+        root,
+    )
     assert not artifacts.exists(made / "corpus")
     monkeypatch.setattr(cleaning, "_clean", count(cleaning._clean, cleaned))
     files = both(made)
@@ -101,7 +111,9 @@ def test_a_run_that_dies_while_its_artifact_is_put_together_is_gone_on_with(
     assert both(tmp_path / "made") == expected
 
 
-def test_a_users_error_in_a_block_of_records_arrives_and_its_work_goes(both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_error_in_a_block_of_records_arrives_and_its_work_goes(
+    both, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: Any) -> None:
         raise UserError("the dictionary does not fit")
 
@@ -154,7 +166,11 @@ def test_other_work_begins_anew_and_one_process_works_at_a_time(tmp_path: Path) 
     with pytest.raises(UserError, match="mend"), workdir.folder(out, Beam(), "b" * 64):
         raise UserError("only other settings mend this")
     assert not Path(other).parent.exists()
-    with locked(tmp_path / "corpus.work"), pytest.raises(UserError, match="is at this work already"), workdir.folder(out, Beam(), "b" * 64):
+    with (
+        locked(tmp_path / "corpus.work"),
+        pytest.raises(UserError, match="is at this work already"),
+        workdir.folder(out, Beam(), "b" * 64),
+    ):
         pass
 
 

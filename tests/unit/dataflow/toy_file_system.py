@@ -1,4 +1,6 @@
-"""A file system of its own scheme, `toy://`, in a local folder: no path of it can be opened with Python's `open`."""
+"""A file system of its own scheme, `toy://`, in a local folder: no path of it can be opened with Python's
+`open`.
+"""
 
 from __future__ import annotations
 

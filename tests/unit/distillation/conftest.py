@@ -34,7 +34,7 @@ def student() -> Any:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
         max_position_embeddings=16,
-        initializer_range=0.2,  # so that attention is not flat: a flat one has the same cross-entropy against anything
+        initializer_range=0.2,  # so that attention is not flat: a flat one has the same cross-entropy against anything  # noqa: E501
     )
     return models.build(config, 1)
 
@@ -65,7 +65,9 @@ def batch() -> dict[str, np.ndarray]:
         "input_ids": numbers.integers(1, VOCABULARY, (BATCH, LENGTH)).astype(np.int32) * mask,
         "segment_ids": np.zeros((BATCH, LENGTH), np.int32),
         "input_mask": mask,
-        "masked_positions": np.sort(numbers.integers(1, LENGTH // 2, (BATCH, PREDICTIONS)), axis=1).astype(np.int32),
+        "masked_positions": np.sort(numbers.integers(1, LENGTH // 2, (BATCH, PREDICTIONS)), axis=1).astype(
+            np.int32
+        ),
         "masked_ids": numbers.integers(1, VOCABULARY, (BATCH, PREDICTIONS)).astype(np.int32),
         "masked_weights": weights,
     }
@@ -77,7 +79,9 @@ def train(tmp_path: Path, batch: dict[str, np.ndarray]) -> Callable[..., list[fl
 
     def run(objective: Any, steps: int = 20, learning_rate: float = 5e-3) -> list[float]:
         dataset = tf.data.Dataset.from_tensors(batch).repeat()
-        optimization = Optimization(steps=steps, learning_rate=learning_rate, decay="constant", batch_size=BATCH)
+        optimization = Optimization(
+            steps=steps, learning_rate=learning_rate, decay="constant", batch_size=BATCH
+        )
         job = loop.Job("test", objective, lambda step: dataset, optimization, Training(steps_per_call=1), 3)
         accelerator = Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
         with workspace.open_state(tmp_path, "test", "0" * 64) as run_state:

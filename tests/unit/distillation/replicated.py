@@ -1,9 +1,10 @@
-"""A program for tests: three steps of every objective on one device, and on two that take their share in rounds; and measures.
+"""A program for tests: three steps of every objective on one device, and on two that take their share in
+rounds; and measures.
 
     python replicated.py FILE [OBJECTIVE ...]
 
-writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the loss and the gradient's
-norm of a step; measures -> [those of one device, those of two] of an untrained model.
+writes JSON: objective (those that are named, or all) -> [rows of one device, rows of two], a row being the
+loss and the gradient's norm of a step; measures -> [those of one device, those of two] of an untrained model.
 """
 
 from __future__ import annotations
@@ -60,11 +61,17 @@ def made(precision: str) -> tuple[Any, Any]:
 
 
 OBJECTIVES: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
-    "pretraining, LAMB": ("lamb", "float32", lambda student, teacher: MaskedLmObjective(student, teacher, 0.3, next_sentence=True)),
+    "pretraining, LAMB": (
+        "lamb",
+        "float32",
+        lambda student, teacher: MaskedLmObjective(student, teacher, 0.3, next_sentence=True),
+    ),
     "transfer": (
         "adamw",
         "float32",
-        lambda student, teacher: TransferObjective(student, teacher, Transfer(earlier_layers=0.1), "layer01", "google"),
+        lambda student, teacher: TransferObjective(
+            student, teacher, Transfer(earlier_layers=0.1), "layer01", "google"
+        ),
     ),
     "joint, bfloat16": (
         "adamw",
@@ -76,7 +83,11 @@ OBJECTIVES: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {
         "float32",
         lambda student, _: TaskObjective(student, heads.ClassificationHead(WIDTH, 2, 1, dropout_rate=0.0)),
     ),
-    "reading, bfloat16": ("adamw", "bfloat16", lambda student, _: TaskObjective(student, heads.SpanHead(WIDTH, 1))),
+    "reading, bfloat16": (
+        "adamw",
+        "bfloat16",
+        lambda student, _: TaskObjective(student, heads.SpanHead(WIDTH, 1)),
+    ),
 }
 
 
@@ -91,11 +102,16 @@ def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
             "input_ids": numbers.integers(1, VOCABULARY, (BATCH, LENGTH)).astype(np.int32) * mask,
             "segment_ids": np.zeros((BATCH, LENGTH), np.int32),
             "input_mask": mask,
-            "masked_positions": np.sort(numbers.integers(1, 4, (BATCH, PREDICTIONS)), axis=1).astype(np.int32),
+            "masked_positions": np.sort(numbers.integers(1, 4, (BATCH, PREDICTIONS)), axis=1).astype(
+                np.int32
+            ),
             "masked_ids": numbers.integers(1, VOCABULARY, (BATCH, PREDICTIONS)).astype(np.int32),
             "masked_weights": weights,
         }
-        features |= {name: numbers.integers(0, 2, BATCH).astype(np.int32) for name in ("next_sentence_labels", "label", "start", "end")}
+        features |= {
+            name: numbers.integers(0, 2, BATCH).astype(np.int32)
+            for name in ("next_sentence_labels", "label", "start", "end")
+        }
         return {name: features[name] for name in names}
 
     stacked = {name: np.stack([batch(step)[name] for step in range(STEPS)]) for name in names}
@@ -105,13 +121,21 @@ def batches(names: tuple[str, ...]) -> Callable[[int], tf.data.Dataset]:
 def rows(name: str, accelerator: Accelerator, device_batch: int | None) -> list[list[float]]:
     optimizer_name, precision, objective_of = OBJECTIVES[name]
     targets = {"classification": ("label",), "reading, bfloat16": ("start", "end")}
-    target_names = targets.get(name, ("masked_positions", "masked_ids", "masked_weights", "next_sentence_labels"))
-    # A warm-up, since Adam's first steps have one length whatever the gradient is, so that rounding alone would show.
-    optimization = Optimization(steps=STEPS, learning_rate=1e-3, decay="constant", warmup_steps=STEPS, optimizer=optimizer_name)
+    target_names = targets.get(
+        name, ("masked_positions", "masked_ids", "masked_weights", "next_sentence_labels")
+    )
+    # A warm-up, since Adam's first steps have one length whatever the gradient is, so that rounding alone
+    # would show.
+    optimization = Optimization(
+        steps=STEPS, learning_rate=1e-3, decay="constant", warmup_steps=STEPS, optimizer=optimizer_name
+    )
     with accelerator.scope():
         objective = objective_of(*made(precision))
         optimizer = optimizers.make(
-            objective.variables, objective.learning_rate_multipliers, optimization, getattr(objective, "counted", ())
+            objective.variables,
+            objective.learning_rate_multipliers,
+            optimization,
+            getattr(objective, "counted", ()),
         )
     steps = Steps(objective, optimizer, optimization, 1, accelerator, device_batch=device_batch)
     steps.feed(batches(("input_ids", "segment_ids", "input_mask", *target_names)), 0)
@@ -136,20 +160,29 @@ class HeldOut:
             "segment_ids": np.zeros((batch_size, LENGTH), np.int32),
             "input_mask": np.ones((batch_size, LENGTH), np.int32),
             "masked_positions": np.tile(np.arange(PREDICTIONS, dtype=np.int32), (batch_size, 1)),
-            "masked_ids": numbers.integers(1, VOCABULARY, (self.heldout_count, PREDICTIONS)).astype(np.int32)[rows],
+            "masked_ids": numbers.integers(1, VOCABULARY, (self.heldout_count, PREDICTIONS)).astype(np.int32)[
+                rows
+            ],
             "masked_weights": weights.astype(np.float32),
         }
 
 
 def measures(accelerator: Accelerator) -> dict[str, Any]:
-    """What evaluation.json tells of a model, and a task's logits: of 7 examples, asked for in batches of 3."""
+    """What evaluation.json tells of a model, and a task's logits: of 7 examples, asked for in batches of
+    3.
+    """
     with accelerator.scope():
         model, head = made("float32")[0], heads.ClassificationHead(WIDTH, 2, 1, dropout_rate=0.0)
     ids = np.random.default_rng(1).integers(1, VOCABULARY, (7, LENGTH)).astype(np.int32)
-    examples = Features(ids, np.full(7, 4, np.int32), np.arange(6, 13, dtype=np.int32), {"label": np.zeros(7, np.int32)})
+    examples = Features(
+        ids, np.full(7, 4, np.int32), np.arange(6, 13, dtype=np.int32), {"label": np.zeros(7, np.int32)}
+    )
     logits = list(predictions.Forward(model, head, accelerator).logits(examples, 3))
     evaluated = evaluation.masked_lm(model, HeldOut(), Masking(), 3, 9, accelerator)
-    return evaluated | {"logits": np.concatenate(logits).tolist(), "batches": [len(batch) for batch in logits]}
+    return evaluated | {
+        "logits": np.concatenate(logits).tolist(),
+        "batches": [len(batch) for batch in logits],
+    }
 
 
 def main(file: Path, names: list[str]) -> None:
@@ -157,7 +190,11 @@ def main(file: Path, names: list[str]) -> None:
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     one = Accelerator(tf.distribute.get_strategy(), "one", 1)
     two = Accelerator(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), "two", 2)
-    results: dict[str, Any] = {name: [rows(name, one, None), rows(name, two, 1)] for name in OBJECTIVES if name in (names or OBJECTIVES)}
+    results: dict[str, Any] = {
+        name: [rows(name, one, None), rows(name, two, 1)]
+        for name in OBJECTIVES
+        if name in (names or OBJECTIVES)
+    }
     file.write_text(json.dumps(results | {"measures": [measures(one), measures(two)]}))
 
 

@@ -38,10 +38,14 @@ def positions(mask: np.ndarray | None) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
-def test_feature_map_transfer_is_the_mean_squared_distance_of_normalised_outputs(numbers, mask, masked, epsilon):
+def test_feature_map_transfer_is_the_mean_squared_distance_of_normalised_outputs(
+    numbers, mask, masked, epsilon
+):
     teacher, student = numbers.normal(1, 2, (B, S, H)), numbers.normal(-1, 0.1, (B, S, H))
     chosen = mask if masked else None
-    expected = np.mean([(layer_norm(teacher[p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in positions(chosen)])
+    expected = np.mean(
+        [(layer_norm(teacher[p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in positions(chosen)]
+    )
     found = losses.feature_map_transfer(teacher, student, chosen, layers=4, epsilon=epsilon)
     np.testing.assert_allclose(found, 100 / 4 * expected, rtol=1e-12)
 
@@ -52,7 +56,9 @@ def test_attention_transfer_is_a_cross_entropy_over_keys(numbers, mask, masked):
     teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) + hidden_keys for _ in range(2))
     chosen = mask if masked else None
     rows = [(b, a, s) for b, s in positions(chosen) for a in range(A)]
-    entropies = [-np.sum(softmax(teacher[row]) * np.log(np.maximum(softmax(student[row]), 1e-300))) for row in rows]
+    entropies = [
+        -np.sum(softmax(teacher[row]) * np.log(np.maximum(softmax(student[row]), 1e-300))) for row in rows
+    ]
     found = losses.attention_transfer(teacher, student, chosen, layers=12, factor=3.0)
     np.testing.assert_allclose(found, 3 / 12 * np.mean(entropies), rtol=1e-12)
 
@@ -63,20 +69,31 @@ def test_statistics_of_one_layer(numbers, mask, masked):
     chosen = mask if masked else None
     means = np.mean([(teacher[p].mean() - student[p].mean()) ** 2 for p in positions(chosen)])
     variances = np.mean([abs(teacher[p].var() - student[p].var()) for p in positions(chosen)])
-    np.testing.assert_allclose(losses.mean_transfer(teacher, student, chosen, layers=2), 5000 / 2 * means, rtol=1e-11)
-    np.testing.assert_allclose(losses.variance_transfer(teacher, student, chosen, layers=2), 5 / 2 * variances, rtol=1e-11)
+    np.testing.assert_allclose(
+        losses.mean_transfer(teacher, student, chosen, layers=2), 5000 / 2 * means, rtol=1e-11
+    )
+    np.testing.assert_allclose(
+        losses.variance_transfer(teacher, student, chosen, layers=2), 5 / 2 * variances, rtol=1e-11
+    )
 
 
 def test_published_statistics_compare_with_every_teacher_output(numbers):
     outputs, student = numbers.normal(0.3, 2, (4, B, S, H)), numbers.normal(-0.2, 1, (B, S, H))
-    means = np.mean([(layer[p].mean() - student[p].mean()) ** 2 for layer in outputs for p in positions(None)])
-    variances = np.mean([abs(layer[p].var() - student[p].var()) for layer in outputs for p in positions(None)])
+    means = np.mean(
+        [(layer[p].mean() - student[p].mean()) ** 2 for layer in outputs for p in positions(None)]
+    )
+    variances = np.mean(
+        [abs(layer[p].var() - student[p].var()) for layer in outputs for p in positions(None)]
+    )
     np.testing.assert_allclose(losses.mean_transfer(outputs, student, layers=3), 5000 / 3 * means, rtol=1e-11)
-    np.testing.assert_allclose(losses.variance_transfer(outputs, student, layers=3), 5 / 3 * variances, rtol=1e-11)
+    np.testing.assert_allclose(
+        losses.variance_transfer(outputs, student, layers=3), 5 / 3 * variances, rtol=1e-11
+    )
 
 
 def test_published_mean_pulls_to_the_average_of_all_layers(numbers):
-    # The consequence that the reference page measured: the gradient vanishes at the average of the teacher's means.
+    # The consequence that the reference page measured: the gradient vanishes at the average of the teacher's
+    # means.
     outputs = numbers.normal(0.3, 2, (4, B, S, H))
     student = tf.Variable(np.broadcast_to(outputs.mean(axis=(0, 3))[..., None], (B, S, H)))
     with tf.GradientTape() as tape:
@@ -93,7 +110,9 @@ def test_padding_never_matters_with_a_mask(numbers, mask):
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("loss", [losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer])
+@pytest.mark.parametrize(
+    "loss", [losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer]
+)
 def test_padding_may_hold_anything_with_a_mask(numbers, mask, loss, poison):
     teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
     given = [np.where(mask[..., None] == 1, tensor, poison) for tensor in (teacher, student)]
@@ -111,7 +130,9 @@ def test_published_statistics_leave_out_poisoned_padding(numbers, mask):
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 def test_attention_of_padding_may_hold_anything_with_a_mask(numbers, mask, poison):
     real = (mask[:, None, :, None] * mask[:, None, None, :]) == 1
-    teacher, student = (numbers.normal(0, 1.5, (B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :]) for _ in range(2))
+    teacher, student = (
+        numbers.normal(0, 1.5, (B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :]) for _ in range(2)
+    )
     given = [np.where(real, scores, poison) for scores in (teacher, student)]
     same_with_gradient(losses.attention_transfer, (teacher, student), given, mask, real)
 
@@ -119,7 +140,12 @@ def test_attention_of_padding_may_hold_anything_with_a_mask(numbers, mask, poiso
 @pytest.mark.parametrize("kind", [bool, np.int64, np.float32, np.float64])
 def test_a_mask_may_have_any_type(numbers, mask, kind):
     teacher, student = numbers.normal(size=(B, S, H)), numbers.normal(size=(B, S, H))
-    for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer, losses.hidden_transfer):
+    for loss in (
+        losses.feature_map_transfer,
+        losses.mean_transfer,
+        losses.variance_transfer,
+        losses.hidden_transfer,
+    ):
         assert float(loss(teacher, student, mask.astype(kind))) == float(loss(teacher, student, mask))
     scores = numbers.normal(size=(2, B, A, S, S)) - 10000.0 * (1 - mask[:, None, None, :])
     for loss in (losses.attention_transfer, losses.value_relation_transfer):
@@ -161,7 +187,9 @@ def test_a_query_without_any_key_counts_as_evenly_spread(numbers, mask, masked, 
 
 
 def same_with_gradient(loss, clean, given, mask, real):
-    """The loss and the student's gradient are those of the clean tensors; where nothing is `real` the gradient is 0."""
+    """The loss and the student's gradient are those of the clean tensors; where nothing is `real` the
+    gradient is 0.
+    """
     found = []
     for teacher, student in (clean, given):
         variable = tf.Variable(student)
@@ -176,7 +204,10 @@ def same_with_gradient(loss, clean, given, mask, real):
 
 
 def test_the_teacher_gets_no_gradient_and_equal_features_lose_nothing(numbers):
-    teacher, student = tf.Variable(numbers.normal(size=(B, S, H))), tf.Variable(numbers.normal(size=(B, S, H)))
+    teacher, student = (
+        tf.Variable(numbers.normal(size=(B, S, H))),
+        tf.Variable(numbers.normal(size=(B, S, H))),
+    )
     for loss in (losses.feature_map_transfer, losses.mean_transfer, losses.variance_transfer):
         with tf.GradientTape() as tape:
             value = loss(teacher, student)
@@ -193,11 +224,20 @@ def test_masked_lm_losses_weigh_truth_and_teacher(numbers):
     for row in range(6):
         truth = np.eye(V)[labels[row]]
         log = np.log(softmax(logits[row]))
-        rows.append([-np.sum((ratio * truth + (1 - ratio) * softmax(teacher[row])) * log) for ratio in (1.0, 0.5, 0.1)])
+        rows.append(
+            [
+                -np.sum((ratio * truth + (1 - ratio) * softmax(teacher[row])) * log)
+                for ratio in (1.0, 0.5, 0.1)
+            ]
+        )
     expected = (np.array(rows) * weights[:, None]).sum(axis=0) / (4 + 1e-5)
     np.testing.assert_allclose(losses.masked_lm_loss(logits, labels, weights), expected[0], rtol=1e-12)
-    np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights), expected[1], rtol=1e-12)
-    np.testing.assert_allclose(losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio=0.1), expected[2], rtol=1e-12)
+    np.testing.assert_allclose(
+        losses.soft_masked_lm_loss(logits, teacher, labels, weights), expected[1], rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        losses.soft_masked_lm_loss(logits, teacher, labels, weights, truth_ratio=0.1), expected[2], rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("one", [1, 1.0])
@@ -227,12 +267,20 @@ def test_half_precision_is_raised_before_it_is_summed(numbers):
     teacher, student = (tf.cast(numbers.normal(size=(B, S, H)), tf.bfloat16) for _ in range(2))
     found = losses.feature_map_transfer(teacher, student)
     assert found.dtype == tf.float32
-    np.testing.assert_allclose(found, losses.feature_map_transfer(tf.cast(teacher, tf.float32), tf.cast(student, tf.float32)), rtol=1e-6)
+    np.testing.assert_allclose(
+        found,
+        losses.feature_map_transfer(tf.cast(teacher, tf.float32), tf.cast(student, tf.float32)),
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "divisor", "padding", "all_outputs", "epsilon"),
-    [("corrected", 12, True, False, 1e-12), ("published", 12, False, True, 1e-12), ("google_tf2", 3, False, False, 1e-3)],
+    [
+        ("corrected", 12, True, False, 1e-12),
+        ("published", 12, False, True, 1e-12),
+        ("google_tf2", 3, False, False, 1e-3),
+    ],
 )
 def test_forms(name, divisor, padding, all_outputs, epsilon):
     form = losses.variant(name)
@@ -245,7 +293,9 @@ def test_hidden_transfer_is_the_mean_squared_distance(numbers, mask, masked):
     teacher, student = numbers.normal(1, 2, (B, S, H)), numbers.normal(-1, 1, (B, S, H))
     chosen = mask if masked else None
     expected = np.mean([(teacher[p] - student[p]) ** 2 for p in positions(chosen)])
-    np.testing.assert_allclose(losses.hidden_transfer(teacher, student, chosen, layers=2, factor=3.0), 3 / 2 * expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        losses.hidden_transfer(teacher, student, chosen, layers=2, factor=3.0), 3 / 2 * expected, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("masked", [True, False])
@@ -256,7 +306,10 @@ def test_value_relation_is_a_cross_entropy_of_the_values_products(numbers, mask,
     for b, s in positions(chosen):
         keys = [k for k in range(S) if not masked or mask[b, k]]
         for a in range(A):
-            target, found = (np.array([v[b, a, s] @ v[b, a, k] for k in keys]) / np.sqrt(v.shape[-1]) for v in (teacher, student))
+            target, found = (
+                np.array([v[b, a, s] @ v[b, a, k] for k in keys]) / np.sqrt(v.shape[-1])
+                for v in (teacher, student)
+            )
             entropies.append(-np.sum(softmax(target) * np.log(softmax(found))))
     found = losses.value_relation_transfer(teacher, student, chosen, layers=2, factor=3.0)
     np.testing.assert_allclose(found, 3 / 2 * np.mean(entropies), rtol=1e-11)
@@ -275,15 +328,25 @@ def reference_terms(form, teacher, student, scores, mask, layer, depth):
     places = positions(mask if form == "corrected" else None)
     keys = {b: [k for k in range(S) if form != "corrected" or mask[b, k]] for b in range(B)}
     compared = teacher if form == "published" else teacher[layer : layer + 1]
-    feature = np.mean([(layer_norm(teacher[layer][p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in places])
+    feature = np.mean(
+        [(layer_norm(teacher[layer][p], epsilon) - layer_norm(student[p], epsilon)) ** 2 for p in places]
+    )
     entropies = [
-        -np.sum(softmax(scores[0][b, a, s, keys[b]]) * np.log(np.maximum(softmax(scores[1][b, a, s, keys[b]]), 1e-300)))
+        -np.sum(
+            softmax(scores[0][b, a, s, keys[b]])
+            * np.log(np.maximum(softmax(scores[1][b, a, s, keys[b]]), 1e-300))
+        )
         for b, s in places
         for a in range(A)
     ]
     mean = np.mean([(output[p].mean() - student[p].mean()) ** 2 for output in compared for p in places])
     variance = np.mean([abs(output[p].var() - student[p].var()) for output in compared for p in places])
-    return [100 * feature / divisor, np.mean(entropies) / divisor, 5000 * mean / divisor, 5 * variance / divisor]
+    return [
+        100 * feature / divisor,
+        np.mean(entropies) / divisor,
+        5000 * mean / divisor,
+        5 * variance / divisor,
+    ]
 
 
 @pytest.mark.parametrize("form", ["corrected", "published", "google_tf2"])
@@ -301,5 +364,7 @@ def test_every_form_equals_its_own_reference(numbers, mask, form):
         losses.mean_transfer(statistics, student, counted, layers=divisor),
         losses.variance_transfer(statistics, student, counted, layers=divisor),
     ]
-    np.testing.assert_allclose(found, reference_terms(form, teacher, student, scores, mask, layer, depth), rtol=1e-11)
+    np.testing.assert_allclose(
+        found, reference_terms(form, teacher, student, scores, mask, layer, depth), rtol=1e-11
+    )
     assert all(value.shape == () for value in found)

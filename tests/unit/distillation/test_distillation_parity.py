@@ -18,12 +18,22 @@ from mobilebert.errors import UserError
 from mobilebert.storage import artifacts
 
 QUERY, KEY = (f"bert.encoder.layer.0.attention.self.{name}.weight" for name in ("query", "key"))
-TYPES, BIAS, OUTPUT = "bert.embeddings.token_type_embeddings.weight", "cls.predictions.bias", "bert.encoder.layer.1.output.dense.weight"
+TYPES, BIAS, OUTPUT = (
+    "bert.embeddings.token_type_embeddings.weight",
+    "cls.predictions.bias",
+    "bert.encoder.layer.1.output.dense.weight",
+)
 
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sizes = {"vocab_size": 211, "hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 80, "num_hidden_layers": 2}
+    sizes = {
+        "vocab_size": 211,
+        "hidden_size": 48,
+        "num_attention_heads": 4,
+        "intermediate_size": 80,
+        "num_hidden_layers": 2,
+    }
     model = models.build(models.configs.BertConfig(**sizes, max_position_embeddings=64, hidden_act="gelu"), 1)
     folder = tmp_path_factory.mktemp("parity") / "teacher"
     with artifacts.writing(folder, "model") as writer:
@@ -48,7 +58,9 @@ def tensors(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
 
 
 def config(**keys: Any) -> Callable[[Path], Any]:
-    return lambda folder: (folder / "config.json").write_text(json.dumps(json.loads((folder / "config.json").read_text()) | keys))
+    return lambda folder: (folder / "config.json").write_text(
+        json.dumps(json.loads((folder / "config.json").read_text()) | keys)
+    )
 
 
 @pytest.mark.parametrize("segments", [0, 1])
@@ -67,12 +79,26 @@ def test_a_sound_copy_agrees(teacher: Path, segments: int) -> None:
         (tensors(lambda found: found.update({QUERY: np.ascontiguousarray(found[QUERY].T)})), "hidden"),
         (tensors(lambda found: found.update({QUERY: found[KEY], KEY: found[QUERY]})), "hidden"),
         (tensors(lambda found: found[OUTPUT].__setitem__((0, 0), 0.5)), "hidden"),
-        (tensors(lambda found: found[TYPES].__setitem__((1, 0), 0.5)), "hidden"),  # the batch holds type 0 alone
+        (
+            tensors(lambda found: found[TYPES].__setitem__((1, 0), 0.5)),
+            "hidden",
+        ),  # the batch holds type 0 alone
         (tensors(lambda found: found[BIAS].__setitem__(7, 0.5)), "logits"),
     ],
-    ids=["the other gelu", "epsilon", "heads", "transposed kernel", "exchanged kernels", "one number", "second type", "bias of the head"],
+    ids=[
+        "the other gelu",
+        "epsilon",
+        "heads",
+        "transposed kernel",
+        "exchanged kernels",
+        "one number",
+        "second type",
+        "bias of the head",
+    ],
 )
-def test_another_computation_is_refused(damage: Callable[[Path], Any], where: str, teacher: Path, tmp_path: Path) -> None:
+def test_another_computation_is_refused(
+    damage: Callable[[Path], Any], where: str, teacher: Path, tmp_path: Path
+) -> None:
     source = parity.open_source(teacher)
     folder = tmp_path / "teacher"
     shutil.copytree(teacher, folder)

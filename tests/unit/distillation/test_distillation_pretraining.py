@@ -30,7 +30,9 @@ def log_chances(model: Any, batch: dict[str, np.ndarray]) -> np.ndarray:
     sequence = model.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"]).sequence
     everywhere = np.tile(np.arange(sequence.shape[1], dtype=np.int32), (sequence.shape[0], 1))
     logits = model.masked_lm_logits(sequence, everywhere).numpy().reshape(*sequence.shape[:2], -1)
-    return log_softmax(np.stack([logits[row, positions] for row, positions in enumerate(batch["masked_positions"])]))
+    return log_softmax(
+        np.stack([logits[row, positions] for row, positions in enumerate(batch["masked_positions"])])
+    )
 
 
 def expected_parts(student: Any, teacher: Any, batch: dict[str, np.ndarray]) -> dict[str, float]:
@@ -46,7 +48,9 @@ def expected_parts(student: Any, teacher: Any, batch: dict[str, np.ndarray]) -> 
 
 
 def test_parts_are_those_of_the_masked_positions(student, teacher, batch):
-    student.variables_by_name["cls.predictions.bias"].assign(np.eye(40)[batch["masked_ids"][0, 0]] * 3)  # one answer is right
+    student.variables_by_name["cls.predictions.bias"].assign(
+        np.eye(40)[batch["masked_ids"][0, 0]] * 3
+    )  # one answer is right
     expected = expected_parts(student, teacher, batch)
     assert expected["masked_accuracy"] > 0
     parts = MaskedLmObjective(student, teacher, 0.3).loss(batch, SEED)
@@ -77,14 +81,20 @@ def test_without_a_teacher_it_is_plain_masked_language_modelling(student, batch)
 def test_a_ground_truth_ratio_of_one_never_computes_the_teacher(student, teacher, batch):
     plain = MaskedLmObjective(student).loss(batch, SEED)
     parts = MaskedLmObjective(student, object(), 1.0).loss(batch, SEED)
-    assert {name: float(value) for name, value in parts.items()} == {name: float(value) for name, value in plain.items()}
+    assert {name: float(value) for name, value in parts.items()} == {
+        name: float(value) for name, value in plain.items()
+    }
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])
 def test_auxiliary_transfer_adds_the_terms_of_all_layers(student, teacher, batch, ratio):
-    transfer = TransferObjective(student, teacher, Transfer(earlier_layers=0.1, schedule="auxiliary", projection="linear"), JOINT)
+    transfer = TransferObjective(
+        student, teacher, Transfer(earlier_layers=0.1, schedule="auxiliary", projection="linear"), JOINT
+    )
     objective = MaskedLmObjective(student, teacher, ratio, transfer=transfer)
-    parts, alone, added = (o.loss(batch, SEED) for o in (objective, MaskedLmObjective(student, teacher, ratio), transfer))
+    parts, alone, added = (
+        o.loss(batch, SEED) for o in (objective, MaskedLmObjective(student, teacher, ratio), transfer)
+    )
     np.testing.assert_allclose(parts["loss"], float(alone["loss"]) + float(added["loss"]), rtol=1e-6)
     for name in ("feature_map", "attention", "mean", "variance"):
         assert float(parts[name]) == pytest.approx(float(added[name]), rel=1e-6)
@@ -100,7 +110,9 @@ def test_next_sentence_prediction_has_a_head_of_its_own_and_needs_labels(student
         objective.loss(batch, SEED)
     labels = np.array([0, 1, 1, 0], np.int32)
     parts = objective.loss(batch | {"next_sentence_labels": labels}, SEED)
-    first = student.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"]).sequence.numpy()[:, 0]
+    first = student.encode(batch["input_ids"], batch["segment_ids"], batch["input_mask"]).sequence.numpy()[
+        :, 0
+    ]
     logits = log_softmax(first @ head[0].numpy() + head[1].numpy())
     expected = -np.mean([logits[row, label] for row, label in enumerate(labels)])
     np.testing.assert_allclose(parts["next_sentence"], expected, rtol=1e-5)
@@ -108,7 +120,9 @@ def test_next_sentence_prediction_has_a_head_of_its_own_and_needs_labels(student
     assert not student.carried
     objective.hand_over()
     assert student.carried["cls.seq_relationship.weight"].shape == (2, 16)
-    again = MaskedLmObjective(student, next_sentence=True).loss(batch | {"next_sentence_labels": labels}, SEED)
+    again = MaskedLmObjective(student, next_sentence=True).loss(
+        batch | {"next_sentence_labels": labels}, SEED
+    )
     assert float(again["next_sentence"]) == float(parts["next_sentence"])
 
 
@@ -122,12 +136,17 @@ def test_it_learns_and_leaves_the_teacher_alone(student, teacher, train):
 
 @pytest.fixture
 def heldout(monkeypatch, batch):
-    """Held-out records of that one batch, dealt out in batches of any size with filling at the end, as the reader does."""
+    """Held-out records of that one batch, dealt out in batches of any size with filling at the end, as the
+    reader does.
+    """
 
     def batches(records: Any, masking: Masking, batch_size: int, seed: int) -> tf.data.Dataset:
         assert (masking, seed) == (MASKING, 9)
         filling = -len(batch["input_ids"]) % batch_size
-        padded = {name: np.concatenate([value, np.zeros((filling, *value.shape[1:]), value.dtype)]) for name, value in batch.items()}
+        padded = {
+            name: np.concatenate([value, np.zeros((filling, *value.shape[1:]), value.dtype)])
+            for name, value in batch.items()
+        }
         return tf.data.Dataset.from_tensor_slices(padded).batch(batch_size, drop_remainder=True)
 
     monkeypatch.setattr(evaluation.reader, "heldout_batches", batches)
@@ -141,7 +160,12 @@ class Halves:
         self._function = function
 
     def __call__(self, batch: Any) -> np.ndarray:
-        return np.stack([self._function({name: tf.split(rows, 2)[half] for name, rows in batch.items()}) for half in range(2)])
+        return np.stack(
+            [
+                self._function({name: tf.split(rows, 2)[half] for name, rows in batch.items()})
+                for half in range(2)
+            ]
+        )
 
     def whole(self, rows: int) -> int:
         return rows + rows % 2

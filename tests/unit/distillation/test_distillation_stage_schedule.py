@@ -1,4 +1,6 @@
-"""A job per layer against the published program: one run, gates on the step, an optimizer written out in NumPy."""
+"""A job per layer against the published program: one run, gates on the step, an optimizer written out in
+NumPy.
+"""
 
 from __future__ import annotations
 
@@ -46,20 +48,32 @@ def published_loss(student: Any, teacher: Any, batch: dict[str, np.ndarray], lay
     chances = tf.nn.softmax(theirs.scores[layer])
     attention = -tf.reduce_mean(tf.reduce_sum(chances * tf.nn.log_softmax(ours.scores[layer]), -1)) / LAYERS
     mean = tf.reduce_mean((tf.reduce_mean(every, -1) - tf.reduce_mean(s, -1)) ** 2) * 5000 / LAYERS
-    variance = tf.reduce_mean(tf.abs(tf.math.reduce_variance(every, -1) - tf.math.reduce_variance(s, -1))) * 5 / LAYERS
+    variance = (
+        tf.reduce_mean(tf.abs(tf.math.reduce_variance(every, -1) - tf.math.reduce_variance(s, -1)))
+        * 5
+        / LAYERS
+    )
     return feature + attention + mean + variance
 
 
 def multiplier(name: str, step: int) -> float:
-    """distill_util.py's layer-wise rate: 3 * background * (0 before, 1 in, 0.1 after the layer's phase); nothing outside the layers."""
+    """distill_util.py's layer-wise rate: 3 * background * (0 before, 1 in, 0.1 after the layer's phase);
+    nothing outside the layers.
+    """
     found = re.search(r"encoder\.layer\.(\d+)\.", name)
     if not found:
         return 0.0
     begin, x = int(found[1]) * S, (step % S) / S
-    return 3.0 * min(0.9 + 0.1 * np.sqrt(1 - x), 10 * x) * (0.0 if step <= begin else 1.0 if step <= begin + S else 0.1)
+    return (
+        3.0
+        * min(0.9 + 0.1 * np.sqrt(1 - x), 10 * x)
+        * (0.0 if step <= begin else 1.0 if step <= begin + S else 0.1)
+    )
 
 
-def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], optimizer: str) -> list[dict[str, np.ndarray]]:
+def published_run(
+    student: Any, teacher: Any, batch: dict[str, np.ndarray], optimizer: str
+) -> list[dict[str, np.ndarray]]:
     """The weights after steps S and 2 S, each stage's last.
 
     The MLM head is in no loss, so it has no gradient (tf.gradients gives None) and stays.
@@ -88,7 +102,9 @@ def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], opti
             v[name] = gate * (0.999 * v[name] + 0.001 * gradient**2)
             update = m[name] / (np.sqrt(v[name]) + 1e-6) + (0.0 if excluded else gate * DECAY * weights[name])
             lengths = np.linalg.norm(weights[name]), np.linalg.norm(update)
-            ratio = lengths[0] / lengths[1] if optimizer == "lamb" and not excluded and min(lengths) > 0 else 1.0
+            ratio = (
+                lengths[0] / lengths[1] if optimizer == "lamb" and not excluded and min(lengths) > 0 else 1.0
+            )
             weights[name] = weights[name] - factor * ratio * RATE * update
             variables[name].assign(weights[name].astype(np.float32))
         if step in (S, 2 * S):
@@ -98,10 +114,21 @@ def published_run(student: Any, teacher: Any, batch: dict[str, np.ndarray], opti
 
 def resolved(recipe: str, **transfer: Any) -> Transfer:
     """The settings of a transfer as a stage gets them."""
-    return recipes.resolve(Settings.model_validate({"recipe": recipe, "transfer": Transfer(**transfer)})).transfer
+    return recipes.resolve(
+        Settings.model_validate({"recipe": recipe, "transfer": Transfer(**transfer)})
+    ).transfer
 
 
-def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: Path, previous: Path | None, **more: Any) -> list[int]:
+def job(
+    recipe: str,
+    name: str,
+    student: Any,
+    teacher: Any,
+    batch: Any,
+    folder: Path,
+    previous: Path | None,
+    **more: Any,
+) -> list[int]:
     """One stage as `stages.transfer_layer` runs it; the places in the records that it saw."""
     seen = []
 
@@ -112,7 +139,9 @@ def job(recipe: str, name: str, student: Any, teacher: Any, batch: Any, folder: 
             output_signature={key: tf.TensorSpec(value.shape, value.dtype) for key, value in batch.items()},
         )
 
-    training = Optimization(steps=S, learning_rate=RATE, weight_decay=DECAY, decay="constant", batch_size=len(batch["input_ids"]))
+    training = Optimization(
+        steps=S, learning_rate=RATE, weight_decay=DECAY, decay="constant", batch_size=len(batch["input_ids"])
+    )
     settings = resolved(recipe, training=training, losses="published", **more)
     stage = Stage(name, recipe, settings, LAYERS)
     objective = TransferObjective(student, teacher, settings, name, recipe)
@@ -139,24 +168,36 @@ def test_a_job_a_layer_equals_the_published_run(student, twin, teacher, batch, t
     before = {name: value.numpy() for name, value in twin.variables_by_name.items()}
     first, whole = published_run(twin, teacher, batch, optimizer)
     job(recipe, "layer01", student, teacher, batch, tmp_path / "1", None)
-    same(student, first)  # after each stage the jobs stand where the run stands at that step, waiting layers included
+    same(
+        student, first
+    )  # after each stage the jobs stand where the run stands at that step, waiting layers included
     (seen,) = job(recipe, "layer02", student, teacher, batch, tmp_path / "2", tmp_path / "1")
     same(student, whole)
     assert seen == S + 1
     waited = "mobilebert.encoder.layer.1.output.bottleneck.dense.weight"
     assert not np.allclose(whole[waited], before[waited], rtol=1e-3)
     table = "mobilebert.embeddings.word_embeddings.weight"
-    assert np.array_equal(whole[table], before[table]) != (recipe == "chinese")  # Google's multipliers freeze what is no layer
+    assert np.array_equal(whole[table], before[table]) != (
+        recipe == "chinese"
+    )  # Google's multipliers freeze what is no layer
 
 
 def same(student: Any, expected: dict[str, np.ndarray]) -> None:
     for name, value in expected.items():
-        np.testing.assert_allclose(student.variables_by_name[name].numpy(), value, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(
+            student.variables_by_name[name].numpy(), value, rtol=1e-4, atol=1e-5, err_msg=name
+        )
 
 
 def test_waiting_is_the_product_of_the_steps_decays():
-    values = {"a.dense.weight": tf.Variable([2.0, -1.0]), "a.dense.bias": tf.Variable([2.0]), "b.dense.weight": tf.Variable([1.0])}
-    optimization = Optimization(steps=50, learning_rate=0.1, warmup_steps=5, decay="linear", weight_decay=0.2, end_rate=0.1)
+    values = {
+        "a.dense.weight": tf.Variable([2.0, -1.0]),
+        "a.dense.bias": tf.Variable([2.0]),
+        "b.dense.weight": tf.Variable([1.0]),
+    }
+    optimization = Optimization(
+        steps=50, learning_rate=0.1, warmup_steps=5, decay="linear", weight_decay=0.2, end_rate=0.1
+    )
     stage_schedule.wait(values, ["a.dense.weight", "a.dense.bias"], optimization, 0, 29)
     expected = 1.0
     for step in range(30):
@@ -170,7 +211,9 @@ def test_waiting_is_the_product_of_the_steps_decays():
 def test_the_last_layer_of_the_chinese_base_recipe_waits_down_to_the_measured_share():
     # The reference page's figure: exp(-1e-6 * 500000 * 11 / 12) = 0.63.
     kernel = {"x.dense.weight": tf.Variable([1.0])}
-    stage_schedule.wait(kernel, list(kernel), Optimization(steps=500000, learning_rate=1e-4, decay="constant"), 0, 11 * 41666)
+    stage_schedule.wait(
+        kernel, list(kernel), Optimization(steps=500000, learning_rate=1e-4, decay="constant"), 0, 11 * 41666
+    )
     assert float(kernel["x.dense.weight"][0]) == pytest.approx(np.exp(-1e-6 * 500000 * 11 / 12), rel=1e-4)
 
 
@@ -191,7 +234,9 @@ def test_spans_of_the_recipes():
 def test_googles_rate_within_a_stage():
     steps = np.arange(0, 1000)
     x = steps / 1000
-    np.testing.assert_allclose(schedules.phase(tf.constant(steps), 1000), np.minimum(0.9 + 0.1 * np.sqrt(1 - x), 10 * x), rtol=1e-5)
+    np.testing.assert_allclose(
+        schedules.phase(tf.constant(steps), 1000), np.minimum(0.9 + 0.1 * np.sqrt(1 - x), 10 * x), rtol=1e-5
+    )
 
 
 def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, teacher):
@@ -206,12 +251,19 @@ def test_google_multiplies_own_and_earlier_layers_and_freezes_the_rest(student, 
 def test_equal_states_are_equal_bytes(tmp_path):
     written = set()
     for _ in range(8):
-        stage_schedule.save(tmp_path / "same", {"first_moments/a": np.ones(3), "second_moments/a": np.ones(3)}, loop.Span(1, 5), 4)
+        stage_schedule.save(
+            tmp_path / "same",
+            {"first_moments/a": np.ones(3), "second_moments/a": np.ones(3)},
+            loop.Span(1, 5),
+            4,
+        )
         written.add((tmp_path / "same").read_bytes())
     assert len(written) == 1
 
 
-def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(student, teacher, batch, tmp_path):
+def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(
+    student, teacher, batch, tmp_path
+):
     job("chinese", "layer01", student, teacher, batch, tmp_path / "1", None, projection="linear")
     with safe_open(tmp_path / "1" / stage_schedule.FILE, framework="np") as stored:
         names, facts = set(stored.keys()), json.loads(stored.metadata()["facts"])
@@ -223,6 +275,9 @@ def test_the_optimizers_state_lies_beside_a_stage_and_another_step_is_refused(st
         stage_schedule.read(tmp_path / "1", 9)
     (tmp_path / "1" / stage_schedule.FILE).unlink()
     settings = resolved("chinese", training=Optimization(steps=S))
-    objective, stage = TransferObjective(student, teacher, settings, "layer02", "chinese"), Stage("layer02", "chinese", settings, LAYERS)
+    objective, stage = (
+        TransferObjective(student, teacher, settings, "layer02", "chinese"),
+        Stage("layer02", "chinese", settings, LAYERS),
+    )
     with pytest.raises(UserError, match="moments of the stage before"):
         stage.continued(objective, tmp_path / "1")

@@ -34,11 +34,15 @@ def test_file_has_a_named_signature_of_fixed_shape_and_needs_no_foreign_operatio
 def test_output_is_what_transformers_computes(tflite: Path, model: Path) -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    judge = transformers.MobileBertModel.from_pretrained(model, add_pooling_layer=False, dtype=torch.float64).eval()
+    judge = transformers.MobileBertModel.from_pretrained(
+        model, add_pooling_layer=False, dtype=torch.float64
+    ).eval()
     runner = Runner(tflite / "model.tflite")
     for batch in probes(tokenization.load(model), 32, seed=2):
         with torch.no_grad():
-            expected = judge(**{name: torch.tensor(array, dtype=torch.long) for name, array in batch.items()}).last_hidden_state.numpy()
+            expected = judge(
+                **{name: torch.tensor(array, dtype=torch.long) for name, array in batch.items()}
+            ).last_hidden_state.numpy()
         assert difference(runner.run(batch)["last_hidden_state"], expected) < 1e-5
 
 
@@ -76,13 +80,21 @@ def test_finetuned_model_gives_its_logits(classifier: Path, settings: Export, tm
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     export(classifier, "tflite", settings, tmp_path / "tflite")
-    judge = transformers.MobileBertForSequenceClassification.from_pretrained(classifier, dtype=torch.float64).eval()
+    judge = transformers.MobileBertForSequenceClassification.from_pretrained(
+        classifier, dtype=torch.float64
+    ).eval()
     runner = Runner(tmp_path / "tflite" / "model.tflite")
     assert runner.outputs == {"logits": {"dtype": "float32", "shape": [1, 3]}}
-    assert json.loads((tmp_path / "tflite/signature.json").read_text())["outputs"]["logits"]["labels"] == ["class 0", "class 1", "class 2"]
+    assert json.loads((tmp_path / "tflite/signature.json").read_text())["outputs"]["logits"]["labels"] == [
+        "class 0",
+        "class 1",
+        "class 2",
+    ]
     for batch in probes(tokenization.load(classifier), 32, seed=2):
         with torch.no_grad():
-            expected = judge(**{name: torch.tensor(array, dtype=torch.long) for name, array in batch.items()}).logits.numpy()
+            expected = judge(
+                **{name: torch.tensor(array, dtype=torch.long) for name, array in batch.items()}
+            ).logits.numpy()
         assert difference(runner.run(batch)["logits"], expected) < 1e-5
     check(classifier, tmp_path / "tflite", "tflite", settings, tmp_path / "check")
     assert json.loads((tmp_path / "check/check.json").read_text())["outputs"] == ["logits"]
@@ -93,8 +105,14 @@ def test_export_that_computes_something_else_is_refused(
 ) -> None:
     """The converter gives the file of a model that forgets the segments."""
     run = Network.run
-    monkeypatch.setattr("mobilebert.exporting.tflite.convert", lambda network, length: (tflite / "model.tflite").read_bytes())
-    monkeypatch.setattr(Network, "run", lambda self, batch: run(self, batch | {"token_type_ids": np.zeros_like(batch["token_type_ids"])}))
+    monkeypatch.setattr(
+        "mobilebert.exporting.tflite.convert", lambda network, length: (tflite / "model.tflite").read_bytes()
+    )
+    monkeypatch.setattr(
+        Network,
+        "run",
+        lambda self, batch: run(self, batch | {"token_type_ids": np.zeros_like(batch["token_type_ids"])}),
+    )
     with pytest.raises(UserError, match=r"more than export\.tolerance 1\.0e-04"):
         export(model, "tflite", settings, tmp_path / "out")
     assert not artifacts.exists(tmp_path / "out")

@@ -16,14 +16,26 @@ from mobilebert.storage.objects import open_storage
 
 
 def test_code_of_the_card_runs(
-    directory: Path, tflite: Path, model: Path, settings: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    directory: Path,
+    tflite: Path,
+    model: Path,
+    settings: Export,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     exports = {"transformers": directory, "tflite": tflite}
     for form, folder in exports.items():
         check(model, folder, form, settings, tmp_path / "checks" / form)
-    release = collect("mini", Publish(version="1.0"), list(exports.values()), [tmp_path / "checks" / form for form in exports], None, {})
+    release = collect(
+        "mini",
+        Publish(version="1.0"),
+        list(exports.values()),
+        [tmp_path / "checks" / form for form in exports],
+        None,
+        {},
+    )
     publish(release, open_storage(str(tmp_path / "published")))
     monkeypatch.chdir(tmp_path / "published/mini/1.0")
     card = Path("README.md").read_text(encoding="utf-8")

@@ -23,13 +23,22 @@ from tests.small_models import make_model
 def remanifest(folder: Path) -> None:
     """Write the manifest anew over changed files, as a wrong program would."""
     body = json.loads((folder / "manifest.json").read_text())
-    body["files"] = {name: {"size": (folder / name).stat().st_size, "sha256": artifacts.sha256(folder / name)} for name in body["files"]}
+    body["files"] = {
+        name: {"size": (folder / name).stat().st_size, "sha256": artifacts.sha256(folder / name)}
+        for name in body["files"]
+    }
     (folder / "manifest.json").write_text(json.dumps(body))
 
 
 def test_by_products_of_training_stay_behind(directory: Path) -> None:
     names = {path.name for path in directory.iterdir()}
-    tokenizer = {"vocabulary.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
+    tokenizer = {
+        "vocabulary.json",
+        "vocab.txt",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    }
     assert names == {"config.json", "model.safetensors", "manifest.json"} | tokenizer
     assert artifacts.read(directory, "export").settings["format"] == "transformers"
 
@@ -40,7 +49,9 @@ def test_weights_are_bit_for_bit_the_models(directory: Path, model: Path) -> Non
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_check_lets_transformers_judge_in_float64(directory: Path, model: Path, settings: Export, tmp_path: Path) -> None:
+def test_check_lets_transformers_judge_in_float64(
+    directory: Path, model: Path, settings: Export, tmp_path: Path
+) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     check(model, directory, "transformers", settings, tmp_path / "check")
@@ -50,7 +61,9 @@ def test_check_lets_transformers_judge_in_float64(directory: Path, model: Path, 
 
 
 @pytest.mark.parametrize("kind", ["classifier", "reader"])
-def test_finetuned_models_are_judged_by_their_own_class(kind: str, classifier: Path, settings: Export, tmp_path: Path) -> None:
+def test_finetuned_models_are_judged_by_their_own_class(
+    kind: str, classifier: Path, settings: Export, tmp_path: Path
+) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     model = classifier if kind == "classifier" else make_model(tmp_path / "reader", span=True)
@@ -67,7 +80,9 @@ def test_without_torch_the_check_says_that_nobody_else_judged(
     directory: Path, model: Path, settings: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest)
+    )
     check(model, directory, "transformers", settings, tmp_path / "check")
     found = json.loads((tmp_path / "check/check.json").read_text())
     assert "our own loader" in found["judge"]
@@ -100,7 +115,10 @@ def test_model_without_any_head_is_refused(model: Path, settings: Export, tmp_pa
     """Its export would hold random weights."""
     bare = Path(shutil.copytree(model, tmp_path / "bare"))
     tensors = load_file(bare / "model.safetensors")
-    save_file({name: value for name, value in tensors.items() if not name.startswith("cls.")}, bare / "model.safetensors")
+    save_file(
+        {name: value for name, value in tensors.items() if not name.startswith("cls.")},
+        bare / "model.safetensors",
+    )
     remanifest(bare)
     with pytest.raises(UserError, match="neither an MLM head nor a task's head"):
         export(bare, "transformers", settings, tmp_path / "out")

@@ -13,7 +13,8 @@ from mobilebert.tokenization.tokenizer import Encoding
 
 
 class Pieces:
-    """Longest match over given pieces, single characters otherwise; white space makes no token. Ids: a character's code point
+    """Longest match over given pieces, single characters otherwise; white space makes no token. Ids: a
+    character's code point
     modulo 40, plus 8; pieces of several characters from 60 on."""
 
     pad, unk, cls, sep, mask = range(5)
@@ -50,11 +51,22 @@ def tiny_model() -> Callable[..., Any]:
         from mobilebert import models
         from mobilebert.models.configs import BertConfig, MobileBertConfig
 
-        common = {"vocab_size": 80, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 64}
+        common = {
+            "vocab_size": 80,
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 64,
+        }
         common |= {"intermediate_size": 64}
         if kind == "bert":
             return models.build(BertConfig(**(common | changes)), 3)
-        mobile = {"embedding_size": 32, "intra_bottleneck_size": 16, "num_feedforward_networks": 2, "key_query_shared_bottleneck": True}
+        mobile = {
+            "embedding_size": 32,
+            "intra_bottleneck_size": 16,
+            "num_feedforward_networks": 2,
+            "key_query_shared_bottleneck": True,
+        }
         return models.build(MobileBertConfig(**(common | mobile | changes)), 3)
 
     return build
@@ -64,14 +76,20 @@ def tiny_model() -> Callable[..., Any]:
 def train(tmp_path: Path) -> Callable[..., Path]:
     """Train an objective with the one loop; returns the metrics file."""
 
-    def run(objective: Any, batches: Any, steps: int, rate: float, batch_size: int = 16, seed: int = 1) -> Path:
+    def run(
+        objective: Any, batches: Any, steps: int, rate: float, batch_size: int = 16, seed: int = 1
+    ) -> Path:
         from mobilebert.settings import Optimization, Training
         from mobilebert.training import accelerators, loop
         from mobilebert.training.state import workspace
 
         metrics = tmp_path / "metrics.jsonl"
-        optimization = Optimization(steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10)
-        job = loop.Job("test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed)
+        optimization = Optimization(
+            steps=steps, batch_size=batch_size, learning_rate=rate, warmup_steps=steps // 10
+        )
+        job = loop.Job(
+            "test", objective, batches, optimization, Training(steps_per_call=max(1, steps // 4)), seed
+        )
         with workspace.open_state(tmp_path / "state", "test", "f" * 64) as run_state:
             loop.train(job, accelerators.find("cpu"), run_state, metrics, 600, None)
         return metrics

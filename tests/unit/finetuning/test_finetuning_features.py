@@ -11,7 +11,12 @@ from mobilebert.finetuning import features
 
 
 def line(context: str, answer: str, start: int, question: str = "问") -> dict[str, Any]:
-    return {"id": "1", "context": context, "question": question, "answers": [{"text": answer, "start": start}]}
+    return {
+        "id": "1",
+        "context": context,
+        "question": question,
+        "answers": [{"text": answer, "start": start}],
+    }
 
 
 def test_one_text_is_framed_and_padded(pieces: Any) -> None:
@@ -23,7 +28,11 @@ def test_one_text_is_framed_and_padded(pieces: Any) -> None:
 
 
 def test_pairs_and_single_texts_keep_their_places(pieces: Any) -> None:
-    lines = [{"text": "a", "text_pair": "bc", "label": 0}, {"text": "d", "label": 1}, {"text": "e", "text_pair": "f", "label": 0}]
+    lines = [
+        {"text": "a", "text_pair": "bc", "label": 0},
+        {"text": "d", "label": 1},
+        {"text": "e", "text_pair": "f", "label": 0},
+    ]
     made = features.classification(lines, pieces(), 16)
     a, b, c, d, e, f = pieces().encode("abcdef").ids
     cls, sep = pieces.cls, pieces.sep
@@ -60,7 +69,10 @@ def test_an_answer_becomes_positions(pieces: Any) -> None:
 
 def test_an_answer_at_the_end_of_the_context(pieces: Any) -> None:
     windows = features.reading([line("甲乙丙", "丙", 2)], pieces(), 16)
-    assert (windows.features.targets["start"].tolist(), windows.features.targets["end"].tolist()) == ([5], [5])
+    assert (windows.features.targets["start"].tolist(), windows.features.targets["end"].tolist()) == (
+        [5],
+        [5],
+    )
 
 
 def test_windows_slide_and_reach_the_end(pieces: Any) -> None:
@@ -84,15 +96,28 @@ def test_an_answer_cut_by_a_window_belongs_only_to_windows_that_hold_all_of_it(p
 
 @pytest.mark.parametrize(
     ("answer", "start", "expected"),
-    [("丙", 2, (1, 1)), ("乙", 1, (1, 1)), ("乙丙丁", 1, (1, 2)), ("甲乙", 0, (0, 1)), ("甲乙丙丁", 0, (0, 2))],
+    [
+        ("丙", 2, (1, 1)),
+        ("乙", 1, (1, 1)),
+        ("乙丙丁", 1, (1, 2)),
+        ("甲乙", 0, (0, 1)),
+        ("甲乙丙丁", 0, (0, 2)),
+    ],
 )
-def test_tokens_of_several_characters_that_cover_the_answer(pieces: Any, answer: str, start: int, expected: tuple[int, int]) -> None:
+def test_tokens_of_several_characters_that_cover_the_answer(
+    pieces: Any, answer: str, start: int, expected: tuple[int, int]
+) -> None:
     encoding = pieces("乙丙").encode("甲乙丙丁")  # 甲 | 乙丙 | 丁
-    assert features.answer_tokens([{"text": answer, "start": start}], encoding.starts, encoding.ends) == expected
+    assert (
+        features.answer_tokens([{"text": answer, "start": start}], encoding.starts, encoding.ends) == expected
+    )
 
 
 def test_tokens_without_characters_and_white_space_are_not_chosen() -> None:
-    starts, ends = np.array([0, 1, 1, 3]), np.array([1, 1, 2, 4])  # the second token is empty, character 2 is white space
+    starts, ends = (
+        np.array([0, 1, 1, 3]),
+        np.array([1, 1, 2, 4]),
+    )  # the second token is empty, character 2 is white space
     assert features.answer_tokens([{"text": "x", "start": 1}], starts, ends) == (2, 2)
     assert features.answer_tokens([{"text": " ", "start": 2}], starts, ends) is None
     assert features.answer_tokens([{"text": "x y", "start": 1}], starts, ends) == (2, 3)
@@ -112,7 +137,9 @@ def test_questions_are_cut_at_64_tokens_and_below_half_the_sequence(pieces: Any)
 
 
 @pytest.mark.parametrize(("length", "stride"), [(512, 128), (128, 32), (32, 16)])
-def test_default_stride_is_a_quarter_of_the_sequence_and_at_least_16(pieces: Any, length: int, stride: int) -> None:
+def test_default_stride_is_a_quarter_of_the_sequence_and_at_least_16(
+    pieces: Any, length: int, stride: int
+) -> None:
     windows = features.reading([line("甲" * 1000, "甲", 0)], pieces(), length)
     assert set(np.diff(windows.offset)) == {stride}
 

@@ -1,4 +1,6 @@
-"""Scores against the official script's values: the shared pairs, and cases of our own that travel with the repository."""
+"""Scores against the official script's values: the shared pairs, and cases of our own that travel with the
+repository.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ import pytest
 from mobilebert.finetuning import metrics
 from mobilebert.finetuning.segmentation import mixed_segmentation, remove_punctuation
 
-# answers, prediction, EM, F1, units of the prediction; worked out by hand from the official rules, and run through its
-# mixed segmentation with NLTK 3.10.4
+# answers, prediction, EM, F1, units of the prediction; worked out by hand from the official rules, and run
+# through its mixed segmentation with NLTK 3.10.4
 CASES = [
     (["长江"], "长江", 1, 1.0, ["长", "江"]),
     (["长江。"], "《长江》", 1, 1.0, ["长", "江"]),
@@ -34,7 +36,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("answers", "prediction", "em", "f1", "units"), CASES)
-def test_em_f1_and_units_of_own_cases(answers: list[str], prediction: str, em: int, f1: float, units: list[str]) -> None:
+def test_em_f1_and_units_of_own_cases(
+    answers: list[str], prediction: str, em: int, f1: float, units: list[str]
+) -> None:
     found = metrics.cmrc_em_f1(prediction, answers)
     assert found == (em, pytest.approx(f1))
     assert mixed_segmentation(prediction) == units
@@ -46,7 +50,9 @@ def test_all_pairs_of_the_official_script_are_reproduced(shared_data: Path) -> N
     for pair in pairs:
         em, f1 = metrics.cmrc_em_f1(pair["prediction"], pair["answers"])
         assert (em, round(f1, 6)) == (pair["em"], pair["f1"]), pair["case"]
-        assert [mixed_segmentation(answer) for answer in pair["answers"]] == pair["answer_tokens"], pair["case"]
+        assert [mixed_segmentation(answer) for answer in pair["answers"]] == pair["answer_tokens"], pair[
+            "case"
+        ]
         assert mixed_segmentation(pair["prediction"]) == pair["prediction_tokens"], pair["case"]
 
 

@@ -18,7 +18,12 @@ def test_best_spans_equal_brute_force() -> None:
     starts, ends = draw.random((20, 40)) < 0.5, draw.random((20, 40)) < 0.5
     scores, first, last = predictions.best_spans(logits, starts, ends)
     for row in range(20):
-        pairs = [(i, j) for i in range(40) for j in range(i, min(40, i + predictions.MAX_ANSWER)) if starts[row, i] and ends[row, j]]
+        pairs = [
+            (i, j)
+            for i in range(40)
+            for j in range(i, min(40, i + predictions.MAX_ANSWER))
+            if starts[row, i] and ends[row, j]
+        ]
         best = max(pairs, key=lambda pair: float(logits[row, pair[0], 0]) + float(logits[row, pair[1], 1]))
         assert (first[row], last[row]) == best
         assert scores[row] == pytest.approx(logits[row, best[0], 0] + logits[row, best[1], 1], rel=1e-6)
@@ -51,10 +56,14 @@ def test_every_context_token_has_one_window_with_most_context(pieces: Any) -> No
             for row in rows:  # run_squad.py, _check_is_max_context
                 size, offset = made.length[row] - made.first[row] - 1, windows.offset[row]
                 inside = offset <= token < offset + size
-                scores.append(min(token - offset, offset + size - 1 - token) + 0.01 * size if inside else -np.inf)
+                scores.append(
+                    min(token - offset, offset + size - 1 - token) + 0.01 * size if inside else -np.inf
+                )
             chosen = int(rows[np.argmax(scores)])
             expected.add((chosen, int(made.first[chosen] + token - windows.offset[chosen])))
-    assert {(int(row), int(place)) for row, place in np.argwhere(predictions.context_mask(windows))} == expected
+    assert {
+        (int(row), int(place)) for row, place in np.argwhere(predictions.context_mask(windows))
+    } == expected
 
 
 @pytest.fixture
@@ -65,7 +74,11 @@ def pointing(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, tuple[float
         table = np.zeros((80, 2), np.float32)
         for token, values in logits.items():
             table[token] = values
-        monkeypatch.setattr(predictions, "task_logits", lambda model, head, batch: tf.gather(tf.constant(table), batch["input_ids"]))
+        monkeypatch.setattr(
+            predictions,
+            "task_logits",
+            lambda model, head, batch: tf.gather(tf.constant(table), batch["input_ids"]),
+        )
 
     return point
 

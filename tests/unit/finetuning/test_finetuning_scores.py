@@ -19,17 +19,25 @@ def labelled(*labels: int) -> list[dict[str, object]]:
 
 
 def asked(*answers: list[str]) -> list[dict[str, object]]:
-    return [{"id": str(n), "answers": [{"text": text, "start": -1} for text in texts]} for n, texts in enumerate(answers)]
+    return [
+        {"id": str(n), "answers": [{"text": text, "start": -1} for text in texts]}
+        for n, texts in enumerate(answers)
+    ]
 
 
 def test_majority_of_labels_is_the_share_of_the_most_frequent_training_label() -> None:
     assert scores.majority_of_labels(labelled(0, 1, 1), labelled(1, 0, 0, 0)) == {"accuracy": 0.25}
-    assert scores.majority_of_labels(labelled(1, 0), labelled(1, 0, 0, 0)) == {"accuracy": 0.75}, "a tie goes to the smallest"
+    assert scores.majority_of_labels(labelled(1, 0), labelled(1, 0, 0, 0)) == {"accuracy": 0.75}, (
+        "a tie goes to the smallest"
+    )
 
 
 def test_majority_of_answers_always_says_the_most_frequent_training_answer() -> None:
     train = asked(["长江", "黄河"], ["长江"], ["黄河"])
-    assert scores.majority_of_answers(train, asked(["长江"], ["山", "长江水"])) == {"em": 0.5, "f1": pytest.approx((1 + 0.8) / 2)}
+    assert scores.majority_of_answers(train, asked(["长江"], ["山", "长江水"])) == {
+        "em": 0.5,
+        "f1": pytest.approx((1 + 0.8) / 2),
+    }
 
 
 def test_an_empty_training_file_is_refused() -> None:
@@ -53,7 +61,14 @@ def scored(tmp_path: Path) -> Callable[..., Path]:
     def write(model: str, task: str, seed: int, metrics: dict[str, float], examples: int = 4) -> Path:
         folder = tmp_path / model / task / str(seed)
         majority = dict.fromkeys(metrics, 0.5)
-        body = {"model": model, "task": task, "seed": seed, "metrics": metrics, "majority": majority, "examples": examples}
+        body = {
+            "model": model,
+            "task": task,
+            "seed": seed,
+            "metrics": metrics,
+            "majority": majority,
+            "examples": examples,
+        }
         with artifacts.writing(folder, "scores") as writer:
             writer.path("scores.json").write_text(json.dumps(body), encoding="utf-8")
         return folder

@@ -1,4 +1,6 @@
-"""Small models with weights everywhere (fresh ones hide mistakes behind zero biases and unit norms), and inputs with padding."""
+"""Small models with weights everywhere (fresh ones hide mistakes behind zero biases and unit norms), and
+inputs with padding.
+"""
 
 from __future__ import annotations
 
@@ -71,4 +73,8 @@ def batch() -> dict[str, np.ndarray]:
     mask[2, 4:] = 0
     segments = np.zeros((3, 19), np.int32)
     segments[:, 8:] = 1
-    return {"ids": numbers.integers(1, VOCABULARY, (3, 19)).astype(np.int32) * mask, "segments": segments * mask, "mask": mask}
+    return {
+        "ids": numbers.integers(1, VOCABULARY, (3, 19)).astype(np.int32) * mask,
+        "segments": segments * mask,
+        "mask": mask,
+    }

@@ -46,7 +46,9 @@ STUDENT_BASE_F2 = {
         ("bert-base", 21128, 102_290_312, 202),  # facts page: 102,880,904 with the pooler (590,592)
     ],
 )
-def test_parameter_counts_are_the_published_ones(name: str, vocabulary: int, parameters: int, count: int) -> None:
+def test_parameter_counts_are_the_published_ones(
+    name: str, vocabulary: int, parameters: int, count: int
+) -> None:
     config = configs.named(name, vocabulary)
     assert tensors.count(config) == parameters
     assert len(tensors.specification(config)) == count
@@ -56,7 +58,8 @@ def test_parameter_counts_are_the_published_ones(name: str, vocabulary: int, par
 def test_english_shapes_have_the_backbone_of_googles_configurations(name: str, backbone: int) -> None:
     config = configs.named(name, 30522)
     head = sum(
-        tensors.Tensor(*tensor).shape[0] * (tensor.shape[1] if len(tensor.shape) > 1 else 1) for tensor in tensors.head(config).values()
+        tensors.Tensor(*tensor).shape[0] * (tensor.shape[1] if len(tensor.shape) > 1 else 1)
+        for tensor in tensors.head(config).values()
     )
     assert tensors.count(config) - head == backbone
     assert tensors.head(config)["cls.predictions.dense.weight"].shape == (384, 30522)
@@ -80,10 +83,20 @@ def test_an_original_bert_file_means_the_tanh_gelu_and_tf1_defaults() -> None:
 
 
 def test_original_mobilebert_defaults_differ_from_those_of_transformers() -> None:
-    config = configs.from_config({"vocab_size": 100, "hidden_size": 512, "num_attention_heads": 4, "trigram_input": True})
+    config = configs.from_config(
+        {"vocab_size": 100, "hidden_size": 512, "num_attention_heads": 4, "trigram_input": True}
+    )
     assert isinstance(config, configs.MobileBertConfig)
-    assert (config.embedding_size, config.intra_bottleneck_size, config.num_feedforward_networks) == (512, 512, 1)
-    assert (config.use_bottleneck, config.key_query_shared_bottleneck, config.normalization_type) == (False, False, "layer_norm")
+    assert (config.embedding_size, config.intra_bottleneck_size, config.num_feedforward_networks) == (
+        512,
+        512,
+        1,
+    )
+    assert (config.use_bottleneck, config.key_query_shared_bottleneck, config.normalization_type) == (
+        False,
+        False,
+        "layer_norm",
+    )
     assert config.classifier_activation
 
 
@@ -150,5 +163,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 
 def test_shapes_need_no_tensorflow() -> None:
-    code = "import sys; from mobilebert.models import configs; configs.named('mini', 9); assert 'tensorflow' not in sys.modules"
+    code = (
+        "import sys; from mobilebert.models import configs; configs.named('mini', 9); assert "
+        "'tensorflow' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

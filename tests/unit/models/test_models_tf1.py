@@ -1,4 +1,6 @@
-"""TF1 checkpoints: made by TF1's Saver under spelled-out names, read, computed with, written, and refused when damaged."""
+"""TF1 checkpoints: made by TF1's Saver under spelled-out names, read, computed with, written, and refused
+when damaged.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,17 @@ HFL = {
     "pooler_size_per_head": 128,
     "pooler_type": "first_token_transform",
 }
-BERT = COMMON | HFL | {"hidden_act": "gelu", "hidden_size": 48, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+BERT = (
+    COMMON
+    | HFL
+    | {
+        "hidden_act": "gelu",
+        "hidden_size": 48,
+        "intermediate_size": 64,
+        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+    }
+)
 CONFIGS = {"f2": F2, "f4": F4, "opt-qat": OPT_QAT, "bert": BERT}
 
 
@@ -67,20 +79,27 @@ def everywhere(model: models.Model, batch: Batch) -> np.ndarray:
     return np.asarray(model.masked_lm_logits(sequence, positions)).reshape(count, length, -1)
 
 
-@pytest.mark.parametrize("name", ["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "bert-base", "bert-large"])
+@pytest.mark.parametrize(
+    "name",
+    ["base-f2", "base-f4", "large-f2", "large-f4", "opt", "opt-qat", "tiny", "bert-base", "bert-large"],
+)
 def test_names_and_shapes_are_those_of_the_original_code(name: str) -> None:
     config = configs.named(name, 21128)
     ours = {}
     for key, tensor in parameters.specification(config).items():
         spelled, turned = tf1.original(key, config)
         ours[spelled] = tensor.stored_shape[::-1] if turned else tensor.stored_shape
-    assert ours == made.body(configs.to_original(config) | ({} if isinstance(config, configs.MobileBertConfig) else HFL))
+    assert ours == made.body(
+        configs.to_original(config) | ({} if isinstance(config, configs.MobileBertConfig) else HFL)
+    )
     counts = {"base-f2": 372, "base-f4": 564, "large-f2": 732, "large-f4": 1116}
     assert len(ours) == counts.get(name, len(ours))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_checkpoint_computes_what_the_original_code_computes(name: str, batch: Batch, tmp_path: Path) -> None:
+def test_a_checkpoint_computes_what_the_original_code_computes(
+    name: str, batch: Batch, tmp_path: Path
+) -> None:
     prefix, values = write(tmp_path, CONFIGS[name])
     model = tf1.read(prefix, tmp_path / "bert_config.json", compute_dtype="float64", variable_dtype="float64")
     wanted = made.logits(values, CONFIGS[name], batch["ids"], batch["segments"], batch["mask"])
@@ -92,7 +111,11 @@ def test_the_round_trip_is_bit_equal_and_deterministic(name: str, tmp_path: Path
     prefix, values = write(tmp_path, CONFIGS[name])
     model = tf1.read(prefix, tmp_path / "bert_config.json")
     files = tf1.write(tmp_path / "ours", model)
-    assert [path.name for path in files] == ["bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.index", "bert_config.json"]
+    assert [path.name for path in files] == [
+        "bert_model.ckpt.data-00000-of-00001",
+        "bert_model.ckpt.index",
+        "bert_config.json",
+    ]
     reader = tf.train.load_checkpoint(str(tmp_path / "ours" / "bert_model.ckpt"))
     assert reader.get_variable_to_shape_map().keys() == values.keys()
     for variable, value in values.items():
@@ -104,10 +127,16 @@ def test_the_round_trip_is_bit_equal_and_deterministic(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("slots", [False, True])
-def test_a_published_student_comes_out_of_its_training_alone(slots: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_published_student_comes_out_of_its_training_alone(
+    slots: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     values = made.values_of(made.body(F2))
     teacher = {f"teacher/{name}": value for name, value in made.values_of(made.body(BERT), 1).items()}
-    losses = {f"hidden_distill_{number}/LayerNorm{end}/gamma": np.ones(48, np.float32) for number in range(2) for end in ("", "_1")}
+    losses = {
+        f"hidden_distill_{number}/LayerNorm{end}/gamma": np.ones(48, np.float32)
+        for number in range(2)
+        for end in ("", "_1")
+    }
     optimizer = made.values_of(made.with_slots(made.body(F2)), 2) if slots else {}
     step = {"global_step": np.array(2_000_000, np.int64)}
     prefix = made.save(tmp_path / "model.ckpt-2000000", optimizer | values | teacher | losses | step, F2)
@@ -115,7 +144,9 @@ def test_a_published_student_comes_out_of_its_training_alone(slots: bool, tmp_pa
         model = tf1.read(prefix, tmp_path / "bert_config.json")
     for name, variable in model.variables_by_name.items():
         spelled, _ = tf1.original(name, model.config)
-        np.testing.assert_array_equal(variable.numpy(), values[spelled].T if spelled.endswith("output_weights") else values[spelled])
+        np.testing.assert_array_equal(
+            variable.numpy(), values[spelled].T if spelled.endswith("output_weights") else values[spelled]
+        )
     found = tf1.describe(prefix)
     count = len(values)
     counts = {"model": count, "teacher": len(teacher), "norms of the transfer losses": 4, "step": 1}
@@ -130,14 +161,22 @@ def test_a_published_student_comes_out_of_its_training_alone(slots: bool, tmp_pa
 
 
 @pytest.mark.parametrize("slots", [False, True])
-def test_a_teacher_keeps_its_pooler_and_nsp_head(slots: bool, saved: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_teacher_keeps_its_pooler_and_nsp_head(
+    slots: bool, saved: Callable[..., Path], tmp_path: Path
+) -> None:
     values = made.values_of(made.body(BERT) | made.pooler_and_nsp(48))
-    extra = {f"{name}/adam_m": value for name, value in values.items()} | {"global_step": np.array(1, np.int64)} if slots else {}
+    extra = (
+        {f"{name}/adam_m": value for name, value in values.items()} | {"global_step": np.array(1, np.int64)}
+        if slots
+        else {}
+    )
     prefix = made.save(tmp_path / "bert_model.ckpt", values | extra, BERT)
     model = weights.load(saved(tf1.read(prefix, tmp_path / "bert_config.json")))
     assert model.config.hidden_act == "gelu_new"
     pooler = heads.for_classification(model.config, 3, 1, carried=model.carried).variables_by_name
-    np.testing.assert_array_equal(pooler["bert.pooler.dense.weight"].numpy(), values["bert/pooler/dense/kernel"])
+    np.testing.assert_array_equal(
+        pooler["bert.pooler.dense.weight"].numpy(), values["bert/pooler/dense/kernel"]
+    )
     np.testing.assert_array_equal(pooler["bert.pooler.dense.bias"].numpy(), values["bert/pooler/dense/bias"])
     tf1.write(tmp_path / "ours", model)
     reader = tf.train.load_checkpoint(str(tmp_path / "ours" / "bert_model.ckpt"))
@@ -147,8 +186,12 @@ def test_a_teacher_keeps_its_pooler_and_nsp_head(slots: bool, saved: Callable[..
 
 
 def test_a_teacher_without_mlm_head_gets_a_fresh_one(tmp_path: Path) -> None:
-    values = {name: value for name, value in made.values_of(made.body(BERT)).items() if not name.startswith("cls/")}
-    assert tf1.read(made.save(tmp_path / "bert_model.ckpt", values, BERT), tmp_path / "bert_config.json").fresh_head
+    values = {
+        name: value for name, value in made.values_of(made.body(BERT)).items() if not name.startswith("cls/")
+    }
+    assert tf1.read(
+        made.save(tmp_path / "bert_model.ckpt", values, BERT), tmp_path / "bert_config.json"
+    ).fresh_head
 
 
 @pytest.mark.parametrize("config", [F2, BERT], ids=["student", "bert"])
@@ -171,7 +214,9 @@ def test_finetuned_models_have_the_original_names(config: dict[str, Any], tmp_pa
         assert tf1.read(tmp_path / kind, tmp_path / kind / "bert_config.json").fresh_head
 
 
-def test_what_tf1_cannot_say_is_not_written(shape_of: Callable[..., configs.ModelConfig], tmp_path: Path) -> None:
+def test_what_tf1_cannot_say_is_not_written(
+    shape_of: Callable[..., configs.ModelConfig], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="gelu_new"):
         tf1.write(tmp_path / "erf", models.build(shape_of("mini", hidden_act="gelu"), 1))
     with pytest.raises(UserError, match="layer_norm_eps"):

@@ -1,4 +1,6 @@
-"""TF1 checkpoints that are not whole, not what they seem, or of another model: refused by name and shape, found and expected."""
+"""TF1 checkpoints that are not whole, not what they seem, or of another model: refused by name and shape,
+found and expected.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def put(name: str, content: bytes) -> Callable[[Path], Any]:
 
 
 def cut(name: str, share: float) -> Callable[[Path], Any]:
-    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[: int(share * (folder / name).stat().st_size)])
+    return lambda folder: (folder / name).write_bytes(
+        (folder / name).read_bytes()[: int(share * (folder / name).stat().st_size)]
+    )
 
 
 def flip(name: str, share: float) -> Callable[[Path], Any]:
@@ -67,7 +71,10 @@ PAGE = b"<html><title>Google Drive: too many people</title></html>"
     [
         (remove(INDEX), rf"{INDEX}: not there; .*beside it: {DATA}"),
         (remove(DATA), rf"{DATA}: not there, though {INDEX} is; found {INDEX}"),
-        (rename(DATA, "bert_model.ckpt.data-00000-of-00001"), rf"{DATA}: not there.*found bert_model.ckpt.data-00000-of-00001, {INDEX}"),
+        (
+            rename(DATA, "bert_model.ckpt.data-00000-of-00001"),
+            rf"{DATA}: not there.*found bert_model.ckpt.data-00000-of-00001, {INDEX}",
+        ),
         (rename(DATA, "model.ckpt.data-00000-of-00002"), r"model.ckpt.data-00001-of-00002: not there"),
         (rename(DATA, f"{DATA}.part"), rf"{DATA}: not there"),
         (put(INDEX, POINTER), rf"{INDEX}: not a part of a checkpoint but a Git LFS pointer"),
@@ -94,12 +101,30 @@ def test_half_a_download_is_refused(damage: Callable[[Path], Any], message: str,
     ("change", "message"),
     [
         ({"vocab_size": 98}, r"bert/embeddings/word_embeddings is \[97, 48\], expected \[98, 48\]"),
-        ({"num_hidden_layers": 3}, r"bert/encoder/layer_2/bottleneck/input/dense/kernel is missing, expected \[48, 24\]"),
-        ({"num_hidden_layers": 1}, r"bert/encoder/layer_1/.* \[\d+.*\] is not part of this MobileBert; .*and \d+ more"),
-        ({"intra_bottleneck_size": 32}, r"bert/encoder/layer_0/bottleneck/input/dense/kernel is \[48, 24\], expected \[48, 32\]"),
-        ({"intermediate_size": 44}, r"bert/encoder/layer_0/ffn_layer_0/intermediate/dense/kernel is \[24, 40\], expected \[24, 44\]"),
-        ({"num_feedforward_networks": 4}, r"bert/encoder/layer_0/ffn_layer_1/intermediate/dense/kernel is missing, expected \[24, 40\]"),
-        ({"normalization_type": "layer_norm"}, r"bert/embeddings/LayerNorm/gamma is missing, expected \[48\]"),
+        (
+            {"num_hidden_layers": 3},
+            r"bert/encoder/layer_2/bottleneck/input/dense/kernel is missing, expected \[48, 24\]",
+        ),
+        (
+            {"num_hidden_layers": 1},
+            r"bert/encoder/layer_1/.* \[\d+.*\] is not part of this MobileBert; .*and \d+ more",
+        ),
+        (
+            {"intra_bottleneck_size": 32},
+            r"bert/encoder/layer_0/bottleneck/input/dense/kernel is \[48, 24\], expected \[48, 32\]",
+        ),
+        (
+            {"intermediate_size": 44},
+            r"bert/encoder/layer_0/ffn_layer_0/intermediate/dense/kernel is \[24, 40\], expected \[24, 44\]",
+        ),
+        (
+            {"num_feedforward_networks": 4},
+            r"bert/encoder/layer_0/ffn_layer_1/intermediate/dense/kernel is missing, expected \[24, 40\]",
+        ),
+        (
+            {"normalization_type": "layer_norm"},
+            r"bert/embeddings/LayerNorm/gamma is missing, expected \[48\]",
+        ),
         ({"embedding_size": 16}, r"cls/predictions/extra_output_weights is missing, expected \[97, 32\]"),
         (
             F4 | {"use_bottleneck_attention": False},
@@ -108,7 +133,9 @@ def test_half_a_download_is_refused(damage: Callable[[Path], Any], message: str,
         ({"hidden_act": "swish"}, r"hidden_act: 'swish' is unknown"),
     ],
 )
-def test_a_configuration_that_contradicts_the_weights_is_refused(change: dict[str, Any], message: str, prefix: Path) -> None:
+def test_a_configuration_that_contradicts_the_weights_is_refused(
+    change: dict[str, Any], message: str, prefix: Path
+) -> None:
     path = prefix.parent / "bert_config.json"
     path.write_text(json.dumps(F2 | change))
     with pytest.raises(UserError, match=message) as caught:
@@ -119,7 +146,9 @@ def test_a_configuration_that_contradicts_the_weights_is_refused(change: dict[st
 def test_the_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     prefix, _ = write(tmp_path, BERT)
     (tmp_path / "bert_config.json").write_text(json.dumps(F2))
-    with pytest.raises(UserError, match=r"bert/embeddings/embedding_transformation/kernel is missing, expected \[144, 48\]"):
+    with pytest.raises(
+        UserError, match=r"bert/embeddings/embedding_transformation/kernel is missing, expected \[144, 48\]"
+    ):
         read(prefix)
 
 
@@ -137,7 +166,9 @@ def test_odd_variables_are_refused_in_the_model_and_left_behind_outside(tmp_path
     prefix = made.save(tmp_path / "model.ckpt", values | {"loss_scale": np.ones(1, np.float32)}, F2)
     assert tf1.describe(prefix).components["others"].variables == 1
     read(prefix)
-    prefix = made.save(tmp_path / "model.ckpt", values | {"bert/adapter/kernel": np.ones((2, 3), np.float32)}, F2)
+    prefix = made.save(
+        tmp_path / "model.ckpt", values | {"bert/adapter/kernel": np.ones((2, 3), np.float32)}, F2
+    )
     with pytest.raises(UserError, match=r"bert/adapter/kernel \[2, 3\] is not part of this MobileBert"):
         read(prefix)
     prefix = made.save(tmp_path / "model.ckpt", values | {QUERY: np.ones((24, 24), np.int32)}, F2)

@@ -1,4 +1,6 @@
-"""torch judges: what it saves is read number for number without it, and a pickle that wants more is never run."""
+"""torch judges: what it saves is read number for number without it, and a pickle that wants more is never
+run.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,13 @@ from mobilebert import models
 from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import torch_pickle, weights
 
-TINY = {"vocab_size": 97, "hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 80, "num_hidden_layers": 2}
+TINY = {
+    "vocab_size": 97,
+    "hidden_size": 48,
+    "num_attention_heads": 4,
+    "intermediate_size": 80,
+    "num_hidden_layers": 2,
+}
 
 
 @pytest.fixture
@@ -46,14 +54,18 @@ def assert_holds(model: models.Model, theirs: Any) -> None:
     state = theirs.state_dict()
     for name, variable in model.variables_by_name.items():
         value = state[name].numpy()
-        np.testing.assert_array_equal(variable.numpy(), value.T if value.ndim == 2 and "embeddings" not in name else value, err_msg=name)
+        np.testing.assert_array_equal(
+            variable.numpy(), value.T if value.ndim == 2 and "embeddings" not in name else value, err_msg=name
+        )
     for name in ("bert.pooler.dense.weight", "cls.seq_relationship.weight", "cls.seq_relationship.bias"):
         np.testing.assert_array_equal(model.carried[name], state[name].numpy())
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "the form before torch 1.6"])
 def test_both_forms_of_torch_are_read(zipped: bool, theirs: Any, tmp_path: Path) -> None:
-    assert_holds(weights.load(write(theirs, tmp_path / "model", _use_new_zipfile_serialization=zipped)), theirs)
+    assert_holds(
+        weights.load(write(theirs, tmp_path / "model", _use_new_zipfile_serialization=zipped)), theirs
+    )
 
 
 def test_shards_are_read_through_their_index(theirs: Any, tmp_path: Path) -> None:
@@ -100,7 +112,10 @@ def test_views_short_types_and_parameters_are_read_as_torch_reads_them(zipped: b
 
 def test_a_trainings_checkpoint_gives_its_model(theirs: Any, tmp_path: Path) -> None:
     folder = write(theirs, tmp_path / "model")
-    torch.save({"state_dict": {f"module.{name}": value for name, value in theirs.state_dict().items()}}, folder / "pytorch_model.bin")
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in theirs.state_dict().items()}},
+        folder / "pytorch_model.bin",
+    )
     assert_holds(weights.load(folder), theirs)
 
 
@@ -122,7 +137,9 @@ def test_a_pickle_that_is_not_tensors_is_never_executed(form: str, theirs: Any, 
         path.write_bytes(pickle.dumps(Malicious(trap)))
     else:
         torch.save(body, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(UserError, match=r"pytorch_model\.bin: .* asks for (io|_io|builtins)\.open.*not executed"):
+    with pytest.raises(
+        UserError, match=r"pytorch_model\.bin: .* asks for (io|_io|builtins)\.open.*not executed"
+    ):
         weights.load(folder)
     assert not trap.exists()
     if form == "plain":  # the trap is a real one
@@ -131,7 +148,15 @@ def test_a_pickle_that_is_not_tensors_is_never_executed(form: str, theirs: Any, 
 
 
 @pytest.mark.parametrize(
-    "name", ["os.system", "builtins.eval", "torch.load", "numpy.load", "torch._utils._rebuild_sparse_tensor", "torch.nn.Module"]
+    "name",
+    [
+        "os.system",
+        "builtins.eval",
+        "torch.load",
+        "numpy.load",
+        "torch._utils._rebuild_sparse_tensor",
+        "torch.nn.Module",
+    ],
 )
 def test_no_other_name_is_admitted(name: str, tmp_path: Path) -> None:
     module, _, attribute = name.rpartition(".")
@@ -140,12 +165,18 @@ def test_no_other_name_is_admitted(name: str, tmp_path: Path) -> None:
         torch_pickle.read(tmp_path / "file.bin")
 
 
-STATES = {"stride": {"stride": (1 << 30,)}, "shape": {"shape": (1 << 30,)}, "slot": (None, {"offset": 1 << 30})}
+STATES = {
+    "stride": {"stride": (1 << 30,)},
+    "shape": {"shape": (1 << 30,)},
+    "slot": (None, {"offset": 1 << 30}),
+}
 
 
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
 def test_a_tensor_cannot_be_changed_after_it_was_checked(state: Any, tmp_path: Path) -> None:
-    """BUILD writes into an object that stands there: numbers beyond the storage would be read from foreign memory."""
+    """BUILD writes into an object that stands there: numbers beyond the storage would be read from foreign
+    memory.
+    """
     path = tmp_path / "file.bin"
     torch.save({"x": torch.zeros(3)}, path)
     with zipfile.ZipFile(path) as archive:
@@ -166,7 +197,9 @@ def test_a_cut_file_is_refused(zipped: bool, keep: float, theirs: Any, tmp_path:
     folder = write(theirs, tmp_path / "model", _use_new_zipfile_serialization=zipped)
     data = (folder / "pytorch_model.bin").read_bytes()
     (folder / "pytorch_model.bin").write_bytes(data[: int(len(data) * keep) if 0 < keep < 1 else int(keep)])
-    with pytest.raises(UserError, match=r"pytorch_model\.bin: (an empty file|not a whole torch file|cut off or damaged)"):
+    with pytest.raises(
+        UserError, match=r"pytorch_model\.bin: (an empty file|not a whole torch file|cut off or damaged)"
+    ):
         weights.load(folder)
 
 
@@ -185,7 +218,9 @@ def test_a_tensor_beyond_its_storage_and_flipped_bits_are_refused(theirs: Any, t
         parts = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w") as archive:
         for name, part in parts.items():
-            archive.writestr(name, part.replace(b"K\x03\x85", b"K\x63\x85") if name.endswith("data.pkl") else part)
+            archive.writestr(
+                name, part.replace(b"K\x03\x85", b"K\x63\x85") if name.endswith("data.pkl") else part
+            )
     with pytest.raises(torch_pickle.Refused, match=r"reaches beyond its storage"):
         torch_pickle.read(path)
 
@@ -199,7 +234,9 @@ def test_a_tensor_beyond_its_storage_and_flipped_bits_are_refused(theirs: Any, t
     ],
 )
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
-def test_what_a_file_really_is_is_said(name: str, content: bytes, message: str, theirs: Any, tmp_path: Path) -> None:
+def test_what_a_file_really_is_is_said(
+    name: str, content: bytes, message: str, theirs: Any, tmp_path: Path
+) -> None:
     folder = write(theirs, tmp_path / "model")
     (folder / "pytorch_model.bin").unlink()
     (folder / name).write_bytes(content)
@@ -207,8 +244,12 @@ def test_what_a_file_really_is_is_said(name: str, content: bytes, message: str, 
         weights.load(folder)
 
 
-def test_a_conversion_of_2019_is_read_with_its_bert_config(theirs: Any, saved: Callable[..., Path], tmp_path: Path) -> None:
-    """bert_config.json beside a pickle in the old form, with gamma and beta: what the Chinese BERTs were first released as."""
+def test_a_conversion_of_2019_is_read_with_its_bert_config(
+    theirs: Any, saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    """bert_config.json beside a pickle in the old form, with gamma and beta: what the Chinese BERTs were
+    first released as.
+    """
     folder = tmp_path / "model"
     folder.mkdir()
     old = {
@@ -216,7 +257,12 @@ def test_a_conversion_of_2019_is_read_with_its_bert_config(theirs: Any, saved: C
         for name, value in theirs.state_dict().items()
     }
     torch.save(old, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    config = TINY | {"hidden_act": "gelu", "type_vocab_size": 2, "directionality": "bidi", "pooler_type": "first_token_transform"}
+    config = TINY | {
+        "hidden_act": "gelu",
+        "type_vocab_size": 2,
+        "directionality": "bidi",
+        "pooler_type": "first_token_transform",
+    }
     (folder / "bert_config.json").write_text(json.dumps(config))
     model = weights.load(folder)
     assert_holds(model, theirs)
@@ -227,7 +273,9 @@ def test_a_conversion_of_2019_is_read_with_its_bert_config(theirs: Any, saved: C
 def test_reading_needs_no_torch(theirs: Any, tmp_path: Path) -> None:
     folder = write(theirs, tmp_path / "model")
     code = (
-        "import sys; from pathlib import Path; from mobilebert.models.checkpoints.tensor_files import torch_pickle; "
-        f"assert torch_pickle.read(Path({str(folder / 'pytorch_model.bin')!r})); assert 'torch' not in sys.modules"
+        "import sys; from pathlib import Path; from mobilebert.models.checkpoints.tensor_files import "
+        "torch_pickle; "
+        f"assert torch_pickle.read(Path({str(folder / 'pytorch_model.bin')!r})); assert 'torch' not in "
+        f"sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

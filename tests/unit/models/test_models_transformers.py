@@ -1,4 +1,6 @@
-"""transformers and torch judge: what we write it opens and computes alike, what it writes we open and compute alike."""
+"""transformers and torch judge: what we write it opens and computes alike, what it writes we open and
+compute alike.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from mobilebert.models.checkpoints import weights
 TOLERANCE = 1e-9  # of the largest value, in float64
 PLAIN = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
 TINY_BERT = {"hidden_size": 48, "num_attention_heads": 4, "intermediate_size": 80}
-TINY_MOBILE = {"hidden_size": 48, "embedding_size": 48, "intra_bottleneck_size": 24, "intermediate_size": 40, "num_attention_heads": 4}
+TINY_MOBILE = {
+    "hidden_size": 48,
+    "embedding_size": 48,
+    "intra_bottleneck_size": 24,
+    "intermediate_size": 40,
+    "num_attention_heads": 4,
+}
 
 Batch = dict[str, np.ndarray]
 
@@ -33,8 +41,14 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "opt-qat": ("opt-qat", TINY_MOBILE | {"embedding_size": 24}),
     "no trigram": ("mini", {"trigram_input": False}),
     "no trigram, narrow table": ("mini", {"trigram_input": False, "embedding_size": 32}),
-    "layer norm in a bottleneck": ("base-f4", TINY_MOBILE | {"normalization_type": "layer_norm", "layer_norm_eps": 1e-3}),
-    "bottleneck as wide as hidden": ("mini", {"intra_bottleneck_size": 128, "key_query_shared_bottleneck": False}),
+    "layer norm in a bottleneck": (
+        "base-f4",
+        TINY_MOBILE | {"normalization_type": "layer_norm", "layer_norm_eps": 1e-3},
+    ),
+    "bottleneck as wide as hidden": (
+        "mini",
+        {"intra_bottleneck_size": 128, "key_query_shared_bottleneck": False},
+    ),
 }
 
 
@@ -77,7 +91,11 @@ def assert_close(found: Any, expected: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_transformers_opens_what_we_write_and_computes_the_same(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path], batch: Batch
+    name: str,
+    filled: Callable[..., models.Model],
+    shape_of: Callable[..., configs.ModelConfig],
+    saved: Callable[..., Path],
+    batch: Batch,
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
@@ -95,7 +113,11 @@ def test_transformers_opens_what_we_write_and_computes_the_same(
 
 @pytest.mark.parametrize("name", ["mini", "bert", "base-f2", "opt", "no trigram"])
 def test_both_round_trips_are_bit_equal(
-    name: str, filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path], tmp_path: Path
+    name: str,
+    filled: Callable[..., models.Model],
+    shape_of: Callable[..., configs.ModelConfig],
+    saved: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     named, keys = OURS[name]
     model = filled(shape_of(named, **keys))
@@ -111,7 +133,9 @@ def test_both_round_trips_are_bit_equal(
 
 
 def test_the_zero_row_tensor_is_in_the_file(
-    filled: Callable[..., models.Model], shape_of: Callable[..., configs.ModelConfig], saved: Callable[..., Path]
+    filled: Callable[..., models.Model],
+    shape_of: Callable[..., configs.ModelConfig],
+    saved: Callable[..., Path],
 ) -> None:
     from safetensors.numpy import load_file
 
@@ -131,10 +155,17 @@ def theirs_at_random(kind: Any, config: Any) -> Any:
 
 
 BERT = transformers.BertConfig(vocab_size=97, num_hidden_layers=2, **TINY_BERT)
-MOBILE = transformers.MobileBertConfig(vocab_size=97, num_hidden_layers=2, **(TINY_MOBILE | {"embedding_size": 16}))
-MOBILE_PLAIN = transformers.MobileBertConfig(vocab_size=97, num_hidden_layers=2, trigram_input=False, **(TINY_MOBILE | PLAIN))
-# What a conversion gives that leaves key_query_shared_bottleneck at transformers' default: tensors that nothing uses.
-MOBILE_BOTH = transformers.MobileBertConfig(vocab_size=97, num_hidden_layers=2, use_bottleneck_attention=True, **TINY_MOBILE)
+MOBILE = transformers.MobileBertConfig(
+    vocab_size=97, num_hidden_layers=2, **(TINY_MOBILE | {"embedding_size": 16})
+)
+MOBILE_PLAIN = transformers.MobileBertConfig(
+    vocab_size=97, num_hidden_layers=2, trigram_input=False, **(TINY_MOBILE | PLAIN)
+)
+# What a conversion gives that leaves key_query_shared_bottleneck at transformers' default: tensors that
+# nothing uses.
+MOBILE_BOTH = transformers.MobileBertConfig(
+    vocab_size=97, num_hidden_layers=2, use_bottleneck_attention=True, **TINY_MOBILE
+)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +178,25 @@ MOBILE_BOTH = transformers.MobileBertConfig(vocab_size=97, num_hidden_layers=2, 
         (transformers.MobileBertForMaskedLM, MOBILE_PLAIN),
         (transformers.MobileBertForMaskedLM, MOBILE_BOTH),
     ],
-    ids=["bert", "bert with NSP", "mobilebert", "mobilebert with NSP", "mobilebert without bottleneck", "both bottleneck keys"],
+    ids=[
+        "bert",
+        "bert with NSP",
+        "mobilebert",
+        "mobilebert with NSP",
+        "mobilebert without bottleneck",
+        "both bottleneck keys",
+    ],
 )
-def test_we_open_what_transformers_writes_and_compute_the_same(kind: Any, config: Any, batch: Batch, tmp_path: Path) -> None:
+def test_we_open_what_transformers_writes_and_compute_the_same(
+    kind: Any, config: Any, batch: Batch, tmp_path: Path
+) -> None:
     theirs = theirs_at_random(kind, config)
     theirs.save_pretrained(tmp_path / "theirs")
     output = run(theirs.double(), batch)
     model = weights.load(tmp_path / "theirs", compute_dtype="float64", variable_dtype="float64")
-    assert_close(logits_everywhere(model, batch), output.logits if "logits" in output else output.prediction_logits)
+    assert_close(
+        logits_everywhere(model, batch), output.logits if "logits" in output else output.prediction_logits
+    )
 
 
 def test_a_bare_bert_opens_without_its_head(batch: Batch, tmp_path: Path) -> None:
@@ -184,9 +226,15 @@ def test_heads_agree_with_transformers_both_ways(
     model = filled(config)
     head: Any
     if task == "classification":
-        auto, head = transformers.AutoModelForSequenceClassification, heads.for_classification(config, 3, 1, "float64")
+        auto, head = (
+            transformers.AutoModelForSequenceClassification,
+            heads.for_classification(config, 3, 1, "float64"),
+        )
     else:
-        auto, head = transformers.AutoModelForQuestionAnswering, heads.SpanHead(config.hidden_size, 1, variable_dtype="float64")
+        auto, head = (
+            transformers.AutoModelForQuestionAnswering,
+            heads.SpanHead(config.hidden_size, 1, variable_dtype="float64"),
+        )
     shaken(head.variables_by_name)
     sequence = model.encode(batch["ids"], batch["segments"], batch["mask"]).sequence
     found = np.asarray(head(sequence))
@@ -202,7 +250,13 @@ def test_heads_agree_with_transformers_both_ways(
         assert_close(found[..., 1], output.end_logits)
     theirs.float().save_pretrained(tmp_path / "theirs")
     for source in (folder, tmp_path / "theirs"):
-        again, body = weights.load_head(source, variable_dtype="float64"), weights.load(source, compute_dtype="float64")
+        again, body = (
+            weights.load_head(source, variable_dtype="float64"),
+            weights.load(source, compute_dtype="float64"),
+        )
         assert body.fresh_head
         np.testing.assert_array_equal(np.asarray(again(sequence)), found)
-        assert_close(np.asarray(body.encode(batch["ids"], batch["segments"], batch["mask"]).sequence), torch.tensor(np.asarray(sequence)))
+        assert_close(
+            np.asarray(body.encode(batch["ids"], batch["segments"], batch["mask"]).sequence),
+            torch.tensor(np.asarray(sequence)),
+        )

@@ -27,7 +27,9 @@ QUERY = "mobilebert.encoder.layer.1.attention.self.query.weight"
 
 
 @pytest.fixture(scope="module")
-def original(filled: Callable[..., models.Model], shape_of: ShapeOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def original(
+    filled: Callable[..., models.Model], shape_of: ShapeOf, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("original") / "model"
     with artifacts.writing(folder, "model") as writer:
         weights.save(writer, filled(shape_of("mini")))
@@ -44,12 +46,16 @@ def folder(original: Path, tmp_path: Path) -> Path:
 def rewritten(folder: Path, tmp_path: Path) -> Callable[..., Path]:
     """The directory again with its tensors or its configuration changed."""
 
-    def rewrite(change: Callable[[dict[str, np.ndarray]], Any] = lambda tensors: None, **config: object) -> Path:
+    def rewrite(
+        change: Callable[[dict[str, np.ndarray]], Any] = lambda tensors: None, **config: object
+    ) -> Path:
         made = tmp_path / "changed"
         shutil.copytree(folder, made)
         tensors = load_file(folder / "model.safetensors")
         change(tensors)
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, made / "model.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in tensors.items()}, made / "model.safetensors"
+        )
         text = json.loads((folder / "config.json").read_text()) | config
         (made / "config.json").write_text(json.dumps(text))
         return made
@@ -64,7 +70,10 @@ def assert_same(found: models.Model, folder: Path) -> None:
 
 
 def test_equal_weights_give_equal_bytes(shape_of: ShapeOf, saved: Callable[..., Path]) -> None:
-    folders = [saved(models.build(shape_of("mini"), seed), name=name) for name, seed in (("one", 1), ("same", 1), ("other", 2))]
+    folders = [
+        saved(models.build(shape_of("mini"), seed), name=name)
+        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+    ]
     one, same, other = ((folder / "model.safetensors").read_bytes() for folder in folders)
     assert one == same != other
     assert artifacts.digest(folders[0]) == artifacts.digest(folders[1])
@@ -74,18 +83,26 @@ def test_equal_weights_give_equal_bytes(shape_of: ShapeOf, saved: Callable[..., 
 
 @pytest.mark.parametrize(("kind", "digits"), [(torch.float16, 11), (torch.bfloat16, 8)])
 def test_short_floats_are_read_as_float32(kind: torch.dtype, digits: int, folder: Path) -> None:
-    tensors = {name: torch.tensor(value).to(kind) for name, value in load_file(folder / "model.safetensors").items()}
+    tensors = {
+        name: torch.tensor(value).to(kind) for name, value in load_file(folder / "model.safetensors").items()
+    }
     save_torch_file(tensors, folder / "model.safetensors")
     model = weights.load(folder)
     assert model.variables_by_name[POSITION].dtype == "float32"
-    np.testing.assert_array_equal(model.variables_by_name[POSITION].numpy(), tensors[POSITION].float().numpy())
+    np.testing.assert_array_equal(
+        model.variables_by_name[POSITION].numpy(), tensors[POSITION].float().numpy()
+    )
     np.testing.assert_array_equal(model.variables_by_name[QUERY].numpy(), tensors[QUERY].float().numpy().T)
 
 
-def test_gamma_and_beta_of_old_conversions_are_understood(folder: Path, rewritten: Callable[..., Path]) -> None:
+def test_gamma_and_beta_of_old_conversions_are_understood(
+    folder: Path, rewritten: Callable[..., Path]
+) -> None:
     def age(tensors: dict[str, np.ndarray]) -> None:
         for name in [name for name in tensors if "LayerNorm" in name]:
-            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            )
             tensors[old] = tensors.pop(name)
 
     assert_same(weights.load(rewritten(age)), folder)
@@ -103,7 +120,10 @@ def test_what_has_no_place_is_left_behind_aloud_and_nsp_is_carried(
     with caplog.at_level(logging.INFO):
         found = weights.load(rewritten(add))
     assert_same(found, folder)
-    assert "uses cls.seq_relationship, mobilebert.pooler.dense; kept in extra.safetensors: cls.seq_relationship\n" in caplog.text
+    assert (
+        "uses cls.seq_relationship, mobilebert.pooler.dense; kept in extra.safetensors: "
+        "cls.seq_relationship\n"
+    ) in caplog.text
     again = saved(found, name="again")
     np.testing.assert_array_equal(load_file(again / "extra.safetensors")["cls.seq_relationship.bias"], [1, 1])
     np.testing.assert_array_equal(weights.load(again).carried["cls.seq_relationship.bias"], [1, 1])
@@ -114,7 +134,10 @@ def test_shards_are_read_through_their_index(folder: Path) -> None:
     whole = folder / "model.safetensors"
     tensors = load_file(whole)
     wanted = weights.load(folder)
-    names = {name: f"model-0000{1 + number % 2}-of-00002.safetensors" for number, name in enumerate(sorted(tensors))}
+    names = {
+        name: f"model-0000{1 + number % 2}-of-00002.safetensors"
+        for number, name in enumerate(sorted(tensors))
+    }
     for shard in set(names.values()):
         save_file({name: tensors[name] for name in names if names[name] == shard}, folder / shard)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
@@ -138,20 +161,47 @@ def with_nan(tensors: dict[str, np.ndarray]) -> None:
     [
         (lambda tensors: tensors.pop(QUERY), {}, rf"{QUERY} is missing, expected \[32, 32\]"),
         (swap_in(QUERY, np.zeros((32, 16), np.float32)), {}, rf"{QUERY} is \[32, 16\], expected \[32, 32\]"),
-        (swap_in("mobilebert.adapter.weight", np.zeros(5, np.float32)), {}, r"mobilebert.adapter.weight \[5\] is not part of"),
+        (
+            swap_in("mobilebert.adapter.weight", np.zeros(5, np.float32)),
+            {},
+            r"mobilebert.adapter.weight \[5\] is not part of",
+        ),
         (swap_in(QUERY, np.zeros((32, 32), np.int64)), {}, f"{QUERY} is of type I64"),
         (with_nan, {}, f"{QUERY} holds NaN or Inf in 1 of 1024 places"),
-        (lambda tensors: None, {"vocab_size": 98}, r"word_embeddings.weight is \[97, 128\], expected \[98, 128\]"),
-        (lambda tensors: None, {"num_hidden_layers": 1}, r"encoder.layer.1.* is not part of .*; and \d+ more"),
+        (
+            lambda tensors: None,
+            {"vocab_size": 98},
+            r"word_embeddings.weight is \[97, 128\], expected \[98, 128\]",
+        ),
+        (
+            lambda tensors: None,
+            {"num_hidden_layers": 1},
+            r"encoder.layer.1.* is not part of .*; and \d+ more",
+        ),
         (lambda tensors: None, {"num_hidden_layers": 3}, r"encoder.layer.2.* is missing"),
         (lambda tensors: None, {"model_type": "bert"}, "bert.embeddings.word_embeddings.weight is missing"),
-        (lambda tensors: tensors.pop("cls.predictions.transform.dense.bias"), {}, "cls.predictions.transform.dense.bias is missing"),
-        (swap_in("cls.predictions.decoder.weight", np.zeros((97, 128), np.float32)), {}, "only tied embeddings"),
-        (swap_in("embeddings.LayerNorm.beta", np.zeros(128, np.float32)), {}, "embeddings.LayerNorm.bias .* is not part of"),
+        (
+            lambda tensors: tensors.pop("cls.predictions.transform.dense.bias"),
+            {},
+            "cls.predictions.transform.dense.bias is missing",
+        ),
+        (
+            swap_in("cls.predictions.decoder.weight", np.zeros((97, 128), np.float32)),
+            {},
+            "only tied embeddings",
+        ),
+        (
+            swap_in("embeddings.LayerNorm.beta", np.zeros(128, np.float32)),
+            {},
+            "embeddings.LayerNorm.bias .* is not part of",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_by_name_and_shape(
-    change: Callable[[dict[str, np.ndarray]], Any], config: dict[str, Any], message: str, rewritten: Callable[..., Path]
+    change: Callable[[dict[str, np.ndarray]], Any],
+    config: dict[str, Any],
+    message: str,
+    rewritten: Callable[..., Path],
 ) -> None:
     changed = rewritten(change, **config)
     with pytest.raises(UserError, match=message) as caught:
@@ -181,7 +231,10 @@ def test_a_file_under_another_formats_name_is_refused(folder: Path) -> None:
         weights.load(folder)
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "not there"), ("{", "not readable as JSON"), ("[1]", "a JSON object is expected")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "not there"), ("{", "not readable as JSON"), ("[1]", "a JSON object is expected")],
+)
 def test_a_bad_config_is_refused(folder: Path, content: str | None, message: str) -> None:
     path = folder / "config.json"
     path.unlink()
@@ -196,7 +249,9 @@ def test_a_directory_without_a_head_says_so(folder: Path) -> None:
         weights.load_head(folder)
 
 
-def test_a_shape_that_transformers_cannot_open_is_not_written(shape_of: ShapeOf, saved: Callable[..., Path]) -> None:
+def test_a_shape_that_transformers_cannot_open_is_not_written(
+    shape_of: ShapeOf, saved: Callable[..., Path]
+) -> None:
     model = models.build(shape_of("mini", key_query_shared_bottleneck=False), 1)
     with pytest.raises(UserError, match="use_bottleneck with neither"):
         saved(model)

@@ -31,8 +31,14 @@ def bucket(gcs: LoopbackGcs) -> BucketStorage:
     return BucketStorage("gs://models", chunk=8 * QUANTUM)
 
 
-def test_server_answering_503_and_429_is_asked_again(gcs: LoopbackGcs, bucket: BucketStorage, release: Make) -> None:
-    gcs.faults += [Fault("insert", status=503, times=2), Fault("list", status=429, times=2), Fault("media", status=503)]
+def test_server_answering_503_and_429_is_asked_again(
+    gcs: LoopbackGcs, bucket: BucketStorage, release: Make
+) -> None:
+    gcs.faults += [
+        Fault("insert", status=503, times=2),
+        Fault("list", status=429, times=2),
+        Fault("media", status=503),
+    ]
     made = release()
     publish(made, bucket)
     verify(made.record(bucket.where), bucket)
@@ -47,7 +53,9 @@ def test_large_file_goes_in_chunks(gcs: LoopbackGcs, bucket: BucketStorage) -> N
 
 
 @pytest.mark.parametrize("drop_at", [0, QUANTUM + 1, 5 * QUANTUM])
-def test_broken_resumable_upload_goes_on_where_it_broke(gcs: LoopbackGcs, bucket: BucketStorage, drop_at: int) -> None:
+def test_broken_resumable_upload_goes_on_where_it_broke(
+    gcs: LoopbackGcs, bucket: BucketStorage, drop_at: int
+) -> None:
     gcs.faults.append(Fault("chunk", drop_at=drop_at, times=2))
     assert bucket.create("large", of_bytes(LARGE))
     assert gcs.buckets["models"]["large"].data == LARGE
@@ -62,8 +70,12 @@ def test_lost_answer_to_the_last_chunk_is_no_failure(gcs: LoopbackGcs, bucket: B
     assert gcs.buckets["models"]["large"].data == LARGE
 
 
-def test_lost_answer_makes_the_retry_meet_our_own_object(gcs: LoopbackGcs, bucket: BucketStorage, release: Make) -> None:
-    """The server commits, the answer is lost, the client's retry gets a 412: the live object is compared, and is ours."""
+def test_lost_answer_makes_the_retry_meet_our_own_object(
+    gcs: LoopbackGcs, bucket: BucketStorage, release: Make
+) -> None:
+    """The server commits, the answer is lost, the client's retry gets a 412: the live object is compared,
+    and is ours.
+    """
     gcs.faults.append(Fault("insert", lose_answer=True, times=2))
     made = release()
     publish(made, bucket)
@@ -73,7 +85,9 @@ def test_lost_answer_makes_the_retry_meet_our_own_object(gcs: LoopbackGcs, bucke
     verify(made.record(bucket.where), bucket)
 
 
-def test_object_that_appears_between_look_and_upload_is_compared(gcs: LoopbackGcs, bucket: BucketStorage, release: Make) -> None:
+def test_object_that_appears_between_look_and_upload_is_compared(
+    gcs: LoopbackGcs, bucket: BucketStorage, release: Make
+) -> None:
     made, other = release(b"ours..", version="1.0"), release(b"theirs", version="1.0")
     gcs.faults.append(Fault("insert", before=lambda: publish(other, bucket)))
     with pytest.raises(UserError, match=r"in use with other bytes \(README\.md\)"):
@@ -81,7 +95,9 @@ def test_object_that_appears_between_look_and_upload_is_compared(gcs: LoopbackGc
     verify(other.record(bucket.where), bucket)
 
 
-def test_corrupted_object_is_found_by_reading_back(gcs: LoopbackGcs, bucket: BucketStorage, release: Make) -> None:
+def test_corrupted_object_is_found_by_reading_back(
+    gcs: LoopbackGcs, bucket: BucketStorage, release: Make
+) -> None:
     made = release()
     publish(made, bucket)
     gcs.buckets["models"][f"{made.folder}tflite/model.tflite"].data = b"flat Weights"
@@ -99,9 +115,14 @@ def test_corruption_on_the_way_back_is_found_by_crc32c(gcs: LoopbackGcs, bucket:
 def test_bytes_that_do_not_match_the_declared_crc32c_are_refused(
     gcs: LoopbackGcs, bucket: BucketStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken network card between the client's checksum and the wire. (Client 2.x compares afterwards and deletes.)"""
+    """A broken network card between the client's checksum and the wire.
+
+    (Client 2.x compares afterwards and deletes.)
+    """
     commit = gcs.commit
-    monkeypatch.setattr(gcs, "commit", lambda where, name, data, *rest: commit(where, name, data[:-1] + b"?", *rest))
+    monkeypatch.setattr(
+        gcs, "commit", lambda where, name, data, *rest: commit(where, name, data[:-1] + b"?", *rest)
+    )
     for payload in (of_bytes(b"small"), of_bytes(LARGE)):
         with pytest.raises(UserError, match=r"doesn't match calculated|do not match their CRC32C"):
             bucket.create("file", payload)

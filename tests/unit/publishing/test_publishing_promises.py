@@ -49,7 +49,9 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return open_storage("gs://models/zh")
 
 
-def test_first_publishing_sends_everything_card_first_release_json_last(storage: Storage, release: Make) -> None:
+def test_first_publishing_sends_everything_card_first_release_json_last(
+    storage: Storage, release: Make
+) -> None:
     made, spy = release(), Spy(storage)
     publish(made, spy)
     assert spy.created == [made.folder + path for path in made.files]
@@ -57,7 +59,16 @@ def test_first_publishing_sends_everything_card_first_release_json_last(storage:
     assert spy.created[-1].endswith("release.json")
     receipt = verify(made.record(storage.where), storage)
     assert receipt["files"] == {path: payload.describe() for path, payload in made.files.items()}
-    assert set(receipt) == {"format", "name", "version", "destination", "files", "exports", "checks", "release"}
+    assert set(receipt) == {
+        "format",
+        "name",
+        "version",
+        "destination",
+        "files",
+        "exports",
+        "checks",
+        "release",
+    }
 
 
 def test_second_publishing_sends_nothing(storage: Storage, release: Make) -> None:
@@ -72,10 +83,15 @@ def test_second_publishing_sends_nothing(storage: Storage, release: Make) -> Non
 def test_changed_bytes_make_a_new_automatic_version(storage: Storage, release: Make) -> None:
     publish(release(b"old"), storage)
     publish(release(b"new"), storage)
-    assert {name.split("/")[1] for name in storage.list("mini")} == {release(b"old").version, release(b"new").version}
+    assert {name.split("/")[1] for name in storage.list("mini")} == {
+        release(b"old").version,
+        release(b"new").version,
+    }
 
 
-def test_other_bytes_under_a_used_version_are_refused_and_change_nothing(storage: Storage, release: Make) -> None:
+def test_other_bytes_under_a_used_version_are_refused_and_change_nothing(
+    storage: Storage, release: Make
+) -> None:
     publish(release(b"old", version="1.0"), storage)
     before = storage.list("mini")
     with pytest.raises(UserError, match=r"version '1\.0' of mini is in use with other bytes"):
@@ -84,7 +100,9 @@ def test_other_bytes_under_a_used_version_are_refused_and_change_nothing(storage
 
 
 @pytest.mark.parametrize("dies_at", ["tflite/model.tflite", "release.json"])
-def test_killed_publishing_shows_no_release_and_is_completed(storage: Storage, release: Make, dies_at: str) -> None:
+def test_killed_publishing_shows_no_release_and_is_completed(
+    storage: Storage, release: Make, dies_at: str
+) -> None:
     made = release(version="1.0")
     with pytest.raises(Killed):
         publish(made, Spy(storage, dies_at))
@@ -118,8 +136,12 @@ def test_two_publishers_of_the_same_bytes_both_succeed(storage: Storage, release
     verify(made.record(storage.where), storage)
 
 
-def test_of_two_publishers_with_different_bytes_one_loses_and_nothing_is_mixed(storage: Storage, release: Make) -> None:
-    """The second looks, the first publishes everything, the second goes on: it must lose at its first file."""
+def test_of_two_publishers_with_different_bytes_one_loses_and_nothing_is_mixed(
+    storage: Storage, release: Make
+) -> None:
+    """The second looks, the first publishes everything, the second goes on: it must lose at its first
+    file.
+    """
     winner, loser = release(b"winner", version="1.0"), release(b"loser!", version="1.0")
     spy = Spy(storage)
     looked = storage.list(loser.folder)
@@ -163,7 +185,13 @@ def test_folder_writes_nothing_under_the_final_name_before_it_is_whole(
     seen: list[list[str]] = []
 
     def link(source: object, target: object) -> None:
-        seen.append([path.name for path in (tmp_path / "out").rglob("*") if path.is_file() and not path.name.startswith(".")])
+        seen.append(
+            [
+                path.name
+                for path in (tmp_path / "out").rglob("*")
+                if path.is_file() and not path.name.startswith(".")
+            ]
+        )
         raise Killed
 
     monkeypatch.setattr("os.link", link)
@@ -172,7 +200,9 @@ def test_folder_writes_nothing_under_the_final_name_before_it_is_whole(
     assert seen == [[]]
 
 
-def test_leftovers_of_a_killed_publisher_are_ignored_and_removed_at_the_end(release: Make, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_publisher_are_ignored_and_removed_at_the_end(
+    release: Make, tmp_path: Path
+) -> None:
     storage, made = open_storage(str(tmp_path / "out")), release()
     leftover = tmp_path / "out" / made.folder / "tflite" / ".model.tflite.1-aa.partial"
     leftover.parent.mkdir(parents=True)

@@ -35,14 +35,21 @@ def test_release_json_lists_every_other_file_and_stands_last(release: Callable[.
     assert next(iter(made.files)) == "README.md"
     assert list(made.files)[-1] == "release.json"
     body = json.loads(read(made, "release.json"))
-    assert set(body["files"]) == {"README.md", "transformers/config.json", "transformers/model.safetensors", "tflite/model.tflite"}
+    assert set(body["files"]) == {
+        "README.md",
+        "transformers/config.json",
+        "transformers/model.safetensors",
+        "tflite/model.tflite",
+    }
     entry = body["files"]["transformers/model.safetensors"]
     assert (entry["size"], entry["sha256"]) == (7, hashlib.sha256(b"weights").hexdigest())
     assert body["version"] == made.version
     assert set(body["exports"]) == set(body["checks"]) == {"transformers", "tflite"}
 
 
-def test_automatic_version_follows_the_bytes_and_nothing_else(release: Callable[..., Release], tmp_path: Path) -> None:
+def test_automatic_version_follows_the_bytes_and_nothing_else(
+    release: Callable[..., Release], tmp_path: Path
+) -> None:
     first, again, other = release(b"weights"), release(b"weights"), release(b"Weights")
     assert first.version == again.version != other.version
     assert read(first, "release.json") == read(again, "release.json")
@@ -59,7 +66,9 @@ def test_no_path_of_the_machine_is_published(release: Callable[..., Release], tm
     assert made.record("published")["destination"] == f"published/mini/{made.version}"
 
 
-def test_card_says_what_it_is_how_good_and_from_where(release: Callable[..., Release], tmp_path: Path) -> None:
+def test_card_says_what_it_is_how_good_and_from_where(
+    release: Callable[..., Release], tmp_path: Path
+) -> None:
     made = release(scores=write_scores(tmp_path / "scores.tsv"))
     card = read(made, "README.md").decode()
     head = yaml.safe_load(card.split("---")[1])

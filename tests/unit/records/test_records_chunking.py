@@ -12,16 +12,18 @@ from mobilebert.text import sentences, words
 from mobilebert.tokenization import SPECIAL
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 
-TEXT = (
-    "北京大学的学生喜欢喝茶。图书馆周末免费开放，孩子们都来听故事！老桥通往东边的市场；商人把茶叶运到海边。unaffable 旅客 um 乘坐地铁出行。"
+TEXT = "北京大学的学生喜欢喝茶。图书馆周末免费开放，孩子们都来听故事！老桥通往东边的市场；商人把茶叶运到海边。unaffable 旅客 um 乘坐地铁出行。"  # noqa: E501
+TOKENIZER = WordPieceTokenizer(
+    [*SPECIAL, *sorted({c for c in TEXT if not c.isascii()}), "un", "##aff", "##able", "um", "##m"], True
 )
-TOKENIZER = WordPieceTokenizer([*SPECIAL, *sorted({c for c in TEXT if not c.isascii()}), "un", "##aff", "##able", "um", "##m"], True)
 PAD, UNK, CLS, SEP, MASK = TOKENIZER.special_ids
 
 
 def packed(texts: list[str], length: int = 32, **changed: object) -> tuple[chunking.Packed, RecordFormat]:
     form = RecordFormat(length, TOKENIZER.size)
-    return chunking.pack([text.encode() for text in texts], TOKENIZER, form, Records(sequence_length=length, **changed)), form
+    return chunking.pack(
+        [text.encode() for text in texts], TOKENIZER, form, Records(sequence_length=length, **changed)
+    ), form
 
 
 def plain(row: np.ndarray, form: RecordFormat) -> list[int]:
@@ -66,7 +68,9 @@ def test_a_cut_word_goes_on_as_a_word_of_its_own() -> None:
     assert (plain(found.rows[0], form)[0], found.rows[0, 0] < form.word_start) == (CLS, True)
 
 
-@pytest.mark.parametrize(("tokens", "rows", "dropped"), [(7, 0, 7), (8, 1, 0), (30, 1, 0), (37, 1, 7), (38, 2, 0), (60, 2, 0)])
+@pytest.mark.parametrize(
+    ("tokens", "rows", "dropped"), [(7, 0, 7), (8, 1, 0), (30, 1, 0), (37, 1, 7), (38, 2, 0), (60, 2, 0)]
+)
 def test_short_rests_are_dropped_and_counted(tokens: int, rows: int, dropped: int) -> None:
     found, _ = packed(["茶" * tokens])
     assert len(found.rows) == rows
@@ -86,7 +90,9 @@ def test_pairs_split_a_window_where_a_sentence_starts() -> None:
     for row, window in zip(found.rows, windows.rows, strict=True):
         ids = plain(row, form)
         first, second = (index for index, id in enumerate(ids) if id == SEP)
-        assert ids[1:first] + ids[first + 1 : second] == [id for id in plain(window, form) if id not in (CLS, SEP, PAD)]
+        assert ids[1:first] + ids[first + 1 : second] == [
+            id for id in plain(window, form) if id not in (CLS, SEP, PAD)
+        ]
         assert 1 < first < second - 1
         assert row[first + 1] >= form.word_start
         lengths.add(first)

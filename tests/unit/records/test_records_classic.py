@@ -26,12 +26,16 @@ SETTINGS = Records(sequence_length=S, heldout_share=0.1, shards=2)
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
     with artifacts.writing(folder, "tokenizer") as made:
-        files.write(made, "wordpiece", "\n".join([*SPECIAL, *(chr(0x4E00 + n) for n in range(300))]).encode(), True)
+        files.write(
+            made, "wordpiece", "\n".join([*SPECIAL, *(chr(0x4E00 + n) for n in range(300))]).encode(), True
+        )
     return folder
 
 
 def batch(count: int, seed: int = 1) -> dict[str, np.ndarray]:
-    """What create_pretraining_data.py may write: two segments, fewer predictions than there is room for, a [PAD] as random token."""
+    """What create_pretraining_data.py may write: two segments, fewer predictions than there is room for, a
+    [PAD] as random token.
+    """
     random = np.random.default_rng(seed)
     made = {name: np.zeros((count, S), np.int32) for name in classic.SEQUENCE}
     made |= {name: np.zeros((count, P), np.int32) for name in ("masked_positions", "masked_ids")}
@@ -53,7 +57,10 @@ def batch(count: int, seed: int = 1) -> dict[str, np.ndarray]:
 def rows_of(made: dict[str, np.ndarray]) -> list[bytes]:
     """One text of bytes per record, in an order that tells nothing."""
     count = len(made["input_ids"])
-    return sorted(b"".join(np.asarray(made[name], np.float64)[row].tobytes() for name in sorted(made)) for row in range(count))
+    return sorted(
+        b"".join(np.asarray(made[name], np.float64)[row].tobytes() for name in sorted(made))
+        for row in range(count)
+    )
 
 
 def everything(records: RecordSet) -> list[bytes]:
@@ -70,7 +77,9 @@ def test_static_rows_give_back_what_they_were_made_of() -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_classic_files_are_recognised_and_their_masks_stay(tmp_path: Path, tokenizer: Path, compressed: bool) -> None:
+def test_classic_files_are_recognised_and_their_masks_stay(
+    tmp_path: Path, tokenizer: Path, compressed: bool
+) -> None:
     folder = tmp_path / "given"
     folder.mkdir()
     parts = [batch(120, seed) for seed in (1, 2)]
@@ -88,12 +97,16 @@ def test_classic_files_are_recognised_and_their_masks_stay(tmp_path: Path, token
     assert artifacts.read(tmp_path / "again").files == artifacts.read(tmp_path / "records").files
 
 
-def test_training_batches_of_imported_records_have_their_own_number_of_predictions(tmp_path: Path, tokenizer: Path) -> None:
+def test_training_batches_of_imported_records_have_their_own_number_of_predictions(
+    tmp_path: Path, tokenizer: Path
+) -> None:
     from mobilebert.records import reader
 
     classic.write(tmp_path / "a", [batch(100)])
     importing.write(str(tmp_path / "a"), tokenizer, tmp_path / "records", SETTINGS, 7)
-    spec = reader.train_batches(RecordSet(tmp_path / "records"), Masking(max_predictions=9), 8, 3, 0).element_spec
+    spec = reader.train_batches(
+        RecordSet(tmp_path / "records"), Masking(max_predictions=9), 8, 3, 0
+    ).element_spec
     assert tuple(spec["masked_ids"].shape) == (8, P)
     assert tuple(spec["next_sentence_labels"].shape) == (8,)
 
@@ -109,14 +122,20 @@ def test_copies_with_other_masks_fall_on_the_same_side(tmp_path: Path, tokenizer
 
 def refused(tmp_path: Path, tokenizer: Path, said: str, **settings: Any) -> None:
     with pytest.raises(UserError, match=said):
-        importing.write(str(tmp_path / "a"), tokenizer, tmp_path / "records", SETTINGS.model_copy(update=settings), 7)
+        importing.write(
+            str(tmp_path / "a"), tokenizer, tmp_path / "records", SETTINGS.model_copy(update=settings), 7
+        )
     assert not artifacts.exists(tmp_path / "records")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("input_ids", 305, "input_ids has 305, expected 0 to 304; were these records made with the vocabulary of 305"),
+        (
+            "input_ids",
+            305,
+            "input_ids has 305, expected 0 to 304; were these records made with the vocabulary of 305",
+        ),
         ("masked_ids", -1, "masked_ids has -1"),
         ("masked_positions", 32, "masked_positions has 32, expected 0 to 31"),
         ("next_sentence_labels", 2, "next_sentence_labels has 2"),
@@ -124,7 +143,9 @@ def refused(tmp_path: Path, tokenizer: Path, said: str, **settings: Any) -> None
         ("masked_weights", 0.5, "value other than 0 and 1"),
     ],
 )
-def test_values_that_cannot_be_are_refused(tmp_path: Path, tokenizer: Path, name: str, value: float, said: str) -> None:
+def test_values_that_cannot_be_are_refused(
+    tmp_path: Path, tokenizer: Path, name: str, value: float, said: str
+) -> None:
     made = batch(100)
     made[name].reshape(100, -1)[50, min(1, made[name].reshape(100, -1).shape[1] - 1)] = value
     classic.write(tmp_path / "a", [made])
@@ -134,7 +155,12 @@ def test_values_that_cannot_be_are_refused(tmp_path: Path, tokenizer: Path, name
 def test_records_of_another_vocabulary_or_length_are_refused(tmp_path: Path, tokenizer: Path) -> None:
     made = batch(100)
     classic.write(tmp_path / "a", [made])
-    refused(tmp_path, tokenizer, r"sequences of 32 tokens, but records\.sequence_length is 64; set it to 32", sequence_length=64)
+    refused(
+        tmp_path,
+        tokenizer,
+        r"sequences of 32 tokens, but records\.sequence_length is 64; set it to 32",
+        sequence_length=64,
+    )
     made["input_ids"][3, 0] = 101
     classic.write(tmp_path / "a", [made])
     refused(tmp_path, tokenizer, r"begins with id 101, \[CLS\] is 2")
@@ -168,18 +194,30 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with artifacts.writing(folder, "records") as writer:
         for split, counts in (("train", [40, 61]), ("heldout", [21])):
             for number, count in enumerate(counts):
-                rows = random.integers(5, 305, (count, S)) | form.word_start * (random.random((count, S)) < 0.7)
+                rows = random.integers(5, 305, (count, S)) | form.word_start * (
+                    random.random((count, S)) < 0.7
+                )
                 rows[:, 0], rows[:, 12], rows[:, 29], rows[:, 30:] = 2, 3, 3, 0
                 rows[:, 0] |= form.word_start * (random.random(count) < 0.5)
-                writer.path(shard_name(split, number, len(counts))).write_bytes(form.pack(rows.astype(form.dtype)))
+                writer.path(shard_name(split, number, len(counts))).write_bytes(
+                    form.pack(rows.astype(form.dtype))
+                )
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
-        body = {"sequence_length": S, "vocabulary_size": 305, "train": [40, 61], "heldout": [21], "unigram_accuracy": 0.1}
+        body = {
+            "sequence_length": S,
+            "vocabulary_size": 305,
+            "train": [40, 61],
+            "heldout": [21],
+            "unigram_accuracy": 0.1,
+        }
         body |= {"layout": "pairs", "next_sentence": True, "vocabulary": "x"} | special
         writer.path("records.json").write_text(json.dumps(body), encoding="utf-8")
     return folder
 
 
-def test_an_export_is_read_as_run_pretraining_reads_it_and_holds_the_training_masks(tmp_path: Path, written: Path) -> None:
+def test_an_export_is_read_as_run_pretraining_reads_it_and_holds_the_training_masks(
+    tmp_path: Path, written: Path
+) -> None:
     import tensorflow as tf
 
     counts = exporting.export(written, tmp_path / "out", MASKING, 3, 9)
@@ -208,7 +246,9 @@ def test_an_export_is_read_as_run_pretraining_reads_it_and_holds_the_training_ma
 def test_an_export_comes_back_as_it_went(tmp_path: Path, written: Path, tokenizer: Path) -> None:
     exporting.export(written, tmp_path / "out", MASKING, 2, 9)
     importing.write(f"{tmp_path}/out/train-*", tokenizer, tmp_path / "back", SETTINGS, 1)
-    assert everything(RecordSet(tmp_path / "back")) == rows_of(RecordSet(written).train_batches(MASKING, 202, 9, 0))
+    assert everything(RecordSet(tmp_path / "back")) == rows_of(
+        RecordSet(written).train_batches(MASKING, 202, 9, 0)
+    )
 
 
 def test_without_labels_every_pair_is_the_next_one(tmp_path: Path) -> None:

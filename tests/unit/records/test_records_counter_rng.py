@@ -10,7 +10,13 @@ from mobilebert.records import counter_rng
 
 def test_numbers_are_those_of_splitmix64() -> None:
     # Output for seed 1234567 as published at https://rosettacode.org/wiki/Pseudo-random_numbers/Splitmix64
-    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
+    expected = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
     assert counter_rng.bits(np.array([1234567], np.uint64), np.arange(5)).tolist() == expected
 
 
@@ -33,16 +39,28 @@ def test_a_span_is_whole_blocks_and_what_comes_last_differs(count: int) -> None:
         order = counter_rng.shuffled(np.arange(count), count, counter_rng.keys(3, epoch))
         assert sorted(order.tolist()) == list(range(count))
         for first in range(0, count - counter_rng.SPAN + 1, counter_rng.SPAN):
-            assert len(set((order[first : first + counter_rng.SPAN] // counter_rng.NEIGHBOURS).tolist())) == 16
-        assert (counter_rng.shuffled(np.arange(count // 3, count), count, counter_rng.keys(3, epoch)) == order[count // 3 :]).all()
+            assert (
+                len(set((order[first : first + counter_rng.SPAN] // counter_rng.NEIGHBOURS).tolist())) == 16
+            )
+        assert (
+            counter_rng.shuffled(np.arange(count // 3, count), count, counter_rng.keys(3, epoch))
+            == order[count // 3 :]
+        ).all()
         lasts.append(set(order[count // counter_rng.SPAN * counter_rng.SPAN :].tolist()))
-    if count == 10_000:  # 14 of 78 blocks and 16 things more: three times by chance as good as never all the same
+    if (
+        count == 10_000
+    ):  # 14 of 78 blocks and 16 things more: three times by chance as good as never all the same
         assert len(lasts[0] & lasts[1] & lasts[2]) < 1000
         assert set(range(count // 128 * 128, count)) < lasts[0] & lasts[1] & lasts[2]
 
 
 def test_keys_of_different_things_differ() -> None:
-    made = {int(counter_rng.keys(seed, epoch, record)[0]) for seed in range(5) for epoch in range(5) for record in range(50)}
+    made = {
+        int(counter_rng.keys(seed, epoch, record)[0])
+        for seed in range(5)
+        for epoch in range(5)
+        for record in range(50)
+    }
     assert len(made) == 1250
 
 

@@ -46,7 +46,11 @@ def test_a_record_falls_into_windows_and_every_chance_meets_one() -> None:
     made = crops.cut(row(text).repeat(60, axis=0), 24, chances, FORM, SPECIAL, paired=False)
     assert made.shape == (60, 24)
     found = texts(made)
-    assert [list(one) for one in sorted({tuple(one) for one in found})] == [text[0:22], text[22:44], text[44:62]]
+    assert [list(one) for one in sorted({tuple(one) for one in found})] == [
+        text[0:22],
+        text[22:44],
+        text[44:62],
+    ]
     counts = [found.count(one) for one in (text[0:22], text[22:44], text[44:62])]
     assert min(counts) >= 19
     assert (made[:, 1] >= FLAG).all(), "a word that is cut goes on as a word"
@@ -56,7 +60,10 @@ def test_a_record_falls_into_windows_and_every_chance_meets_one() -> None:
 def test_a_short_rest_is_no_piece_and_a_short_record_is_taken_whole() -> None:
     chances = np.linspace(0, 0.999, 20)
     assert {
-        len(one) for one in texts(crops.cut(row(list(range(100, 129))).repeat(20, axis=0), 24, chances, FORM, SPECIAL, paired=False))
+        len(one)
+        for one in texts(
+            crops.cut(row(list(range(100, 129))).repeat(20, axis=0), 24, chances, FORM, SPECIAL, paired=False)
+        )
     } == {22}
     assert texts(crops.cut(row([7, 8, 9]), 24, np.array([0.9]), FORM, SPECIAL, paired=False)) == [[7, 8, 9]]
 
@@ -87,12 +94,21 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
     """50 training records with 5 to 62 tokens."""
     folder = tmp_path_factory.mktemp("records")
     random = np.random.default_rng(1)
-    rows = np.concatenate([row(random.integers(5, 300, length).tolist()) for length in random.integers(5, 63, 52)])
+    rows = np.concatenate(
+        [row(random.integers(5, 300, length).tolist()) for length in random.integers(5, 63, 52)]
+    )
     with artifacts.writing(folder, "records") as writer:
         writer.path(shard_name("train", 0, 1)).write_bytes(FORM.pack(rows[:50]))
         writer.path(shard_name("heldout", 0, 1)).write_bytes(FORM.pack(rows[50:]))
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL, strict=True))
-        body = {"sequence_length": 64, "vocabulary_size": 300, "train": [50], "heldout": [2], "unigram_accuracy": 0.1, "vocabulary": "x"}
+        body = {
+            "sequence_length": 64,
+            "vocabulary_size": 300,
+            "train": [50],
+            "heldout": [2],
+            "unigram_accuracy": 0.1,
+            "vocabulary": "x",
+        }
         writer.path("records.json").write_text(json.dumps(body | special), encoding="utf-8")
     return RecordSet(folder)
 
@@ -100,9 +116,13 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> RecordSet:
 def test_batches_of_pieces_follow_the_order_of_the_records_from_any_step_on(records: RecordSet) -> None:
     from mobilebert.records import reader
 
-    def batches(start: int, length: int | None = 24, share: tuple[int, int] = (0, 1)) -> list[dict[str, np.ndarray]]:
+    def batches(
+        start: int, length: int | None = 24, share: tuple[int, int] = (0, 1)
+    ) -> list[dict[str, np.ndarray]]:
         dataset = reader.train_batches(records, MASKING, 8, 3, start, length, share)
-        return [{name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(dataset, 20)]
+        return [
+            {name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(dataset, 20)
+        ]
 
     whole, through = batches(0, None), batches(0)
     assert {name: value.shape for name, value in through[0].items()} == {
@@ -114,9 +134,14 @@ def test_batches_of_pieces_follow_the_order_of_the_records_from_any_step_on(reco
         "masked_weights": (8, 4),
     }
     for name in through[0]:
-        assert all((one[name] == other[name]).all() for one, other in zip(through[7:], batches(7), strict=False)), name
+        assert all(
+            (one[name] == other[name]).all() for one, other in zip(through[7:], batches(7), strict=False)
+        ), name
         halves = zip(batches(5, share=(0, 2)), batches(5, share=(1, 2)), strict=True)
-        assert all((np.concatenate([a[name], b[name]]) == one[name]).all() for (a, b), one in zip(halves, through[5:], strict=False)), name
+        assert all(
+            (np.concatenate([a[name], b[name]]) == one[name]).all()
+            for (a, b), one in zip(halves, through[5:], strict=False)
+        ), name
 
     def unmasked(batch: dict[str, np.ndarray], row: int) -> list[int]:
         ids = batch["input_ids"][row].copy()
@@ -130,7 +155,9 @@ def test_batches_of_pieces_follow_the_order_of_the_records_from_any_step_on(reco
             assert any(text[at : at + len(piece)] == piece for at in range(len(text)))
 
 
-def test_records_that_cannot_be_cut_are_refused_before_anything_is_read(records: RecordSet, tmp_path: Path) -> None:
+def test_records_that_cannot_be_cut_are_refused_before_anything_is_read(
+    records: RecordSet, tmp_path: Path
+) -> None:
     from mobilebert.records import reader
 
     with pytest.raises(UserError, match="a phase asks for sequences of 64 tokens, and the records have 64"):

@@ -29,9 +29,15 @@ def sequences(count: int, length: int = 128, seed: int = 1) -> tuple[np.ndarray,
     return ids, starts
 
 
-def drawn(count: int, masking: Masking, seed: int = 5, epoch: int = 0) -> tuple[np.ndarray, np.ndarray, Batch]:
+def drawn(
+    count: int, masking: Masking, seed: int = 5, epoch: int = 0
+) -> tuple[np.ndarray, np.ndarray, Batch]:
     ids, starts = sequences(count)
-    return ids, starts, mask(ids, starts, counter_rng.keys(seed, epoch, np.arange(count)), SPECIAL, VOCABULARY, masking)
+    return (
+        ids,
+        starts,
+        mask(ids, starts, counter_rng.keys(seed, epoch, np.arange(count)), SPECIAL, VOCABULARY, masking),
+    )
 
 
 @pytest.mark.parametrize("strategy", ["wwm", "token"])
@@ -91,7 +97,9 @@ def test_single_tokens_are_masked_without_regard_to_words() -> None:
     ids, starts, batch = drawn(600, Masking(strategy="token"))
     inside = sum(
         not starts[row, p] and p - 1 not in positions.tolist() and ids[row, p - 1] not in SPECIAL
-        for row, (positions, weights) in enumerate(zip(batch["masked_positions"], batch["masked_weights"], strict=True))
+        for row, (positions, weights) in enumerate(
+            zip(batch["masked_positions"], batch["masked_weights"], strict=True)
+        )
         for p in positions[weights == 1]
     )
     assert inside > 500
@@ -121,7 +129,14 @@ def test_every_place_is_chosen_equally_often() -> None:
 
 def test_segments_and_mask_follow_from_the_ids() -> None:
     ids = np.array([[CLS, 200, 201, SEP, 202, SEP, 0, 0], [CLS, 200, 201, 202, 203, SEP, 0, 0]], np.int32)
-    batch = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(1, np.arange(2)), SPECIAL, VOCABULARY, Masking(max_predictions=2))
+    batch = mask(
+        ids,
+        np.ones(ids.shape, bool),
+        counter_rng.keys(1, np.arange(2)),
+        SPECIAL,
+        VOCABULARY,
+        Masking(max_predictions=2),
+    )
     assert batch["segment_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 0, 0], [0] * 8]
     assert batch["input_mask"].tolist() == [[1] * 6 + [0] * 2] * 2
 
@@ -146,7 +161,8 @@ def chosen_places(ids: np.ndarray, batch: Batch) -> np.ndarray:
 
 def test_a_choice_takes_one_to_four_words_as_often_as_in_macbert() -> None:
     ids = np.tile(np.r_[CLS, np.arange(200, 700), SEP].astype(np.int32), (6000, 1))
-    # Two predictions of 500: the first choice takes one word in 40 % of the rows, and then the second is hardly ever its neighbour.
+    # Two predictions of 500: the first choice takes one word in 40 % of the rows, and then the second is
+    # hardly ever its neighbour.
     pairs = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(3, np.arange(6000)), SPECIAL, VOCABULARY,
                  Masking(strategy="ngram_wwm", share=0.9, max_predictions=2))  # fmt: skip
     apart = np.diff(pairs["masked_positions"], axis=1) > 1
@@ -157,7 +173,9 @@ def test_a_choice_takes_one_to_four_words_as_often_as_in_macbert() -> None:
     edges = np.diff(chosen_places(ids, found).astype(np.int8), axis=1)
     lengths = np.nonzero(edges == -1)[1] - np.nonzero(edges == 1)[1]
     shares = np.bincount(lengths, minlength=5)[1:5] / len(lengths)
-    assert shares == pytest.approx([0.4, 0.3, 0.2, 0.1], abs=0.06)  # the last choice of a row is cut to the room left
+    assert shares == pytest.approx(
+        [0.4, 0.3, 0.2, 0.1], abs=0.06
+    )  # the last choice of a row is cut to the room left
 
 
 def test_n_grams_are_whole_words_and_fill_the_share() -> None:
@@ -176,7 +194,14 @@ def test_n_grams_are_whole_words_and_fill_the_share() -> None:
 def test_the_share_is_rounded_as_pythons_round_does() -> None:
     for tokens in range(1, 120):
         ids = np.r_[CLS, np.arange(200, 200 + tokens), SEP].astype(np.int32)[None]
-        batch = mask(ids, np.ones(ids.shape, bool), counter_rng.keys(1, 1), SPECIAL, VOCABULARY, Masking(strategy="token", share=0.25))
+        batch = mask(
+            ids,
+            np.ones(ids.shape, bool),
+            counter_rng.keys(1, 1),
+            SPECIAL,
+            VOCABULARY,
+            Masking(strategy="token", share=0.25),
+        )
         assert batch["masked_weights"].sum() == min(20, max(1, round(tokens * 0.25)))
 
 
@@ -194,7 +219,9 @@ def test_words_are_taken_in_random_order_as_long_as_they_fit(strategy: str, shar
                 words.append([])
             words[-1] += [place] if free else []
         words = [word for word in words if word]
-        halves = counter_rng.bits(keys[row], np.arange(-(-len(words) // 2))).view("<u4")[: len(words)].tolist()
+        halves = (
+            counter_rng.bits(keys[row], np.arange(-(-len(words) // 2))).view("<u4")[: len(words)].tolist()
+        )
         left = min(30, max(1, round(share * sum(map(len, words)))))
         expected = np.zeros(ids.shape[1], bool)
         for _, number in sorted((half, number) for number, half in enumerate(halves)):

@@ -20,16 +20,22 @@ FORM = RecordFormat(32, TOKENIZER.size)
 def documents(count: int) -> list[str]:
     """Each of one character of its own at first, so that a text tells its document."""
     random = np.random.default_rng(1)
-    return ["".join(f"{''.join(random.choice(HAN[100:], size=random.integers(3, 9)))}。" for _ in range(random.integers(1, 20)))
+    return ["".join(f"{''.join(random.choice(HAN[100:], size=random.integers(3, 9)))}。" for _ in range(random.integers(1, 20)))  # noqa: E501
             for _ in range(count)]  # fmt: skip
 
 
-def arranged(texts: list[str], group: int = packing.GROUP, **changed: object) -> tuple[np.ndarray, np.ndarray]:
+def arranged(
+    texts: list[str], group: int = packing.GROUP, **changed: object
+) -> tuple[np.ndarray, np.ndarray]:
     """What is written, and the rows before, both in the order of their keys."""
     settings = Records(sequence_length=32, **changed)
     packed = chunking.pack([text.encode() for text in texts], TOKENIZER, FORM, settings)
     rows = np.empty(len(packed.rows), shuffling.spilled(FORM))
-    rows["key"], rows["document"], rows["ids"] = np.random.default_rng(2).permutation(len(rows)), packed.documents, packed.rows
+    rows["key"], rows["document"], rows["ids"] = (
+        np.random.default_rng(2).permutation(len(rows)),
+        packed.documents,
+        packed.rows,
+    )
     rows.sort(order="key")
     made = packing.arrangement(settings, FORM, TOKENIZER.special_ids)
     parts = [made.group(rows[at : at + group]) for at in range(0, len(rows), group)]
@@ -91,7 +97,9 @@ def test_half_of_the_second_segments_come_from_another_document_and_are_labelled
         if not label:
             assert second == old_second[: len(second)]
         else:
-            origin = [document for part, document in of_document.items() if list(part[: len(second)]) == second]
+            origin = [
+                document for part, document in of_document.items() if list(part[: len(second)]) == second
+            ]
             assert origin
             assert old["document"] not in origin or len(set(origin)) > 1
         assert row[len(first) + 1] == row[len(first) + len(second) + 2] == SEP
@@ -101,13 +109,18 @@ def test_half_of_the_second_segments_come_from_another_document_and_are_labelled
 def test_the_length_of_a_pair_does_not_tell_its_label_and_hardly_any_token_is_lost() -> None:
     rows, before = arranged(documents(3000), layout="pairs", next_sentence=True)
     labels, lengths = rows[:, 0] >= FORM.word_start, ((rows & (FORM.word_start - 1)) != PAD).sum(axis=1)
-    histograms = [np.bincount(lengths[labels == value], minlength=33) / (labels == value).sum() for value in (False, True)]
+    histograms = [
+        np.bincount(lengths[labels == value], minlength=33) / (labels == value).sum()
+        for value in (False, True)
+    ]
     assert np.abs(histograms[0] - histograms[1]).max() < 0.04
     lost = 1 - lengths.sum() / ((before["ids"] & (FORM.word_start - 1)) != PAD).sum()
     assert 0 <= lost < 0.005
 
 
 def test_rows_of_one_document_never_exchange() -> None:
-    rows, before = arranged(["".join(HAN[:300]) + "。" + "".join(HAN[300:])], layout="pairs", next_sentence=True)
+    rows, before = arranged(
+        ["".join(HAN[:300]) + "。" + "".join(HAN[300:])], layout="pairs", next_sentence=True
+    )
     assert (rows[:, 0] < FORM.word_start).all()
     assert [text_of(row)[0] for row in plain(rows)] == [text_of(row)[0] for row in plain(before["ids"])]

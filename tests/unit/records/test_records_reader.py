@@ -34,17 +34,31 @@ def write_records(folder: Path, vocabulary_size: int) -> RecordSet:
     with artifacts.writing(folder, "records") as writer:
         for split, counts in (("train", [40, 0, 61]), ("heldout", [21])):
             for number, count in enumerate(counts):
-                rows = random.integers(5, vocabulary_size, (count, 32)) | form.word_start * (random.random((count, 32)) < 0.7)
+                rows = random.integers(5, vocabulary_size, (count, 32)) | form.word_start * (
+                    random.random((count, 32)) < 0.7
+                )
                 rows[:, 0], rows[:, 29], rows[:, 30:] = 2, 3, 0
-                writer.path(shard_name(split, number, len(counts))).write_bytes(form.pack(rows.astype(form.dtype)))
+                writer.path(shard_name(split, number, len(counts))).write_bytes(
+                    form.pack(rows.astype(form.dtype))
+                )
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
-        body = {"sequence_length": 32, "vocabulary_size": vocabulary_size, "train": [40, 0, 61], "heldout": [21], "unigram_accuracy": 0.1}
-        writer.path("records.json").write_text(json.dumps(body | special | {"vocabulary": "x"}), encoding="utf-8")
+        body = {
+            "sequence_length": 32,
+            "vocabulary_size": vocabulary_size,
+            "train": [40, 0, 61],
+            "heldout": [21],
+            "unigram_accuracy": 0.1,
+        }
+        writer.path("records.json").write_text(
+            json.dumps(body | special | {"vocabulary": "x"}), encoding="utf-8"
+        )
     return RecordSet(folder)
 
 
 def taken(dataset: object, count: int) -> list[dict[str, np.ndarray]]:
-    return [{name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(dataset, count)]
+    return [
+        {name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(dataset, count)
+    ]
 
 
 def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
@@ -73,8 +87,18 @@ def test_a_block_that_is_damaged_while_it_is_read_is_named(tmp_path: Path) -> No
             with gzip_blocks.writing(str(path), form, "gzip") as sink:
                 sink.write(rows[:number])
         special = dict(zip(("pad", "unk", "cls", "sep", "mask"), range(5), strict=True))
-        body = {"sequence_length": 32, "vocabulary_size": 300, "train": [count], "heldout": [0], "unigram_accuracy": 0.1}
-        text = json.dumps(body | special | {"vocabulary": "x", "layout": "windows", "next_sentence": False, "compression": "gzip"})
+        body = {
+            "sequence_length": 32,
+            "vocabulary_size": 300,
+            "train": [count],
+            "heldout": [0],
+            "unigram_accuracy": 0.1,
+        }
+        text = json.dumps(
+            body
+            | special
+            | {"vocabulary": "x", "layout": "windows", "next_sentence": False, "compression": "gzip"}
+        )
         writer.path("records.json").write_text(text, encoding="utf-8")
     opened = RecordSet(tmp_path / "records")
     path = opened.folder / shard.name
@@ -107,11 +131,15 @@ def masks(batch: dict[str, np.ndarray]) -> dict[bytes, set[int]]:
 def overlap(one: dict[bytes, set[int]], other: dict[bytes, set[int]]) -> float:
     """The share of the first's masked positions that the other masks as well, in the same texts."""
     assert one.keys() == other.keys()
-    return sum(len(one[text] & other[text]) for text in one) / sum(len(positions) for positions in one.values())
+    return sum(len(one[text] & other[text]) for text in one) / sum(
+        len(positions) for positions in one.values()
+    )
 
 
 def test_a_record_has_another_mask_in_every_epoch(records: RecordSet) -> None:
-    first, second = (masks(records.train_batches(MASKING, records.train_count, 3, epoch)) for epoch in range(2))
+    first, second = (
+        masks(records.train_batches(MASKING, records.train_count, 3, epoch)) for epoch in range(2)
+    )
     assert len(first) == records.train_count
     # By chance it is the share, 0.15; about 400 masks give a standard deviation of 0.02.
     assert 0.07 < overlap(first, second) < 0.25
@@ -120,7 +148,10 @@ def test_a_record_has_another_mask_in_every_epoch(records: RecordSet) -> None:
 def test_held_out_masks_are_not_those_of_the_first_epoch(records: RecordSet) -> None:
     twin = copy.copy(records)  # trains on the held-out records
     twin._train, twin.train_count = records._heldout, records.heldout_count
-    heldout, first = (masks(batch) for batch in (records.heldout_batch(MASKING, 21, 3, 0), twin.train_batches(MASKING, 21, 3, 0)))
+    heldout, first = (
+        masks(batch)
+        for batch in (records.heldout_batch(MASKING, 21, 3, 0), twin.train_batches(MASKING, 21, 3, 0))
+    )
     assert overlap(heldout, first) < 0.4
 
 
@@ -131,9 +162,14 @@ def test_shapes_and_types_are_static(records: RecordSet) -> None:
 
     spec = reader.train_batches(records, MASKING, 8, 3, 0).element_spec
     expected = dict.fromkeys(("input_ids", "segment_ids", "input_mask"), ((8, 32), tf.int32))
-    expected |= dict.fromkeys(("masked_positions", "masked_ids"), ((8, 5), tf.int32)) | {"masked_weights": ((8, 5), tf.float32)}
+    expected |= dict.fromkeys(("masked_positions", "masked_ids"), ((8, 5), tf.int32)) | {
+        "masked_weights": ((8, 5), tf.float32)
+    }
     assert {name: (tuple(value.shape), value.dtype) for name, value in spec.items()} == expected
-    assert {name: (tuple(v.shape), v.dtype) for name, v in reader.heldout_batches(records, MASKING, 8, 3).element_spec.items()} == expected
+    assert {
+        name: (tuple(v.shape), v.dtype)
+        for name, v in reader.heldout_batches(records, MASKING, 8, 3).element_spec.items()
+    } == expected
 
 
 def test_held_out_batches_are_always_the_same_and_end(records: RecordSet) -> None:
@@ -145,7 +181,9 @@ def test_held_out_batches_are_always_the_same_and_end(records: RecordSet) -> Non
     weights = np.concatenate([batch["masked_weights"] for batch in first]).sum(axis=1)
     assert (weights[:21] > 0).all()
     assert not weights[21:].any()
-    assert (first[-1]["input_mask"].sum(axis=1) == 30).all()  # filled up with real rows: nothing divides by an empty mask
+    assert (
+        first[-1]["input_mask"].sum(axis=1) == 30
+    ).all()  # filled up with real rows: nothing divides by an empty mask
 
 
 def test_a_strategy_splits_the_global_batch(records: RecordSet) -> None:
@@ -195,7 +233,7 @@ from mobilebert.settings import Masking
 records = reader.RecordSet({str(write_records(tmp_path, 300).folder)!r})
 iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 100, seed, 0)) for seed in range(4)]
 print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators for _ in range(5)))
-"""
+"""  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "2000")
 

@@ -10,8 +10,12 @@ import pytest
 from mobilebert.records.record_format import RecordFormat
 
 
-@pytest.mark.parametrize(("length", "vocabulary", "largest"), [(16, 300, 0xFFFF), (128, 32768, 0xFFFF), (512, 32769, 0xFFFFFFFF)])
-def test_bytes_are_those_that_tensorflow_writes_and_reads(tmp_path: Path, length: int, vocabulary: int, largest: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "vocabulary", "largest"), [(16, 300, 0xFFFF), (128, 32768, 0xFFFF), (512, 32769, 0xFFFFFFFF)]
+)
+def test_bytes_are_those_that_tensorflow_writes_and_reads(
+    tmp_path: Path, length: int, vocabulary: int, largest: int
+) -> None:
     import tensorflow as tf
 
     form = RecordFormat(length, vocabulary)
@@ -21,13 +25,17 @@ def test_bytes_are_those_that_tensorflow_writes_and_reads(tmp_path: Path, length
     with tf.io.TFRecordWriter(path) as writer:
         for row in rows:
             feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[row.tobytes()]))
-            writer.write(tf.train.Example(features=tf.train.Features(feature={"ids": feature})).SerializeToString())
+            writer.write(
+                tf.train.Example(features=tf.train.Features(feature={"ids": feature})).SerializeToString()
+            )
     ours = form.pack(rows)
     assert ours == Path(path).read_bytes()
     assert len(ours) == 5 * form.record.itemsize
     mine = tmp_path / "mine.tfrecord"
     mine.write_bytes(ours)
-    parsed = tf.io.parse_example(list(tf.data.TFRecordDataset(str(mine))), {"ids": tf.io.FixedLenFeature([], tf.string)})
+    parsed = tf.io.parse_example(
+        list(tf.data.TFRecordDataset(str(mine))), {"ids": tf.io.FixedLenFeature([], tf.string)}
+    )
     read = tf.io.decode_raw(parsed["ids"], tf.uint16 if largest == 0xFFFF else tf.int32)
     assert (read.numpy().view(form.dtype) == rows).all()
 

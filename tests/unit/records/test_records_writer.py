@@ -22,13 +22,23 @@ from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
 
-CLAUSES = ("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰")
+CLAUSES = (
+    "小城在河的北岸",
+    "老桥通往东边的市场",
+    "春天山上开满白花",
+    "商人把茶叶运到海边",
+    "学校有三百名学生",
+    "湖水在冬天会结冰",
+)
 SETTINGS = Records(sequence_length=32, heldout_share=0.1, shards=3)
 
 
 def documents(count: int) -> list[str]:
     chance = random.Random(7)
-    return ["".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(chance.randrange(1, 6))) for _ in range(count)]
+    return [
+        "".join(f"{'，'.join(chance.sample(CLAUSES, 3))}。" for _ in range(chance.randrange(1, 6)))
+        for _ in range(count)
+    ]
 
 
 def corpus(folder: Path, texts: list[str], files_: int = 1, group: int = 50) -> Path:
@@ -44,7 +54,9 @@ def corpus(folder: Path, texts: list[str], files_: int = 1, group: int = 50) -> 
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
     with artifacts.writing(folder, "tokenizer") as made:
-        files.write(made, "wordpiece", "\n".join([*SPECIAL, *sorted(set("".join(CLAUSES) + "，。"))]).encode(), True)
+        files.write(
+            made, "wordpiece", "\n".join([*SPECIAL, *sorted(set("".join(CLAUSES) + "，。"))]).encode(), True
+        )
     return folder
 
 
@@ -62,13 +74,17 @@ def stored(records: RecordSet, split: str) -> np.ndarray:
 
 def test_every_row_of_every_document_is_stored_once(written: Path, tokenizer: Path) -> None:
     records, loaded = RecordSet(written), tokenization.load(tokenizer)
-    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
+    packed = chunking.pack(
+        [text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS
+    )
     for split, rows in (("train", packed.rows[~packed.heldout]), ("heldout", packed.rows[packed.heldout])):
         assert Counter(map(bytes, stored(records, split))) == Counter(map(bytes, rows))
     counts = artifacts.read(written).counts
     assert counts["train_sequences"] == records.train_count
     assert counts["heldout_sequences"] == records.heldout_count
-    assert counts["train_bytes"] + counts["heldout_bytes"] == sum(len(text.encode()) for text in documents(300))
+    assert counts["train_bytes"] + counts["heldout_bytes"] == sum(
+        len(text.encode()) for text in documents(300)
+    )
 
 
 def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) -> None:
@@ -90,20 +106,28 @@ def test_records_json_tells_what_the_files_hold(written: Path, tokenizer: Path) 
 
 def test_rows_are_shuffled_over_the_whole_corpus(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     loaded = tokenization.load(tokenizer)
-    packed = chunking.pack([text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS)
+    packed = chunking.pack(
+        [text.encode() for text in documents(300)], loaded, RecordFormat(32, loaded.size), SETTINGS
+    )
     place = {bytes(row): n for n, row in enumerate(packed.rows)}
     order = [place[bytes(row)] for row in stored(RecordSet(written), "train")]
     assert abs(np.corrcoef(np.arange(len(order)), order)[0, 1]) < 0.2
 
 
-def test_a_reader_of_several_files_inflates_each_block_once_an_epoch(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_of_several_files_inflates_each_block_once_an_epoch(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gzip_blocks, "BLOCKS_KEPT", 16 + 3)  # a span's, and what fills no block
     records = RecordSet(written)
     files = json.loads((written / "records.json").read_text(encoding="utf-8"))["train"]
     inflated: list[int] = []
     real = gzip_blocks.isal_zlib.decompress
-    monkeypatch.setattr(gzip_blocks.isal_zlib, "decompress", lambda *given: inflated.append(1) or real(*given))
-    numbers = counter_rng.shuffled(np.arange(records.train_count), records.train_count, counter_rng.keys(1, 0))
+    monkeypatch.setattr(
+        gzip_blocks.isal_zlib, "decompress", lambda *given: inflated.append(1) or real(*given)
+    )
+    numbers = counter_rng.shuffled(
+        np.arange(records.train_count), records.train_count, counter_rng.keys(1, 0)
+    )
     rows = np.concatenate([records._train.rows(numbers[at : at + 64]) for at in range(0, len(numbers), 64)])
     assert sum(inflated) == sum(-(-count // gzip_blocks.BLOCK) for count in files) > 3
     assert Counter(map(bytes, rows)) == Counter(map(bytes, stored(records, "train")))
@@ -122,7 +146,9 @@ def test_the_cut_of_the_corpus_does_not_show_in_the_bytes(
     assert artifacts.read(tmp_path / "records").files == artifacts.read(written).files
 
 
-@pytest.mark.parametrize("changed", [{"layout": "full"}, {"layout": "pairs", "next_sentence": True}, {"compression": "none"}])
+@pytest.mark.parametrize(
+    "changed", [{"layout": "full"}, {"layout": "pairs", "next_sentence": True}, {"compression": "none"}]
+)
 def test_other_forms_do_not_show_the_cut_of_the_corpus_either(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
 ) -> None:
@@ -133,15 +159,30 @@ def test_other_forms_do_not_show_the_cut_of_the_corpus_either(
     monkeypatch.setattr(pipeline, "BYTES_AT_ONCE", 900)
     monkeypatch.setattr(pipeline, "SPILL_BYTES", 500)
     monkeypatch.setattr(shuffling, "BUCKET_BYTES", 1000)
-    writer.write(corpus(tmp_path / "cut", documents(300), files_=4, group=7), tokenizer, tmp_path / "two", settings, 20, 1)
+    writer.write(
+        corpus(tmp_path / "cut", documents(300), files_=4, group=7),
+        tokenizer,
+        tmp_path / "two",
+        settings,
+        20,
+        1,
+    )
     assert artifacts.read(tmp_path / "one").files == artifacts.read(tmp_path / "two").files
     one = RecordSet(tmp_path / "one")
     batch = one.train_batches(Masking(max_predictions=5), 32, 1, 0)
     if changed.get("next_sentence"):
-        assert 0.3 < one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)["next_sentence_labels"].mean() < 0.7
+        assert (
+            0.3
+            < one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)[
+                "next_sentence_labels"
+            ].mean()
+            < 0.7
+        )
     if changed.get("layout") == "full":
         assert not batch["segment_ids"].any()
-        assert one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)["input_mask"].mean() > 0.99
+        assert (
+            one.train_batches(Masking(max_predictions=5), one.train_count, 1, 0)["input_mask"].mean() > 0.99
+        )
 
 
 def test_compression_changes_no_batch(tmp_path: Path, tokenizer: Path, written: Path) -> None:
@@ -157,7 +198,7 @@ def test_compression_changes_no_batch(tmp_path: Path, tokenizer: Path, written: 
 
 def test_a_users_words_are_masked_whole(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     (tmp_path / "words.txt").write_text("河的北岸\n", encoding="utf-8")
-    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 20, 1,
+    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 20, 1,  # noqa: E501
                  dictionary=tmp_path / "words.txt")  # fmt: skip
     before, after = (artifacts.read(folder) for folder in (written, tmp_path / "records"))
     assert before.counts == after.counts
@@ -170,15 +211,21 @@ def test_a_users_words_are_masked_whole(tmp_path: Path, tokenizer: Path, written
     assert flags[0] > 0.9 > 0.1 > flags[1]
 
 
-def test_another_seed_gives_another_order_of_the_same_records(tmp_path: Path, tokenizer: Path, written: Path) -> None:
-    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 21, 1)
+def test_another_seed_gives_another_order_of_the_same_records(
+    tmp_path: Path, tokenizer: Path, written: Path
+) -> None:
+    writer.write(
+        corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 21, 1
+    )
     first, second = (stored(RecordSet(folder), "train") for folder in (written, tmp_path / "records"))
     assert (first != second).any()
     assert Counter(map(bytes, first)) == Counter(map(bytes, second))
 
 
 @pytest.mark.parametrize(("texts", "split"), [(["小城。"], "train"), (documents(1), "heldout")])
-def test_a_corpus_too_small_is_refused_and_leaves_no_artifact(tmp_path: Path, tokenizer: Path, texts: list[str], split: str) -> None:
+def test_a_corpus_too_small_is_refused_and_leaves_no_artifact(
+    tmp_path: Path, tokenizer: Path, texts: list[str], split: str
+) -> None:
     with pytest.raises(UserError, match=f"1 documents gave no {split} record"):
         writer.write(corpus(tmp_path / "corpus", texts), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
     assert not artifacts.exists(tmp_path / "records")
@@ -186,7 +233,9 @@ def test_a_corpus_too_small_is_refused_and_leaves_no_artifact(tmp_path: Path, to
 
 def test_a_corpus_without_documents_is_named(tmp_path: Path, tokenizer: Path) -> None:
     with pytest.raises(UserError, match="no documents"):
-        writer.write(corpus(tmp_path / "corpus", [], files_=0), tokenizer, tmp_path / "records", SETTINGS, 20, 1)
+        writer.write(
+            corpus(tmp_path / "corpus", [], files_=0), tokenizer, tmp_path / "records", SETTINGS, 20, 1
+        )
 
 
 def test_a_damaged_shard_is_named(tmp_path: Path, written: Path) -> None:

@@ -24,39 +24,71 @@ def part(documents: int, size: int) -> dict[str, int]:
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     """A finished run in miniature."""
-    source: dict[str, Any] = {"in": part(10, 4_000_000), "out": part(7, 3_000_000), "lines": {"navigation": {"lines": 5, "bytes": 50_000}}}
+    source: dict[str, Any] = {
+        "in": part(10, 4_000_000),
+        "out": part(7, 3_000_000),
+        "lines": {"navigation": {"lines": 5, "bytes": 50_000}},
+    }
     source |= {
         "reasons": {"mojibake": part(1, 10_000), "too_short": part(2, 1_000)},
         "masked": {"phone": 1234},
         "unreadable": [{"file": "坏.txt", "why": "no encoding fits"}],
     }
     with artifacts.writing(tmp_path / "corpus", "corpus") as corpus:
-        rejected = {"id": "1", "source": "news", "reason": "mojibake", "text": "锘挎枃<b>瀛楃", "detail": "cmrc/dev.json"}
+        rejected = {
+            "id": "1",
+            "source": "news",
+            "reason": "mojibake",
+            "text": "锘挎枃<b>瀛楃",
+            "detail": "cmrc/dev.json",
+        }
         corpus.json("funnel.json", {"sources": {"news": source}, "total": source, "examples": [rejected]})
-    with artifacts.writing(tmp_path / "teachers" / "small", "model", inputs={"corpus": tmp_path / "corpus"}) as teacher:
+    with artifacts.writing(
+        tmp_path / "teachers" / "small", "model", inputs={"corpus": tmp_path / "corpus"}
+    ) as teacher:
         write_model(teacher, 0.431, 1_260_000)
     with artifacts.writing(tmp_path / "students" / "mini" / "transfer" / "layer01", "model") as stage:
         stage.path("metrics.jsonl").write_text('{"step": 1, "loss": 9.5}\n{"step": 2, "loss": 3.25}\n')
     teacher_folder = {"teacher": tmp_path / "teachers" / "small"}
-    with artifacts.writing(tmp_path / "students" / "mini" / "pretrained", "model", inputs=teacher_folder) as student:
+    with artifacts.writing(
+        tmp_path / "students" / "mini" / "pretrained", "model", inputs=teacher_folder
+    ) as student:
         write_model(student, 0.418, 670_000)
     with artifacts.writing(tmp_path / "students" / "old" / "pretrained", "model") as student:
         write_model(student, 0.111, 670_000)
     (tmp_path / "scores.tsv").write_text(
-        "model\ttask\tmetric\tseeds\tmean\tstd\tmajority\texamples\nmini\tcmrc2018\tf1\t1\t0.4567\t\t0.012\t628\n", encoding="utf-8"
+        "model\ttask\tmetric\tseeds\tmean\tstd\tmajority\texamples\nmini\tcmrc2018\tf1\t1\t0.4567\t\t0.012\t628\n",
+        encoding="utf-8",
     )
     return tmp_path
 
 
 def write_model(writer: artifacts.Writer, accuracy: float, parameters: int) -> None:
-    heldout = {"masked_accuracy": accuracy, "masked_loss": 3.21, "predictions": 9216, "unigram_accuracy": 0.055}
+    heldout = {
+        "masked_accuracy": accuracy,
+        "masked_loss": 3.21,
+        "predictions": 9216,
+        "unigram_accuracy": 0.055,
+    }
     writer.path("evaluation.json").write_text(json.dumps({"heldout": heldout, "parameters": parameters}))
     writer.path("model.safetensors").write_bytes(b"\0" * 2_500_000)
 
 
 def test_every_figure_of_the_artifacts_stands_on_the_page(results: Path) -> None:
     html = page.render("测试", collect(results), SETTINGS)
-    for shown in ("0.431", "0.418", "670,000", "2.50", "9,216", "0.457", "0.012", "mojibake", "坏.txt", "no encoding fits", "mean_factor"):
+    for shown in (
+        "0.431",
+        "0.418",
+        "670,000",
+        "2.50",
+        "9,216",
+        "0.457",
+        "0.012",
+        "mojibake",
+        "坏.txt",
+        "no encoding fits",
+        "mean_factor",
+    ):
         assert shown in html
     assert artifacts.digest(results / "corpus")[:12] in html
 
@@ -91,11 +123,18 @@ def test_the_corpus_tells_what_was_masked_and_which_test_file_a_reject_has_text_
     assert "cmrc/dev.json" in html
 
 
-def test_a_corpus_of_another_run_is_reported_too(results: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_corpus_of_another_run_is_reported_too(
+    results: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = tmp_path_factory.mktemp("other")
-    with artifacts.writing(other / "students" / "mini" / "pretrained", "model", inputs={"corpus": results / "corpus"}) as student:
+    with artifacts.writing(
+        other / "students" / "mini" / "pretrained", "model", inputs={"corpus": results / "corpus"}
+    ) as student:
         write_model(student, 0.2, 7)
-    run = collect(other, [other / "students" / "mini" / "pretrained" / "manifest.json", results / "corpus" / "manifest.json"])
+    run = collect(
+        other,
+        [other / "students" / "mini" / "pretrained" / "manifest.json", results / "corpus" / "manifest.json"],
+    )
     assert tables.funnel(run).rows[0][1:3] == ["10", "7"]
     assert "elsewhere" not in str(tables.lineage(run).rows)
 
@@ -174,7 +213,11 @@ def test_a_quantity_that_no_curve_has_gives_no_plot() -> None:
 
 
 def test_what_was_measured_on_held_out_data_stands_beside_the_curves(results: Path) -> None:
-    rows = [{"step": 1, "loss": 2.0}, {"step": 1, "heldout_loss": 2.5, "heldout_masked_accuracy": 0.1}, {"step": 2, "loss": 1.0}]
+    rows = [
+        {"step": 1, "loss": 2.0},
+        {"step": 1, "heldout_loss": 2.5, "heldout_masked_accuracy": 0.1},
+        {"step": 2, "loss": 1.0},
+    ]
     rows.append({"step": 2, "heldout_loss": 2.25, "heldout_masked_accuracy": 0.2})
     with artifacts.writing(results / "students" / "big" / "pretrained", "model") as student:
         write_model(student, 0.3, 7)

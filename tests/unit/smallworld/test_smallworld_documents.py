@@ -37,7 +37,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def texts(world: Path) -> dict[str, str]:
-    return {line["id"]: line["text"] for part in sorted((world / "documents").iterdir()) for line in lines(part)}
+    return {
+        line["id"]: line["text"] for part in sorted((world / "documents").iterdir()) for line in lines(part)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,9 @@ def test_equal_seeds_give_equal_bytes_and_others_do_not(world: Path, tmp_path: P
     assert artifacts.read(other).files["gold.jsonl"] != artifacts.read(world).files["gold.jsonl"]
 
 
-def test_the_bytes_do_not_depend_on_the_number_of_processes(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_processes(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(smallworld, "MEGABYTES_WORTH_PROCESSES", 0)
     with artifacts.writing(tmp_path / "two", "small_world", settings={}) as writer:
         smallworld.generate(writer, SETTINGS, 7, threads=2)
@@ -85,7 +89,9 @@ def test_parts_are_cut_by_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert b"".join(part.read_bytes() for part in parts) == whole
 
 
-def test_gold_names_every_document_and_sizes_follow_the_settings(texts: dict[str, str], gold: list[dict]) -> None:
+def test_gold_names_every_document_and_sizes_follow_the_settings(
+    texts: dict[str, str], gold: list[dict]
+) -> None:
     assert [line["id"] for line in gold] == list(texts)
     clean = sum(len(texts[line["id"]].encode()) for line in gold if line["kind"] == "clean")
     assert 600_000 <= clean < 610_000
@@ -150,14 +156,22 @@ def test_clean_text_is_well_formed_simplified_chinese(texts: dict[str, str], gol
             text.encode("gb2312", errors="ignore").decode("gb2312")
     clean = "".join(texts[line["id"]] for line in gold if line["kind"] == "clean")
     # GB 2312 holds Simplified characters only: what it lacks are a few rare ones of names.
-    lacking = {character for character in clean if "\u4e00" <= character <= "\u9fff" and not character.encode("gb2312", errors="ignore")}
+    lacking = {
+        character
+        for character in clean
+        if "\u4e00" <= character <= "\u9fff" and not character.encode("gb2312", errors="ignore")
+    }
     assert len(lacking) < 12
     assert len(set(clean)) > 1500
 
 
 def test_facts_come_back_in_other_words(generator: Generator, texts: dict[str, str]) -> None:
     city = generator.documents.world.entity("city", 0)
-    found = {match for text in texts.values() for match in re.findall(r"[^。，；：\n]*" + re.escape(city.name) + r"[^。，；：\n]*", text)}
+    found = {
+        match
+        for text in texts.values()
+        for match in re.findall(r"[^。，；：\n]*" + re.escape(city.name) + r"[^。，；：\n]*", text)
+    }
     naming = [match for match in found if city.values["flower"] in match]
     assert len(naming) > 1
 
@@ -166,7 +180,15 @@ def test_names_are_unique_in_a_world_of_a_hundred_megabytes() -> None:
     world = Generator(SmallWorld(megabytes=100), 3).documents.world
     for kind in KINDS:
         count = min(3000, world.size(kind))
-        assert len({world.name(kind, number) for number in [*range(count), *range(world.fresh, world.fresh + 500)]}) == count + 500, kind
+        assert (
+            len(
+                {
+                    world.name(kind, number)
+                    for number in [*range(count), *range(world.fresh, world.fresh + 500)]
+                }
+            )
+            == count + 500
+        ), kind
 
 
 @pytest.mark.parametrize("megabytes", [0.2, 1.3, 6])
@@ -175,7 +197,11 @@ def test_relations_agree_from_both_ends(megabytes: float) -> None:
     for number in range(world.size("city")):
         city = world.entity("city", number)
         person = world.entity("person", number)
-        assert (city.values["person"], city.values["job"], person.values["city"]) == (person.name, person.values["job"], city.name)
+        assert (city.values["person"], city.values["job"], person.values["city"]) == (
+            person.name,
+            person.values["job"],
+            city.name,
+        )
         dish = world.entity("dish", number)
         assert (dish.name, dish.values["city"]) == (city.values["specialty"], city.name)
     for number in range(world.size("river")):
@@ -190,7 +216,11 @@ def test_relations_agree_from_both_ends(megabytes: float) -> None:
 
 def test_known_entities_relate_to_known_ones_only() -> None:
     world = Generator(SmallWorld(megabytes=1), 3).documents.world
-    known = {world.name(kind, number) for kind in ("city", "person", "company") for number in range(world.size(kind))}
+    known = {
+        world.name(kind, number)
+        for kind in ("city", "person", "company")
+        for number in range(world.size(kind))
+    }
     for kind in KINDS:
         for number in range(world.size(kind)):
             values = world.entity(kind, number).values
@@ -225,7 +255,9 @@ def test_told_facts_stand_where_they_say(generator: Generator) -> None:
     entity = documents.world.entity("person", 2)
     values = documents.values(random.Random(0), entity)
     for seed in range(50):
-        text, told = documents.facts.tell(random.Random(seed), entity, documents.facts.of("person"), "news.frame", values)
+        text, told = documents.facts.tell(
+            random.Random(seed), entity, documents.facts.of("person"), "news.frame", values
+        )
         assert Counter(item.fact for item in told) == Counter(documents.facts.of("person"))
         assert all(text[item.value :].startswith(entity.values[item.fact]) for item in told)
         assert all(text[item.name :].startswith(entity.name) for item in told if item.name >= 0)

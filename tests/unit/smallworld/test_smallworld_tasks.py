@@ -24,13 +24,19 @@ def generator() -> Generator:
 @pytest.fixture(scope="module")
 def files(generator: Generator) -> dict[str, dict]:
     taken: set[str] = set()
-    return {split: reading.cmrc(generator.documents, SEED, split, count, taken) for split, count in (("train", 500), ("dev", 200))}
+    return {
+        split: reading.cmrc(generator.documents, SEED, split, count, taken)
+        for split, count in (("train", 500), ("dev", 200))
+    }
 
 
 @pytest.fixture(scope="module")
 def rows(generator: Generator) -> dict[str, list[tuple[int, str]]]:
     taken: set[str] = set()
-    return {split: review_rows(generator.documents.reviews, SEED, split, count, taken) for split, count in (("train", 3000), ("dev", 1200))}
+    return {
+        split: review_rows(generator.documents.reviews, SEED, split, count, taken)
+        for split, count in (("train", 3000), ("dev", 1200))
+    }
 
 
 def questions(body: dict) -> list[tuple[str, dict]]:
@@ -55,7 +61,9 @@ def test_cmrc_layout_and_honest_offsets(files: dict[str, dict]) -> None:
 
 
 def test_some_dev_answers_differ_between_annotators(files: dict[str, dict]) -> None:
-    differing = sum(len({answer["text"] for answer in question["answers"]}) > 1 for _, question in questions(files["dev"]))
+    differing = sum(
+        len({answer["text"] for answer in question["answers"]}) > 1 for _, question in questions(files["dev"])
+    )
     assert differing / 200 > 0.02  # about 0.04 of many
 
 
@@ -78,7 +86,9 @@ def test_questions_are_of_many_types_and_directions(files: dict[str, dict]) -> N
     assert 0.03 < inverse < 0.4
 
 
-def test_train_and_dev_share_no_context_and_dev_has_new_things(generator: Generator, files: dict[str, dict]) -> None:
+def test_train_and_dev_share_no_context_and_dev_has_new_things(
+    generator: Generator, files: dict[str, dict]
+) -> None:
     train, dev = ({context for context, _ in questions(files[split])} for split in ("train", "dev"))
     assert not train & dev
     corpus = "".join(generator.documents.text(number) for number in range(1500)) + "".join(train)
@@ -88,7 +98,9 @@ def test_train_and_dev_share_no_context_and_dev_has_new_things(generator: Genera
 
 
 def test_no_dev_question_stands_in_train(generator: Generator, files: dict[str, dict]) -> None:
-    train, dev = ({question["question"] for _, question in questions(files[split])} for split in ("train", "dev"))
+    train, dev = (
+        {question["question"] for _, question in questions(files[split])} for split in ("train", "dev")
+    )
     assert not train & dev
     alone = reading.cmrc(generator.documents, SEED, "dev", 200, set())
     assert train & {question["question"] for _, question in questions(alone)}, "without looking, some would"
@@ -123,7 +135,10 @@ def test_a_review_and_its_counterpart_have_the_same_form(generator: Generator) -
 def test_length_and_punctuation_alone_are_at_chance(rows: dict[str, list[tuple[int, str]]]) -> None:
     def features(split: str) -> np.ndarray:
         return np.array(
-            [[1, len(text), len(text) ** 2 / 50, *(text.count(mark) for mark in "，。！；、0123456789")] for _, text in rows[split]],
+            [
+                [1, len(text), len(text) ** 2 / 50, *(text.count(mark) for mark in "，。！；、0123456789")]
+                for _, text in rows[split]
+            ],
             dtype=float,
         )
 
@@ -137,12 +152,19 @@ def test_length_and_punctuation_alone_are_at_chance(rows: dict[str, list[tuple[i
 
 
 def test_what_is_said_decides(rows: dict[str, list[tuple[int, str]]]) -> None:
-    """Naive Bayes over character pairs does far better than chance and, since negation and contrast count, far from perfectly."""
+    """Naive Bayes over character pairs does far better than chance and, since negation and contrast count,
+    far from perfectly.
+    """
 
     def grams(text: str) -> set[str]:
         return {text[at : at + 2] for at in range(len(text) - 1)}
 
-    seen = {label: Counter(gram for row_label, text in rows["train"] if row_label == label for gram in grams(text)) for label in (0, 1)}
+    seen = {
+        label: Counter(
+            gram for row_label, text in rows["train"] if row_label == label for gram in grams(text)
+        )
+        for label in (0, 1)
+    }
     right = 0
     for label, text in rows["dev"]:
         score = sum(np.log((seen[1][gram] + 1) / (seen[0][gram] + 1)) for gram in grams(text))

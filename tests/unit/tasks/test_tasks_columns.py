@@ -11,7 +11,9 @@ from mobilebert.errors import UserError
 from mobilebert.tasks import TASKS
 from mobilebert.tasks.columns import Columns
 
-PAIRS = Columns(("text_a", "text_b", "label"), {"0": 0, "1": 1}, text="text_a", label="label", text_pair="text_b")
+PAIRS = Columns(
+    ("text_a", "text_b", "label"), {"0": 0, "1": 1}, text="text_a", label="label", text_pair="text_b"
+)
 
 
 def file(tmp_path: Path, text: str | bytes) -> Path:
@@ -26,13 +28,19 @@ def read(path: Path):
 
 def test_quotation_marks_and_odd_line_ends_are_text(tmp_path: Path) -> None:
     split = read(file(tmp_path, 'label\ttext_a\n1\t"好\u2028吃\n0\t他说"不好\r\n'))
-    assert [(example.text, example.label) for example in split.examples] == [('"好\u2028吃', 1), ('他说"不好', 0)]
+    assert [(example.text, example.label) for example in split.examples] == [
+        ('"好\u2028吃', 1),
+        ('他说"不好', 0),
+    ]
     assert [example.id for example in split.examples] == ["train-2", "train-3"]
 
 
 def test_the_header_may_be_absent_or_in_another_order(tmp_path: Path) -> None:
     assert [example.text for example in read(file(tmp_path, "1\t好\n0\t坏\n")).examples] == ["好", "坏"]
-    assert [(example.text, example.label) for example in read(file(tmp_path, "\ufefftext_a\tlabel\n好\t1\n")).examples] == [("好", 1)]
+    assert [
+        (example.text, example.label)
+        for example in read(file(tmp_path, "\ufefftext_a\tlabel\n好\t1\n")).examples
+    ] == [("好", 1)]
 
 
 def test_bad_rows_are_left_out_counted_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -74,11 +82,16 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_all_rows_of_the_real_files(shared_data: Path) -> None:
     for split, count, positive in (("train", 6154, 3100), ("dev", 1161, 577)):
-        read = TASKS["chnsenticorp"].read(shared_data / "tasks" / "chnsenticorp" / f"{split}.tsv", split, training=split == "train")
+        read = TASKS["chnsenticorp"].read(
+            shared_data / "tasks" / "chnsenticorp" / f"{split}.tsv", split, training=split == "train"
+        )
         assert read.counts == {"examples": count}
         assert sum(example.label for example in read.examples) == positive
         assert any('"' in example.text for example in read.examples)
 
 
 def test_pairs_of_the_real_files(shared_data: Path) -> None:
-    assert PAIRS.read(shared_data / "tasks" / "lcqmc" / "dev.txt", "dev", training=False).counts["examples"] == 795
+    assert (
+        PAIRS.read(shared_data / "tasks" / "lcqmc" / "dev.txt", "dev", training=False).counts["examples"]
+        == 795
+    )

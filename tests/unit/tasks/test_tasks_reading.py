@@ -18,7 +18,13 @@ def squad(*answers: tuple[Any, int], identifier: str = "Q0") -> dict[str, Any]:
     found = [{"text": text, "answer_start": start} for text, start in answers]
     return {
         "version": "v1.0",
-        "data": [{"paragraphs": [{"context": CONTEXT, "qas": [{"question": "？", "id": identifier, "answers": found}]}]}],
+        "data": [
+            {
+                "paragraphs": [
+                    {"context": CONTEXT, "qas": [{"question": "？", "id": identifier, "answers": found}]}
+                ]
+            }
+        ],
     }
 
 
@@ -69,7 +75,10 @@ def test_the_list_layout_is_read_the_same(tmp_path: Path) -> None:
         }
     ]
     split = read(tmp_path, body, training=False)
-    assert [(answer.text, answer.start) for answer in split.examples[0].answers] == [("1903年", 12), ("20.0", -1)]
+    assert [(answer.text, answer.start) for answer in split.examples[0].answers] == [
+        ("1903年", 12),
+        ("20.0", -1),
+    ]
     assert split.counts["relocated"] == 0
 
 
@@ -104,20 +113,33 @@ def test_an_id_twice_is_refused(tmp_path: Path) -> None:
 def test_the_real_files(shared_data: Path) -> None:
     folder = shared_data / "tasks" / "cmrc2018"
     train = reading.read(folder / "cmrc2018_train.json", "train", training=True)
-    # The counts of the data's README: 106 and 35 offsets of -1, none of whose answers stands in its context, and 12 wrong ones.
+    # The counts of the data's README: 106 and 35 offsets of -1, none of whose answers stands in its context,
+    # and 12 wrong ones.
     assert (train.counts["examples"], train.counts["contexts"]) == (2833, 741)
-    assert (train.counts["dropped"], train.counts["relocated"], train.counts["dropped_examples"]) == (106, 12, 0)
+    assert (train.counts["dropped"], train.counts["relocated"], train.counts["dropped_examples"]) == (
+        106,
+        12,
+        0,
+    )
     dev = reading.read(folder / "cmrc2018_dev.json", "dev", training=False)
     assert (dev.counts["examples"], dev.counts["contexts"]) == (628, 165)
     assert (dev.counts["not_in_context"], dev.counts["relocated"]) == (35, 0)
     for example in (*train.examples, *dev.examples):
-        assert all(answer.start == -1 or example.context[answer.start :].startswith(answer.text) for answer in example.answers)
+        assert all(
+            answer.start == -1 or example.context[answer.start :].startswith(answer.text)
+            for answer in example.answers
+        )
 
 
 def test_both_layouts_of_the_real_dev_file_hold_the_same(shared_data: Path) -> None:
     folder = shared_data / "tasks" / "cmrc2018"
-    one, two = (reading.read(folder / name, "dev", training=False) for name in ("cmrc2018_dev.json", "cmrc2018_dev.original_layout.json"))
-    assert {(e.id, e.context, e.question) for e in one.examples} == {(e.id, e.context, e.question) for e in two.examples}
+    one, two = (
+        reading.read(folder / name, "dev", training=False)
+        for name in ("cmrc2018_dev.json", "cmrc2018_dev.original_layout.json")
+    )
+    assert {(e.id, e.context, e.question) for e in one.examples} == {
+        (e.id, e.context, e.question) for e in two.examples
+    }
     answers = [{e.id: [a.text for a in e.answers] for e in split.examples} for split in (one, two)]
     assert answers[0] == answers[1]
     assert two.counts["not_in_context"] == 35

@@ -37,7 +37,11 @@ def test_prose_stays():
     [
         ("", "empty"),
         ("他来了。", "too_short"),
-        ("This is an English page about nothing in particular, and it goes on for a while. " * 3 + "中文。", "low_han_share"),
+        (
+            "This is an English page about nothing in particular, and it goes on for a while. " * 3
+            + "中文。",
+            "low_han_share",
+        ),
         (
             "日本国は、東アジアに位置し、日本列島および南西諸島などから成る島国である。首都は東京都。" * 2,
             "other_language",
@@ -50,7 +54,10 @@ def test_prose_stays():
         ("\n".join([PROSE] * 4), "duplicate_lines"),
         (PROSE * 5, "repeated_ngrams"),
         # Korean in EUC-KR read as GBK: every character is a common one, none is frequent.
-        (("대한민국은 동아시아의 한반도 남부에 위치한 민주공화국이다" * 3).encode("euc-kr").decode("gbk"), "uncommon_characters"),
+        (
+            ("대한민국은 동아시아의 한반도 남부에 위치한 민주공화국이다" * 3).encode("euc-kr").decode("gbk"),
+            "uncommon_characters",
+        ),
     ],
 )
 def test_each_rule_names_its_reason(text, reason):
@@ -63,7 +70,15 @@ def test_each_rule_names_its_reason(text, reason):
         ({"min_characters": 500}, PROSE, "too_short"),
         ({"min_han_share": 0.95}, PROSE, "low_han_share"),
         ({"min_characters": 1, "min_mean_line": 1}, "他来了。", None),
-        ({"max_duplicate_line_share": 1.0, "max_duplicate_line_characters": 1.0, "max_repeated_share": 1.0}, "\n".join([PROSE] * 4), None),
+        (
+            {
+                "max_duplicate_line_share": 1.0,
+                "max_duplicate_line_characters": 1.0,
+                "max_repeated_share": 1.0,
+            },
+            "\n".join([PROSE] * 4),
+            None,
+        ),
         ({"max_uncommon_share": 1.0}, "彧翀瀣翾翱嵇岐黼黻齑" * 4 + "是的一不在了有和人这中大。" * 2, None),
     ],
 )
@@ -72,7 +87,7 @@ def test_thresholds_come_from_the_settings(changes, text, reason):
 
 
 def test_traditional_text_is_as_common_as_simplified():
-    text = "頭髮、麵條、裡面、乾燥、鬆開、鐘錶、關係、聯繫、臺灣、後來、曆史、發現、龍鳳呈祥，憂鬱的烏龜慢慢爬過這座橋。"
+    text = "頭髮、麵條、裡面、乾燥、鬆開、鐘錶、關係、聯繫、臺灣、後來、曆史、發現、龍鳳呈祥，憂鬱的烏龜慢慢爬過這座橋。"  # noqa: E501
     assert characters.count(text).rare == 0
 
 

@@ -26,7 +26,9 @@ def draw_text(pattern: list, draw: random.Random) -> str:
         elif kind is sre.SUBPATTERN:
             made += draw_text(value[3], draw)
         elif kind in (sre.MAX_REPEAT, sre.MIN_REPEAT):
-            made += "".join(draw_text(value[2], draw) for _ in range(draw.randint(value[0], min(value[1], value[0] + 2))))
+            made += "".join(
+                draw_text(value[2], draw) for _ in range(draw.randint(value[0], min(value[1], value[0] + 2)))
+            )
         else:
             assert kind in (sre.AT, sre.ASSERT_NOT), kind
     return made

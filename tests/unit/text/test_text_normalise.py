@@ -80,7 +80,23 @@ def test_a_character_that_has_another_form_is_seen():
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "一", " 一", "一 ", "一\n", "\n一", "一\n\n二", "一 \n二", "一\n 二", "一  二", "一\t二", "一 二", "一\n二"]
+    "text",
+    [
+        "",
+        " ",
+        "一",
+        " 一",
+        "一 ",
+        "一\n",
+        "\n一",
+        "一\n\n二",
+        "一 \n二",
+        "一\n 二",
+        "一  二",
+        "一\t二",
+        "一 二",
+        "一\n二",
+    ],
 )
 def test_blanks_are_seen_wherever_they_stand(text):
     around = ["好", text, "", text, "好"]

@@ -42,24 +42,49 @@ def repeated(pieces, times: int) -> str:
         (filters.low_han_share, {"min_han_share": 0.3}, "汉字好" + "a" * 7, "汉字好" + "a" * 8),
         (filters.other_language, {}, "汉" * 80 + "の" * 20, "汉" * 79 + "の" * 21),
         (filters.other_language, {}, "汉" * 80 + "한" * 20, "汉" * 79 + "한" * 21),
-        (filters.uncommon_characters, {"max_uncommon_share": 0.25}, "国" * 30 + "翀" * 10, "国" * 29 + "翀" * 11),
+        (
+            filters.uncommon_characters,
+            {"max_uncommon_share": 0.25},
+            "国" * 30 + "翀" * 10,
+            "国" * 29 + "翀" * 11,
+        ),
         (filters.broken_characters, {}, "字" * 399 + "\ufffd" * 2, "字" * 398 + "\ufffd" * 3),
         (filters.broken_characters, {}, "字" * 97 + "?字" * 3, "字" * 90 + "?字" * 4),
         (filters.few_stop_words, {"min_stop_words": 2}, "国" * 198 + "的是", "国" * 198 + "的的"),
         (filters.few_stop_words, {"min_stop_words": 2}, "国" * 199, "国" * 200),
-        (filters.few_punctuated_lines, {"min_punctuated_line_share": 0.25}, "一。\n二\n三\n四", "一。\n二\n三\n四\n五"),
+        (
+            filters.few_punctuated_lines,
+            {"min_punctuated_line_share": 0.25},
+            "一。\n二\n三\n四",
+            "一。\n二\n三\n四\n五",
+        ),
         (filters.short_lines, {"min_mean_line": 6}, "一二三四五六\n一二三四五六", "一二三四五六\n一二三四五"),
         (filters.many_symbols, {"max_symbol_share": 0.1}, "字" * 9 + "…", "字" * 8 + "…"),
         (filters.bullet_lines, {"max_bullet_line_share": 0.5}, "• 一\n• 二\n三\n四", "• 一\n• 二\n• 三\n四"),
-        (filters.ellipsis_lines, {"max_ellipsis_line_share": 0.5}, "一…\n二...\n三\n四", "一…\n二...\n三…\n四"),
-        (repetition.duplicate_lines, {"max_duplicate_line_share": 0.25}, "甲\n乙\n丙" + "丁" * 9 + "\n甲", "甲\n乙" + "丁" * 9 + "\n甲"),
+        (
+            filters.ellipsis_lines,
+            {"max_ellipsis_line_share": 0.5},
+            "一…\n二...\n三\n四",
+            "一…\n二...\n三…\n四",
+        ),
+        (
+            repetition.duplicate_lines,
+            {"max_duplicate_line_share": 0.25},
+            "甲\n乙\n丙" + "丁" * 9 + "\n甲",
+            "甲\n乙" + "丁" * 9 + "\n甲",
+        ),
         (
             repetition.duplicate_lines,
             {"max_duplicate_line_share": 1, "max_duplicate_line_characters": 0.22},
             "一二三\n四五六七八九\n一二三",
             "一二三\n四五六七八\n一二三",
         ),
-        (repetition.frequent_phrase, {"max_phrase_share": 0.5}, "".join(SENTENCES), "".join(SENTENCES[:2]) + "买手机吧" * 13),
+        (
+            repetition.frequent_phrase,
+            {"max_phrase_share": 0.5},
+            "".join(SENTENCES),
+            "".join(SENTENCES[:2]) + "买手机吧" * 13,
+        ),
         (repetition.repeated_ngrams, {"max_repeated_share": 0.5}, "".join(SENTENCES), "".join(SENTENCES) * 3),
     ],
 )
@@ -91,19 +116,41 @@ def test_every_rule_has_its_own_reason_and_all_run():
 
 def test_texts_are_judged_alike_alone_and_together():
     lists = ["- 一\n- 二…\n- 三", "买手机吧" * 20]
-    texts = [*SENTENCES, "", "".join(SENTENCES) * 2, "かな交じり", "a" * 50, repeated(SENTENCES, 20), "", *lists]
+    texts = [
+        *SENTENCES,
+        "",
+        "".join(SENTENCES) * 2,
+        "かな交じり",
+        "a" * 50,
+        repeated(SENTENCES, 20),
+        "",
+        *lists,
+    ]
     together, settings = document.Documents(texts), Corpus()
     verdicts = [rule(together, settings) for rule in filters.FILTERS]
     for place, alone in enumerate(document.Documents([text]) for text in texts):
-        assert [bool(rule(alone, settings)[0]) for rule in filters.FILTERS] == [bool(verdict[place]) for verdict in verdicts]
+        assert [bool(rule(alone, settings)[0]) for rule in filters.FILTERS] == [
+            bool(verdict[place]) for verdict in verdicts
+        ]
         assert [part[0] for part in alone.counts] == [part[place] for part in together.counts]
-        assert alone.lines[0] == together.lines[place] == len([line for line in texts[place].split("\n") if line])
+        assert (
+            alone.lines[0]
+            == together.lines[place]
+            == len([line for line in texts[place].split("\n") if line])
+        )
         assert np.array_equal(alone.wording_of(0), together.wording_of(place))
     assert set(filters.judge(together, settings)) >= {None, "empty", "other_language", "duplicate_lines"}
 
 
 @pytest.mark.parametrize(
-    "text", ["".join(SENTENCES) * 2, repeated(SENTENCES, 20), "甲乙丙丁" * 9, "没有重复。" * 3, "买手机吧" * 13 + SENTENCES[0]]
+    "text",
+    [
+        "".join(SENTENCES) * 2,
+        repeated(SENTENCES, 20),
+        "甲乙丙丁" * 9,
+        "没有重复。" * 3,
+        "买手机吧" * 13 + SENTENCES[0],
+    ],
 )
 def test_shares_are_those_of_a_plain_count(text):
     """A threshold just at the share keeps a text, one just below drops it."""
@@ -113,7 +160,11 @@ def test_shares_are_those_of_a_plain_count(text):
     grams = Counter(letters[at : at + 13] for at in range(len(letters) - 12))
     repeats = sum(n - 1 for n in grams.values()) / max(sum(grams.values()), 1)
     for rule, setting, share in (
-        (repetition.frequent_phrase, "max_phrase_share", (most if most > 1 and len(text) >= 40 else 0) * 4 / len(text)),
+        (
+            repetition.frequent_phrase,
+            "max_phrase_share",
+            (most if most > 1 and len(text) >= 40 else 0) * 4 / len(text),
+        ),
         (repetition.repeated_ngrams, "max_repeated_share", repeats),
     ):
         assert reason(text, rule, **{setting: share}) is None
@@ -126,7 +177,9 @@ def test_documents_with_a_line_twice_are_candidates():
 
 
 def test_wording_ignores_punctuation_case_and_script():
-    both = document.Documents(["漢語的後來，在Python裡發生了什麼事情？", "汉语的后来在 PYTHON 里发生了什么事情"])
+    both = document.Documents(
+        ["漢語的後來，在Python裡發生了什麼事情？", "汉语的后来在 PYTHON 里发生了什么事情"]
+    )
     assert len(both.wording_of(0))
     assert np.array_equal(both.wording_of(0), both.wording_of(1))
 
@@ -137,13 +190,17 @@ def test_copies_of_a_line_stay_up_to_the_most_and_lines_without_han_are_left():
     assert found.dropped == {"repeated": (2, 2 * len("本章完结于此处".encode()))}
 
 
-@pytest.mark.parametrize("line", ["译者：某某", "校对：某某", "原文地址：某处", "via: 某处", "本文由 某某 原创编译，某某 荣誉推出"])
+@pytest.mark.parametrize(
+    "line", ["译者：某某", "校对：某某", "原文地址：某处", "via: 某处", "本文由 某某 原创编译，某某 荣誉推出"]
+)
 def test_credits_of_translated_articles_are_boilerplate(line):
     assert lines.judge(line) == "boilerplate"
 
 
 def test_real_clean_text_is_unharmed(shared_data):
-    """Every rule together loses at most 0.5 % of clean prose, dialogue and statutes' text, and 3 % of classical verse."""
+    """Every rule together loses at most 0.5 % of clean prose, dialogue and statutes' text, and 3 % of
+    classical verse.
+    """
     for name, most in (
         ("wiki_paragraphs_hans", 0.005),
         ("wiki_paragraphs_hant", 0.005),

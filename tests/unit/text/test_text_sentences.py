@@ -44,7 +44,9 @@ def test_no_character_but_white_space_is_lost(shared_data):
         assert "".join("".join(sentences.split(text)).split()) == "".join(text.split())
 
 
-@pytest.mark.parametrize("text", ["“" * 100_000, "？a" * 100_000, "!" * 100_000, "“a”" * 50_000, "! " * 100_000, "。" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["“" * 100_000, "？a" * 100_000, "!" * 100_000, "“a”" * 50_000, "! " * 100_000, "。" * 100_000]
+)
 def test_no_character_of_hostile_text_is_lost(text):
     assert "".join("".join(sentences.split(text)).split()) == "".join(text.split())
 

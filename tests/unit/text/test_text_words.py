@@ -50,7 +50,9 @@ def test_a_character_outside_the_basic_plane_counts_as_one():
 
 
 def test_offsets_cover_real_paragraphs(shared_data):
-    with gzip.open(shared_data / "corpus" / "wiki_paragraphs_hans.jsonl.gz", "rt", encoding="utf-8") as stream:
+    with gzip.open(
+        shared_data / "corpus" / "wiki_paragraphs_hans.jsonl.gz", "rt", encoding="utf-8"
+    ) as stream:
         texts = [json.loads(next(stream))["text"] for _ in range(200)]
     for text in texts:
         assert "".join(spans(text)) == text
@@ -58,13 +60,24 @@ def test_offsets_cover_real_paragraphs(shared_data):
 
 
 def test_long_texts_are_cut_in_pieces_as_they_would_be_whole() -> None:
-    lines = ["我来到北京清华大学。", "", "  abc\r", "半\ud83d角", "长" * 7000, "小明硕士毕业于中国科学院计算所", "a" * 300, "工信处女干事"]
+    lines = [
+        "我来到北京清华大学。",
+        "",
+        "  abc\r",
+        "半\ud83d角",
+        "长" * 7000,
+        "小明硕士毕业于中国科学院计算所",
+        "a" * 300,
+        "工信处女干事",
+    ]
     text = "\n".join(lines * 20) + "\n"
     whole = words.rjieba.cut(text.replace("\ud83d", "\ufffd"))
     calls = []
     starts = words.boundaries(text, lambda piece: calls.append(piece) or words.rjieba.cut(piece))
     assert starts.tolist() == [0, *itertools.accumulate(map(len, whole))][:-1]
-    assert "".join(each for each in calls if not any("\ud800" <= c <= "\udfff" for c in each)).count("\n") == text.count("\n")
+    assert "".join(each for each in calls if not any("\ud800" <= c <= "\udfff" for c in each)).count(
+        "\n"
+    ) == text.count("\n")
     assert len(calls) > 20
 
 

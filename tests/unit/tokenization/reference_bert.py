@@ -1,6 +1,8 @@
-"""Google's BERT tokenization, written plainly a second time as the tests' judge: no tables, no offsets, no cache.
+"""Google's BERT tokenization, written plainly a second time as the tests' judge: no tables, no offsets, no
+cache.
 
-After https://github.com/google-research/bert/blob/master/tokenization.py (FullTokenizer, BasicTokenizer, WordpieceTokenizer).
+After https://github.com/google-research/bert/blob/master/tokenization.py (FullTokenizer, BasicTokenizer,
+WordpieceTokenizer).
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ def tokenize(text: str, vocabulary: dict[str, int], lowercase: bool) -> list[str
     """The written tokens of a text."""
     spaced = []
     for character in text:
-        if character in "\0\ufffd" or (unicodedata.category(character) in ("Cc", "Cf") and character not in "\t\n\r"):
+        if character in "\0\ufffd" or (
+            unicodedata.category(character) in ("Cc", "Cf") and character not in "\t\n\r"
+        ):
             continue
         if character in " \t\n\r" or unicodedata.category(character) == "Zs":
             spaced.append(" ")
@@ -23,7 +27,9 @@ def tokenize(text: str, vocabulary: dict[str, int], lowercase: bool) -> list[str
     split = []
     for token in "".join(spaced).strip().split():
         if lowercase:
-            token = "".join(c for c in unicodedata.normalize("NFD", token.lower()) if unicodedata.category(c) != "Mn")
+            token = "".join(
+                c for c in unicodedata.normalize("NFD", token.lower()) if unicodedata.category(c) != "Mn"
+            )
         split.append("".join(f" {c} " if _punctuation(c) else c for c in token))
     return [subword for word in " ".join(split).split() for subword in _wordpiece(word, vocabulary)]
 

@@ -15,11 +15,46 @@ from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, learning
 
 CLAUSES = (
-    *("小城在河的北岸", "老桥通往东边的市场", "春天山上开满白花", "商人把茶叶运到海边", "学校有三百名学生", "湖水在冬天会结冰"),
-    *("古代诗人写下许多诗歌", "科学家研究植物生长", "工厂生产汽车零件", "音乐会晚上八点开始", "飞机降落在首都机场", "医生建议多吃蔬菜"),
-    *("公司发布最新产品", "政府修建高速铁路", "博物馆展出珍贵文物", "孩子喜欢听故事", "农民收获小麦玉米", "图书馆周末免费开放"),
-    *("警察维护交通秩序", "银行调整贷款利率", "摄影爱好者拍摄日出", "旅客乘坐地铁出行", "作家完成长篇小说", "工程师设计新型桥梁"),
-    *("教授讲授经济理论", "志愿者清理海滩垃圾", "餐厅推出特色菜肴", "气象部门预报暴雨", "画家举办个人展览", "运动员刷新世界纪录"),
+    *(
+        "小城在河的北岸",
+        "老桥通往东边的市场",
+        "春天山上开满白花",
+        "商人把茶叶运到海边",
+        "学校有三百名学生",
+        "湖水在冬天会结冰",
+    ),
+    *(
+        "古代诗人写下许多诗歌",
+        "科学家研究植物生长",
+        "工厂生产汽车零件",
+        "音乐会晚上八点开始",
+        "飞机降落在首都机场",
+        "医生建议多吃蔬菜",
+    ),
+    *(
+        "公司发布最新产品",
+        "政府修建高速铁路",
+        "博物馆展出珍贵文物",
+        "孩子喜欢听故事",
+        "农民收获小麦玉米",
+        "图书馆周末免费开放",
+    ),
+    *(
+        "警察维护交通秩序",
+        "银行调整贷款利率",
+        "摄影爱好者拍摄日出",
+        "旅客乘坐地铁出行",
+        "作家完成长篇小说",
+        "工程师设计新型桥梁",
+    ),
+    *(
+        "教授讲授经济理论",
+        "志愿者清理海滩垃圾",
+        "餐厅推出特色菜肴",
+        "气象部门预报暴雨",
+        "画家举办个人展览",
+        "运动员刷新世界纪录",
+    ),
     *("足球比赛非常精彩", "电影获得观众好评", "Beijing 的 History 很长"),
 )
 LATIN = ("River", "Museum of Art", "Python 3.11", "tea house", "2019年", "NASA", "e-mail", "École")
@@ -30,7 +65,9 @@ def documents(count: int) -> list[str]:
     made = []
     for _ in range(count):
         clauses = (f"{chance.choice(CLAUSES)}{chance.choice(('', chance.choice(LATIN)))}" for _ in range(8))
-        made.append("，".join(clauses) + "。\n" + "".join(chance.sample("东西南北山川湖海日月星云风雨雪", 7)) + "。")
+        made.append(
+            "，".join(clauses) + "。\n" + "".join(chance.sample("东西南北山川湖海日月星云风雨雪", 7)) + "。"
+        )
     return made
 
 
@@ -74,9 +111,17 @@ def test_special_tokens_have_the_first_ids(learned: Path) -> None:
     ours, theirs = tokenization.load(learned), AutoTokenizer.from_pretrained(str(learned))
     assert ours.special_ids == (0, 1, 2, 3, 4)
     assert [ours.token(id) for id in range(5)] == list(tokenization.SPECIAL)
-    assert (theirs.pad_token_id, theirs.unk_token_id, theirs.cls_token_id, theirs.sep_token_id, theirs.mask_token_id) == (0, 1, 2, 3, 4)
+    assert (
+        theirs.pad_token_id,
+        theirs.unk_token_id,
+        theirs.cls_token_id,
+        theirs.sep_token_id,
+        theirs.mask_token_id,
+    ) == (0, 1, 2, 3, 4)
     assert ours.size == theirs.vocab_size == 300
-    assert theirs("商人", "茶叶")["token_type_ids"] == [0] * (len(ours.encode("商人")) + 2) + [1] * (len(ours.encode("茶叶")) + 1)
+    assert theirs("商人", "茶叶")["token_type_ids"] == [0] * (len(ours.encode("商人")) + 2) + [1] * (
+        len(ours.encode("茶叶")) + 1
+    )
 
 
 def test_offsets_point_at_the_given_text_without_the_space_in_front(learned: Path) -> None:
@@ -86,7 +131,10 @@ def test_offsets_point_at_the_given_text_without_the_space_in_front(learned: Pat
         for id, start, end in zip(encoding.ids, encoding.starts, encoding.ends, strict=True):
             piece = ours.token(id)
             if id != ours.unk and piece != "▁":
-                assert text[start:end].lower().replace("i̇", "i").split() == piece.strip("▁").split(), (text, piece)
+                assert text[start:end].lower().replace("i̇", "i").split() == piece.strip("▁").split(), (
+                    text,
+                    piece,
+                )
     mixed = ours.encode("  商人 \t TEA")
     covered = {i for a, b in zip(mixed.starts, mixed.ends, strict=True) for i in range(a, b)}
     assert {2, 3, 7, 8, 9} <= covered
@@ -100,11 +148,19 @@ def test_sentencepieces_own_mark_in_a_text_is_a_space_and_shifts_no_offset(learn
 
 def test_pieces_do_not_reach_over_words(learned: Path) -> None:
     ours = tokenization.load(learned)
-    assert not [piece for piece in ours.tokens if "的市" in piece or "河的" in piece or ("，" in piece and len(piece) > 1)]
+    assert not [
+        piece
+        for piece in ours.tokens
+        if "的市" in piece or "河的" in piece or ("，" in piece and len(piece) > 1)
+    ]
 
 
 def test_equal_work_gives_equal_bytes_and_no_path_stays(learned: Path) -> None:
-    kind = "unigram" if (learned / "tokenizer.json").read_text(encoding="utf-8").find('"Unigram"') >= 0 else "bpe"
+    kind = (
+        "unigram"
+        if (learned / "tokenizer.json").read_text(encoding="utf-8").find('"Unigram"') >= 0
+        else "bpe"
+    )
     again = learning.learn(documents(300), Vocabulary(model=kind, size=300))
     assert again == (learned / "spm.model").read_bytes()
     assert b"rules.tsv" not in again

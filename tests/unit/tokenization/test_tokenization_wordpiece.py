@@ -59,7 +59,10 @@ def written(tokenizer: WordPieceTokenizer, text: str) -> list[str]:
     [
         ("中国，unaffable。", ["中", "国", "，", "un", "##aff", "##able", "。"]),
         ("CAFÉ", ["caf", "##e"]),
-        ("un\u200baff\u00adable", ["un", "##aff", "##able"]),  # zero-width space and soft hyphen vanish without splitting
+        (
+            "un\u200baff\u00adable",
+            ["un", "##aff", "##able"],
+        ),  # zero-width space and soft hyphen vanish without splitting
         ("中\u0301国", ["中", "国"]),
         ("\u2028\u2029 \t", []),
         ("龘 xyz", ["[UNK]", "[UNK]"]),
@@ -72,21 +75,28 @@ def written(tokenizer: WordPieceTokenizer, text: str) -> list[str]:
         ("", []),
     ],
 )
-def test_text_becomes_the_tokens_that_google_gives(small: WordPieceTokenizer, text: str, expected: list[str]) -> None:
+def test_text_becomes_the_tokens_that_google_gives(
+    small: WordPieceTokenizer, text: str, expected: list[str]
+) -> None:
     assert written(small, text) == expected
     assert reference_bert.tokenize(text, dict.fromkeys(small.tokens, 0), True) == expected
 
 
 def test_any_code_points_in_any_order_give_the_reference_tokens(small: WordPieceTokenizer) -> None:
     chance = random.Random(1)
-    pool = [*"中国，。.-!~～aSΣσéİ한 \t\u3000\u2028\u200b\u0301\0\ufffd", *(chr(chance.randrange(0x20000)) for _ in range(3000))]
+    pool = [
+        *"中国，。.-!~～aSΣσéİ한 \t\u3000\u2028\u200b\u0301\0\ufffd",
+        *(chr(chance.randrange(0x20000)) for _ in range(3000)),
+    ]
     pool = [c for c in pool if not "\ud800" <= c <= "\udfff"]
     for lowercase in (True, False):
         tokenizer = WordPieceTokenizer([*SPECIAL, *dict.fromkeys(pool[:1500]), *WORDS, "##\u0301"], lowercase)
         vocabulary = {token.strip(): 0 for token in tokenizer.tokens}
         for _ in range(1500):
             text = "".join(chance.choice(pool) for _ in range(chance.randrange(30)))
-            assert [t.strip() for t in written(tokenizer, text)] == reference_bert.tokenize(text, vocabulary, lowercase), ascii(text)
+            assert [t.strip() for t in written(tokenizer, text)] == reference_bert.tokenize(
+                text, vocabulary, lowercase
+            ), ascii(text)
 
 
 def test_offsets_point_at_the_given_text(small: WordPieceTokenizer) -> None:
@@ -96,7 +106,9 @@ def test_offsets_point_at_the_given_text(small: WordPieceTokenizer) -> None:
     assert spans == ["CAF", "É", "中", "Caf", "e", "。"]
 
 
-def test_a_character_that_becomes_several_tokens_lends_them_all_its_offsets(small: WordPieceTokenizer) -> None:
+def test_a_character_that_becomes_several_tokens_lends_them_all_its_offsets(
+    small: WordPieceTokenizer,
+) -> None:
     encoding = small.encode("国한")
     assert encoding.starts.tolist() == [0, 1, 1, 1]
     assert encoding.ends.tolist() == [1, 2, 2, 2]
@@ -145,7 +157,14 @@ def lines(shared_data: Path, name: str, count: int) -> list[str]:
         return [json.loads(line)["text"] for line in itertools.islice(stream, count)]
 
 
-KINDS = ("articles_markdown", "hant_classical_verse", "dialogue", "subtitles_ass", "mojibake", "wiki_paragraphs_hant")
+KINDS = (
+    "articles_markdown",
+    "hant_classical_verse",
+    "dialogue",
+    "subtitles_ass",
+    "mojibake",
+    "wiki_paragraphs_hant",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -164,7 +183,9 @@ def test_real_text_gives_googles_tokens(google: WordPieceTokenizer, shared_data:
             )
 
 
-def test_wiki_text_gives_the_ids_of_transformers_python_tokenizer(google: WordPieceTokenizer, shared_data: Path) -> None:
+def test_wiki_text_gives_the_ids_of_transformers_python_tokenizer(
+    google: WordPieceTokenizer, shared_data: Path
+) -> None:
     from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
 
     judge = BertTokenizerLegacy(str(shared_data / "vocab" / "vocab.txt"))

@@ -40,7 +40,9 @@ def test_descriptions_name_chips_and_cores() -> None:
     assert accelerators.tpu_description(8, "v3") == "8 TPU v3 cores"
 
 
-def test_a_machine_without_accelerator_trains_on_its_cpu_and_says_so(bus: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_machine_without_accelerator_trains_on_its_cpu_and_says_so(
+    bus: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU")
     with caplog.at_level(logging.INFO):
@@ -61,7 +63,9 @@ def test_an_accelerator_that_is_not_there_is_refused(bus: Path, kind: str) -> No
         accelerators.find(kind)
 
 
-def test_tpu_chips_without_a_tensorflow_for_them_are_named(bus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tpu_chips_without_a_tensorflow_for_them_are_named(
+    bus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plug(bus, "0000:00:04.0", "0x1ae0", "0x0063")
     monkeypatch.setattr(accelerators.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="make install DEVICE=tpu"):
@@ -83,6 +87,9 @@ def test_the_place_among_several_hosts_is_what_tf_config_says() -> None:
 
 
 def test_only_the_first_host_writes_and_the_number_of_hosts_is_part_of_the_work() -> None:
-    one, first, second = (accelerators.Accelerator(None, "", 2, host=host, hosts=hosts) for host, hosts in ((0, 1), (0, 2), (1, 2)))
+    one, first, second = (
+        accelerators.Accelerator(None, "", 2, host=host, hosts=hosts)
+        for host, hosts in ((0, 1), (0, 2), (1, 2))
+    )
     assert [each.chief for each in (one, first, second)] == [True, True, False]
     assert first.environment == second.environment != one.environment

@@ -1,4 +1,6 @@
-"""Held-out measures: when, what they leave alone, the best weights, early stop, and resuming amid all that."""
+"""Held-out measures: when, what they leave alone, the best weights, early stop, and resuming amid all
+that.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 
 
 
 class Valley:
-    """A training whose held-out figure falls and then rises: how far the bias is from 0.3 on its way to 0.5."""
+    """A training whose held-out figure falls and then rises: how far the bias is from 0.3 on its way to
+    0.5.
+    """
 
     def __init__(self, **settings: Any) -> None:
         self.made = toy.Regression()
         self.seen: list[tuple[float, bytes]] = []
         told = Training(steps_per_call=5, **settings)
         measure = Measure(self._figures, "distance")
-        self.job = dataclasses.replace(toy.job(self.made, steps=40, warmup_steps=0, decay="constant"), training=told, measure=measure)
+        self.job = dataclasses.replace(
+            toy.job(self.made, steps=40, warmup_steps=0, decay="constant"), training=told, measure=measure
+        )
 
     def _figures(self) -> dict[str, float]:
         distance = abs(float(self.made.variables["dense.bias"].numpy()[0]) - 0.3)
@@ -43,7 +49,12 @@ class Valley:
         return b"".join(variable.numpy().tobytes() for variable in self.made.variables.values())
 
 
-def run(folder: Path, job: loop.Job, meddle: Callable[[workspace.Workspace], None] | None = None, log: Path | None = None) -> loop.Trained:
+def run(
+    folder: Path,
+    job: loop.Job,
+    meddle: Callable[[workspace.Workspace], None] | None = None,
+    log: Path | None = None,
+) -> loop.Trained:
     with workspace.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
@@ -54,11 +65,15 @@ def lines_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_measures_come_at_the_intervals_and_at_the_end_and_disturb_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_measures_come_at_the_intervals_and_at_the_end_and_disturb_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     plain, measured = toy.Regression(), toy.Regression()
     run(tmp_path / "plain", toy.job(plain))
     job = dataclasses.replace(
-        toy.job(measured), training=Training(steps_per_call=5, evaluate_every=10), measure=toy.heldout(measured, HERE)
+        toy.job(measured),
+        training=Training(steps_per_call=5, evaluate_every=10),
+        measure=toy.heldout(measured, HERE),
     )
     with caplog.at_level(logging.INFO):
         run(tmp_path / "measured", job, log=tmp_path / "toy.log")
@@ -78,9 +93,15 @@ def test_measures_come_at_the_intervals_and_at_the_end_and_disturb_nothing(tmp_p
 def test_calls_are_cut_where_a_measure_is_due_and_the_weights_stay_the_same(tmp_path: Path) -> None:
     plain, measured = toy.Regression(), toy.Regression()
     run(tmp_path / "plain", toy.job(plain))
-    job = dataclasses.replace(toy.job(measured), training=Training(steps_per_call=5, evaluate_every=7), measure=toy.heldout(measured, HERE))
+    job = dataclasses.replace(
+        toy.job(measured),
+        training=Training(steps_per_call=5, evaluate_every=7),
+        measure=toy.heldout(measured, HERE),
+    )
     run(tmp_path / "measured", job)
-    np.testing.assert_array_equal(measured.variables["dense.weight"].numpy(), plain.variables["dense.weight"].numpy())
+    np.testing.assert_array_equal(
+        measured.variables["dense.weight"].numpy(), plain.variables["dense.weight"].numpy()
+    )
     lines = lines_of(tmp_path / "measured")
     assert [line["step"] for line in lines if "loss" in line] == [5, 7, 12, 14, 19, 21, 23]
     assert [line["step"] for line in lines if "heldout_loss" in line] == [7, 14, 21, 23]
@@ -106,7 +127,9 @@ def test_a_training_stops_after_measures_without_improvement(tmp_path: Path) -> 
     assert trained.step == trained.kept == 4 * len(distances) < 40
     lines = lines_of(tmp_path)
     again = Valley(evaluate_every=4, early_stop=2)
-    assert dataclasses.replace(run(tmp_path, again.job), tensors={}) == dataclasses.replace(trained, tensors={})
+    assert dataclasses.replace(run(tmp_path, again.job), tensors={}) == dataclasses.replace(
+        trained, tensors={}
+    )
     assert again.weights() == valley.weights()
     assert lines_of(tmp_path) == lines
 
@@ -178,7 +201,9 @@ def test_killed_anywhere_and_gone_on_it_ends_as_if_it_had_not_been(
 
 def test_a_figure_that_is_not_finite_is_warned_of_and_no_best_one(caplog: pytest.LogCaptureFixture) -> None:
     values = iter([3.0, float("nan"), 2.0, float("inf")])
-    curve = Curve(Measure(lambda: {"loss": next(values), "other": 1.0}), Training(evaluate_every=5, early_stop=2), 0, 20)
+    curve = Curve(
+        Measure(lambda: {"loss": next(values), "other": 1.0}), Training(evaluate_every=5, early_stop=2), 0, 20
+    )
     with caplog.at_level(logging.WARNING):
         lines = [curve.measure(step) for step in (5, 10, 15, 20)]
     assert lines[1] == {"step": 10, "heldout_other": 1.0}
@@ -187,16 +212,31 @@ def test_a_figure_that_is_not_finite_is_warned_of_and_no_best_one(caplog: pytest
     assert [message for message in caplog.messages if "step 10: loss not finite" in message]
 
 
-def test_without_a_finite_measure_the_last_weights_are_kept_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_finite_measure_the_last_weights_are_kept_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = toy.Regression()
     told = Training(steps_per_call=5, evaluate_every=10, keep="best")
-    assert run(tmp_path, dataclasses.replace(toy.job(made), training=told, measure=Measure(lambda: {"loss": float("nan")}))).kept == 23
+    assert (
+        run(
+            tmp_path,
+            dataclasses.replace(
+                toy.job(made), training=told, measure=Measure(lambda: {"loss": float("nan")})
+            ),
+        ).kept
+        == 23
+    )
     assert caplog.messages[-1] == "toy: no measure on held-out data was finite, so the last weights are kept"
 
 
 def test_a_task_is_measured_after_every_epoch_at_the_latest_and_larger_may_be_better() -> None:
     values = iter([0.5, 0.7, 0.7])
-    curve = Curve(Measure(lambda: {"f1": next(values)}, "f1", larger=True, every=6), Training(evaluate_every=1000), 0, 15)
+    curve = Curve(
+        Measure(lambda: {"f1": next(values)}, "f1", larger=True, every=6),
+        Training(evaluate_every=1000),
+        0,
+        15,
+    )
     assert [step for step in range(1, 16) if curve.due(step)] == [6, 12, 15]
     assert [curve.until(step) for step in (0, 6, 12)] == [6, 12, 15]
     for step in (6, 12, 15):

@@ -28,7 +28,9 @@ from mobilebert.training.steps import Steps
 HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
 
 
-def run(folder: Path, job: loop.Job, checkpoint_seconds: float = 600.0, meddle: Any = None) -> list[dict[str, float]]:
+def run(
+    folder: Path, job: loop.Job, checkpoint_seconds: float = 600.0, meddle: Any = None
+) -> list[dict[str, float]]:
     with workspace.open_state(folder / "state", "toy", toy.FINGERPRINT) as work:
         if meddle:
             meddle(work)
@@ -43,8 +45,12 @@ def test_training_equals_the_same_training_written_in_numpy(tmp_path: Path) -> N
     np.testing.assert_allclose(made.variables["dense.weight"].numpy(), weight, rtol=1e-4)
     np.testing.assert_allclose(made.variables["dense.bias"].numpy(), bias, rtol=1e-4)
     assert [line["step"] for line in lines] == [5, 10, 15, 20, 23]
-    assert [line["loss"] for line in lines] == pytest.approx([np.mean(losses[a : a + 5]) for a in range(0, 23, 5)], rel=1e-4)
-    assert [line["learning_rate"] for line in lines] == pytest.approx([0.05 * (1 - s / 23) for s in (4, 9, 14, 19, 22)], rel=1e-5)
+    assert [line["loss"] for line in lines] == pytest.approx(
+        [np.mean(losses[a : a + 5]) for a in range(0, 23, 5)], rel=1e-4
+    )
+    assert [line["learning_rate"] for line in lines] == pytest.approx(
+        [0.05 * (1 - s / 23) for s in (4, 9, 14, 19, 22)], rel=1e-5
+    )
     assert list(lines[0]) == ["step", "loss", "noise", "gradient_norm", "learning_rate"]
 
 
@@ -58,7 +64,14 @@ def test_single_steps_equal_those_of_a_loop_on_the_device() -> None:
         rows = [steps.run(0, 5), steps.run(5, 2)]
         assert [part.shape for part in rows] == [(5, len(steps.names)), (2, len(steps.names))]
         assert steps._call.experimental_get_tracing_count() == 1
-        found.append(np.concatenate([*(part.ravel() for part in rows), *(value.numpy().ravel() for value in made.variables.values())]))
+        found.append(
+            np.concatenate(
+                [
+                    *(part.ravel() for part in rows),
+                    *(value.numpy().ravel() for value in made.variables.values()),
+                ]
+            )
+        )
     np.testing.assert_array_equal(*found)
 
 
@@ -72,7 +85,10 @@ def test_single_steps_end_at_a_nonfinite_one_unless_skipped() -> None:
 
 
 def test_every_step_has_its_own_random_numbers_and_the_same_ones_when_run_again(tmp_path: Path) -> None:
-    noise = [[line["noise"] for line in run(tmp_path / name, toy.job(toy.Regression(), steps=6, per_call=1))] for name in ("a", "b")]
+    noise = [
+        [line["noise"] for line in run(tmp_path / name, toy.job(toy.Regression(), steps=6, per_call=1))]
+        for name in ("a", "b")
+    ]
     assert len(set(noise[0])) == 6
     assert noise[0] == noise[1]
 
@@ -86,7 +102,10 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
 
     def terminate_at_10(work: workspace.Workspace) -> None:
         append = work.add_metrics
-        work.add_metrics = lambda line: (append(line), line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM))  # type: ignore[method-assign,assign]
+        work.add_metrics = lambda line: (
+            append(line),
+            line["step"] == 10 and os.kill(os.getpid(), signal.SIGTERM),
+        )  # type: ignore[method-assign,assign]
 
     before = signal.getsignal(signal.SIGTERM)
     with caplog.at_level(logging.INFO):
@@ -100,7 +119,9 @@ def test_sigterm_saves_and_leaves_with_143_and_the_rest_follows_bit_for_bit(
     assert "resuming from step 10" in caplog.messages
     for name, variable in unbroken.variables.items():
         np.testing.assert_array_equal(again.variables[name].numpy(), variable.numpy())
-    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (
+        tmp_path / "unbroken/metrics.jsonl"
+    ).read_bytes()
 
 
 def test_a_training_that_stops_before_batches_change_their_shape_goes_on_bit_for_bit(tmp_path: Path) -> None:
@@ -114,7 +135,9 @@ def test_a_training_that_stops_before_batches_change_their_shape_goes_on_bit_for
         return made.map(lambda step: toy.batch_at(step) | {"ids": tf.zeros((toy.SIZE, width), tf.int32)})
 
     def phased(objective: toy.Regression, stop: int) -> loop.Job:
-        return dataclasses.replace(toy.job(objective), batches=batches, lengths={0: 3, 12: 5}, span=loop.Span(0, stop))
+        return dataclasses.replace(
+            toy.job(objective), batches=batches, lengths={0: 3, 12: 5}, span=loop.Span(0, stop)
+        )
 
     plain, unbroken, broken = toy.Regression(), toy.Regression(), toy.Regression()
     run(tmp_path / "plain", toy.job(plain))
@@ -136,13 +159,25 @@ def test_a_span_takes_its_steps_of_a_longer_schedule_from_its_place_in_the_batch
     moments: dict[str, np.ndarray] = {}
     for number, (start, stop) in enumerate([(0, 9), (9, 23)]):
         job = toy.job(parts)
-        spanned = loop.Job("toy", parts, toy.batches, job.optimization, job.training, 7, loop.Span(start, stop, moments=moments))
+        spanned = loop.Job(
+            "toy",
+            parts,
+            toy.batches,
+            job.optimization,
+            job.training,
+            7,
+            loop.Span(start, stop, moments=moments),
+        )
         with workspace.open_state(tmp_path / f"state{number}", "toy", toy.FINGERPRINT) as work:
             found = loop.train(spanned, HERE, work, tmp_path / "metrics.jsonl", 600.0, None).tensors
         moments = {name: array for name, array in found.items() if not name.startswith("variables/")}
     for name, variable in whole.variables.items():
         np.testing.assert_allclose(parts.variables[name].numpy(), variable.numpy(), rtol=1e-6)
-    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [14, 19, 23]
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
+        14,
+        19,
+        23,
+    ]
 
 
 def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> None:
@@ -150,7 +185,14 @@ def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> No
     job = toy.job(made, steps=6, per_call=1)
     seen: list[int] = []
     spanned = loop.Job(
-        *("toy", made, lambda start: (seen.append(start), toy.batches(start))[1], job.optimization, job.training, 7),
+        *(
+            "toy",
+            made,
+            lambda start: (seen.append(start), toy.batches(start))[1],
+            job.optimization,
+            job.training,
+            7,
+        ),
         loop.Span(1, 6, origin=100, rate=lambda step: tf.cast(step, tf.float32) * 1e-3),
     )
     lines = run(tmp_path, spanned)
@@ -158,14 +200,18 @@ def test_an_origin_shifts_the_batches_and_not_the_schedule(tmp_path: Path) -> No
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 2e-3, 3e-3, 4e-3, 5e-3])
 
 
-def test_finished_training_whose_artifact_was_not_written_is_not_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_finished_training_whose_artifact_was_not_written_is_not_trained_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made, again = toy.Regression(), toy.Regression()
     lines = run(tmp_path, toy.job(made))
     with caplog.at_level(logging.INFO):
         assert run(tmp_path, toy.job(again)) == lines
     assert "resuming from step 23" in caplog.messages
     assert not [message for message in caplog.messages if message.startswith("checkpoint")]
-    np.testing.assert_array_equal(again.variables["dense.weight"].numpy(), made.variables["dense.weight"].numpy())
+    np.testing.assert_array_equal(
+        again.variables["dense.weight"].numpy(), made.variables["dense.weight"].numpy()
+    )
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.0, [5, 10, 15, 20, 23]), (600.0, [23])])
@@ -179,19 +225,30 @@ def test_checkpoints_come_after_every_call_or_by_the_clock_and_always_at_the_end
     ]
 
 
-def test_the_log_says_what_runs_and_at_most_a_line_a_minute(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_what_runs_and_at_most_a_line_a_minute(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         run(tmp_path, toy.job(toy.Regression()))
     assert "toy: 23 steps of 8 sequences on the test's CPU" in caplog.messages
     assert "toy: each device takes 8 sequences a step at once, float32; steps 1 to 23" in caplog.messages
-    assert any(re.fullmatch(r"toy: about \d+ s for the 13 steps that are left", message) for message in caplog.messages)
-    progress = [message for message in caplog.messages if re.match(r"toy: step \d+ of 23, loss [\d.]+, noise", message)]
+    assert any(
+        re.fullmatch(r"toy: about \d+ s for the 13 steps that are left", message)
+        for message in caplog.messages
+    )
+    progress = [
+        message
+        for message in caplog.messages
+        if re.match(r"toy: step \d+ of 23, loss [\d.]+, noise", message)
+    ]
     assert len(progress) == 1
     assert progress[0].startswith("toy: step 23 of 23")
     assert list((tmp_path / "logs/toy.tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_a_training_goes_on_without_curves_where_they_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_training_goes_on_without_curves_where_they_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A full disk, while it trains; and a folder that cannot be made."""
     most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
@@ -203,7 +260,9 @@ def test_a_training_goes_on_without_curves_where_they_cannot_be_written(tmp_path
     (tmp_path / "none/logs").mkdir(parents=True)
     (tmp_path / "none/logs/toy.tensorboard").touch()
     run(tmp_path / "none", toy.job(toy.Regression()))
-    warned = [message for message in caplog.messages if message.startswith("toy: no more curves for TensorBoard")]
+    warned = [
+        message for message in caplog.messages if message.startswith("toy: no more curves for TensorBoard")
+    ]
     assert len(warned) == 2
 
 
@@ -242,7 +301,11 @@ def test_records_damaged_while_training_are_named(tmp_path: Path) -> None:
         steps = tf.data.Dataset.range(start, 2**31)
 
         def checked(step: tf.Tensor, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return batch | {"x": tf.ensure_shape(tf.numpy_function(read, [step, batch["x"]], tf.float32), batch["x"].shape)}
+            return batch | {
+                "x": tf.ensure_shape(
+                    tf.numpy_function(read, [step, batch["x"]], tf.float32), batch["x"].shape
+                )
+            }
 
         return tf.data.Dataset.zip((steps, toy.batches(start))).map(checked)
 
@@ -262,13 +325,24 @@ def test_a_checkpoint_of_other_tensors_is_refused_by_name(tmp_path: Path) -> Non
         run(tmp_path, toy.job(other))
 
 
-def test_going_on_with_another_number_of_threads_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_going_on_with_another_number_of_threads_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def attempt(threads: int, steps: int) -> list[str]:
         caplog.clear()
         here = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1, threads=threads)
-        with workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work, caplog.at_level(logging.INFO):
-            loop.train(toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None)
-        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING" and record.name == TrainState.__module__]
+        with (
+            workspace.open_state(tmp_path / "state", "toy", toy.FINGERPRINT) as work,
+            caplog.at_level(logging.INFO),
+        ):
+            loop.train(
+                toy.job(toy.Regression(), steps=steps), here, work, tmp_path / "metrics.jsonl", 600.0, None
+            )
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if record.levelname == "WARNING" and record.name == TrainState.__module__
+        ]
 
     assert attempt(threads=4, steps=5) == []
     assert attempt(threads=4, steps=10) == []
@@ -283,20 +357,25 @@ def test_a_batch_that_cannot_be_split_or_has_no_static_shape_is_refused() -> Non
     with pytest.raises(UserError, match="batch size 8 cannot be split over 3 devices"):
         Steps(made, optimizer, Optimization(), 1, three).feed(toy.batches, 0)
     with pytest.raises(ValueError, match="static shapes"):
-        Steps(made, optimizer, Optimization(), 1, HERE).feed(lambda start: toy.batches(start).unbatch().batch(8), 0)
+        Steps(made, optimizer, Optimization(), 1, HERE).feed(
+            lambda start: toy.batches(start).unbatch().batch(8), 0
+        )
 
 
 def test_the_banner_names_rounds_and_phases_that_are_left() -> None:
     lengths = schedules.lengths(Optimization(phases=[Phase(share=0.9, sequence_length=128)]), 0, 1000, 512)
     settings = Training(device_batch=48, precision="bfloat16")
     assert banner.describe(settings, 384, 0, 1000, lengths) == (
-        "each device takes 384 sequences a step in 8 rounds of 48, bfloat16; steps 1 to 900: 128 tokens, 901 to 1000: 512 tokens"
+        "each device takes 384 sequences a step in 8 rounds of 48, bfloat16; steps 1 to 900: 128 tokens, "
+        "901 to 1000: 512 tokens"
     )
     assert (
         banner.describe(settings, 48, 950, 1000, lengths)
         == "each device takes 48 sequences a step at once, bfloat16; steps 951 to 1000: 512 tokens"
     )
-    nothing_left = schedules.lengths(Optimization(phases=[Phase(share=0.999, sequence_length=128)]), 0, 10, 512)
+    nothing_left = schedules.lengths(
+        Optimization(phases=[Phase(share=0.999, sequence_length=128)]), 0, 10, 512
+    )
     assert banner.describe(settings, 48, 0, 10, nothing_left).endswith("steps 1 to 10: 128 tokens")
 
 

@@ -23,7 +23,10 @@ HERE = accelerators.Accelerator(tf.distribute.get_strategy(), "the test's CPU", 
 
 def job_of(made: toy.Regression, *poisoned: int, skips: bool = True, steps: int = 23) -> loop.Job:
     return dataclasses.replace(
-        toy.job(made, steps=steps), batches=toy.poisoned(*poisoned), skips=skips, records=lambda step: f"shard: {step}, {step + 1}"
+        toy.job(made, steps=steps),
+        batches=toy.poisoned(*poisoned),
+        skips=skips,
+        records=lambda step: f"shard: {step}, {step + 1}",
     )
 
 
@@ -49,14 +52,22 @@ def test_steps_left_out_leave_what_numpy_gives_without_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, device_batch: int | None
 ) -> None:
     made = toy.Regression()
-    job = dataclasses.replace(job_of(made, 4, 5, 6, 7, 8, 9, 17), training=Training(steps_per_call=5, device_batch=device_batch))
+    job = dataclasses.replace(
+        job_of(made, 4, 5, 6, 7, 8, 9, 17), training=Training(steps_per_call=5, device_batch=device_batch)
+    )
     with caplog.at_level(logging.WARNING):
         trained = run(tmp_path, job)
     weight, bias, losses = toy.numpy_training(23, without=(4, 5, 6, 7, 8, 9, 17))
     np.testing.assert_allclose(made.variables["dense.weight"].numpy(), weight, rtol=1e-4)
     np.testing.assert_allclose(made.variables["dense.bias"].numpy(), bias, rtol=1e-4)
     lines = lines_of(tmp_path)
-    assert [(line.get("skipped"), line.get("skipped_in_a_row")) for line in lines] == [(1, 1), (5, 6), (None, None), (1, 0), (None, None)]
+    assert [(line.get("skipped"), line.get("skipped_in_a_row")) for line in lines] == [
+        (1, 1),
+        (5, 6),
+        (None, None),
+        (1, 0),
+        (None, None),
+    ]
     assert "loss" not in lines[1], "a call of which no step was taken has no mean"
     means = [np.mean(losses[a:b]) for a, b in ((0, 4), (4, 9), (9, 13), (13, 16))]
     assert [line["loss"] for line in lines if "loss" in line] == pytest.approx(means, rel=1e-4)
@@ -72,8 +83,12 @@ def test_skipping_goes_on_after_a_kill_with_the_same_bits(tmp_path: Path) -> Non
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "broken", job_of(broken, 4, 5, 11), kill_at=10)
     run(tmp_path / "broken", job_of(again, 4, 5, 11))
-    np.testing.assert_array_equal(again.variables["dense.weight"].numpy(), made.variables["dense.weight"].numpy())
-    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (tmp_path / "unbroken/metrics.jsonl").read_bytes()
+    np.testing.assert_array_equal(
+        again.variables["dense.weight"].numpy(), made.variables["dense.weight"].numpy()
+    )
+    assert (tmp_path / "broken/metrics.jsonl").read_bytes() == (
+        tmp_path / "unbroken/metrics.jsonl"
+    ).read_bytes()
 
 
 def test_stopping_names_the_records_and_no_later_step_of_the_call_is_taken(tmp_path: Path) -> None:
@@ -86,7 +101,9 @@ def test_stopping_names_the_records_and_no_later_step_of_the_call_is_taken(tmp_p
     np.testing.assert_allclose(made.variables["dense.bias"].numpy(), bias, rtol=1e-4)
 
 
-def test_a_stopped_training_goes_on_from_its_checkpoint_once_it_may_skip(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stopped_training_goes_on_from_its_checkpoint_once_it_may_skip(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(UserError):
         run(tmp_path / "changed", job_of(toy.Regression(), 7, skips=False))
     changed, always = toy.Regression(), toy.Regression()
@@ -94,7 +111,9 @@ def test_a_stopped_training_goes_on_from_its_checkpoint_once_it_may_skip(tmp_pat
         run(tmp_path / "changed", job_of(changed, 7))
     assert "resuming from step 5" in caplog.messages
     run(tmp_path / "always", job_of(always, 7))
-    np.testing.assert_array_equal(changed.variables["dense.weight"].numpy(), always.variables["dense.weight"].numpy())
+    np.testing.assert_array_equal(
+        changed.variables["dense.weight"].numpy(), always.variables["dense.weight"].numpy()
+    )
     assert lines_of(tmp_path / "changed") == lines_of(tmp_path / "always")
     with pytest.raises(UserError, match="set on_nonfinite to skip again"):
         run(tmp_path / "changed", job_of(toy.Regression(), 7, skips=False))
@@ -104,6 +123,8 @@ def test_too_many_in_a_row_stop_even_across_calls_and_attempts(tmp_path: Path) -
     bad = range(3, 3 + MOST_IN_A_ROW + 1)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, job_of(toy.Regression(), *bad), kill_at=10)
-    with pytest.raises(UserError, match=f"at step {bad[-1] + 1} .*so were the {MOST_IN_A_ROW} steps before it"):
+    with pytest.raises(
+        UserError, match=f"at step {bad[-1] + 1} .*so were the {MOST_IN_A_ROW} steps before it"
+    ):
         run(tmp_path, job_of(toy.Regression(), *bad))
     assert run(tmp_path / "fewer", job_of(toy.Regression(), *bad[:-1])).skipped == MOST_IN_A_ROW

@@ -18,9 +18,16 @@ NAMES = {
 
 
 def reference(
-    weights: dict[str, np.ndarray], gradients: list[dict[str, np.ndarray]], rates: list[float], decay: float, clip: float, factors: dict
+    weights: dict[str, np.ndarray],
+    gradients: list[dict[str, np.ndarray]],
+    rates: list[float],
+    decay: float,
+    clip: float,
+    factors: dict,
 ) -> dict:
-    """google-research/bert optimization.py, AdamWeightDecayOptimizer and create_optimizer, one variable after the other."""
+    """google-research/bert optimization.py, AdamWeightDecayOptimizer and create_optimizer, one variable
+    after the other.
+    """
     weights = {name: value.copy() for name, value in weights.items()}
     m = {name: np.zeros_like(value) for name, value in weights.items()}
     v = {name: np.zeros_like(value) for name, value in weights.items()}
@@ -42,7 +49,9 @@ def random_values(count: int, scale: float) -> list[dict[str, np.ndarray]]:
     return [{name: scale * random.normal(size=shape) for name, shape in NAMES.items()} for _ in range(count)]
 
 
-def made(weights: dict[str, np.ndarray], factors: dict[str, float], dtype: str = "float64", **settings: float) -> tuple[dict, AdamW]:
+def made(
+    weights: dict[str, np.ndarray], factors: dict[str, float], dtype: str = "float64", **settings: float
+) -> tuple[dict, AdamW]:
     variables = {name: tf.Variable(value.astype(dtype)) for name, value in weights.items()}
     return variables, AdamW(variables, factors, Optimization(**settings))
 
@@ -50,7 +59,12 @@ def made(weights: dict[str, np.ndarray], factors: dict[str, float], dtype: str =
 def apply(optimizer: Optimizer, gradients: dict[str, np.ndarray | None], rate: float) -> float:
     given = [gradients[name] for name in optimizer.names]
     dtype = optimizer.variables[0].dtype
-    return float(optimizer.apply([None if value is None else tf.constant(value, dtype) for value in given], tf.constant(rate, tf.float64)))
+    return float(
+        optimizer.apply(
+            [None if value is None else tf.constant(value, dtype) for value in given],
+            tf.constant(rate, tf.float64),
+        )
+    )
 
 
 @pytest.mark.parametrize("scale", [0.01, 10.0], ids=["below the clip norm", "clipped"])
@@ -82,7 +96,10 @@ def test_biases_and_norms_do_not_decay_and_tables_do() -> None:
     assert {name: float(value.numpy().flat[0]) for name, value in variables.items()} == pytest.approx(
         {name: 0.95 if decays(name) else 1.0 for name in NAMES}
     )
-    assert [name for name in NAMES if decays(name)] == ["encoder.layer.0.output.dense.weight", "embeddings.word_embeddings.weight"]
+    assert [name for name in NAMES if decays(name)] == [
+        "encoder.layer.0.output.dense.weight",
+        "embeddings.word_embeddings.weight",
+    ]
 
 
 def test_a_frozen_variable_does_not_move_has_no_moments_and_counts_in_no_norm() -> None:
@@ -93,7 +110,9 @@ def test_a_frozen_variable_does_not_move_has_no_moments_and_counts_in_no_norm() 
     np.testing.assert_array_equal(variables[frozen].numpy(), weights[frozen])
     assert frozen not in optimizer.names
     assert not [name for name in optimizer.tensors() if frozen in name]
-    assert norm == pytest.approx(np.sqrt(sum((value**2).sum() for name, value in gradient.items() if name != frozen)))
+    assert norm == pytest.approx(
+        np.sqrt(sum((value**2).sum() for name, value in gradient.items() if name != frozen))
+    )
 
 
 def test_a_variable_that_the_loss_does_not_reach_stays_and_is_named(caplog: pytest.LogCaptureFixture) -> None:
@@ -108,10 +127,17 @@ def test_a_variable_that_the_loss_does_not_reach_stays_and_is_named(caplog: pyte
 def test_a_gradient_of_looked_up_rows_equals_the_dense_one() -> None:
     weights, gradient = random_values(2, 1.0)
     table = "embeddings.word_embeddings.weight"
-    rows = tf.IndexedSlices(tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], tf.float64), tf.constant([1, 4, 1]), tf.constant([5, 2]))
+    rows = tf.IndexedSlices(
+        tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], tf.float64),
+        tf.constant([1, 4, 1]),
+        tf.constant([5, 2]),
+    )
     gradient[table] = np.array([[0, 0], [6, 8], [0, 0], [0, 0], [3, 4]], float)
     variables, optimizer = made(weights, {})
-    optimizer.apply([rows if name == table else tf.constant(gradient[name]) for name in optimizer.names], tf.constant(0.1, tf.float64))
+    optimizer.apply(
+        [rows if name == table else tf.constant(gradient[name]) for name in optimizer.names],
+        tf.constant(0.1, tf.float64),
+    )
     expected = reference(weights, [gradient], [0.1], 0.01, 1.0, {})
     np.testing.assert_allclose(variables[table].numpy(), expected[table], rtol=1e-10)
 
@@ -126,8 +152,12 @@ def test_nothing_to_train_is_refused() -> None:
         made(random_values(1, 1.0)[0], dict.fromkeys(NAMES, 0.0))
 
 
-def lamb_reference(weights: dict, gradients: list[dict], rates: list[float], decay: float, clip: float, factors: dict) -> dict:
-    """MobileBERT lamb_optimizer.py, LAMBOptimizer.apply_gradients with optimization.py's clipping, one variable after the other."""
+def lamb_reference(
+    weights: dict, gradients: list[dict], rates: list[float], decay: float, clip: float, factors: dict
+) -> dict:
+    """MobileBERT lamb_optimizer.py, LAMBOptimizer.apply_gradients with optimization.py's clipping, one
+    variable after the other.
+    """
     weights = {name: value.copy() for name, value in weights.items()}
     moments = {name: (np.zeros_like(value), np.zeros_like(value)) for name, value in weights.items()}
     for step, rate in zip(gradients, rates, strict=True):
@@ -150,7 +180,10 @@ def test_lamb_steps_equal_the_written_out_mobilebert_optimizer(scale: float) -> 
     weights, *gradients = random_values(5, 1.0)
     weights["embeddings.word_embeddings.weight"][:] = 0  # a length of 0 gives the ratio 1
     gradients = [{name: scale * value for name, value in step.items()} for step in gradients]
-    rates, factors = [1e-3, 0.0, 0.05, 0.02], {"encoder.layer.0.output.dense.weight": 3.0, "encoder.layer.0.output.dense.bias": 0.3}
+    rates, factors = (
+        [1e-3, 0.0, 0.05, 0.02],
+        {"encoder.layer.0.output.dense.weight": 3.0, "encoder.layer.0.output.dense.bias": 0.3},
+    )
     variables = {name: tf.Variable(value) for name, value in weights.items()}
     optimizer = make(variables, factors, Optimization(optimizer="lamb"))
     assert isinstance(optimizer, LAMB)
@@ -162,7 +195,11 @@ def test_lamb_steps_equal_the_written_out_mobilebert_optimizer(scale: float) -> 
 
 def test_adamw_is_what_the_settings_name_or_leave_open() -> None:
     variables = {"a": tf.Variable([1.0])}
-    assert [type(make(variables, {}, Optimization(optimizer=name))) for name in (None, "adamw", "lamb")] == [AdamW, AdamW, LAMB]
+    assert [type(make(variables, {}, Optimization(optimizer=name))) for name in (None, "adamw", "lamb")] == [
+        AdamW,
+        AdamW,
+        LAMB,
+    ]
 
 
 def test_counted_variables_stand_still_and_count_in_the_norm() -> None:
@@ -181,8 +218,12 @@ def test_counted_variables_stand_still_and_count_in_the_norm() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
 @pytest.mark.parametrize("clip", ["global", "per_replica"])
-@pytest.mark.parametrize("wrong", ["a gradient is no number", "a gradient is infinite", "a replica is not sound"])
-def test_a_step_that_is_left_out_changes_neither_weights_nor_moments(optimizer: str, clip: str, wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong", ["a gradient is no number", "a gradient is infinite", "a replica is not sound"]
+)
+def test_a_step_that_is_left_out_changes_neither_weights_nor_moments(
+    optimizer: str, clip: str, wrong: str
+) -> None:
     weights, first, second, third = random_values(4, 1.0)
     variables = {name: tf.Variable(value) for name, value in weights.items()}
     made = make(variables, {}, Optimization(optimizer=optimizer, clip=clip))
@@ -196,5 +237,6 @@ def test_a_step_that_is_left_out_changes_neither_weights_nor_moments(optimizer: 
         np.testing.assert_array_equal(variable.numpy(), before[name], err_msg=name)
     apply(made, third, 0.1)
     assert all(
-        np.isfinite(variable.numpy()).all() and (variable.numpy() != before[name]).any() for name, variable in made.tensors().items()
+        np.isfinite(variable.numpy()).all() and (variable.numpy() != before[name]).any()
+        for name, variable in made.tensors().items()
     )

@@ -1,4 +1,6 @@
-"""Checkpoints in a bucket: another machine goes on, two machines never mix, no failure of the bucket stops a training."""
+"""Checkpoints in a bucket: another machine goes on, two machines never mix, no failure of the bucket stops
+a training.
+"""
 
 from __future__ import annotations
 
@@ -173,7 +175,9 @@ def test_other_work_is_never_fetched(gcs: LoopbackGcs, tmp_path: Path) -> None:
         train(work, 5)
 
     with machine(tmp_path / "two", PRINT[:12] + "0" * 52) as work:
-        assert work.restore() is None, "the folder's name has 12 digits of the fingerprint, the checkpoint all of them"
+        assert work.restore() is None, (
+            "the folder's name has 12 digits of the fingerprint, the checkpoint all of them"
+        )
 
 
 def test_what_lies_in_the_bucket_already_is_not_sent_again(gcs: LoopbackGcs, tmp_path: Path) -> None:
@@ -198,7 +202,9 @@ def test_a_newcomer_takes_over_at_once_and_the_older_stops(gcs: LoopbackGcs, tmp
 
             train(older, 10)
             wait_for(lambda: older._remote._sending.done())
-            with pytest.raises(UserError, match=r"was taken over by process \d+ on \S+: start again") as stopped:
+            with pytest.raises(
+                UserError, match=r"was taken over by process \d+ on \S+: start again"
+            ) as stopped:
                 train(older, 15)
 
             assert not isinstance(stopped.value, PassingError), "another attempt would take it back"
@@ -244,7 +250,9 @@ def test_an_older_machine_removes_nothing_of_a_newer_one(gcs: LoopbackGcs, tmp_p
             assert marked(gcs) == [7]
 
 
-def test_a_machine_whose_work_another_finished_stops_and_puts_nothing_back(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_machine_whose_work_another_finished_stops_and_puts_nothing_back(
+    gcs: LoopbackGcs, tmp_path: Path
+) -> None:
     with machine(tmp_path / "one") as older:
         train_and_wait(gcs, older, 5)
         with machine(tmp_path / "two") as newer:
@@ -257,7 +265,9 @@ def test_a_machine_whose_work_another_finished_stops_and_puts_nothing_back(gcs: 
     assert marked(gcs) == []
 
 
-def test_what_an_older_machine_left_half_sent_goes_with_the_next_checkpoints(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_what_an_older_machine_left_half_sent_goes_with_the_next_checkpoints(
+    gcs: LoopbackGcs, tmp_path: Path
+) -> None:
     with machine(tmp_path / "one") as work:
         train_and_wait(gcs, work, 5)
     gcs.commit("states", f"{BELOW}step-0000000010-{1:020d}-000001/checkpoint.safetensors", b"half", None, {})
@@ -278,7 +288,9 @@ def test_a_lost_answer_to_the_claim_costs_nothing(gcs: LoopbackGcs, tmp_path: Pa
     assert "owner.json" not in objects(gcs)
 
 
-def test_an_owner_that_cannot_be_read_is_followed_too(gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_owner_that_cannot_be_read_is_followed_too(
+    gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     gcs.commit("states", f"{BELOW}owner.json", b"{", None, {})
     with caplog.at_level(logging.INFO), machine(tmp_path):
         pass
@@ -289,7 +301,9 @@ def test_an_owner_that_cannot_be_read_is_followed_too(gcs: LoopbackGcs, tmp_path
 # --- failures
 
 
-def test_a_training_does_not_wait_for_the_bucket_and_only_the_newest_is_sent(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_training_does_not_wait_for_the_bucket_and_only_the_newest_is_sent(
+    gcs: LoopbackGcs, tmp_path: Path
+) -> None:
     gate = threading.Event()
     with machine(tmp_path) as work:
         gcs.faults.append(Fault("insert", before=lambda: gate.wait(30) and None))
@@ -302,9 +316,15 @@ def test_a_training_does_not_wait_for_the_bucket_and_only_the_newest_is_sent(gcs
     assert marked(gcs) == [5, 20]
 
 
-def test_a_bucket_that_fails_is_warned_of_and_tried_again(gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bucket_that_fails_is_warned_of_and_tried_again(
+    gcs: LoopbackGcs, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with machine(tmp_path / "one") as work:
-        gcs.faults += [Fault("insert", status=403, times=3), Fault("insert", status=503, times=2), Fault("insert", lose_answer=True)]
+        gcs.faults += [
+            Fault("insert", status=403, times=3),
+            Fault("insert", status=503, times=2),
+            Fault("insert", lose_answer=True),
+        ]
         train_and_wait(gcs, work, 5)
 
     assert caplog.text.count("is not in the bucket yet") == 3
@@ -327,7 +347,9 @@ def test_what_could_not_be_sent_at_the_end_is_said_and_sent_by_the_next_process(
 
 
 @pytest.mark.parametrize("file", remote_checkpoints.FILES)
-def test_a_checkpoint_of_which_a_file_is_absent_is_not_used(gcs: LoopbackGcs, tmp_path: Path, file: str) -> None:
+def test_a_checkpoint_of_which_a_file_is_absent_is_not_used(
+    gcs: LoopbackGcs, tmp_path: Path, file: str
+) -> None:
     with machine(tmp_path / "one") as work:
         train_and_wait(gcs, work, 5, 10)
     del gcs.buckets["states"][object_name(gcs, 10, file)]
@@ -379,7 +401,9 @@ def test_a_damaged_copy_leaves_the_local_checkpoint_whole(gcs: LoopbackGcs, tmp_
     assert restored(tmp_path / "one") == 5
 
 
-def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped(gcs: LoopbackGcs, tmp_path: Path) -> None:
+def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped(
+    gcs: LoopbackGcs, tmp_path: Path
+) -> None:
     gate = threading.Event()
     with machine(tmp_path / "one") as work:
         train_and_wait(gcs, work, 5)
@@ -396,5 +420,8 @@ def test_a_checkpoint_that_was_damaged_before_it_was_sent_is_skipped(gcs: Loopba
 
 
 def test_a_bucket_that_is_not_there_is_said_at_once(gcs: LoopbackGcs, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="check state_bucket"), workspace.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"):
+    with (
+        pytest.raises(UserError, match="check state_bucket"),
+        workspace.open_state(tmp_path, "job", PRINT, bucket="gs://absent/x"),
+    ):
         pass

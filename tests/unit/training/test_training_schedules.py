@@ -29,13 +29,19 @@ def test_a_constant_rate_stays_at_the_peak_after_the_warm_up() -> None:
 
 
 def test_the_chinese_schedule_jumps_after_warm_up_and_ends_at_a_ten_thousandth() -> None:
-    optimization = Optimization(steps=2_000_000, learning_rate=1e-4, warmup_steps=10_000, decay="linear", end_rate=1e-4)
+    optimization = Optimization(
+        steps=2_000_000, learning_rate=1e-4, warmup_steps=10_000, decay="linear", end_rate=1e-4
+    )
     found = rates(optimization, [9_999, 10_000, 1_000_000, 2_000_000])
     end = 1e-8
-    assert found == pytest.approx([1e-4 * 0.9999, end + (1e-4 - end) * 0.995, end + (1e-4 - end) * 0.5, end], rel=2e-5)
+    assert found == pytest.approx(
+        [1e-4 * 0.9999, end + (1e-4 - end) * 0.995, end + (1e-4 - end) * 0.5, end], rel=2e-5
+    )
     assert found[1] == pytest.approx(9.95e-5, rel=1e-4)
 
 
 def test_googles_phase_starts_at_nothing_and_ends_at_nine_tenths() -> None:
     found = [float(phase(tf.constant(step), 10_000)) for step in (0, 1, 500, 1_000, 5_000, 9_999)]
-    assert found == pytest.approx([0.0, 0.001, 0.5, 0.9 + 0.1 * 0.9**0.5, 0.9 + 0.1 * 0.5**0.5, 0.9 + 0.1 * 0.0001**0.5], rel=1e-3)
+    assert found == pytest.approx(
+        [0.0, 0.001, 0.5, 0.9 + 0.1 * 0.9**0.5, 0.9 + 0.1 * 0.5**0.5, 0.9 + 0.1 * 0.0001**0.5], rel=1e-3
+    )

@@ -59,11 +59,16 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_the_two_newest_are_kept(tmp_path: Path) -> None:
     folder = saved(tmp_path, [5, 10, 15, 100])
-    assert sorted(path.name for path in folder.glob("*.safetensors")) == ["step-0000000015.safetensors", "step-0000000100.safetensors"]
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [
+        "step-0000000015.safetensors",
+        "step-0000000100.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("where", [0.001, 0.3, 0.999], ids=["header length", "header", "data"])
-def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture, where: float) -> None:
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, where: float
+) -> None:
     newest = max(saved(tmp_path, [5, 10]).glob("*.safetensors"))
     damage(newest, where)
     with caplog.at_level(logging.WARNING):
@@ -89,7 +94,10 @@ def test_a_checkpoint_that_cannot_be_read_for_a_moment_is_not_removed(tmp_path: 
     newest = max(saved(tmp_path, [5, 10]).glob("*.safetensors"))
     away = newest.rename(tmp_path / "away")
     newest.symlink_to(newest)  # the system's error, and for root too: a circle of links
-    with pytest.raises(PassingError, match=rf"{newest.name}: cannot be read now .*symbolic links.*; nothing was removed: run again"):
+    with pytest.raises(
+        PassingError,
+        match=rf"{newest.name}: cannot be read now .*symbolic links.*; nothing was removed: run again",
+    ):
         restored_step(tmp_path)
     away.replace(newest)
     assert restored_step(tmp_path) == 10
@@ -101,7 +109,11 @@ def test_a_file_of_somebody_else_is_no_checkpoint(tmp_path: Path) -> None:
     assert restored_step(tmp_path) == 10
     with workspace.open_state(tmp_path, "job", PRINT) as work:
         work.save(15, TENSORS)
-    assert sorted(path.name[:15] for path in folder.glob("step-*")) == ["step-0000000010", "step-0000000015", "step-of-somebod"]
+    assert sorted(path.name[:15] for path in folder.glob("step-*")) == [
+        "step-0000000010",
+        "step-0000000015",
+        "step-of-somebod",
+    ]
 
 
 def test_a_half_written_checkpoint_is_not_used_and_goes(tmp_path: Path) -> None:
@@ -118,7 +130,9 @@ def test_a_checkpoint_for_which_there_is_no_room_is_said_and_the_one_before_stay
         work.restore()
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, most[1]))
         try:
-            with pytest.raises(PassingError, match=r"step-0000000010.safetensors: cannot be written .* make room"):
+            with pytest.raises(
+                PassingError, match=r"step-0000000010.safetensors: cannot be written .* make room"
+            ):
                 work.save(10, {"variables/a": np.zeros(100_000, np.float32)})
             with pytest.raises(PassingError, match=r"metrics.jsonl: cannot be written .* make room"):
                 work.add_metrics({"step": 10, "told": "x" * 20_000})
@@ -156,7 +170,9 @@ def test_another_fingerprint_has_another_folder(tmp_path: Path) -> None:
     assert restored_step(tmp_path) == 5
 
 
-def test_checkpoints_that_are_not_gone_on_from_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_checkpoints_that_are_not_gone_on_from_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.INFO):
         first = saved(tmp_path, [5])
         for name, fingerprint in (("job", PRINT), ("job-2", "34" * 32), ("jo", "34" * 32)):
@@ -174,13 +190,23 @@ def test_the_fingerprint_follows_command_settings_and_inputs_but_not_key_order(t
         with artifacts.writing(tmp_path / name, "corpus") as writer:
             writer.path("text").write_text(text)
 
-    def of(command: str = "train", steps: int = 5, records: str = "one", device: str = "CPU", **more: int) -> str:
+    def of(
+        command: str = "train", steps: int = 5, records: str = "one", device: str = "CPU", **more: int
+    ) -> str:
         settings = {"training": Optimization(steps=steps), "seed": 3, **more}
-        return workspace.fingerprint(command, settings, {"records": tmp_path / records}, {"device": device, "devices": 1})
+        return workspace.fingerprint(
+            command, settings, {"records": tmp_path / records}, {"device": device, "devices": 1}
+        )
 
     settings, environment = {"seed": 3, "training": Optimization(steps=5)}, {"devices": 1, "device": "CPU"}
-    assert of() == of(records="same") == workspace.fingerprint("train", settings, {"records": tmp_path / "one"}, environment)
-    assert len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1), of(device="GPU")}) == 6
+    assert (
+        of()
+        == of(records="same")
+        == workspace.fingerprint("train", settings, {"records": tmp_path / "one"}, environment)
+    )
+    assert (
+        len({of(), of(command="other"), of(steps=6), of(records="two"), of(extra=1), of(device="GPU")}) == 6
+    )
     with pytest.raises(UserError, match="absent"):
         of(records="absent")
 
@@ -200,7 +226,9 @@ def test_finished_work_leaves_nothing_and_unfinished_work_stays(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_work_that_was_killed_while_its_state_was_removed_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_was_killed_while_its_state_was_removed_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(tmp_path, [5, 10])
 
     def killed(path: Path, ignore_errors: bool = False) -> None:

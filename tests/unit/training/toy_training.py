@@ -1,13 +1,15 @@
-"""A tiny training for the tests: a linear regression whose batch is a function of the step. Also a program, to be killed.
+"""A tiny training for the tests: a linear regression whose batch is a function of the step. Also a program,
+to be killed.
 
     python toy_training.py FOLDER single|all|host [wait]
 
 trains to the end (`wait`: after step 20 only once its standard input is closed, so that a test can stop it),
 resuming in FOLDER, and writes FOLDER/single.npz
-and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical CPU devices,
-FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of LAMB there, with each device's
-gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of which two are left out, and FOLDER/spread.npz, a function
-of a batch on one device and on two. A `host` that is told to leave goes on at once, as the same command started again would.
+and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical
+CPU devices, FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of
+LAMB there, with each device's gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of
+which two are left out, and FOLDER/spread.npz, a function of a batch on one device and on two. A `host` that
+is told to leave goes on at once, as the same command started again would.
 """
 
 from __future__ import annotations
@@ -33,18 +35,28 @@ SIZE, FEATURES = 8, 4
 
 
 class Regression:
-    """y = x kernel + bias with weighted squares; weights differ much between the halves of a batch, and noise uses the seed."""
+    """y = x kernel + bias with weighted squares; weights differ much between the halves of a batch, and
+    noise uses the seed.
+    """
 
     def __init__(self) -> None:
-        self.variables = {"dense.weight": tf.Variable(tf.zeros((FEATURES, 1))), "dense.bias": tf.Variable(tf.zeros((1,)))}
+        self.variables = {
+            "dense.weight": tf.Variable(tf.zeros((FEATURES, 1))),
+            "dense.bias": tf.Variable(tf.zeros((1,))),
+        }
         self.learning_rate_multipliers: dict[str, float] = {}
         self.weighted_by = ("weight",)
 
-    def loss(self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+    def loss(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor, totals: Mapping[str, tf.Tensor] | None = None
+    ) -> dict[str, tf.Tensor]:
         predicted = tf.matmul(batch["x"], self.variables["dense.weight"]) + self.variables["dense.bias"]
         squares = tf.squeeze(tf.square(predicted - batch["y"]), 1)
         noise = 0.0 if seed is None else tf.reduce_mean(tf.random.stateless_normal((3,), seed))
-        return {"loss": objective.weighted_mean(squares, batch["weight"], totals["weight"] if totals else None), "noise": noise}
+        return {
+            "loss": objective.weighted_mean(squares, batch["weight"], totals["weight"] if totals else None),
+            "noise": noise,
+        }
 
 
 def batch_at(step: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -58,7 +70,9 @@ def batches(start: int, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
     """Batches from `start` on, without end, or a host's rows of them."""
     host, hosts = share
     rows = slice(host * SIZE // hosts, (host + 1) * SIZE // hosts)
-    return tf.data.Dataset.range(start, 2**31).map(lambda step: {name: values[rows] for name, values in batch_at(step).items()})
+    return tf.data.Dataset.range(start, 2**31).map(
+        lambda step: {name: values[rows] for name, values in batch_at(step).items()}
+    )
 
 
 def poisoned(*steps: int) -> Callable[[int], tf.data.Dataset]:
@@ -72,8 +86,12 @@ def poisoned(*steps: int) -> Callable[[int], tf.data.Dataset]:
     return lambda start: tf.data.Dataset.range(start, 2**31).map(poison)
 
 
-def numpy_training(steps: int, without: Collection[int] = (), stop: int | None = None) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """The toy's training in NumPy float64, some steps left out, up to `stop`: weight (4, 1), bias (1,), the losses of the steps taken."""
+def numpy_training(
+    steps: int, without: Collection[int] = (), stop: int | None = None
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """The toy's training in NumPy float64, some steps left out, up to `stop`: weight (4, 1), bias (1,),
+    the losses of the steps taken.
+    """
     weight, bias, losses = np.zeros((4, 1)), np.zeros(1), []
     m, v = np.zeros(5), np.zeros(5)
     for step in sorted(set(range(stop or steps)) - set(without)):
@@ -93,19 +111,33 @@ def numpy_training(steps: int, without: Collection[int] = (), stop: int | None =
 
 def job(made: objective.Objective, steps: int = 23, per_call: int = 5, **settings: Any) -> loop.Job:
     """The job of the tests: 23 steps in calls of 5, the last one shorter."""
-    optimization = Optimization(**({"steps": steps, "learning_rate": 0.05, "warmup_steps": 3, "batch_size": SIZE} | settings))
+    optimization = Optimization(
+        **({"steps": steps, "learning_rate": 0.05, "warmup_steps": 3, "batch_size": SIZE} | settings)
+    )
     return loop.Job("toy", made, batches, optimization, Training(steps_per_call=per_call), seed=7)
 
 
 def heldout(made: objective.Objective, accelerator: accelerators.Accelerator) -> Measure:
     """The loss parts on two batches that no training here comes to."""
-    return Measure(LossParts(made, [{name: value.numpy() for name, value in batch_at(step).items()} for step in (7000, 7001)], accelerator))
+    return Measure(
+        LossParts(
+            made,
+            [{name: value.numpy() for name, value in batch_at(step).items()} for step in (7000, 7001)],
+            accelerator,
+        )
+    )
 
 
 def train(
-    folder: Path, name: str, accelerator: accelerators.Accelerator, changes: Mapping[str, Any], waits: bool = False, **options: Any
+    folder: Path,
+    name: str,
+    accelerator: accelerators.Accelerator,
+    changes: Mapping[str, Any],
+    waits: bool = False,
+    **options: Any,
 ) -> None:
-    """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to NAME.jsonl (of a host that is
+    """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to
+    NAME.jsonl (of a host that is
     not the chief, metrics to NAME-HOST.jsonl alone)."""
     with accelerator.scope():
         made = Regression()
@@ -119,7 +151,9 @@ def train(
         loop.train(task, accelerator, workspace, metrics, 0.0, metrics.with_suffix(".log"))
         if not accelerator.chief:
             return
-        np.savez(folder / f"{name}.npz", **{key: variable.numpy() for key, variable in made.variables.items()})
+        np.savez(
+            folder / f"{name}.npz", **{key: variable.numpy() for key, variable in made.variables.items()}
+        )
         workspace.finish()
 
 
@@ -148,7 +182,9 @@ def main(folder: Path, which: str, waits: bool) -> None:
             name: ReplicatedFunction(lambda batch: tf.math.log(batch["x"]), accelerator)
             for name, accelerator in (("one", None), ("two", two))
         }
-        np.savez(folder / "spread.npz", **{name: function(batch_at(7000)) for name, function in spread.items()})
+        np.savez(
+            folder / "spread.npz", **{name: function(batch_at(7000)) for name, function in spread.items()}
+        )
         rounds = {"training": Training(steps_per_call=5, device_batch=1)}
         train(folder, "rounds", two, rounds, steps=103)
         train(folder, "clipped", two, {}, steps=6, optimizer="lamb", clip="per_replica", clip_norm=0.5)
