@@ -21,6 +21,7 @@ from mobilebert.errors import PassingError, UserError, refused
 from mobilebert.training.options import RunOptions
 from scripts import attempts
 from scripts.lifetime import die_with_parent
+from scripts.logs import log_to
 
 os.environ.setdefault(
     "TF_CPP_MIN_LOG_LEVEL", "2"
@@ -91,7 +92,7 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     people.
     """
     options = arguments.parse_args()
-    _log_to(options.log)
+    log_to(options.log)
     die_with_parent()
     code = 0
     try:
@@ -116,23 +117,3 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     # Not sys.exit: an input pipeline of TensorFlow that still runs Python waits for the interpreter, which
     # waits for it.
     os._exit(code)
-
-
-def _log_to(path: Path | None) -> None:
-    logging.raiseExceptions = (
-        False  # a log on a full disk ends there, without a traceback for each line; the terminal has them
-    )
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if path is not None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handlers.append(logging.FileHandler(path, "w", encoding="utf-8"))
-        except OSError as error:
-            sys.exit(f"{path}: no log can be written there ({error.strerror}); name another place in --log")
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%T",
-        handlers=handlers,
-        force=True,
-    )

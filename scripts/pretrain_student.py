@@ -17,9 +17,7 @@ def parser() -> argparse.ArgumentParser:
         "--arm",
         choices=("distilled", "tables", "scratch"),
         default="distilled",
-        help=(
-            "distilled; or plain masked language modelling from the teacher's tables, or from random weights"
-        ),
+        help="distilled; or masked language modelling alone, from the teacher's tables or random weights",
     )
     made.add_argument(
         "--extra-steps",
@@ -28,15 +26,8 @@ def parser() -> argparse.ArgumentParser:
         help="steps more than the settings say: what a baseline missed in the transfer",
     )
     made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument(
-        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
-    )
-    made.add_argument(
-        "--teacher",
-        type=Path,
-        nargs="*",
-        help="the checked teacher (its manifest may follow); scratch needs none",
-    )
+    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that wrote them")
+    made.add_argument("--teacher", type=Path, nargs="*", help="the checked teacher; scratch needs none")
     made.add_argument(
         "--previous",
         type=Path,

@@ -122,8 +122,8 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
             facts = json.loads((stored.metadata() or {}).get(FACTS, "{}"))
             moments = {
                 name: stored.get_tensor(name)
-                for name in stored.keys()
-                if not name.startswith("variables/")  # noqa: SIM118
+                for name in stored.keys()  # noqa: SIM118
+                if not name.startswith("variables/")
             }
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(

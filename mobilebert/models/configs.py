@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mobilebert.errors import UserError
+from mobilebert.models.config_defaults import defaults, sizes
 
 # The two forms of GELU differ by 1e-3 over twelve layers: erf is transformers' "gelu", tanh is TF1's "gelu".
 GELU_ERF = ("gelu", "gelu_python")
@@ -255,16 +256,28 @@ def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
     f4 = {"num_feedforward_networks": 4, "key_query_shared_bottleneck": True}
     # Chinese-MobileBERT config/student_*.json: embedding_size = hidden_size, since tables and MLM head start
     # from the teacher's.
-    base = _sizes(768, 12, 12, intermediate=512) | {"embedding_size": 768, "intra_bottleneck_size": 144}
-    large = _sizes(1024, 24, 16, intermediate=512) | {"embedding_size": 1024, "intra_bottleneck_size": 128}
+    base = sizes(768, 12, 12, intermediate=512) | {
+        "embedding_size": 768,
+        "intra_bottleneck_size": 144,
+    }
+    large = sizes(1024, 24, 16, intermediate=512) | {
+        "embedding_size": 1024,
+        "intra_bottleneck_size": 128,
+    }
     # Google's config/uncased_L-24_H-128_B-512_A-4_F-4_OPT.json and its neighbours.
-    english = _sizes(512, 24, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128}
-    mini = _sizes(128, 4, 4, intermediate=128) | {"embedding_size": 128, "intra_bottleneck_size": 32}
+    english = sizes(512, 24, 4, intermediate=512) | {
+        "embedding_size": 128,
+        "intra_bottleneck_size": 128,
+    }
+    mini = sizes(128, 4, 4, intermediate=128) | {
+        "embedding_size": 128,
+        "intra_bottleneck_size": 32,
+    }
     # Trained for less than one pass over its text, where dropout would only slow it.
     undropped = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     plain = {"use_bottleneck": False, "normalization_type": "layer_norm", "num_feedforward_networks": 1}
     mini_teacher = (
-        _sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
+        sizes(128, 4, 4, intermediate=512) | {"embedding_size": 128, "intra_bottleneck_size": 128} | plain
     )
     return {
         "base-f2": (MobileBertConfig, base | f2),
@@ -281,19 +294,10 @@ def _named() -> dict[str, tuple[type[ModelConfig], dict[str, Any]]]:
         "mini-teacher": (MobileBertConfig, mini_teacher | {"hidden_act": "gelu"} | undropped),
         # HFL's small ones: the first three layers of RoBERTa-wwm-ext and of its large form, pretrained
         # further.
-        "rbt3": (BertConfig, _sizes(768, 3, 12, intermediate=3072)),
-        "rbtl3": (BertConfig, _sizes(1024, 3, 16, intermediate=4096)),
-        "bert-base": (BertConfig, _sizes(768, 12, 12, intermediate=3072)),
-        "bert-large": (BertConfig, _sizes(1024, 24, 16, intermediate=4096)),
-    }
-
-
-def _sizes(hidden: int, layers: int, heads: int, *, intermediate: int) -> dict[str, Any]:
-    return {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "intermediate_size": intermediate,
+        "rbt3": (BertConfig, sizes(768, 3, 12, intermediate=3072)),
+        "rbtl3": (BertConfig, sizes(1024, 3, 16, intermediate=4096)),
+        "bert-base": (BertConfig, sizes(768, 12, 12, intermediate=3072)),
+        "bert-large": (BertConfig, sizes(1024, 24, 16, intermediate=4096)),
     }
 
 
@@ -325,7 +329,7 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
             original and kind is not ElectraConfig and values.get("hidden_act") == "gelu"
         ):  # ELECTRA's own code has the erf form
             values["hidden_act"] = "gelu_new"
-        values = _defaults(kind, original, values) | values
+        values = defaults(kind.model_type, original, values) | values
         for key, value in values.items():
             _expect(_fits(kind, key, value), f"{key}: {value!r} is not of the expected type")
         return kind(**values)
@@ -380,49 +384,6 @@ def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], boo
     raise UserError(
         f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}"
     )
-
-
-def _defaults(kind: type[ModelConfig], original: bool, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What an absent key means in the source's own world."""
-    if "vocab_size" not in values and original:
-        raise UserError("vocab_size: missing; is this the configuration of a BERT?")
-    if kind is not MobileBertConfig:
-        hidden = values.get("hidden_dropout_prob", 0.1)
-        small, base = _sizes(256, 12, 4, intermediate=1024), _sizes(768, 12, 12, intermediate=3072)
-        electra = (
-            base if original else small | {"embedding_size": 128}
-        )  # the original names embedding_size, or is taken for a BERT
-        return (electra if kind is ElectraConfig else {}) | {
-            "vocab_size": 30522,
-            "hidden_act": "gelu_new" if original and kind is BertConfig else "gelu",
-            "type_vocab_size": 16 if original and kind is BertConfig else 2,
-            "classifier_dropout": 0.1 if original else hidden,
-        }
-    if original:  # BertConfig in Google's mobilebert/modeling.py
-        hidden_size = values.get("hidden_size", 768)
-        bert = _sizes(768, 12, 12, intermediate=3072) | {
-            "hidden_act": "gelu_new",
-            "hidden_dropout_prob": 0.1,
-            "type_vocab_size": 16,
-        }
-        layer = {
-            "embedding_size": hidden_size,
-            "intra_bottleneck_size": hidden_size,
-            "normalization_type": "layer_norm",
-        }
-        return bert | layer | {"trigram_input": False, "use_bottleneck": False, "classifier_activation": True}
-    english = {
-        "vocab_size": 30522,
-        "embedding_size": 128,
-        "intra_bottleneck_size": 128,
-        "num_feedforward_networks": 4,
-    }
-    keys = {
-        "key_query_shared_bottleneck": True,
-        "classifier_activation": True,
-        "classifier_dropout": values.get("hidden_dropout_prob", 0.0),
-    }
-    return _sizes(512, 24, 4, intermediate=512) | english | keys
 
 
 def _fits(kind: type[ModelConfig], key: str, value: Any) -> bool:

@@ -143,11 +143,7 @@ def train(
     """
     _check_scope(job, accelerator)
     span = job.span or Span(0, job.optimization.steps)
-    objective = job.objective
-    with accelerator.scope():
-        optimizer = optimizers.make(
-            objective.variables, objective.learning_rate_multipliers, job.optimization, span.counted
-        )
+    optimizer, steps = _compiled(job, span, accelerator)
     train_state = TrainState(optimizer.tensors(), state, accelerator.threads)
     multihost.align(accelerator, state)
     start = train_state.restore(span.start, span.moments)
@@ -155,31 +151,8 @@ def train(
     curve = Curve(job.measure, job.training, span.start, span.stop, lines)
     records = job.records
     guard = Guard(job.name, job.skips, (lambda step: records(span.origin + step)) if records else None, lines)
-    steps = Steps(
-        objective,
-        optimizer,
-        job.optimization,
-        job.seed,
-        accelerator,
-        origin=span.origin,
-        rate=span.rate,
-        device_batch=job.training.device_batch,
-        boundaries=job.lengths,
-        skips=job.skips,
-    )
     batch_size = steps.feed(job.batches, start)
-    LOG.info(
-        "%s: %d steps of %d sequences on %s",
-        job.name,
-        span.stop - span.start,
-        batch_size,
-        accelerator.description,
-    )
-    LOG.info(
-        "%s: %s",
-        job.name,
-        banner.describe(job.training, batch_size // accelerator.devices, start, span.stop, job.lengths),
-    )
+    _announce(job, span, start, batch_size, accelerator)
     beside = log if accelerator.chief else None
     progress = Progress(
         job.name, start, span.stop, batch_size, beside, fresh=start == span.start, lengths=job.lengths
@@ -207,15 +180,11 @@ def train(
             first, done = done, min(done + job.training.steps_per_call, curve.until(done))
             rows = steps.run(first, done - first)
             taken, left_out = guard.check(first, steps.names, rows)
-            values = (
-                _means(steps.names, taken)
-                | {LEARNING_RATE: _digits(rows[-1, steps.names.index(LEARNING_RATE)])}
-                | left_out
-            )
+            rate = {LEARNING_RATE: _digits(rows[-1, steps.names.index(LEARNING_RATE)])}
+            values = _means(steps.names, taken) | rate | left_out
             state.add_metrics({"step": done, **values})
             progress.advance(done, values)
-            # The end is saved before it is measured, which may take a while; a measure follows from the
-            # weights.
+            # The end is saved before it is measured, which may take a while.
             if done == span.stop or time.monotonic() - saved >= checkpoint_seconds:
                 train_state.save(done)
                 saved = time.monotonic()
@@ -226,6 +195,35 @@ def train(
     return Trained(
         done, kept or done, sum(line.get(SKIPPED, 0) for line in _lines(state)), train_state.arrays()
     )
+
+
+def _compiled(job: Job, span: Span, accelerator: Accelerator) -> tuple[optimizers.Optimizer, Steps]:
+    """The optimizer of the objective's variables, and the steps that it takes."""
+    objective = job.objective
+    multipliers = objective.learning_rate_multipliers
+    with accelerator.scope():
+        optimizer = optimizers.make(objective.variables, multipliers, job.optimization, span.counted)
+    steps = Steps(
+        objective,
+        optimizer,
+        job.optimization,
+        job.seed,
+        accelerator,
+        origin=span.origin,
+        rate=span.rate,
+        device_batch=job.training.device_batch,
+        boundaries=job.lengths,
+        skips=job.skips,
+    )
+    return optimizer, steps
+
+
+def _announce(job: Job, span: Span, start: int, batch_size: int, accelerator: Accelerator) -> None:
+    """Say what is trained where, before the first step is compiled."""
+    length = span.stop - span.start
+    LOG.info("%s: %d steps of %d sequences on %s", job.name, length, batch_size, accelerator.description)
+    share = batch_size // accelerator.devices
+    LOG.info("%s: %s", job.name, banner.describe(job.training, share, start, span.stop, job.lengths))
 
 
 def _check_scope(job: Job, accelerator: Accelerator) -> None:

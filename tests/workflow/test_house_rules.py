@@ -157,6 +157,7 @@ def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
         "command",
         "attempts",
         "lifetime",
+        "logs",
     }
     assert called == there - BY_HAND
     assert there >= BY_HAND

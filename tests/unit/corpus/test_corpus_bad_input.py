@@ -8,15 +8,12 @@ import bz2
 import gzip
 import io
 import json
-import lzma
 import os
 import tarfile
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 
 from mobilebert.corpus.dedup import block_store
 from mobilebert.corpus.pipeline import clean_corpus
@@ -25,48 +22,11 @@ from mobilebert.corpus.readers.document import MOST_CHARACTERS
 from mobilebert.corpus.sources.listing import list_sources
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus, Source
-from mobilebert.storage import artifacts
 from mobilebert.text import filters
+from tests.unit.corpus.strangers import cleaned, row
 from tests.unit.corpus.test_corpus_pipeline import prose
 
 NESTED = 100_000
-
-
-def cleaned(
-    tmp_path: Path, place: Path, *, source: dict | None = None, **settings
-) -> tuple[dict, list[dict]]:
-    """funnel.json of the source, and its documents."""
-    list_sources(
-        [Source.model_validate({"name": "s", "from": str(place), **(source or {})})],
-        tmp_path / "sources",
-        None,
-        [],
-    )
-    settings = {"near_duplicates": False, "max_repeated_share": 1, "max_duplicate_line_share": 1} | settings
-    clean_corpus(tmp_path / "sources", tmp_path / "corpus", Corpus.model_validate(settings), 1)
-    artifacts.read(tmp_path / "corpus", "corpus")
-    funnel = json.loads((tmp_path / "corpus" / "funnel.json").read_text(encoding="utf-8"))["sources"]["s"]
-    reasons = {reason: entry["documents"] for reason, entry in funnel["reasons"].items()}
-    assert funnel["in"]["documents"] == funnel["out"]["documents"] + sum(reasons.values())
-    documents = [
-        row
-        for path in sorted((tmp_path / "corpus").glob("*.parquet"))
-        for row in pq.read_table(path).to_pylist()
-    ]
-    return funnel | {"reasons": reasons}, documents
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A folder with one good document."""
-    made = tmp_path / "in"
-    made.mkdir()
-    (made / "good.txt").write_text(prose(0), encoding="utf-8")
-    return made
-
-
-def row(text: str, **more) -> str:
-    return json.dumps({"text": text, **more}) + "\n"
 
 
 def test_nul_bytes_and_lone_surrogates(tmp_path, folder):
@@ -194,71 +154,6 @@ def test_a_hundred_thousand_nested_brackets(tmp_path, folder):
     assert funnel["in"]["documents"] == 1 + 3 + 3 + 5 + 1  # f.rst, of 700,000 characters, comes in two parts
     assert funnel["reasons"]["invalid_json"] == 2
     assert funnel["unreadable"] == []
-
-
-def test_a_window_that_would_fill_the_memory_is_refused(tmp_path, folder):
-    """A file says how much text its reader is to keep: `xz -9` 64 MB, `zstd --ultra -22` 128."""
-    one, other = ((prose(number) + "\n").encode() for number in (1, 2))
-    for name, dictionary, window in (("small", 1 << 26, 27), ("large", 1 << 27, 28)):
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": dictionary}]
-        streams = [lzma.compress(text, filters=filters) for text in (one, other)]
-        (folder / f"{name}.txt.xz").write_bytes((b"\0" * 4).join(streams))
-        asked = zstandard.ZstdCompressionParameters.from_level(1, window_log=window, write_content_size=False)
-        packer = zstandard.ZstdCompressor(compression_params=asked).compressobj()
-        (folder / f"{name}.txt.zst").write_bytes(packer.compress(one) + packer.flush())
-    funnel, documents = cleaned(tmp_path, folder)
-    assert {document["text"] for document in documents} == {prose(0), prose(1), f"{prose(1)}\n{prose(2)}"}
-    assert {Path(each["file"]).name for each in funnel["unreadable"] if "memory" in each["why"].lower()} == {
-        "large.txt.xz",
-        "large.txt.zst",
-    }
-
-
-PACK = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstandard.ZstdCompressor().compress,
-}
-
-
-def test_truncated_and_multi_member_archives(tmp_path, folder):
-    rows = "".join(
-        row(prose(number) + os.urandom(50).hex(), id=f"d{number}") for number in range(400)
-    ).encode()
-    for suffix, pack in PACK.items():
-        half = rows.index(b"\n", len(rows) // 2) + 1
-        (folder / f"whole.jsonl{suffix}").write_bytes(pack(rows[:half]) + pack(rows[half:]))
-        (folder / f"cut.jsonl{suffix}").write_bytes(pack(rows)[:-200])
-        (folder / f"garbage.jsonl{suffix}").write_bytes(b"this was never compressed")
-    funnel, _ = cleaned(tmp_path, folder)
-    assert sorted(os.path.basename(entry["file"]) for entry in funnel["unreadable"]) == sorted(
-        f"{kind}.jsonl{suffix}" for kind in ("cut", "garbage") for suffix in PACK
-    )
-    # Every whole file gives all its rows; the copies are duplicates.
-    assert funnel["out"]["documents"] == 401
-    assert funnel["reasons"]["exact_duplicate"] >= 3 * 400
-
-
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
-def test_a_damaged_end_of_a_good_archive_keeps_what_came_before(tmp_path, folder, suffix):
-    (folder / f"a.jsonl{suffix}").write_bytes(PACK[suffix](row(prose(1)).encode()) + b"\1trailing garbage")
-    funnel, documents = cleaned(tmp_path, folder)
-    assert len(documents) == 2
-    assert [os.path.basename(entry["file"]) for entry in funnel["unreadable"]] == [f"a.jsonl{suffix}"]
-
-
-@pytest.mark.parametrize("suffix", PACK)
-@pytest.mark.parametrize("line", [b"\n", b"0", b'{"text": "0"}\n'])
-def test_decompression_bombs_are_named_and_cost_little(tmp_path, folder, monkeypatch, suffix, line):
-    monkeypatch.setattr(streams, "FREE_BYTES", 300_000)
-    monkeypatch.setattr(streams, "MAX_DOCUMENT_BYTES", 200_000)
-    monkeypatch.setattr(streams, "MAX_EXPANSION", 20)
-    (folder / f"bomb.jsonl{suffix}").write_bytes(PACK[suffix](line * (3_000_000 // len(line))))
-    funnel, documents = cleaned(tmp_path, folder)
-    assert len(documents) == 1
-    (entry,) = funnel["unreadable"]
-    assert "decompression bomb" in entry["why"] or "a line of over 0 MB" in entry["why"]
 
 
 def test_lines_without_a_text_end_a_file_that_is_not_what_it_is_called(tmp_path, folder, monkeypatch):
