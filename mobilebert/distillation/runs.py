@@ -166,7 +166,7 @@ class TrainingPlan:
         optimization: how long and how fast.
         seed: of batches and masks.
         make: gives the model that is written and the objective; called in the accelerator's scope.
-        shape: of the model that is trained, as config.json.
+        config: of the model that is trained, as config.json.
         arguments: what shapes the result besides settings and inputs (JSON values).
         inputs: role -> artifact, besides records and tokenizer.
         evaluate: whether to measure the model on held-out records.

@@ -57,9 +57,9 @@ class Writer:
         self.folder = folder
         self.counts: dict[str, Any] = {}
 
-    def path(self, *parts: str) -> Path:
+    def path(self, *names: str) -> Path:
         """The path of a file inside the artifact; its parent folders are made."""
-        path = self.folder.joinpath(*parts)
+        path = self.folder.joinpath(*names)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 

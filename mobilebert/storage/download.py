@@ -278,5 +278,5 @@ def _public(address: str) -> str:
     """The address without what may be secret: user, password, query."""
     if not address.startswith(("https://", "http://")):
         return address  # a glob may have a question mark
-    parts = urllib.parse.urlsplit(address)
-    return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    split = urllib.parse.urlsplit(address)
+    return urllib.parse.urlunsplit((split.scheme, split.netloc.rpartition("@")[2], split.path, "", ""))

@@ -284,7 +284,7 @@ def test_a_teacher_of_another_depth_teaches_by_its_predictions(chain, command, t
             chain, tmp_path, "distilled", "--teacher", deep, "--previous", transfer={"schedule": "none"}
         ),
     )
-    assert planned["plan"].shape["num_hidden_layers"] == 4
+    assert planned["plan"].config["num_hidden_layers"] == 4
     assert planned["plan"].inputs["teacher"] == deep
 
 
