@@ -64,9 +64,8 @@ class Freshness:
             ]
             contents = {path: Path(path).read_bytes() for path in paths if os.path.isfile(path)}
         parsed = {path: parse(content) for path, content in contents.items()}
-        self._manifests: dict[str, Recorded] = {
-            path: recorded for path, recorded in parsed.items() if recorded is not None
-        }
+        self._manifests = {path: recorded for path, recorded in parsed.items() if recorded is not None}
+        self._damaged = parsed.keys() - self._manifests.keys()
         if not bucket:
             self._align_times()
 
@@ -90,6 +89,8 @@ class Freshness:
 
         def due(wildcards: Any) -> list[str]:
             path = f"{self._results}/{artifact.format(**dict(wildcards.items()))}"
+            if manifest_of(path) in self._damaged:
+                return [local(_marker(path, "a manifest that cannot be read"))]
             recorded = self._manifests.get(manifest_of(path))
             if recorded is None:
                 return []

@@ -69,6 +69,13 @@ def test_what_was_made_from_an_older_input_is_due(finished: Path, other: Path) -
     assert jobs == TRANSFER | STUDENT | AFTER_STUDENT
 
 
+def test_what_has_a_damaged_manifest_is_due(finished: Path, other: Path) -> None:
+    folder = move(finished, other, times=True)
+    manifest = folder / "results" / "demo" / "students" / "mini" / "pretrained" / "manifest.json"
+    manifest.write_text(manifest.read_text()[:40])
+    assert set(planned(folder, "student")) == STUDENT | {"student"}
+
+
 def test_a_change_there_and_back_runs_twice_and_then_nothing(
     finished: Path, other: Path, tmp_path: Path
 ) -> None:
