@@ -35,6 +35,10 @@ class PassingError(UserError):
     """
 
 
+class AbsentError(UserError):
+    """What a bucket was asked for is not there, or no longer."""
+
+
 class CorruptedError(PassingError):
     """Bytes that came do not match their checksum: on the way, or where they lie."""
 

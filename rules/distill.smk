@@ -14,7 +14,6 @@ rule transfer_layer:
             INPUTS.vocabulary.folder,
             INPUTS.teacher.checked,
             INPUTS.students.previous_stage,
-            source=INPUTS.students.original_path,
         ),
     output:
         files=directory("<results>/students/{student}/transfer/{stage}"),
@@ -52,7 +51,7 @@ rule transfer_layer:
 rule import_student:
     input:
         checkpoint=INPUTS.students.original,
-        due=DUE("student_sources/{student}", "{}", source=INPUTS.students.original_path),
+        due=DUE("student_sources/{student}", "{}", source=INPUTS.students.given_path),
     output:
         files=directory("<results>/student_sources/{student}"),
         manifest="<results>/student_sources/{student}/manifest.json",
@@ -90,7 +89,6 @@ rule pretrain_student:
             INPUTS.vocabulary.folder,
             INPUTS.students.teacher_of,
             INPUTS.students.last_stage,
-            INPUTS.students.initial_student,
             source=INPUTS.students.original_path,
         ),
     output:

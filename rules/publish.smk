@@ -39,7 +39,8 @@ rule publish_model:
 
 rule verify_published:
     input:
-        record="<results>/uploads/{model}.json",
+        record=ancient("<results>/uploads/{model}.json"),
+        manifest=INPUTS.exports.upload,
         due=DUE(
             "published/{model}.json",
             section(SETTINGS, "publish"),

@@ -16,13 +16,10 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.tokenization import files, importing
 
     kind, content, lowercase = importing.find(options.source)
-    inputs = {"source": options.source} if artifacts.exists(options.source) else {}
     sections = json.loads(options.settings) | {
         "files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}
     }
-    with artifacts.writing(
-        options.out, "tokenizer", settings=sections, inputs=inputs, versions=("tokenizers",)
-    ) as writer:
+    with artifacts.writing(options.out, "tokenizer", settings=sections, versions=("tokenizers",)) as writer:
         tokenizer = files.write(writer, kind, content, lowercase)
     logging.info(
         "took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased"

@@ -12,15 +12,16 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from snakemake.io import local
 
 from mobilebert.tokenization.importing import home
-from workflow.external_inputs import digests
+from workflow.external_inputs import digests, existing
 from workflow.paths import MANIFEST, manifest_of
 
 REQUESTS = 16  # at once
@@ -58,14 +59,10 @@ class Freshness:
         if bucket:
             contents = remote_manifests(bucket, results)
         else:
-            paths = [
-                *map(str, Path(results).rglob(f"*{MANIFEST}")),
-                *(manifest_of(folder) for folder in others if folder),
-            ]
-            contents = {path: Path(path).read_bytes() for path in paths if os.path.isfile(path)}
+            paths = [*_manifests_below(results), *(manifest_of(folder) for folder in others if folder)]
+            contents = {path: content for path in paths if (content := _content(path)) is not None}
         parsed = {path: parse(content) for path, content in contents.items()}
         self._manifests = {path: recorded for path, recorded in parsed.items() if recorded is not None}
-        self._damaged = parsed.keys() - self._manifests.keys()
         if not bucket:
             self._align_times()
 
@@ -76,8 +73,8 @@ class Freshness:
         *inputs: Paths,
         source: Callable[[Any], str] | None = None,
     ) -> Callable[[Any], list[str]]:
-        """An input function: nothing while the artifact is absent, or was made with these settings from these
-        inputs; else a new file.
+        """An input function: nothing while the artifact is absent, or was made with these settings from just
+        these inputs; else a new file.
 
         Args:
             artifact: its folder or file below the run's results, with the rule's wildcards.
@@ -89,11 +86,9 @@ class Freshness:
 
         def due(wildcards: Any) -> list[str]:
             path = f"{self._results}/{artifact.format(**dict(wildcards.items()))}"
-            if manifest_of(path) in self._damaged:
-                return [local(_marker(path, "a manifest that cannot be read"))]
             recorded = self._manifests.get(manifest_of(path))
-            if recorded is None:
-                return []
+            if recorded is None:  # never begun; or not finished, or its manifest is damaged
+                return [local(_marker(path, "no whole manifest"))] if os.path.exists(path) else []
             paths = [str(file) for one in inputs for file in (one(wildcards) if callable(one) else one)]
             reason = (
                 _changed_settings(
@@ -107,13 +102,17 @@ class Freshness:
         return due
 
     def _changed_inputs(self, recorded: Recorded, paths: Iterable[str]) -> str:
-        """An input that is absent makes its own rule due, if it is needed, and with it this one."""
+        """Commands record every input that has a manifest. One that was removed since is no reason: it is
+        made again where it is needed, and then this artifact too.
+        """
         manifests = {path for path in paths if path.endswith(MANIFEST)}
-        present = {self._manifests[path].digest for path in manifests & self._manifests.keys()}
-        changed = [role for role, digest in recorded.inputs.items() if digest not in present]
-        return (
-            f"other inputs: {', '.join(changed)}" if changed and manifests <= self._manifests.keys() else ""
-        )
+        present = {path: self._manifests[path].digest for path in manifests & self._manifests.keys()}
+        new = [path for path, digest in present.items() if digest not in recorded.inputs.values()]
+        left = [role for role, digest in recorded.inputs.items() if digest not in present.values()]
+        more = len(manifests) > len(recorded.inputs)
+        if more or new or (left and len(present) == len(manifests)):
+            return f"other inputs: {', '.join([*new, *left]) or 'one more'}"
+        return ""
 
     def _align_times(self) -> None:
         """Let no artifact be older than the inputs that it was made from, by their digests."""
@@ -124,8 +123,7 @@ class Freshness:
 
         def aligned(path: str) -> int:
             if path not in times:
-                own = os.stat(path).st_mtime_ns
-                times[path] = own  # lineage has no circle; a forged one ends here
+                own = times[path] = _time(path)  # lineage has no circle; a forged one ends here
                 inputs = [
                     one for digest in self._manifests[path].inputs.values() for one in paths.get(digest, [])
                 ]
@@ -138,12 +136,39 @@ class Freshness:
         _raise_times(Path(self._results, "benchmarks").rglob("*.tsv"), newest)
 
 
+def _manifests_below(folder: str) -> Iterator[str]:
+    """Also in folders that are links, each once; what goes away meanwhile is passed over."""
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield from (os.path.join(here, name) for name in files if name.endswith(MANIFEST))
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return None
+
+
+def _time(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:  # a job begins it anew just now
+        return 0
+
+
 def parse(content: bytes) -> Recorded | None:
     """What a manifest says; None if it is none."""
     try:
         body = json.loads(content)
-        return Recorded(hashlib.sha256(content).hexdigest(), dict(body["settings"]), dict(body["inputs"]))
-    except (ValueError, KeyError, TypeError):
+        inputs = {str(role): str(digest) for role, digest in body["inputs"].items()}
+        return Recorded(hashlib.sha256(content).hexdigest(), dict(body["settings"]), inputs)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
@@ -168,19 +193,27 @@ def remote_manifests(bucket: str, results: str) -> dict[str, bytes]:
 
 
 def _changed_settings(recorded: Recorded, expected: Mapping[str, Any]) -> str:
-    changed = [name for name, value in expected.items() if recorded.settings.get(name) != value]
+    shown = recorded.settings
+    changed = [name for name, value in expected.items() if not _shows(shown.get(name), value, name)]
     return f"other settings: {', '.join(changed)}" if changed else ""
+
+
+def _shows(shown: Any, expected: Any, name: str) -> bool:
+    """Whether a manifest's settings are those expected; among a job's arguments there may be more."""
+    if name == "arguments" and isinstance(shown, dict):
+        return all(shown.get(argument) == value for argument, value in expected.items())
+    return bool(shown == expected)
 
 
 def _changed_files(recorded: Recorded, source: str) -> str:
     """Whether a file that shaped the artifact is another now; nothing to compare on a machine that does
     not have it.
     """
-    folder = home(Path(source)) if source else Path()
-    folder = folder if folder.is_dir() else folder.parent
     files = recorded.settings.get("files") or recorded.settings.get("arguments", {}).get("from", {})
-    if not source or not folder.is_dir() or not files:
+    if not existing(source) or not files:
         return ""
+    folder = home(Path(source))
+    folder = folder if folder.is_dir() else folder.parent
     there = digests(folder / name for name in files if (folder / name).is_file())
     changed = [name for name, digest in files.items() if there.get(folder / name) != digest]
     return f"other files: {', '.join(changed)}" if changed else ""
@@ -197,8 +230,9 @@ def _declared(manifest: str) -> list[Path]:
 def _raise_times(files: Iterable[Path], nanoseconds: int) -> None:
     """Let no file be older than this, as far as we may."""
     for file in files:
-        if file.exists() and file.stat().st_mtime_ns < nanoseconds and os.access(file, os.W_OK):
-            os.utime(file, ns=(nanoseconds, nanoseconds))
+        with suppress(OSError):  # absent, being written just now, or somebody else's
+            if file.stat().st_mtime_ns < nanoseconds:
+                os.utime(file, ns=(nanoseconds, nanoseconds))
 
 
 def _marker(artifact: str, reason: str) -> str:

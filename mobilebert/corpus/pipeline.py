@@ -79,9 +79,8 @@ def clean_corpus(
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
     corpus = decontamination.without_paths(settings.model_dump(mode="json", by_alias=True))
-    own = sorted(
-        digest["sha256"] for digest in decontamination.digests(decontamination.files(own_names, None))
-    )
+    own_files = decontamination.digests(decontamination.files(own_names, None))
+    own = sorted({file["sha256"] for file in own_files})
     shaping = {"corpus": corpus, "files": own}
     inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
     mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)

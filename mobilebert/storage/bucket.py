@@ -19,7 +19,7 @@ from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
-from mobilebert.errors import CorruptedError, PassingError, UserError
+from mobilebert.errors import AbsentError, CorruptedError, PassingError, UserError
 from mobilebert.storage.atomic import sync
 from mobilebert.storage.objects import Digester, Payload, Stored, Writable
 
@@ -198,7 +198,7 @@ class BucketStorage:
         try:
             yield
         except exceptions.NotFound as error:
-            raise UserError(
+            raise AbsentError(
                 f"{where}: not there ({error.message}); check {self._setting}, and that the bucket exists"
             ) from None
         except (exceptions.Forbidden, exceptions.Unauthorized) as error:

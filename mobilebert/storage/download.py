@@ -63,9 +63,14 @@ def fetch_source(source: Source, out: Path, *, pause_seconds: float = 2.0) -> No
     shutil.rmtree(partial)
 
 
+def shown(source: Source) -> dict[str, Any]:
+    """A source as manifests and reports show it: without what is secret in its address."""
+    return source.model_dump(mode="json", by_alias=True) | {"from": public_address(source.from_)}
+
+
 def described(source: Source) -> dict[str, Any]:
     """What decides on the bytes of a fetched source, without what is secret in its address."""
-    return {"name": source.name, "from": _public(source.from_), "sha256": source.sha256}
+    return {"name": source.name, "from": public_address(source.from_), "sha256": source.sha256}
 
 
 def _fetch_file(
@@ -80,10 +85,10 @@ def _fetch_file(
     _persist(
         lambda: _attempt(address, data, partial / "state.json"),
         data,
-        f"sources: {source.name}: {_public(address)}",
+        f"sources: {source.name}: {public_address(address)}",
         pause_seconds,
     )
-    _check_digest(source, data, _public(address))
+    _check_digest(source, data, public_address(address))
     return {_name(address): data}, {}
 
 
@@ -224,7 +229,7 @@ def _attempt(address: str, data: Path, state: Path) -> None:
         if error.code in _PASSING:
             raise PassingError(f"the server answered {error.code} {error.reason}") from None
         raise UserError(
-            f"{_public(address)}: the server answered {error.code} {error.reason}; check the address"
+            f"{public_address(address)}: the server answered {error.code} {error.reason}; check the address"
         ) from None
     except urllib.error.URLError as error:
         raise PassingError(f"no connection ({error.reason})") from None
@@ -274,7 +279,7 @@ def _name(address: str) -> str:
     return name if name not in {"", ".", "..", artifacts.MANIFEST} else "download"
 
 
-def _public(address: str) -> str:
+def public_address(address: str) -> str:
     """The address without what may be secret: user, password, query."""
     if not address.startswith(("https://", "http://")):
         return address  # a glob may have a question mark

@@ -50,9 +50,13 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
     if command == "list_sources":
         from mobilebert.corpus.sources import listing
         from mobilebert.settings import Source
+        from mobilebert.storage import download
 
-        local = listing.local_files([Source.model_validate(source) for source in settings["sources"]])
-        settings["listing"] = listing.listing(local)
+        sources = [Source.model_validate(source) for source in settings["sources"]]
+        settings = {
+            "sources": [download.shown(source) for source in sources],
+            "listing": listing.listing(listing.local_files(sources)),
+        }
     elif command == "clean_corpus":
         from mobilebert.corpus import decontamination
 
@@ -76,6 +80,7 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
         settings["needs"] = json.loads(options["--needs"][0])
     elif command in {"transfer_layer", "pretrain_student"}:
         settings["student"].pop("from")
+        settings["arguments"] = {"extra_steps": int(options.get("--extra-steps", ["0"])[0])}
     return settings
 
 
@@ -84,7 +89,8 @@ def main() -> None:
     out = Path(options["--out"][0])
     shaping = {name: values for name, values in options.items() if name not in OPERATION}
     words = [word for values in shaping.values() for word in values if len(word) < 200]
-    inputs = {word: digest(manifest_of(Path(word))) for word in words if manifest_of(Path(word)).is_file()}
+    manifests = {word if word.endswith("manifest.json") else str(manifest_of(Path(word))) for word in words}
+    inputs = {path: digest(path) for path in manifests if Path(path).is_file()}
     text = json.dumps(
         {"sha256": hashlib.sha256(json.dumps([shaping, inputs], sort_keys=True).encode()).hexdigest()}
     )

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.conftest import change, clone, planned, snakemake, stand_in_commands
-from tests.workflow.test_reruns import AFTER_STUDENT, STUDENT, TEACHER, TRANSFER
+from tests.workflow.test_reruns import AFTER_STUDENT, PUBLISH, STUDENT, TEACHER, TRANSFER
 
 
-def move(finished: Path, target: Path, *, times: bool) -> Path:
+def move(finished: Path, target: Path, *, times: bool, seed: int = 8) -> Path:
     """Copy a finished run's results into another clone, as `cp -a` does, or with times in any order."""
     shutil.copytree(
         finished / "results", target / "results", copy_function=shutil.copy2 if times else shutil.copy
     )
     if not times:
         paths = sorted(path for path in (target / "results").rglob("*"))
-        random.Random(5).shuffle(paths)
+        random.Random(seed).shuffle(paths)
         for number, path in enumerate(paths):
             os.utime(path, (1_700_000_000 + number,) * 2)
     return target
@@ -39,6 +39,34 @@ def other(root: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("times", [True, False], ids=["with times", "without times"])
 def test_moved_results_plan_nothing(finished: Path, other: Path, times: bool) -> None:
     assert planned(move(finished, other, times=times), "all") == {}
+
+
+@pytest.mark.parametrize("seed", [2, 10])
+def test_times_in_any_order_plan_nothing(finished: Path, other: Path, seed: int) -> None:
+    assert planned(move(finished, other, times=False, seed=seed), "all") == {}
+
+
+def test_an_input_that_was_added_makes_what_is_made_from_it_due(finished: Path, other: Path) -> None:
+    folder = move(finished, other, times=True)
+    more = ("--config", "export={formats: [transformers, tflite, tf1]}")
+    assert set(planned(folder, "publish", *more)) == {"export_model", "check_export", "publish"} | PUBLISH
+
+
+def test_results_that_have_no_manifest_are_due(finished: Path, other: Path) -> None:
+    folder = move(finished, other, times=True)
+    (folder / "results" / "demo" / "tokenizer" / "manifest.json").unlink()
+    jobs = planned(folder, "student", "--config", "vocabulary={size: 5000}")
+    assert "learn_vocabulary" in jobs
+    assert "pretrain_student" in jobs
+
+
+def test_a_baseline_takes_the_steps_of_todays_transfer(finished: Path, other: Path) -> None:
+    folder, baselines = move(finished, other, times=True), "baselines=[scratch]"
+    target = "results/demo/students/mini-scratch/pretrained/manifest.json"
+    snakemake(folder, "--profile", "profiles/local", target, "--config", baselines)
+    assert planned(folder, target, "--config", baselines) == {}
+    jobs = planned(folder, target, "--config", baselines, "transfer={training: {steps: 99}}")
+    assert jobs == {"pretrain_student": 1}
 
 
 def test_results_without_snakemakes_own_folder_plan_nothing(finished: Path, other: Path) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import ancient
+
 from mobilebert.corpus import decontamination
 from mobilebert.corpus.sources import discovery
 from mobilebert.settings import SMALL_WORLD, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, trackable
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 
 
-class CorpusInputs(Stage):
+class CorpusInputs(StageInputs):
     """Of `clean_corpus`; and the corpus for those that read it."""
 
     def test_world(self, wildcards: Any = None) -> list[str]:
@@ -25,13 +27,14 @@ class CorpusInputs(Stage):
         which name has none.
         """
         named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
-        return trackable([file for name in named for file in discovery.find(name).files])
+        files = [file for name in named for file in discovery.find(name).files]
+        return [ancient(file) for file in trackable(files)]
 
     def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""
         body = sections_of(self.settings, "corpus")["corpus"]
         files = digests(Path(file) for file in self.test_files())
-        return to_text({"corpus": decontamination.without_paths(body), "files": sorted(files.values())})
+        return to_text({"corpus": decontamination.without_paths(body), "files": sorted(set(files.values()))})
 
     def folder(self, wildcards: Any = None) -> list[str]:
         """The cleaned documents, of this run or another."""

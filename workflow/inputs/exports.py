@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+from snakemake.io import ancient
+
 from mobilebert.settings import sections_of
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 from workflow.paths import manifest_of
 
 
-class ExportInputs(Stage):
+class ExportInputs(StageInputs):
     """Of `export_model`, `check_export`, `measure_latency`, `publish_model` and `verify_published`."""
 
     def shaping(self, wildcards: Any = None) -> str:
@@ -41,11 +43,13 @@ class ExportInputs(Stage):
 
     def exports_of(self, wildcards: Any) -> list[str]:
         """Folders of one model's exports."""
-        return [f"{self.results}/exports/{wildcards.model}/{name}" for name in self.settings.export.formats]
+        folder = f"{self.results}/exports/{wildcards.model}"
+        return [ancient(f"{folder}/{name}") for name in self.settings.export.formats]
 
     def checks_of(self, wildcards: Any) -> list[str]:
         """Folders of the checks of one model's exports."""
-        return [f"{self.results}/checks/{wildcards.model}/{name}" for name in self.settings.export.formats]
+        folder = f"{self.results}/checks/{wildcards.model}"
+        return [ancient(f"{folder}/{name}") for name in self.settings.export.formats]
 
     def manifests_of(self, wildcards: Any) -> list[str]:
         """The manifests of one model's exports and checks."""

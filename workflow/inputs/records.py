@@ -9,10 +9,10 @@ from mobilebert.corpus.sources import discovery, listing
 from mobilebert.settings import derive_seed, sections_of
 from workflow import paths
 from workflow.external_inputs import digests, existing, is_artifact, trackable
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 
 
-class RecordsInputs(Stage):
+class RecordsInputs(StageInputs):
     """Of `write_records`, `import_records` and `export_records`; and the records for those that read them."""
 
     def folder(self, wildcards: Any = None) -> list[str]:

@@ -6,12 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mobilebert.settings import Settings, to_json
+from snakemake.io import ancient
+
+from mobilebert.settings import Settings, sections_of
+from mobilebert.storage import download
 from workflow.inputs.corpus import CorpusInputs
 from workflow.inputs.exports import ExportInputs
 from workflow.inputs.records import RecordsInputs
 from workflow.inputs.sources import SourcesInputs
-from workflow.inputs.stage import Stage
+from workflow.inputs.stage import StageInputs, to_text
 from workflow.inputs.students import StudentInputs
 from workflow.inputs.tasks import TaskInputs
 from workflow.inputs.teacher import TeacherInputs
@@ -22,12 +25,13 @@ from workflow.paths import manifest_of
 OPERATION = {"checkpoint_seconds", "state_bucket", "on_nonfinite", "beam"}
 
 
-class ReportInputs(Stage):
+class ReportInputs(StageInputs):
     """Of `write_report`."""
 
     def shown_settings(self, wildcards: Any = None) -> str:
         """The sections that the report shows: all that shape a result."""
-        return to_json(self.settings, *(name for name in Settings.model_fields if name not in OPERATION))
+        body = sections_of(self.settings, *(name for name in Settings.model_fields if name not in OPERATION))
+        return to_text(body | {"sources": [download.shown(source) for source in self.settings.sources]})
 
     def artifacts(self, wildcards: Any = None) -> list[str]:
         """The artifacts of the run, folder and manifest: of the data only the manifest, of all others the
@@ -56,12 +60,11 @@ class ReportInputs(Stage):
     def files(self, wildcards: Any = None) -> list[str]:
         """Single files: what became of the text, the records' description, scores, timings, receipts."""
         exports, records = ExportInputs(self.settings), RecordsInputs(self.settings).folder()[0]
-        corpus = (
-            [] if self.settings.records.from_ else [f"{CorpusInputs(self.settings).folder()[0]}/funnel.json"]
-        )
+        folder = CorpusInputs(self.settings).folder()[0]
+        corpus = [] if self.settings.records.from_ else [ancient(f"{folder}/funnel.json")]
         single = [*exports.timings, *exports.receipts]
-        listed = [*corpus, f"{records}/records.json", *TaskInputs(self.settings).table()]
-        return [*listed, *single, *(manifest_of(path) for path in single)]
+        listed = [*corpus, ancient(f"{records}/records.json"), *TaskInputs(self.settings).table()]
+        return [*listed, *map(ancient, single), *(manifest_of(path) for path in single)]
 
     def folder(self, wildcards: Any, output: Any) -> str:
         """The results folder that the report describes: the one where it is written."""

@@ -7,14 +7,14 @@ from typing import Any
 from snakemake.io import ancient
 
 from mobilebert.corpus.sources import discovery, listing
-from mobilebert.settings import SMALL_WORLD, sections_of
+from mobilebert.settings import SMALL_WORLD
 from mobilebert.storage import download
 from workflow import paths
 from workflow.external_inputs import trackable
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 
 
-class SourcesInputs(Stage):
+class SourcesInputs(StageInputs):
     """Of `fetch_source` and `list_sources`."""
 
     def world(self, wildcards: Any = None) -> list[str]:
@@ -57,7 +57,7 @@ class SourcesInputs(Stage):
 
     def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest of the list must show: the sources, and which files of what size they are now."""
-        body = sections_of(self.settings, "sources")
+        body = {"sources": [download.shown(source) for source in self.settings.sources]}
         return to_text(body | {"listing": listing.listing(listing.local_files(self.settings.sources))})
 
     def list(self, wildcards: Any = None) -> list[str]:

@@ -11,7 +11,7 @@ from workflow import paths
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageInputs:
     """The settings of a run, and where its artifacts lie."""
 
     settings: Settings

@@ -8,15 +8,14 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from mobilebert.distillation import layer_matching
-from workflow import paths
-from workflow.external_inputs import config_of, existing, is_artifact, tf1_checkpoint, with_config
-from workflow.inputs.stage import Stage, to_text
+from workflow.external_inputs import config_of, existing, tf1_checkpoint, with_config
+from workflow.inputs.stage import StageInputs, to_text
 from workflow.inputs.teacher import TeacherInputs
 
 ARMS = ("scratch", "tables")  # the baselines
 
 
-class StudentInputs(Stage):
+class StudentInputs(StageInputs):
     """Of `transfer_layer`, `import_student` and `pretrain_student`; and models for those that use them."""
 
     @property
@@ -67,19 +66,28 @@ class StudentInputs(Stage):
 
     def original_path(self, wildcards: Any) -> str:
         """Where the given student lies; "" for one that starts afresh, as baselines do."""
-        baseline = hasattr(wildcards, "model") and student_and_arm(wildcards.model)[1] != "distilled"
-        return "" if baseline else self.settings.student.from_ or ""
+        return self.given_path() if student_and_arm(wildcards.model)[1] == "distilled" else ""
+
+    def given_path(self, wildcards: Any = None) -> str:
+        """Where the given student lies; "" if there is none."""
+        return self.settings.student.from_ or ""
 
     def initial_student(self, wildcards: Any) -> list[str]:
         """The directory of a student to go on from, if it is there; baselines start anew."""
         if student_and_arm(wildcards.model)[1] != "distilled" or self.checkpoint(wildcards):
             return []
-        folder = self.settings.student.from_ or ""
-        return paths.artifact(folder) if is_artifact(folder) else existing(folder)
+        return existing(self.settings.student.from_)
 
     def teacher_of(self, wildcards: Any) -> list[str]:
-        """The teacher, except for the baseline that never sees one."""
-        return [] if student_and_arm(wildcards.model)[1] == "scratch" else self.teacher
+        """The teacher, where a student learns from it or begins with its tables."""
+        arm = student_and_arm(wildcards.model)[1]
+        if arm != "distilled":
+            return self.teacher if arm == "tables" else []
+        begins = not self.last_stage(wildcards) and not self.settings.student.from_
+        tables = begins and self.settings.student.tables_from_teacher
+        auxiliary = self.settings.transfer.schedule == "auxiliary"
+        teaches = self.settings.pretraining.ground_truth_ratio < 1 or auxiliary
+        return self.teacher if tables or teaches else []
 
     def student_of(self, wildcards: Any) -> str:
         """The student's name without the baseline's."""
@@ -128,7 +136,8 @@ class StudentInputs(Stage):
 
     def pretraining_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a pretrained student must show."""
-        return _without_path(self.pretraining_settings(wildcards))
+        body = json.loads(_without_path(self.pretraining_settings(wildcards)))
+        return to_text(body | {"arguments": {"extra_steps": self.extra_steps(wildcards)}})
 
     def model(self, wildcards: Any) -> list[str]:
         """A model by its name: STUDENT, STUDENT-STAGE, STUDENT-BASELINE or teacher-TEACHER."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import ancient
+
 from mobilebert import tasks
 from mobilebert.settings import SMALL_WORLD, to_json
 from workflow import paths
 from workflow.external_inputs import digests, existing
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 from workflow.inputs.students import StudentInputs
 
 
-class TaskInputs(Stage):
+class TaskInputs(StageInputs):
     """Of `prepare_task`, `finetune_task`, `score_task` and `collect_scores`."""
 
     def world(self, wildcards: Any) -> list[str]:
@@ -85,4 +87,4 @@ class TaskInputs(Stage):
     def table(self, wildcards: Any = None) -> list[str]:
         """The table of scores and its manifest, if any task is scored."""
         path = f"{self.results}/scores.tsv"
-        return [path, paths.manifest_of(path)] if self.settings.tasks else []
+        return [ancient(path), paths.manifest_of(path)] if self.settings.tasks else []

@@ -8,10 +8,10 @@ from typing import Any
 from mobilebert.distillation import compatibility, layer_matching
 from mobilebert.settings import sections_of
 from workflow.external_inputs import config_of, existing, with_config
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 
 
-class TeacherInputs(Stage):
+class TeacherInputs(StageInputs):
     """Of `pretrain_teacher`, `import_teacher`, `retrain_head` and `export_teacher`; and the teacher for
     those that learn from it.
     """

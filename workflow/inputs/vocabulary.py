@@ -6,10 +6,10 @@ from typing import Any
 
 from workflow import paths
 from workflow.external_inputs import existing
-from workflow.inputs.stage import Stage, to_text
+from workflow.inputs.stage import StageInputs, to_text
 
 
-class VocabularyInputs(Stage):
+class VocabularyInputs(StageInputs):
     """Of `import_vocabulary`; and the tokenizer for those that read it."""
 
     def source_path(self, wildcards: Any = None) -> str:

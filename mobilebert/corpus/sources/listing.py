@@ -17,7 +17,7 @@ from mobilebert.corpus.sources.detect_format import Recognised, recognise, refus
 from mobilebert.corpus.sources.discovery import Listed, Skipped
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, Source
-from mobilebert.storage import artifacts
+from mobilebert.storage import artifacts, download
 
 _NAMED = 5  # files named in a message
 
@@ -53,7 +53,7 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     entries.sort(key=lambda entry: (entry["source"], entry["path"]))
     skipped.sort(key=lambda entry: (entry["source"], entry["path"]))
     settings = {
-        "sources": [source.model_dump(mode="json", by_alias=True) for source in sources],
+        "sources": [download.shown(source) for source in sources],
         "listing": listing(local_files(sources)),
     }
     inputs = {"world": world} if world else {}

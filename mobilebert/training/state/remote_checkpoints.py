@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from google.api_core.retry import Retry
 
-from mobilebert.errors import CorruptedError, UserError
+from mobilebert.errors import AbsentError, CorruptedError, UserError
 from mobilebert.storage.bucket import BucketStorage
 from mobilebert.storage.objects import of_bytes, of_opener
 from mobilebert.training.state import checkpoints
@@ -161,7 +161,7 @@ class RemoteCheckpoints:
             for file, local in ((METRICS, metrics), (TENSORS, path)):
                 with local.open("wb") as stream:
                     self._storage.fetch(f"{name}/{file}", stream)
-        except CorruptedError as error:
+        except (AbsentError, CorruptedError) as error:  # absent: another machine removed it meanwhile
             LOG.warning("%s", error)
             return None
         checkpoint = checkpoints.newest(scratch, self._fingerprint, metrics)
