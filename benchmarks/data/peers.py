@@ -1,4 +1,4 @@
-"""The peers of `make bench-data`, each a command in their own environment: python data_peers.py NAME SLICE VOCABULARY FOLDER [NUMBER].
+"""The peers of `make bench-data`, each a command in their own environment: python peers.py NAME SLICE VOCABULARY FOLDER [NUMBER].
 
 Prints one line of JSON: `cpu` seconds of this process and its children, without imports and loading (a gift to the peer), and what else
 the comparison needs. Runs under the peers' Python and imports nothing of ours but the plain reference beside it.

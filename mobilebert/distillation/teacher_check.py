@@ -46,7 +46,7 @@ def export_teacher(
         out: the artifact to write.
         source: the folder of the model.
         original: what it was imported from; None: it was trained here.
-        needs: what its students ask of it (`fit.needs`).
+        needs: what its students ask of it (`compatibility.needs`).
         threads: to compute with.
 
     Raises:
@@ -81,7 +81,7 @@ def retrain_head(settings: Settings, data: RecordsInput, options: RunOptions, *,
         data: records and tokenizer.
         options: what shapes nothing.
         source: the folder of the model.
-        needs: what its students ask of it (`fit.needs`).
+        needs: what its students ask of it (`compatibility.needs`).
 
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.

@@ -27,7 +27,7 @@ CROP_DRAW = 4096  # where in a record's stream the draw of its piece stands (`ma
 class _Split:
     """The shards of one split, as one row of records: all full blocks of all files first, then what fills no block.
 
-    So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
+    So blocks of a file are `counter_rng.NEIGHBOURS`, and a reader of a span of them inflates each once.
     """
 
     def __init__(self, folder: Path, split: str, counts: list[int], record_format: RecordFormat, compression: str) -> None:
@@ -114,7 +114,7 @@ class RecordSet:
         """The batches of `steps` steps from `step` on, one after the other (`masking.mask` says what is in them).
 
         Record n of the endless stream is position n modulo the number of records in the permutation of its epoch; its mask depends on
-        seed, epoch and record alone, not on the batch size. With `length` a batch holds a piece of each record (`pieces.cut`), drawn
+        seed, epoch and record alone, not on the batch size. With `length` a batch holds a piece of each record (`crops.cut`), drawn
         from seed, epoch and record. With a `share` (host, hosts) only that host's rows of each batch are read.
         """
         epoch, numbers = self._order(batch_size, seed, step, steps, share)

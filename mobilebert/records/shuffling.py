@@ -32,7 +32,7 @@ def spilled(record_format: RecordFormat) -> np.dtype:
 
 
 def spill(path: str, rows: np.ndarray, documents: np.ndarray, record_format: RecordFormat, seed: int, shards: int) -> None:
-    """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first row of each cell and the end."""
+    """Write rows (n, S) of documents (n,) sorted by key, and `PATH.index`: (cells + 1) uint32, the first row of each cell and the end."""
     keys = np.fromiter(map(xxhash.xxh3_64_intdigest, each(rows), repeat(seed)), np.uint64, len(rows))
     order = np.argsort(keys, kind="stable")
     made = np.empty(len(rows), spilled(record_format))

@@ -1,7 +1,8 @@
 """Records that bring their masks with them: the form in which classic BERT records are kept here, and batches from it.
 
-A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of `format_of.Form`. The top bit of an id is
-its segment (of the first, [CLS], the next-sentence label), the top bit of a label says that it counts (weight 1).
+A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of
+`record_format.RecordFormat`. The top bit of an id is its segment (of the first, [CLS], the next-sentence label),
+the top bit of a label says that it counts (weight 1).
 """
 
 from __future__ import annotations
