@@ -8,5 +8,5 @@ COPY requirements.lock dist/*.whl /tmp/
 WORKDIR /tmp
 RUN pip install --no-cache-dir --constraint requirements.lock \
     apache-beam brotli docutils filelock google-auth-httplib2 google-cloud-storage google-crc32c isal lxml markdown-it-py mwparserfromhell numpy opencc orjson \
-    psutil pyarrow pydantic rjieba scipy sentencepiece tokenizers trafilatura warcio xxhash zstandard \
+    psutil pyarrow pydantic rjieba sentencepiece tokenizers trafilatura warcio xxhash zstandard \
     && pip install --no-cache-dir --no-deps /tmp/*.whl

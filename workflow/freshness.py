@@ -1,7 +1,7 @@
 """When a stage is due: what the manifest of its artifact says, beside what is asked for now.
 
 Snakemake itself compares times only (`rerun-triggers: [mtime]` in every profile), and times say nothing once
-results were copied. So `align_times` first makes them say what the manifests say, and every rule has an input
+results were copied. So planning first makes them say what the manifests say, and every rule has an input
 `due` that names a new file where its artifact was made with other settings or from other inputs. Neither
 needs `.snakemake`, so results that were moved plan as in their old place.
 """

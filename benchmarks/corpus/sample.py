@@ -1,6 +1,6 @@
 """The labelled sample: 300 documents of the shared data, drawn with a fixed seed, a share from every kind.
 
-The labels (`corpus_labels.tsv`: file, id, label, why) were given by reading the documents before any verdict
+The labels (`labels.tsv`: file, id, label, why) were given by reading the documents before any verdict
 of the filters on them was seen; the criterion stands in docs/corpus.md. The texts are not stored here: they
 come from the shared data.
 """

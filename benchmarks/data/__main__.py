@@ -44,7 +44,7 @@ class Bench:
     cores: list[int]
 
     def ours(self, name: str, number: int, *more: str, cores: int = 1) -> Arm:
-        """A command of data_ours."""
+        """A command of `benchmarks.data.ours`."""
         words = [sys.executable, "-m", "benchmarks.data.ours", name, str(self.folder), str(number), *more]
         return partial(run, words, self.cores[:cores], self.folder, {"PYTHONPATH": str(ROOT)})
 
@@ -53,8 +53,8 @@ class Bench:
         return self.ours("stages", threads, how, str(self.folder / f"sources-{sources}"), cores=threads)
 
     def peer(self, name: str, number: int | str) -> Arm:
-        """A command of data_peers on the slice."""
-        script = str(ROOT / "benchmarks" / "data_peers.py")
+        """A command of peers.py on the slice."""
+        script = str(ROOT / "benchmarks" / "data" / "peers.py")
         folder = self.folder / "peers"
 
         def arm() -> Measured:

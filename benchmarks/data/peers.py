@@ -1,4 +1,4 @@
-"""The peers of `make bench-data`, each a command in their own environment: python data_peers.py NAME SLICE
+"""The peers of `make bench-data`, each a command in their own environment: python peers.py NAME SLICE
 VOCABULARY FOLDER [NUMBER].
 
 Prints one line of JSON: `cpu` seconds of this process and its children, without imports and loading (a gift
@@ -39,7 +39,7 @@ def classic(slice_: Path, vocabulary: Path, folder: Path, dupe: int) -> dict[str
     """BERT's preparation with jieba, each document masked `dupe` times."""
     import jieba
     import tensorflow as tf
-    from data_classic import prepare
+    from classic import prepare
 
     jieba.setLogLevel(60)
     jieba.initialize()

@@ -93,7 +93,7 @@ def _told(targets: list[list[str]]) -> str:
     summary = f"{len(targets) - len(missed)} of {len(targets)} are met" + (
         f"; missed: {'; '.join(missed)}." if missed else "."
     )
-    starred = "With a star: not of issue 3, but of the reference page of the design."
+    starred = "With a star: figures that are watched, not promised."
     return f"## Targets\n\n{summary} {starred}\n\n{_table(['', 'measured', 'target', ''], targets)}"
 
 

@@ -38,7 +38,7 @@ def needs(student: Any, *, layerwise: bool | Collection[str] = True) -> dict[str
     """What a student (`models.configs.ModelConfig`) asks of any teacher, its vocabulary apart: names of a
     configuration -> numbers.
 
-    With `layerwise`, layer by layer, or such keys of that as are named (`matching.shared`); else by its
+    With `layerwise`, layer by layer, or such keys of that as are named (`layer_matching.shared`); else by its
     predictions and tables alone, where depth and width are free.
     """
     compared = (LAYERWISE if layerwise else ()) if isinstance(layerwise, bool) else layerwise
@@ -113,7 +113,7 @@ def check_needs(teacher: Any, wanted: Sequence[Mapping[str, int]], where: str) -
 
 def check_matches(settings: Transfer | None, teacher: Any, student: Any, name: str) -> None:
     """Refuse matches that name layers which are not there, or features that cannot be compared
-    (`matching.misfits`).
+    (`layer_matching.misfits`).
 
     Raises:
         UserError: a line for each.

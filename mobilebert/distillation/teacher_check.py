@@ -52,7 +52,7 @@ def export_teacher(
         out: the artifact to write.
         source: the folder of the model.
         original: what it was imported from; None: it was trained here.
-        needs: what its students ask of it (`fit.needs`).
+        needs: what its students ask of it (`compatibility.needs`).
         threads: to compute with.
 
     Raises:
@@ -93,7 +93,7 @@ def retrain_head(
         data: records and tokenizer.
         options: what shapes nothing.
         source: the folder of the model.
-        needs: what its students ask of it (`fit.needs`).
+        needs: what its students ask of it (`compatibility.needs`).
 
     Raises:
         UserError: it does not fit the students, or its tokenizer is not the records'.

@@ -28,7 +28,7 @@ class _Split:
     """The shards of one split, as one row of records: all full blocks of all files first, then what fills no
     block.
 
-    So blocks of a file are `streams.NEIGHBOURS`, and a reader of a span of them inflates each once.
+    So blocks of a file are `counter_rng.NEIGHBOURS`, and a reader of a span of them inflates each once.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class RecordSet:
 
         Record n of the endless stream is position n modulo the number of records in the permutation of its
         epoch; its mask depends on seed, epoch and record alone, not on the batch size. With `length` a batch
-        holds a piece of each record (`pieces.cut`), drawn from seed, epoch and record. With a `share` (host,
+        holds a crop of each record (`crops.cut`), drawn from seed, epoch and record. With a `share` (host,
         hosts) only that host's rows of each batch are read.
         """
         epoch, numbers = self._order(batch_size, seed, step, steps, share)

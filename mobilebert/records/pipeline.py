@@ -26,7 +26,7 @@ TEXT = "text"
 BLOCK_BYTES = 2_000_000
 # From 8 GB on blocks are larger: every bucket of the shuffle opens the spills of all blocks.
 MOST_BLOCKS = 4096
-# a call of `packing.pack` takes 10 (Han) to 65 (Latin letters at random) times as much (measured)
+# a call of `chunking.pack` takes 10 (Han) to 65 (Latin letters at random) times as much (measured)
 BYTES_AT_ONCE = 300_000
 SPILL_BYTES = 8_000_000
 

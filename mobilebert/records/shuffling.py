@@ -36,7 +36,7 @@ def spilled(record_format: RecordFormat) -> np.dtype:
 def spill(
     path: str, rows: np.ndarray, documents: np.ndarray, record_format: RecordFormat, seed: int, shards: int
 ) -> None:
-    """Write rows (n, S) of documents (n,) sorted by key, and `PLACE.index`: (cells + 1) uint32, the first
+    """Write rows (n, S) of documents (n,) sorted by key, and `PATH.index`: (cells + 1) uint32, the first
     row of each cell and the end.
     """
     keys = np.fromiter(map(xxhash.xxh3_64_intdigest, each(rows), repeat(seed)), np.uint64, len(rows))

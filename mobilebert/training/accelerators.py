@@ -73,7 +73,7 @@ class Accelerator:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What shapes a training's numbers besides settings and inputs, for `state.fingerprint`; a CPU's
+        """What shapes a training's numbers besides settings and inputs, for `workspace.fingerprint`; a CPU's
         model does not count.
         """
         environment = {"device": self.kind, "devices": self.devices, "tensorflow": tf.__version__}

@@ -28,7 +28,7 @@ CHUNK = 2**26  # bytes that are sent at once; the checkpoint of a large teacher 
 def opened(
     accelerator: Accelerator, options: RunOptions, name: str, fingerprint: str
 ) -> Iterator[workspace.Workspace]:
-    """The state folder (`state.open_state`) that the options name; hosts that do not write have a scratch
+    """The state folder (`workspace.open_state`) that the options name; hosts that do not write have a scratch
     one, and wait at the end.
     """
     with tempfile.TemporaryDirectory() as scratch:

@@ -19,7 +19,7 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
     that lie in it.
 
     Args:
-        checkpoint: the checkpoint's prefix; or, without `config`, its folder (`originals.find`).
+        checkpoint: the checkpoint's prefix; or, without `config`, its folder (`tf1_files.find`).
         config: its configuration, `student_base_f2.json`; None takes the one beside it.
         vocabulary: its vocab.txt; None takes the one beside it.
         out: the model artifact.

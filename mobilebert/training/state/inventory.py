@@ -18,7 +18,9 @@ from mobilebert.training.state import checkpoints
 
 COLUMNS = ("RUN", "WORK", "STEP", "MB", "AGE", "IN USE BY")
 SILENT_SECONDS = 86_400.0  # after which the owner of copies in a bucket is taken for dead: it cannot be asked
-_NAME = re.compile(r"\.?.+-[0-9a-f]{12}(\.removed)?")  # as `state.open_state` makes it, or a killed `finish`
+_NAME = re.compile(
+    r"\.?.+-[0-9a-f]{12}(\.removed)?"
+)  # as `workspace.open_state` makes it, or a killed `finish`
 
 
 @dataclass(frozen=True)
