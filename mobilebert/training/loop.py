@@ -137,8 +137,8 @@ def train(
         log: the command's log file, for TensorBoard events beside it.
 
     Raises:
-        UserError: when a loss or gradient is not a number (`nonfinite.Guard`), or the batch cannot be split over
-            the devices.
+        UserError: when a loss or gradient is not a number (`nonfinite.Guard`), or the batch cannot be split
+            over the devices.
         SystemExit: with 143 after SIGTERM.
     """
     _check_scope(job, accelerator)

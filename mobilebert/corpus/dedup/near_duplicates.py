@@ -30,7 +30,7 @@ PAIR = np.dtype([("rank", "<u8"), ("first", "<u8"), ("second", "<u8")])
 STAYS, EXACT, NEAR = range(3)
 # entries of KEY that are paired, about 350 bytes each; more of PAIR are looked through for equal ones
 _AT_ONCE = 100_000
-# entries for each of `block_store.TOGETHER` documents that a partition may have: 15 is what it has, but for chance
+# entries for each of `block_store.TOGETHER` documents that a partition may have: it has 15, but for chance
 _ROOM = 18
 _SAMPLED = 61  # one of so many entries says where to cut; a prime, since a document's keys follow each other
 _COMPARED = 200_000  # characters of the longer texts of pairs that are compared together

@@ -2,8 +2,8 @@
 from it.
 
 A row is S masked ids, P positions, P labels and the length of the sequence, all in the integers of
-`record_format.RecordFormat`. The top bit of an id is its segment (of the first, [CLS], the next-sentence label), the top
-bit of a label says that it counts (weight 1).
+`record_format.RecordFormat`. The top bit of an id is its segment (of the first, [CLS], the next-sentence
+label), the top bit of a label says that it counts (weight 1).
 """
 
 from __future__ import annotations
