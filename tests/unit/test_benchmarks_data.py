@@ -89,6 +89,7 @@ def test_the_reference_masks_whole_words_within_its_share(vocabulary: list[str])
 
 
 def test_seconds_of_children_are_counted(tmp_path: Path) -> None:
+    measuring.run([sys.executable, "-c", "print('{}')"], [0], tmp_path)  # takes in what other tests left
     work = "sum(range(10**7)); print('{}')"
     alone = measuring.run([sys.executable, "-c", work], [0], tmp_path)
     both = measuring.run(

@@ -90,7 +90,7 @@ def main() -> None:
     shaping = {name: values for name, values in options.items() if name not in OPERATION}
     words = [word for values in shaping.values() for word in values if len(word) < 200]
     manifests = {word if word.endswith("manifest.json") else str(manifest_of(Path(word))) for word in words}
-    inputs = {path: digest(path) for path in manifests if Path(path).is_file()}
+    inputs = {path: digest(path) for path in sorted(manifests) if Path(path).is_file()}
     text = json.dumps(
         {"sha256": hashlib.sha256(json.dumps([shaping, inputs], sort_keys=True).encode()).hexdigest()}
     )
