@@ -58,7 +58,10 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     }
     inputs = {"world": world} if world else {}
     with artifacts.writing(
-        out, "sources", settings=settings, inputs=inputs | {folder.name: folder for folder in downloads}
+        out,
+        "sources",
+        settings=settings,
+        inputs=inputs | {f"downloads/{folder.name}": folder for folder in downloads},
     ) as writer:
         writer.json("sources.json", entries)
         writer.json("skipped.json", skipped)
