@@ -12,7 +12,7 @@ import pytest
 
 from mobilebert.errors import UserError
 from mobilebert.settings import Source
-from mobilebert.storage import artifacts
+from mobilebert.storage import artifacts, download
 from mobilebert.storage.download import fetch_source
 
 BODY = bytes(range(256)) * 4000
@@ -130,3 +130,11 @@ def test_a_wrong_address_says_so_at_once(server, tmp_path):
     with pytest.raises(UserError, match=r"/x\.txt: the server answered 404"):
         fetch(server, tmp_path / "s", path="/x.txt?token=secret")
     assert len(server.asked) == 1
+
+
+def test_manifests_show_no_secret_of_an_address() -> None:
+    address = "https://me:password@a.example/text.jsonl?token=secret"
+    source = Source.model_validate({"name": "s", "from": address})
+    assert (
+        download.shown(source)["from"] == download.described(source)["from"] == "https://a.example/text.jsonl"
+    )

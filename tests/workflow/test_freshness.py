@@ -60,6 +60,16 @@ def test_results_that_have_no_manifest_are_due(finished: Path, other: Path) -> N
     assert "pretrain_student" in jobs
 
 
+def test_artifacts_behind_links_are_read(finished: Path, other: Path, tmp_path: Path) -> None:
+    folder = move(finished, other, times=True)
+    students = folder / "results" / "demo" / "students"
+    shutil.move(students, tmp_path / "disk")
+    students.symlink_to(tmp_path / "disk")
+    assert planned(folder, "student") == {}
+    jobs = planned(folder, "student", "--config", "pretraining={training: {steps: 700}}")
+    assert set(jobs) == STUDENT | {"student"}
+
+
 def test_a_baseline_takes_the_steps_of_todays_transfer(finished: Path, other: Path) -> None:
     folder, baselines = move(finished, other, times=True), "baselines=[scratch]"
     target = "results/demo/students/mini-scratch/pretrained/manifest.json"
