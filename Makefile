@@ -14,7 +14,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-
 # As many as cores; a test process takes up to 1.5 GB.
 WORKERS ?= 2
 
-.PHONY: help install install-test demo test lint unit test-all test-exhaustive test-models real corpus-quality bench-data quality bench-training bench-memory tpu-check test-tokenization test-resume settings lock clean
+.PHONY: help install install-test demo test lint unit test-cases test-all test-exhaustive test-models real corpus-quality bench-data quality bench-training bench-memory tpu-check test-tokenization test-resume settings lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -78,6 +78,9 @@ lint: install-test  ## ruff, mypy, snakefmt, snakemake --lint
 
 unit: install-test
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15
+
+test-cases: install-test  ## text and checkpoints as people have them, a test for each kind; part of `make test`
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -q tests/cases
 
 test-all: test test-exhaustive test-models test-tokenization test-resume  ## all tests there are
 
