@@ -34,8 +34,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(options: argparse.Namespace) -> None:
     """Publish and write the record."""
     from mobilebert.publishing.release import collect
+    from mobilebert.publishing.target import open_storage
     from mobilebert.publishing.upload import publish
-    from mobilebert.storage.objects import open_storage
 
     sections = json.loads(options.settings)
     licences = sections.pop("licences", {})  # of each source of the text

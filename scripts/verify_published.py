@@ -24,8 +24,8 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(options: argparse.Namespace) -> None:
     """Verify and write the receipt."""
+    from mobilebert.publishing.target import open_storage
     from mobilebert.publishing.verify import read_record, verify
-    from mobilebert.storage.objects import open_storage
 
     publishing = settings.from_json(options.settings)["publish"]
     if publishing.to is None:

@@ -16,8 +16,6 @@ from typing import BinaryIO, Protocol
 
 import google_crc32c
 
-from mobilebert.errors import UserError
-
 BLOCK = 1 << 20  # bytes read at once
 
 
@@ -131,18 +129,3 @@ class Storage(Protocol):
     def tidy(self, prefix: str) -> None:
         """Remove what killed publishers left behind under a version that is whole."""
         ...
-
-
-def open_storage(to: str) -> Storage:
-    """The storage that `publish.to` names: `gs://bucket/prefix`, or a folder."""
-    if to.startswith("gs://"):
-        from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
-
-        return BucketStorage(to, needs="storage.objects.create, get and list")
-    if "://" in to:
-        raise UserError(
-            f"publish.to: '{to}' is neither a folder nor gs://bucket/prefix, and nothing else is served"
-        )
-    from mobilebert.storage.folder import FolderStorage
-
-    return FolderStorage(to)

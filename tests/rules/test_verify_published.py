@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mobilebert.publishing.release import collect
+from mobilebert.publishing.target import open_storage
 from mobilebert.publishing.upload import publish
 from mobilebert.settings import Publish
-from mobilebert.storage.objects import open_storage
 from tests.made_up_exports import make_exports
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from mobilebert.exporting.checking import check
 from mobilebert.publishing.release import collect
+from mobilebert.publishing.target import open_storage
 from mobilebert.publishing.upload import publish
 from mobilebert.settings import Export, Publish
-from mobilebert.storage.objects import open_storage
 
 
 def test_code_of_the_card_runs(

@@ -11,9 +11,10 @@ import pytest
 
 from mobilebert.errors import UserError
 from mobilebert.publishing.release import Release
+from mobilebert.publishing.target import open_storage
 from mobilebert.publishing.upload import publish
 from mobilebert.publishing.verify import verify
-from mobilebert.storage.objects import Payload, Storage, of_bytes, open_storage
+from mobilebert.storage.objects import Payload, Storage, of_bytes
 from tests.loopback_gcs import LoopbackGcs
 
 Make = Callable[..., Release]
