@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> None:
         options.model,
         options.export,
         options.format,
-        settings.from_json(options.settings)["export"],
+        settings.parse(options.settings).export,
         options.out,
     )
 

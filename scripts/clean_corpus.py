@@ -11,7 +11,7 @@ def main(options: argparse.Namespace) -> None:
     """Write the corpus artifact."""
     from mobilebert.corpus import pipeline
 
-    corpus = settings.from_json(options.settings)["corpus"]
+    corpus = settings.parse(options.settings).corpus
     pipeline.clean_corpus(
         options.sources,
         options.out,

@@ -7,7 +7,6 @@ command printed by Snakemake can be copied and run by hand.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -84,7 +83,7 @@ def beam_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _beam(text: str) -> settings.Beam:
-    return settings.Beam.model_validate(json.loads(text).get("beam", {}))
+    return settings.parse(text).beam
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:

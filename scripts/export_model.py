@@ -26,7 +26,7 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.exporting import network, writing
 
     network.prepare(options.threads)
-    writing.export(options.model, options.format, settings.from_json(options.settings)["export"], options.out)
+    writing.export(options.model, options.format, settings.parse(options.settings).export, options.out)
 
 
 if __name__ == "__main__":

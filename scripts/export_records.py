@@ -13,13 +13,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the artifact."""
     from mobilebert.records.bert_format import exporting
 
-    sections = settings.from_json(options.settings)
-    seed = settings.derive_seed(sections.get("seed", 0), "export_records")
-    masking, dupe_factor = (
-        sections.get("masking", settings.Masking()),
-        sections.get("records.dupe_factor", settings.Records().dupe_factor),
-    )
-    exporting.export(options.records, options.out, masking, dupe_factor, seed)
+    chosen = settings.parse(options.settings)
+    seed = settings.derive_seed(chosen.seed, "export_records")
+    exporting.export(options.records, options.out, chosen.masking, chosen.records.dupe_factor, seed)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Check it and write the model artifact."""
     from mobilebert.distillation import teacher_check  # here, so that --help need not wait for TensorFlow
 
-    chosen, _ = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     teacher_check.export_teacher(
         chosen,
         teacher_check.RecordsInput(arguments.records, arguments.tokenizer),

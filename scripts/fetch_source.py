@@ -10,7 +10,7 @@ from scripts.command import parser, run
 
 def main(options: argparse.Namespace) -> None:
     """Write the download artifact."""
-    sources = settings.from_json(options.settings)["sources"]
+    sources = settings.parse(options.settings).sources
     if len(sources) != 1:
         raise UserError(f"--settings: one source is expected under sources, found {len(sources)}")
     download.fetch_source(sources[0], options.out)

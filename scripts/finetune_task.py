@@ -25,7 +25,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Write the finetuned model."""
     from mobilebert.finetuning import runs
 
-    chosen, _ = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     runs.finetune(
         chosen,
         run_options(arguments),

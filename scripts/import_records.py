@@ -15,11 +15,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the records artifact."""
     from mobilebert.records.bert_format import importing
 
-    sections = settings.from_json(options.settings)
-    seed = settings.derive_seed(sections.get("seed", 0), "import_records")
-    importing.write(
-        options.source, options.tokenizer, options.out, sections.get("records", settings.Records()), seed
-    )
+    chosen = settings.parse(options.settings)
+    seed = settings.derive_seed(chosen.seed, "import_records")
+    importing.write(options.source, options.tokenizer, options.out, chosen.records, seed)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,9 +16,9 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.records import sampling
     from mobilebert.tokenization import files, learning
 
-    sections = settings.from_json(options.settings)
-    vocabulary = sections.get("vocabulary", settings.Vocabulary())
-    seed = settings.derive_seed(sections.get("seed", 0), "learn_vocabulary")
+    chosen = settings.parse(options.settings)
+    vocabulary = chosen.vocabulary
+    seed = settings.derive_seed(chosen.seed, "learn_vocabulary")
     artifacts.read(options.corpus, "corpus")
     texts = sampling.documents(
         options.corpus, vocabulary.sample_megabytes, seed, options.out, options.threads, options.beam
@@ -26,10 +26,7 @@ def main(options: argparse.Namespace) -> None:
     with artifacts.writing(
         options.out,
         "tokenizer",
-        settings={
-            "vocabulary": vocabulary.model_dump(mode="json", by_alias=True),
-            "seed": sections.get("seed", 0),
-        },
+        settings=settings.sections_of(chosen, "vocabulary", "seed"),
         inputs={"corpus": options.corpus},
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:

@@ -11,9 +11,7 @@ from scripts.command import parser, run
 def main(options: argparse.Namespace) -> None:
     """Write the sources artifact."""
     world = options.world[0] if options.world else None
-    listing.list_sources(
-        settings.from_json(options.settings)["sources"], options.out, world, options.downloads
-    )
+    listing.list_sources(settings.parse(options.settings).sources, options.out, world, options.downloads)
 
 
 if __name__ == "__main__":

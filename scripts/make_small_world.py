@@ -12,13 +12,11 @@ from scripts.command import parser, run
 
 def main(options: argparse.Namespace) -> None:
     """Generate the world and write its artifact."""
-    sections = settings.from_json(options.settings)
-    world: settings.SmallWorld = sections["small_world"]
-    manifest_settings = {"small_world": world.model_dump(mode="json"), "seed": sections["seed"]}
-    with artifacts.writing(options.out, "small_world", settings=manifest_settings) as writer:
-        smallworld.generate(
-            writer, world, settings.derive_seed(sections["seed"], "make_small_world"), options.threads
-        )
+    chosen = settings.parse(options.settings)
+    shown = settings.sections_of(chosen, "small_world", "seed")
+    seed = settings.derive_seed(chosen.seed, "make_small_world")
+    with artifacts.writing(options.out, "small_world", settings=shown) as writer:
+        smallworld.generate(writer, chosen.small_world, seed, options.threads)
     logging.info("%d documents, %.1f MB of text", writer.counts["documents"], writer.counts["bytes"] / 1e6)
 
 

@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.exporting import latency, network
 
     network.prepare(1)
-    timing = latency.measure(options.export, options.format, settings.from_json(options.settings)["export"])
+    timing = latency.measure(options.export, options.format, settings.parse(options.settings).export)
     sections = json.loads(options.settings)
     artifacts.write_file(
         options.out, canonical_json(timing), "timings", settings=sections, inputs={"export": options.export}

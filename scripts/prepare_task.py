@@ -14,7 +14,7 @@ from scripts.command import parser, run
 def main(options: argparse.Namespace) -> None:
     """Write the `task` artifact."""
     world = options.world[0] if options.world else None
-    files: settings.TaskFiles = settings.from_json(options.settings)[f"task.{options.task}.files"]
+    files: settings.TaskFiles = getattr(settings.parse(options.settings).task, options.task).files
     inputs = tasks.inputs_of(files, world)
     with artifacts.writing(
         options.out, "task", settings=tasks.settings_of(options.task, files), inputs=inputs

@@ -41,7 +41,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Train it and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    chosen, own_shapes = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     stages.pretrain_student(
         chosen,
         stages.RecordsInput(arguments.records, arguments.tokenizer),
@@ -51,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
         extra_steps=arguments.extra_steps,
         teacher=first(arguments.teacher),
         previous=first(arguments.previous),
-        own_shapes=own_shapes,
+        own_shapes=settings.own_shapes(arguments.settings),
     )
 
 

@@ -23,12 +23,12 @@ def main(arguments: argparse.Namespace) -> None:
     """Train it and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    chosen, own_shapes = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     stages.pretrain_teacher(
         chosen,
         stages.RecordsInput(arguments.records, arguments.tokenizer),
         run_options(arguments),
-        own_shapes=own_shapes,
+        own_shapes=settings.own_shapes(arguments.settings),
     )
 
 

@@ -39,7 +39,7 @@ def main(options: argparse.Namespace) -> None:
 
     sections = json.loads(options.settings)
     licences = sections.pop("licences", {})  # of each source of the text
-    publishing = settings.from_json(json.dumps(sections))["publish"]
+    publishing = settings.parse(json.dumps(sections)).publish
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)

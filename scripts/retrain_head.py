@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Train the head and write the model artifact."""
     from mobilebert.distillation import teacher_check  # here, so that --help need not wait for TensorFlow
 
-    chosen, _ = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     data = teacher_check.RecordsInput(arguments.records, arguments.tokenizer)
     teacher_check.retrain_head(
         chosen, data, run_options(arguments), source=arguments.source, needs=arguments.needs

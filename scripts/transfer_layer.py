@@ -34,7 +34,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Train the stage and write the model artifact."""
     from mobilebert.distillation import stages  # here, so that --help need not wait for TensorFlow
 
-    chosen, own_shapes = settings.parse(arguments.settings)
+    chosen = settings.parse(arguments.settings)
     stages.transfer_layer(
         chosen,
         stages.RecordsInput(arguments.records, arguments.tokenizer),
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
         stage=arguments.stage,
         teacher=arguments.teacher[0],
         previous=first(arguments.previous),
-        own_shapes=own_shapes,
+        own_shapes=settings.own_shapes(arguments.settings),
     )
 
 

@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.publishing.target import open_storage
     from mobilebert.publishing.verify import read_record, verify
 
-    publishing = settings.from_json(options.settings)["publish"]
+    publishing = settings.parse(options.settings).publish
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)

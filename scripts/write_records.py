@@ -13,15 +13,14 @@ def main(options: argparse.Namespace) -> None:
     """Write the records artifact."""
     from mobilebert.records import writer
 
-    sections = settings.from_json(options.settings)
-    records = sections.get("records", settings.Records())
-    seed = settings.derive_seed(sections.get("seed", 0), "write_records")
+    chosen = settings.parse(options.settings)
+    seed = settings.derive_seed(chosen.seed, "write_records")
     dictionary = Path(options.dictionary) if options.dictionary else None
     writer.write(
         options.corpus,
         options.tokenizer,
         options.out,
-        records,
+        chosen.records,
         seed,
         options.threads,
         options.beam,

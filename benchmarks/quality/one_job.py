@@ -93,9 +93,9 @@ def heldout(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     from mobilebert.models.checkpoints import weights
     from mobilebert.records import reader
 
-    sections = settings.from_json(options.settings)
+    masking = settings.parse(options.settings).masking
     return evaluation.masked_lm(
-        weights.load(options.out), reader.RecordSet(options.records), sections["masking"], 32, seed
+        weights.load(options.out), reader.RecordSet(options.records), masking, 32, seed
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,6 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
             )
         test_files += mine
     return test_files
-
-
-def without_paths(corpus: Mapping[str, Any]) -> dict[str, Any]:
-    """The section `corpus` as a manifest shows it: where another corpus or test files lie is not part of
-    what it is.
-    """
-    return {name: value for name, value in corpus.items() if name not in {"from", "decontaminate"}}
 
 
 def digests(files: Iterable[Path]) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from mobilebert.corpus.sources import discovery
 from mobilebert.dataflow import running, workdir
 from mobilebert.dataflow.stages import Stage
 from mobilebert.errors import UserError
-from mobilebert.settings import SMALL_WORLD, Beam, Corpus
+from mobilebert.settings import SMALL_WORLD, Beam, Corpus, without_paths
 from mobilebert.storage import artifacts, paths
 
 # Bytes of text that cost as much as a byte of this format: parsers of markup run at about 1 MB/s.
@@ -78,10 +78,10 @@ def clean_corpus(
     workers = running.count_workers(threads, sum(_cost(entry) for entry in entries))
     tests = decontamination.files(settings.decontaminate, test_world)
     own_names = [name for name in settings.decontaminate if name != SMALL_WORLD]
-    corpus = decontamination.without_paths(settings.model_dump(mode="json", by_alias=True))
+    shown = without_paths({"corpus": settings.model_dump(mode="json", by_alias=True)})
     own_files = decontamination.digests(decontamination.files(own_names, None))
     own = sorted({file["sha256"] for file in own_files})
-    shaping = {"corpus": corpus, "files": own}
+    shaping = shown | {"files": own}
     inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
     mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
     with workdir.folder(out, where, mark) as folder:

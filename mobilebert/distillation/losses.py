@@ -13,7 +13,6 @@ subtracted, so that gradients equal those of the KL divergence and values do not
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any
 
 import tensorflow as tf
@@ -38,7 +37,6 @@ __all__ = [
     "masked_lm_loss",
     "mean_transfer",
     "next_sentence_loss",
-    "soft_masked_lm_loss",
     "teacher_masked_lm_loss",
     "value_relation_transfer",
     "variance_transfer",
@@ -216,36 +214,16 @@ def teacher_masked_lm_loss(logits: Any, teacher_logits: Any, weights: Any) -> An
     """Cross-entropy against the teacher's distribution: sum(w * -softmax(teacher) log softmax(logits)) /
     (sum(w) + 1e-5).
 
-    Shapes as for `soft_masked_lm_loss`.
-    """
-    target, output = _pair(teacher_logits, logits)
-    return _weighted(_cross_entropy(tf.nn.softmax(target), output), weights)
-
-
-def soft_masked_lm_loss(
-    logits: Any, teacher_logits: Any, labels: Any, weights: Any, truth_ratio: float = 0.5
-) -> Any:
-    """Masked language modelling against a mixture of the truth and the teacher's distribution.
-
-    sum(w * CE(q, softmax(logits))) / (sum(w) + 1e-5) with q = truth_ratio * one-hot(label) + (1 -
-    truth_ratio) * softmax(teacher) (MobileBERT run_pretraining.py, `distill_ground_truth_ratio`; the
-    cross-entropy is linear in q, so it is computed as two).
+    MobileBERT's loss (run_pretraining.py, `distill_ground_truth_ratio`) is `ratio` times `masked_lm_loss` and
+    1 - `ratio` times this: the cross-entropy is linear in its target.
 
     Args:
         logits: (N, V) of the student at the masked positions.
-        teacher_logits: (N, V) of the teacher; not looked at, so that it may be None, where the truth has all
-            the weight.
-        labels: (N,) true token ids; not looked at where the teacher has all the weight.
-        weights: (N,) 1 for a prediction, 0 for filling.
-        truth_ratio: weight of the truth, 0 to 1; the number 1 removes the teacher, the number 0 the truth.
+        teacher_logits: (N, V) of the teacher.
+        weights: (N,) 1 for a prediction, 0 for filling, whose logits may be anything.
     """
-    if isinstance(truth_ratio, Real) and truth_ratio == 1:
-        return masked_lm_loss(logits, labels, weights)
-    if isinstance(truth_ratio, Real) and truth_ratio == 0:
-        return teacher_masked_lm_loss(logits, teacher_logits, weights)
-    hard = masked_lm_loss(logits, labels, weights)
-    soft = teacher_masked_lm_loss(logits, teacher_logits, weights)
-    return truth_ratio * hard + (1.0 - truth_ratio) * soft
+    target, output = _pair(teacher_logits, logits)
+    return _weighted(_cross_entropy(tf.nn.softmax(target), output), weights)
 
 
 def next_sentence_loss(logits: Any, labels: Any) -> Any:

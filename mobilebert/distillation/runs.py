@@ -17,7 +17,7 @@ from mobilebert.errors import UserError
 from mobilebert.models.checkpoints import weights
 from mobilebert.models.configs import ModelConfig, from_config, named
 from mobilebert.records import reader
-from mobilebert.settings import Optimization, Settings, derive_seed, sections_of
+from mobilebert.settings import Optimization, Settings, derive_seed, sections_of, without_paths
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, importing
 from mobilebert.training import accelerators, loop, multihost, schedules
@@ -79,7 +79,7 @@ class TrainingRun:
         shown = sections_of(self.settings, *sections) | (
             {"shapes": dict(self._shapes)} if self._shapes else {}
         )
-        self.manifest_settings = state.without_paths(shown)
+        self.manifest_settings = without_paths(shown)
         self.inputs = {"records": data.records, "tokenizer": data.tokenizer}
         # Before anything else of TensorFlow: its threads are fixed once it has started.
         self.accelerator = accelerators.find(self.settings.training.accelerator, threads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -71,11 +72,12 @@ __all__ = [
     "Transfer",
     "Vocabulary",
     "derive_seed",
-    "from_json",
+    "own_shapes",
     "parse",
     "sections_of",
     "setting",
     "to_json",
+    "without_paths",
 ]
 
 Task = Literal["chnsenticorp", "cmrc2018"]
@@ -187,32 +189,43 @@ def to_json(settings: Settings, *names: str) -> str:
     return json.dumps(sections_of(settings, *names), ensure_ascii=False, sort_keys=True)
 
 
-def from_json(text: str) -> dict[str, Any]:
-    """The typed sections that `to_json` wrote, by name; sections of one task come back as TaskSettings."""
-    body = json.loads(text)
-    return {name: _typed(name, value) for name, value in body.items()}
-
-
-def parse(text: str) -> tuple[Settings, dict[str, Any]]:
-    """What `to_json` wrote as settings, and the shapes that stand beside it.
+def parse(text: str) -> Settings:
+    """What `to_json` wrote, with defaults where it says nothing.
 
     Args:
-        text: sections by name, as JSON; `shapes` among them holds configurations of the user's own shapes by
-            name, where `Settings.shapes` holds their files.
-
-    Returns:
-        The settings, defaults where the text says nothing; and those configurations.
+        text: sections by name, as JSON; `shapes` is left out, since a command receives there what
+            `own_shapes` returns.
     """
     sections = json.loads(text)
-    shapes: dict[str, Any] = sections.pop("shapes", {})
     body: dict[str, Any] = {}
     for name, value in sections.items():
+        if name == "shapes":
+            continue
         *outer, last = name.split(".")
         block = body
         for one in outer:
             block = block.setdefault(one, {})
         block[last] = value
-    return Settings.model_validate(body), shapes
+    return Settings.model_validate(body)
+
+
+def own_shapes(text: str) -> dict[str, Any]:
+    """Configurations of the user's own shapes by name, which stand beside the sections as `shapes`."""
+    shapes: dict[str, Any] = json.loads(text).get("shapes", {})
+    return shapes
+
+
+def without_paths(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections as JSON values, by name, as manifests show them: where a given student, another corpus or
+    test files lie is not part of what they are; their digests stand in the manifest instead.
+    """
+    left_out = {"corpus": {"from", "decontaminate"}, "student": {"from"}}
+    return {
+        name: {key: one for key, one in value.items() if key not in left_out[name]}
+        if name in left_out
+        else value
+        for name, value in sections.items()
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -220,17 +233,4 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return value
-
-
-def _typed(name: str, value: Any) -> Any:
-    model: type[BaseModel] = Settings
-    *parents, last = name.split(".")
-    for parent in parents:
-        model = model.model_fields[parent].annotation  # type: ignore[assignment]
-    kind = model.model_fields[last].annotation
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind.model_validate(value)
-    if last == "sources":
-        return [Source.model_validate(item) for item in value]
     return value

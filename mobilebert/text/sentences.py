@@ -8,10 +8,12 @@ _OPEN, _CLOSE = "“‘「『", "”’」』"
 _QUOTE = f"[{_OPEN}][^{_CLOSE}\n]{{0,60}}+[{_CLOSE}]"
 
 # A sentence is a body and its end. All quantifiers are possessive: no text makes it backtrack.
-# - a short quotation (60 characters) belongs to the body whole, so nothing inside it ends the sentence;
-# only where a quotation that ends in an end mark meets the next quotation (a dialogue) does a sentence end
-# after it; - ASCII ! and ? end a sentence only before a character outside ASCII or a line end: `a!=b` and
-# `?x=1` do not; - a line end always ends it.
+# - A short quotation (60 characters) belongs to the body whole, so nothing inside it ends the sentence; only
+#   where a quotation that ends in an end mark meets the next quotation (a dialogue) does a sentence end after
+#   it.
+# - ASCII ! and ? end a sentence only before a character outside ASCII or a line end: `a!=b` and `?x=1` do
+#   not.
+# - A line end always ends it.
 _SENTENCE = re.compile(
     rf"""
     (?: [^。！？；…!?\n{_OPEN}]++
@@ -31,6 +33,10 @@ _SENTENCE = re.compile(
 def spans(text: str) -> list[tuple[int, int]]:
     """Start and end of each sentence, in characters; white space around sentences is outside, and no
     sentence is empty.
+
+    A sentence ends after 。！？；… (runs stay together: ……, ？！) and the closing marks that follow, after
+    ASCII ! and ? before a character outside ASCII, and at every line end; not inside a quotation of up to 60
+    characters.
     """
     bounds = []
     for match in _SENTENCE.finditer(text):
@@ -40,13 +46,3 @@ def spans(text: str) -> list[tuple[int, int]]:
             start = match.start() + sentence.index(stripped[0])
             bounds.append((start, start + len(stripped)))
     return bounds
-
-
-def split(text: str) -> list[str]:
-    """The sentences of `text`, in order, without the white space around them.
-
-    A sentence ends after 。！？；… (runs stay together: ……, ？！) and the closing marks that follow, after ASCII !
-    and ? before a character outside ASCII, and at every line end; not inside a quotation of up to 60
-    characters.
-    """  # noqa: E501
-    return [sentence for match in _SENTENCE.finditer(text) if (sentence := match[0].strip())]

@@ -190,7 +190,7 @@ def test_the_commands_take_the_settings(design: dict[str, Any], ran: list[str], 
     ]
     for job in quality_jobs.unique(jobs):
         told = kept.command(job)
-        settings.from_json(told[told.index("--settings") + 1])
+        settings.parse(told[told.index("--settings") + 1])
         if job.trains:
             script = importlib.import_module(f"scripts.{job.script}")
             script.parser().parse_args(told[told.index(job.script) + 1 :])

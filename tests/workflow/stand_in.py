@@ -58,13 +58,10 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
             "listing": listing.listing(listing.local_files(sources)),
         }
     elif command == "clean_corpus":
-        from mobilebert.corpus import decontamination
+        from mobilebert.settings import without_paths
 
         named = [name for name in settings["corpus"]["decontaminate"] if name != "small_world"]
-        settings = {
-            "corpus": decontamination.without_paths(settings["corpus"]),
-            "files": sorted(map(digest, named)),
-        }
+        settings = without_paths(settings) | {"files": sorted(map(digest, named))}
     elif command in {"write_records", "export_records"}:
         from mobilebert.settings import derive_seed
 
@@ -79,7 +76,9 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
     elif command == "export_teacher":
         settings["needs"] = json.loads(options["--needs"][0])
     elif command in {"transfer_layer", "pretrain_student"}:
-        settings["student"].pop("from")
+        from mobilebert.settings import without_paths
+
+        settings = without_paths(settings)
         settings["arguments"] = {"extra_steps": int(options.get("--extra-steps", ["0"])[0])}
     return settings
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from mobilebert.settings import Settings
+from mobilebert.settings import Settings, without_paths
 from mobilebert.training.state import workspace
 from workflow.inputs import Inputs
 from workflow.settings import section
@@ -84,7 +84,7 @@ def changed(section: BaseModel, name: str, value: Any) -> Any:
 
 
 def fingerprint(command: str, settings: Settings) -> str:
-    told = workspace.without_paths(json.loads(RECEIVED[command][0](settings)))
+    told = without_paths(json.loads(RECEIVED[command][0](settings)))
     return workspace.fingerprint(command, told, {}, {"device": "CPU"})
 
 

@@ -12,7 +12,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from mobilebert.distillation import recipes
-from mobilebert.settings import Settings, derive_seed, from_json, parse, to_json
+from mobilebert.settings import Settings, derive_seed, own_shapes, parse, to_json, without_paths
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
 from workflow.inputs.exports import ExportInputs
@@ -252,30 +252,25 @@ def test_every_block_of_config_yaml_has_a_comment(root: Path) -> None:
     ] == []
 
 
-def test_sections_go_to_the_command_and_come_back_typed() -> None:
-    settings = Settings.model_validate(
-        {"corpus": {"from": "a/b"}, "task": {"cmrc2018": {"training": {"epochs": 7}}}}
-    )
-    text = to_json(settings, "task.cmrc2018.training", "corpus", "seed", "sources", "teacher.shape")
-    back = from_json(text)
-    assert back["corpus"] == settings.corpus
-    assert back["sources"] == settings.sources
-    assert back["task.cmrc2018.training"].epochs == 7
-    assert back["seed"] == settings.seed
-    assert back["teacher.shape"] == "mini-teacher"
-
-
 def test_sections_come_back_as_settings_with_defaults_beside_them() -> None:
     settings = Settings.model_validate(
         {"task": {"cmrc2018": {"training": {"epochs": 7}}}, "student": {"from": "a"}, "seed": 3}
     )
-    back, shapes = parse(to_json(settings, "task.cmrc2018.training", "student", "seed", "teacher.shape"))
-    assert (back, shapes) == (settings, {})
+    text = to_json(settings, "task.cmrc2018.training", "student", "seed", "sources", "teacher.shape")
+    assert parse(text) == settings
 
 
 def test_configurations_of_own_shapes_come_back_beside_the_settings() -> None:
-    back, shapes = parse('{"seed": 3, "shapes": {"mine": {"hidden_size": 8}}}')
-    assert (back, shapes) == (Settings(seed=3), {"mine": {"hidden_size": 8}})
+    text = '{"seed": 3, "shapes": {"mine": {"hidden_size": 8}}}'
+    assert (parse(text), own_shapes(text)) == (Settings(seed=3), {"mine": {"hidden_size": 8}})
+
+
+def test_manifests_do_not_show_where_a_users_own_files_lie() -> None:
+    body = {"corpus": {"from": "a/b", "decontaminate": ["c"]}, "student": {"from": "d"}, "seed": 3}
+    shown = without_paths(json.loads(to_json(Settings.model_validate(body), "corpus", "student", "seed")))
+    assert shown["seed"] == 3
+    assert shown["corpus"]["min_characters"] == Settings().corpus.min_characters
+    assert not {"from", "decontaminate"} & {*shown["corpus"], *shown["student"]}
 
 
 def test_what_rules_receive_has_no_null_of_a_recipe() -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 from snakemake.io import ancient
 
-from mobilebert.corpus import decontamination
 from mobilebert.corpus.sources import discovery
-from mobilebert.settings import SMALL_WORLD, sections_of
+from mobilebert.settings import SMALL_WORLD, sections_of, without_paths
 from workflow import paths
 from workflow.external_inputs import digests, trackable
 from workflow.inputs.stage import StageInputs, to_text
@@ -32,9 +31,9 @@ class CorpusInputs(StageInputs):
 
     def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""
-        body = sections_of(self.settings, "corpus")["corpus"]
         files = digests(Path(file) for file in self.test_files())
-        return to_text({"corpus": decontamination.without_paths(body), "files": sorted(set(files.values()))})
+        shown = without_paths(sections_of(self.settings, "corpus"))
+        return to_text(shown | {"files": sorted(set(files.values()))})
 
     def folder(self, wildcards: Any = None) -> list[str]:
         """The cleaned documents, of this run or another."""

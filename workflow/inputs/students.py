@@ -8,6 +8,7 @@ from typing import Any
 from snakemake.exceptions import WorkflowError
 
 from mobilebert.distillation import layer_matching
+from mobilebert.settings import without_paths
 from workflow.external_inputs import config_of, existing, tf1_checkpoint, with_config
 from workflow.inputs.stage import StageInputs, to_text
 from workflow.inputs.teacher import TeacherInputs
@@ -132,12 +133,12 @@ class StudentInputs(StageInputs):
 
     def transfer_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a stage must show; where a given student lies is not part of what it is."""
-        return _without_path(self.transfer_settings(wildcards))
+        return to_text(without_paths(json.loads(self.transfer_settings(wildcards))))
 
     def pretraining_manifest_settings(self, wildcards: Any) -> str:
         """What the manifest of a pretrained student must show."""
-        body = json.loads(_without_path(self.pretraining_settings(wildcards)))
-        return to_text(body | {"arguments": {"extra_steps": self.extra_steps(wildcards)}})
+        shown = without_paths(json.loads(self.pretraining_settings(wildcards)))
+        return to_text(shown | {"arguments": {"extra_steps": self.extra_steps(wildcards)}})
 
     def model(self, wildcards: Any) -> list[str]:
         """A model by its name: STUDENT, STUDENT-STAGE, STUDENT-BASELINE or teacher-TEACHER."""
@@ -182,9 +183,3 @@ def student_and_arm(model: str) -> tuple[str, str]:
         if model.endswith(f"-{arm}"):
             return model.removesuffix(f"-{arm}"), arm
     return model, "distilled"
-
-
-def _without_path(text: str) -> str:
-    body = json.loads(text)
-    body["student"] = {name: value for name, value in body["student"].items() if name != "from"}
-    return to_text(body)

@@ -21,7 +21,7 @@ SHAPING = (
     "*.txt",
     "*.model",
 )  # files of a directory whose digests are recorded
-KINDS = ("tf1", "transformers")
+KINDS = {"tf1": "TF1 checkpoint", "transformers": "transformers directory"}
 NO_HEAD = (
     "no MLM head (cls/predictions) is there, and students learn from it; use a checkpoint that kept it (of "
     "a ...ForMaskedLM or "
@@ -44,7 +44,7 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     source_kind = kind_of(source)
     if kind not in (None, source_kind):
         raise UserError(
-            f"teacher.kind: {kind}, but {source} holds a {_MEANING[source_kind]}; set it to {source_kind}"
+            f"teacher.kind: {kind}, but {source} holds a {KINDS[source_kind]}; set it to {source_kind}"
         )
     model, shaping = _from_tf1(source) if source_kind == "tf1" else _from_directory(source)
     if model.fresh_head and not without_head:
@@ -89,9 +89,6 @@ def kind_of(source: Path) -> str:
         f"tokenizer files) nor a TF1 "
         f"checkpoint; {tf1_files.EXPECTED}"
     )
-
-
-_MEANING = {"tf1": "TF1 checkpoint", "transformers": "transformers directory"}
 
 
 def _from_directory(source: Path) -> tuple[Any, list[Path]]:

@@ -89,16 +89,6 @@ class Workspace:
             self._remote.send(checkpoints.path_of(self.folder, step), self.metrics.read_bytes())
 
 
-def without_paths(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the place of a given student, which is not part of what it is: its digests stand
-    among a job's arguments.
-    """
-    return {
-        name: {key: one for key, one in value.items() if key != "from"} if name == "student" else value
-        for name, value in body.items()
-    }
-
-
 def fingerprint(
     command: str,
     settings: Mapping[str, Any],
@@ -110,7 +100,7 @@ def fingerprint(
 
     Args:
         command: the command's name and what else tells its jobs apart.
-        settings: what it received, JSON values or settings sections (`settings.from_json`).
+        settings: what it received, JSON values or settings sections (`settings.parse`).
         inputs: role -> artifact directory.
         environment: what computes (`Accelerator.environment`): another device or TensorFlow gives other
             numbers, and work that began on one must not end on another.
