@@ -34,13 +34,13 @@ HEAD = """# Memory, CPU and disk of the corpus and records stages
 
 Written by `make bench-memory`. {machine}.{note}
 
-The small world (12 % dirt) at growing size; each row is one run of a command. Memory: the highest resident size (VmHWM, shared libraries
-included) of any single process, MB = 10^6 bytes. CPU: user and system seconds of all its processes. Disk: the most that work folder and
-output took together.
+The small world (12 % dirt) at growing size; each row is one run of a command. Memory: the highest resident
+size (VmHWM, shared libraries included) of any single process, MB = 10^6 bytes. CPU: user and system seconds
+of all its processes. Disk: the most that work folder and output took together.
 
 | stage | text, GB | workers | largest process, MB | CPU, s | CPU s per GB | wall, s | disk, GB |
 |---|---|---|---|---|---|---|---|
-"""  # noqa: E501
+"""
 
 
 def watch(command: list[str], folders: list[Path]) -> dict[str, float]:

@@ -233,7 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if not match:
             raise ValueError(f"{self.path}: not served")
-        return tuple(unquote(segment) if segment else None for segment in match.groups())  # type: ignore[return-value]
+        bucket, name = (unquote(segment) if segment else None for segment in match.groups())
+        return bucket, name
 
     def _query(self, key: str) -> str | None:
         return parse_qs(urlsplit(self.path).query).get(key, [None])[0]
@@ -286,7 +287,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _insert(self, bucket: str, kind: str | None) -> None:
         if kind == "multipart":
-            boundary = re.search(r'boundary="?([^";]+)', self.headers["Content-Type"])[1]  # type: ignore[index]
+            kind_of_body = self.headers["Content-Type"]
+            boundary = re.search(r'boundary="?([^";]+)', kind_of_body)[1]  # type: ignore[index]
             _, head, rest = self.body.split(b"--" + boundary.encode(), 2)
             declared = json.loads(head.split(b"\r\n\r\n", 1)[1])
             content_head, data = rest.split(b"\r\n\r\n", 1)
@@ -304,13 +306,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.gcs.precondition(bucket, name, match)
         key = f"session-{len(self.gcs.sessions)}"
         self.gcs.sessions[key] = Session(bucket, name, match, declared)
-        self._answer(
-            200,
-            b"",
-            {
-                "Location": f"{self.gcs.address}/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"  # noqa: E501
-            },
-        )
+        path = f"/resumable/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={key}"
+        self._answer(200, b"", {"Location": self.gcs.address + path})
 
     def _chunk(self, session: Session, query: bool) -> None:
         """Keep a chunk; bytes below what is kept already are ignored, as the service does after a broken

@@ -18,11 +18,12 @@ DOCUMENT = ROOT / "docs" / "settings.md"
 SCHEMA = ROOT / "workflow" / "settings.schema.json"
 HEAD = """# Settings
 
-Generated from `mobilebert/settings/` by `make settings`; do not edit. The settings of a run stand in `config.yaml`, a preset
-(`--configfile presets/base-f2.yaml`) goes over it, and `--config run=mine seed=3` over both. Mappings are merged, lists are
-replaced. A stage reruns when one of its own settings changes, and with it what follows; a comment or another order of the keys
-reruns nothing. Unknown keys, wrong types and wrong combinations end the run before any job starts.
-"""  # noqa: E501
+Generated from `mobilebert/settings/` by `make settings`; do not edit. The settings of a run stand in
+`config.yaml`, a preset (`--configfile presets/base-f2.yaml`) goes over it, and `--config run=mine seed=3`
+over both. Mappings are merged, lists are replaced. A stage reruns when one of its own settings changes, and
+with it what follows; a comment or another order of the keys reruns nothing. Unknown keys, wrong types and
+wrong combinations end the run before any job starts.
+"""
 
 
 def schema() -> str:

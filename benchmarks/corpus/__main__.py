@@ -112,7 +112,10 @@ def _groups(files: Iterable[str]) -> list[tuple[str, Callable[[corpus_sample.Lab
         ("tuned half", lambda label: not label.held_back),
         ("held back half", lambda label: label.held_back),
     ]
-    return groups + [(file, lambda label, file=file: label.file == file) for file in files]  # type: ignore[misc]
+    return groups + [
+        (file, lambda label, file=file: label.file == file)  # type: ignore[misc]
+        for file in files
+    ]
 
 
 def _scores(name: str, judged: Sequence[tuple[corpus_sample.Label, str | None]]) -> list[str]:

@@ -153,7 +153,8 @@ def datatrove(slice_: Path, vocabulary: Path, folder: Path, _: int) -> dict[str,
             dup_n_grams=((5, 0.198), (6, 0.182), (7, 0.167), (8, 0.154), (9, 0.140), (10, 0.127)),
         ),
         FineWebQualityFilter(
-            language=language, line_punct_thr=0.106, short_line_thr=999, char_duplicates_ratio=0.1, new_line_ratio=0.178  # noqa: E501
+            language=language, line_punct_thr=0.106, short_line_thr=999, char_duplicates_ratio=0.1,
+            new_line_ratio=0.178,
         ),
         GopherQualityFilter(
             language=language, min_avg_word_length=1, max_avg_word_length=5, max_non_alpha_words_ratio=0.735,

@@ -17,19 +17,22 @@ HEAD = """# The data half beside what people use
 
 Written by `make bench-data`. {machine}.
 
-- The corpus is the small world (12 % dirt): {large:.0f} MB of text; `small` and `corpus alone` are a third of it ({small:.0f} MB), single
-  steps get {steps:.0f} MB. MB = 10^6 bytes of UTF-8 text. Peers get the first {slice:.1f} MB: they are linear.
-- One pinned core unless said. CPU seconds (user and system) of the whole process tree; the median of {repeats} runs, all arms in turns
-  (the real text once).
-- "End to end" is the run of both stages through Beam in process ("beam 1"). Our tokenizer gives ids, offsets and word starts, of words cut
-  before; the peers give ids (and offsets). Masks are drawn by the dataset that training reads, eight steps a call as training does.
-- Ours always includes start-up, imports and reading and writing of files. Peers are counted after imports and the loading of
-  dictionaries, which favours them.
-- `classic` is our own plain writing of BERT's preparation (create_pretraining_data.py with jieba for whole words, as roberta_zh and
-  Chinese-BERT-wwm have it: benchmarks/data/classic.py); it cleans nothing and drops no duplicate. Its `dupe` 10 writes ten differently
-  masked copies, the variety that our dynamic masking has. `datatrove` is FineWeb-2's chain for cmn_Hani: MinHash, quality filters,
-  ftfy, PII. The bare loop calls the functions of our stages one after the other; its files are the same to the byte.
-"""  # noqa: E501
+- The corpus is the small world (12 % dirt): {large:.0f} MB of text; `small` and `corpus alone` are a third of
+  it ({small:.0f} MB), single steps get {steps:.0f} MB. MB = 10^6 bytes of UTF-8 text. Peers get the first
+  {slice:.1f} MB: they are linear.
+- One pinned core unless said. CPU seconds (user and system) of the whole process tree; the median of
+  {repeats} runs, all arms in turns (the real text once).
+- "End to end" is the run of both stages through Beam in process ("beam 1"). Our tokenizer gives ids, offsets
+  and word starts, of words cut before; the peers give ids (and offsets). Masks are drawn by the dataset that
+  training reads, eight steps a call as training does.
+- Ours always includes start-up, imports and reading and writing of files. Peers are counted after imports and
+  the loading of dictionaries, which favours them.
+- `classic` is our own plain writing of BERT's preparation (create_pretraining_data.py with jieba for whole
+  words, as roberta_zh and Chinese-BERT-wwm have it: benchmarks/data/classic.py); it cleans nothing and drops
+  no duplicate. Its `dupe` 10 writes ten differently masked copies, the variety that our dynamic masking has.
+  `datatrove` is FineWeb-2's chain for cmn_Hani: MinHash, quality filters, ftfy, PII. The bare loop calls the
+  functions of our stages one after the other; its files are the same to the byte.
+"""
 
 
 def write(measurements: Parts, folder: Path) -> None:

@@ -7,9 +7,9 @@ docs/quality.md, between two marks; the text around them stays as it is.
 
     python -m benchmarks.quality                          the whole of it
     python -m benchmarks.quality --settings plain --only tables joint --seeds 1
-    python -m benchmarks.quality --tune                   learning rates, each arm on the same grid, with a seed of their own
+    python -m benchmarks.quality --tune                   learning rates, one grid for all arms, another seed
     python -m benchmarks.quality --report                 tables of what is there, nothing is run
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

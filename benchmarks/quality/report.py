@@ -16,8 +16,9 @@ from mobilebert.reporting.tables import table
 BEGIN, END = "<!-- figures: written by `make quality`, do not edit -->", "<!-- end of the figures -->"
 PAGE = f"""# What transfer is worth
 
-Students of one shape, trained in eight ways by this project's own commands on real Chinese text (`make quality`; the settings:
-benchmarks/quality/quality.yaml; the raw figures: benchmarks/results/quality.json).
+Students of one shape, trained in eight ways by this project's own commands on real Chinese text
+(`make quality`; the settings: benchmarks/quality/quality.yaml; the raw figures:
+benchmarks/results/quality.json).
 
 | arm | what it is told |
 |---|---|
@@ -25,20 +26,22 @@ benchmarks/quality/quality.yaml; the raw figures: benchmarks/results/quality.jso
 | tables | the teacher's embedding tables and MLM head to start from, nothing else of the teacher |
 | soft labels | the tables, and half of the loss is the teacher's distribution |
 | joint | the tables; all layers at once in the first half of the steps; then soft labels |
-| progressive | the same layer by layer; the layers below the current one frozen, at a tenth of the rate, or at the full rate |
+| progressive | the same layer by layer; layers below frozen, at a tenth of the rate, or at the full rate |
 | auxiliary | the tables; soft labels, and the terms of the transfer beside them throughout |
 
-**Equal steps**: every arm takes as many optimizer steps. **Equal cost**: every arm takes as many as cost what the joint arm's steps
-cost, by the CPU seconds a step that the first seed's arms of the same run took (one thread each, four side by side; start-up, tracing
-and evaluation are not counted; they weigh on small runs only; nor is the teacher's own training, which `scratch` does without).
-Accuracy is that of masked tokens on held-out documents, the same masks for all.
-`against tables` is the difference to the arm `tables` of the same seed, mean and spread (standard deviation) over the seeds.
-Learning rates are those of benchmarks/quality/quality.yaml; `make quality QUALITY=--tune` tries one grid for all arms, with another seed. What an
-earlier run made is found again by its settings and inputs, whatever the program was then; an empty `--kept` makes all of it anew.
+**Equal steps**: every arm takes as many optimizer steps. **Equal cost**: every arm takes as many as cost what
+the joint arm's steps cost, by the CPU seconds a step that the first seed's arms of the same run took (one
+thread each, four side by side; start-up, tracing and evaluation are not counted; they weigh on small runs
+only; nor is the teacher's own training, which `scratch` does without). Accuracy is that of masked tokens on
+held-out documents, the same masks for all. `against tables` is the difference to the arm `tables` of the same
+seed, mean and spread (standard deviation) over the seeds. Learning rates are those of
+benchmarks/quality/quality.yaml; `make quality QUALITY=--tune` tries one grid for all arms, with another seed.
+What an earlier run made is found again by its settings and inputs, whatever the program was then; an empty
+`--kept` makes all of it anew.
 
 {BEGIN}
 {END}
-"""  # noqa: E501
+"""
 COMPARED = {"steps": "At equal steps", "cost": "At equal cost"}
 
 

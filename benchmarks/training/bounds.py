@@ -12,10 +12,11 @@ from mobilebert.models import configs, model_size, parameters
 
 ARMS = ("layer", "frozen")
 TOLD = """
-By arithmetic the products are {whole:.0f} GFLOP untrimmed, {layer:.0f} in the mean stage ({less:.2f} times less) and {frozen:.0f} in the
-mean frozen stage ({less_frozen:.2f} times less) where the teacher's layers up to the stage's are computed in each, which is most of the
-work. More is gained by what is no product: losses of one layer instead of twelve, norms, optimizer.
-"""  # noqa: E501
+By arithmetic the products are {whole:.0f} GFLOP untrimmed, {layer:.0f} in the mean stage ({less:.2f} times
+less) and {frozen:.0f} in the mean frozen stage ({less_frozen:.2f} times less) where the teacher's layers up
+to the stage's are computed in each, which is most of the work. More is gained by what is no product: losses
+of one layer instead of twelve, norms, optimizer.
+"""
 
 
 def products(kind: str) -> float:

@@ -16,17 +16,19 @@ Found = Mapping[str, Any]
 EAGER, COMPILED, TEXTBREWER = "PyTorch eager", "torch.compile", "TextBrewer"
 HEAD = """# Training steps beside PyTorch's
 
-Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cores} cores and as many threads for every arm; arms take turns
-(A B C A B C ..., two steps a turn after one that does not count, {rounds} turns), medians; ratios of the joint step are medians of the
-ratios within each turn, since a machine's speed changes. Parts that were measured again (`--only`) are of another run than the others.
-transformers {transformers}, torch {torch}, tensorflow {tensorflow}.
+Written by `make bench-training`. {machine}; bfloat16 in hardware: {flags}. {cores} cores and as many threads
+for every arm; arms take turns (A B C A B C ..., two steps a turn after one that does not count, {rounds}
+turns), medians; ratios of the joint step are medians of the ratios within each turn, since a machine's speed
+changes. Parts that were measured again (`--only`) are of another run than the others. transformers
+{transformers}, torch {torch}, tensorflow {tensorflow}.
 
-The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions} masked; feature map and
-attention transfer in all 12 layers, masked language modelling, global clipping, AdamW without bias correction (PyTorch's counts from step
-1,000,000). All arms start from the same weights and give the same loss (to 1e-3 in float32, checked in every run; gradients and updated
-weights in `tests/unit/test_benchmarks_training.py`). Libraries compute logits at all positions, we at the masked ones alone; "logits
-gathered" is PyTorch given the same saving by hand.
-"""  # noqa: E501
+The work: Chinese base-f4 student, BERT-base teacher, {batch} full sequences of {length} tokens, {predictions}
+masked; feature map and attention transfer in all 12 layers, masked language modelling, global clipping, AdamW
+without bias correction (PyTorch's counts from step 1,000,000). All arms start from the same weights and give
+the same loss (to 1e-3 in float32, checked in every run; gradients and updated weights in
+`tests/unit/test_benchmarks_training.py`). Libraries compute logits at all positions, we at the masked ones
+alone; "logits gathered" is PyTorch given the same saving by hand.
+"""
 
 
 NAMED = {"layer": "", "frozen": ", below frozen"}

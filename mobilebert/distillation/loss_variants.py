@@ -3,13 +3,14 @@
 | form | statistics against | padding | LayerNorm epsilon | divided by | source |
 |---|---|---|---|---|---|
 | corrected | the same teacher layer | ignored | 1e-12 | L | the MobileBERT paper's intent |
-| published | all L + 1 teacher outputs at once | counted | 1e-12 | L | Google's and the Chinese TF1 code, run_pretraining.py |
-| google_tf2 | the same teacher layer | counted | 1e-3 | the layer's number | tensorflow/models, projects/mobilebert/distillation.py |
+| published | all L + 1 teacher outputs at once | counted | 1e-12 | L | Google's and the Chinese TF1 code |
+| google_tf2 | the same teacher layer | counted | 1e-3 | the layer's number | Google's TF2 port |
 
-Google's TF2 port never reduces its feature map term, so that its tape sums all B * S positions and every
-gradient there is B * S times the one of the mean that is computed here; Adam and LAMB do not see such a
-factor.
-"""  # noqa: E501
+The TF1 codes have it in run_pretraining.py, the TF2 port in tensorflow/models,
+official/projects/mobilebert/distillation.py. The port never reduces its feature map term, so that its tape
+sums all B * S positions and every gradient there is B * S times the one of the mean that is computed here;
+Adam and LAMB do not see such a factor.
+"""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ _RULES = (
     (r"([^' ])('[smd]|') ", r"\1 \2 "),
     (r"([^' ])('ll|'re|'ve|n't) ", r"\1 \2 "),
     (
-        r"\b(can)(not)\b|\b(d)('ye)\b|\b(gim)(me)\b|\b(gon)(na)\b|\b(got)(ta)\b|\b(lem)(me)\b|\b(more)('n)\b|\b(wan)(na)(?=\s)",
+        r"\b(can)(not)\b|\b(d)('ye)\b|\b(gim)(me)\b|\b(gon)(na)\b|\b(got)(ta)\b|\b(lem)(me)\b|\b(more)('n)\b"
+        r"|\b(wan)(na)(?=\s)",
         None,
     ),
     (r" ('t)(is)\b", r" \1 \2 "),

@@ -142,7 +142,8 @@ class Compressed:
         first, last = int(self._ends[number - 1]) if number else 0, int(self._ends[number])
         try:
             return np.frombuffer(isal_zlib.decompress(self._bytes[first:last], GZIP), self._form.record)
-        except (isal_zlib.error, ValueError) as error:  # type: ignore[misc]  # a class, though its stub says otherwise
+        # A class, though its stub says otherwise.
+        except (isal_zlib.error, ValueError) as error:  # type: ignore[misc]
             raise UserError(
                 f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the "
                 f"records "

@@ -156,20 +156,22 @@ tokenizer = AutoTokenizer.from_pretrained("transformers")
 model = <architecture>.from_pretrained("transformers")
 ```
 
-With a WordPiece vocabulary the model was trained on Google's BERT tokenization; the tokenizers library differs from it in rare code
-points only: private-use characters vanish instead of becoming [UNK], and some marks and signs of other scripts are cut otherwise.
-"""  # noqa: E501
+With a WordPiece vocabulary the model was trained on Google's BERT tokenization; the tokenizers library
+differs from it in rare code points only: private-use characters vanish instead of becoming [UNK], and some
+marks and signs of other scripts are cut otherwise.
+"""
 
 _TF1 = """## Loading with the original TF1 code
 
-`--init_checkpoint=tf1/bert_model.ckpt --bert_config_file=tf1/bert_config.json --vocab_file=tf1/vocab.txt`, as the scripts of
-Chinese-MobileBERT take them; the variables have their original names.
-"""  # noqa: E501
+`--init_checkpoint=tf1/bert_model.ckpt --bert_config_file=tf1/bert_config.json --vocab_file=tf1/vocab.txt`, as
+the scripts of Chinese-MobileBERT take them; the variables have their original names.
+"""
 
 _TFLITE = """## Loading with TFLite
 
-`model.tflite` takes `input_ids`, `attention_mask` and `token_type_ids`, int32 of shape (1, <sequence_length>), padded;
-`signature.json` says the rest. Give inputs by name: their order in the file is not the order written here.
+`model.tflite` takes `input_ids`, `attention_mask` and `token_type_ids`, int32 of shape (1,
+<sequence_length>), padded; `signature.json` says the rest. Give inputs by name: their order in the file is
+not the order written here.
 
 ```python
 import numpy as np
@@ -184,4 +186,4 @@ given = {"input_ids": text.ids, "attention_mask": text.attention_mask, "token_ty
 run = Interpreter("tflite/model.tflite").get_signature_runner("serving_default")
 output = run(**{name: np.array([values], np.int32) for name, values in given.items()})["<output>"]
 ```
-"""  # noqa: E501
+"""

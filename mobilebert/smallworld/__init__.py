@@ -118,7 +118,9 @@ def _made_by_processes(generator: Generator, threads: int) -> Iterator[Document]
             while True:
                 ahead.append(pool.submit(_block, *arguments, next(numbers)))
                 yield from ahead.popleft().result()
-        finally:  # what is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended amid its work  # noqa: E501
+        finally:
+            # What is being made is waited for; multiprocessing's Pool was seen to wait for ever when it ended
+            # amid its work.
             pool.shutdown(cancel_futures=True)
 
 

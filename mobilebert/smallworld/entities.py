@@ -119,7 +119,8 @@ class World:
             )
         if kind == "product":
             series = "ABEKMNPSTX"[number % 10]
-            return f"{self._brand(number // 3)}{series}{number % 3 * 10 + number // 3 % 10 + 10}{self._cycled('type.product', number * 7)}"  # noqa: E501
+            model = f"{series}{number % 3 * 10 + number // 3 % 10 + 10}"
+            return self._brand(number // 3) + model + self._cycled("type.product", number * 7)
         if kind == "dish":
             return (
                 self._place("city", number)

@@ -136,7 +136,8 @@ class Grammar:
             elif kind is Number:
                 out.append(str(integer(rng, *node)))  # type: ignore[misc]
             else:
-                options: tuple[Template, ...] = node[0] if kind is Choice else self.sections[node[0]]  # type: ignore[index, assignment]
+                options: tuple[Template, ...]
+                options = node[0] if kind is Choice else self.sections[node[0]]  # type: ignore
                 chosen = options[int(rng.random() * len(options))]
                 if len(chosen) == 1 and type(chosen[0]) is str:
                     out.append(chosen[0])

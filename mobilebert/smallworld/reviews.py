@@ -1,10 +1,11 @@
 """Reviews whose label lies in what is said, not in how.
 
-Both labels are drawn from the same shapes, aspects, remarks and degree words, and each pair of opposite words
-has two words of equal length, so a text and its counterpart with the other label have the same length and the
-same punctuation. Negation turns a word's polarity ("不算狭小" is praise), contrast and concession bring in the
-opposite opinion ("虽然……，但是……"), and where opinions are mixed, the verdict or the last word decides.
-"""  # noqa: E501
+Both labels are drawn from the same shapes, aspects, remarks and degree words, and each pair of opposite
+words has two words of equal length, so a text and its counterpart with the other label have the same
+length and the same punctuation. Negation turns a word's polarity ("不算狭小" is praise), contrast and
+concession bring in the opposite opinion ("虽然……，但是……"), and where opinions are mixed, the verdict or the
+last word decides.
+"""
 
 from __future__ import annotations
 

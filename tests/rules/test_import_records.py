@@ -34,8 +34,8 @@ def test_classic_records_become_the_artifact(
     ids[:, 4] = 4
     classic.write(tmp_path / "given.tfrecord", [batch])
     settings = chain.settings("records", "seed", records={"heldout_share": 0.2, "shards": 2})
-    command(import_records, "--settings", settings, "--source", tmp_path / "given.tfrecord", "--tokenizer", chain.tokenizer,  # noqa: E501
-            "--out", tmp_path / "out")  # fmt: skip
+    source = ("--source", tmp_path / "given.tfrecord", "--tokenizer", chain.tokenizer)
+    command(import_records, "--settings", settings, *source, "--out", tmp_path / "out")
     assert set(artifacts.read(tmp_path / "out", "records").inputs) == {"tokenizer"}
     records = RecordSet(tmp_path / "out")
     assert records.train_count + records.heldout_count == 200

@@ -21,8 +21,9 @@ from tests import tf1_checkpoints as tf1
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"天地人中文的模型大小"]
 CONFIG = {
-    "attention_probs_dropout_prob": 0.1, "directionality": "bidi", "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 16,  # noqa: E501
-    "initializer_range": 0.02, "intermediate_size": 24, "max_position_embeddings": 32, "num_attention_heads": 2, "num_hidden_layers": 2,  # noqa: E501
+    "attention_probs_dropout_prob": 0.1, "directionality": "bidi", "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1, "hidden_size": 16, "initializer_range": 0.02, "intermediate_size": 24,
+    "max_position_embeddings": 32, "num_attention_heads": 2, "num_hidden_layers": 2,
     "pooler_fc_size": 768, "type_vocab_size": 2, "vocab_size": len(TOKENS),
 }  # fmt: skip
 Call = Callable[..., None]

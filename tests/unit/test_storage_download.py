@@ -55,11 +55,12 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch) -> Iterator[SimpleNamespace]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        http.state = SimpleNamespace(body=BODY, breaks=[], statuses=[], asked=[], ranges=True, etag='"one"')  # type: ignore[attr-defined]
-        http.state.address = f"http://127.0.0.1:{http.server_port}"  # type: ignore[attr-defined]
+        state = SimpleNamespace(body=BODY, breaks=[], statuses=[], asked=[], ranges=True, etag='"one"')
+        state.address = f"http://127.0.0.1:{http.server_port}"
+        http.state = state  # type: ignore[attr-defined]
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
-        yield http.state  # type: ignore[attr-defined]
+        yield state
         http.shutdown()
         thread.join()
 

@@ -52,8 +52,8 @@ def test_every_environment_is_used_and_every_used_one_exists(root: Path) -> None
 
 
 def test_the_devices_agree_on_all_but_tensorflow(root: Path) -> None:
-    locks = {device: versions((root / name).read_text("utf-8")) for device, name in
-             {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock", "tpu": "requirements-tpu.lock"}.items()}  # fmt: skip  # noqa: E501
+    files = {"cpu": "requirements.lock", "gpu": "requirements-gpu.lock", "tpu": "requirements-tpu.lock"}
+    locks = {device: versions((root / name).read_text("utf-8")) for device, name in files.items()}
     assert (
         locks["tpu"]["tensorflow-tpu"]
         == locks["gpu"]["tensorflow"]

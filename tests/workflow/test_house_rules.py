@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-LAYERS = ["settings", "splitmix", "storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization",  # noqa: E501
-          "records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"]  # fmt: skip  # noqa: E501
+LAYERS = [
+    *("settings", "splitmix", "storage", "dataflow", "smallworld", "text", "tasks", "corpus", "tokenization"),
+    *("records", "models", "training", "distillation", "finetuning", "exporting", "reporting", "publishing"),
+]
 WITHOUT_TENSORFLOW = {
     "storage",
     "dataflow",

@@ -48,6 +48,7 @@ def service_account(address: str, path: Path) -> None:
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    body = {"type": "service_account", "project_id": "test", "private_key_id": "1", "private_key": pem.decode(), "client_id": "1",  # noqa: E501
+    body = {"type": "service_account", "project_id": "test", "private_key_id": "1",
+            "private_key": pem.decode(), "client_id": "1",
             "client_email": "made-up@test.invalid", "token_uri": f"{address}/token"}  # fmt: skip
     path.write_text(json.dumps(body), encoding="utf-8")

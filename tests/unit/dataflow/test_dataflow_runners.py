@@ -82,7 +82,8 @@ def test_dataflow_job_graphs_are_built_and_staged_offline(
 
     The service itself was never met.
     """
-    options = ["--project=test", "--region=europe-west4", "--temp_location=gs://bucket/tmp", "--template_location=gs://bucket/template",
+    options = ["--project=test", "--region=europe-west4", "--temp_location=gs://bucket/tmp",
+               "--template_location=gs://bucket/template",
                "--sdk_container_image=workers:1", "--sdk_location=container"]  # fmt: skip
     where = Beam(runner="dataflow", pipeline_options=options, work="gs://bucket/work")
     staged = {}

@@ -33,15 +33,17 @@ CLEAN = """
 from mobilebert.corpus.pipeline import clean_corpus
 from mobilebert.settings import Corpus
 from pathlib import Path
-clean_corpus(Path({0!r}), Path({1!r}) / "corpus", Corpus(block_megabytes=0.005, max_paragraph_documents=50), 1)
-"""  # noqa: E501
+settings = Corpus(block_megabytes=0.005, max_paragraph_documents=50)
+clean_corpus(Path({0!r}), Path({1!r}) / "corpus", settings, 1)
+"""
 WRITE = """
 from mobilebert.records import writer
 from mobilebert.settings import Records
 from pathlib import Path
 module.BLOCK_BYTES = 4000
-writer.write(Path({1!r}) / "corpus", Path({0!r}), Path({1!r}) / "records", Records(sequence_length=32, heldout_share=0.1, shards=3), 20, 1)
-"""  # noqa: E501
+settings = Records(sequence_length=32, heldout_share=0.1, shards=3)
+writer.write(Path({1!r}) / "corpus", Path({0!r}), Path({1!r}) / "records", settings, 20, 1)
+"""
 
 
 def killed(code: str, root: Path) -> None:

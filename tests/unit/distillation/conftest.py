@@ -34,7 +34,8 @@ def student() -> Any:
         num_feedforward_networks=2,
         key_query_shared_bottleneck=True,
         max_position_embeddings=16,
-        initializer_range=0.2,  # so that attention is not flat: a flat one has the same cross-entropy against anything  # noqa: E501
+        # So that attention is not flat: a flat one has the same cross-entropy against anything.
+        initializer_range=0.2,
     )
     return models.build(config, 1)
 

@@ -89,8 +89,9 @@ def test_bert_under_both_worlds_names(tmp_path: Path, activation: str, original:
 
 def test_a_teacher_with_trigram_input(tmp_path: Path) -> None:
     config = transformers.MobileBertConfig(
-        **SIZES, intermediate_size=24, embedding_size=16, intra_bottleneck_size=16, use_bottleneck=False, hidden_act="gelu",  # noqa: E501
-        normalization_type="layer_norm", num_feedforward_networks=1, key_query_shared_bottleneck=False, trigram_input=True,  # noqa: E501
+        **SIZES, intermediate_size=24, embedding_size=16, intra_bottleneck_size=16, use_bottleneck=False,
+        hidden_act="gelu", normalization_type="layer_norm", num_feedforward_networks=1,
+        key_query_shared_bottleneck=False, trigram_input=True,
     )  # fmt: skip
     model = transformers.MobileBertForMaskedLM(config)
     source = reference.TransformersTensors(Arrays(randomised(model, tmp_path)), "mobilebert")

@@ -48,7 +48,8 @@ def step_of(
     """The parts by name and the gradients of one step."""
     kept = Kept(objective)
     here = Accelerator(tf.distribute.get_strategy(), "the test's CPU", 1)
-    steps = Steps(objective, kept, Optimization(), 1, here, device_batch=device_batch)  # type: ignore[arg-type]
+    optimization, options = Optimization(), {"device_batch": device_batch}
+    steps = Steps(objective, kept, optimization, 1, here, **options)  # type: ignore[arg-type]
 
     def step() -> tuple[tf.Tensor, list[Any]]:
         values = steps.step(

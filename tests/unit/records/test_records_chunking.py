@@ -12,7 +12,10 @@ from mobilebert.text import sentences, words
 from mobilebert.tokenization import SPECIAL
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 
-TEXT = "北京大学的学生喜欢喝茶。图书馆周末免费开放，孩子们都来听故事！老桥通往东边的市场；商人把茶叶运到海边。unaffable 旅客 um 乘坐地铁出行。"  # noqa: E501
+TEXT = (
+    "北京大学的学生喜欢喝茶。图书馆周末免费开放，孩子们都来听故事！"
+    "老桥通往东边的市场；商人把茶叶运到海边。unaffable 旅客 um 乘坐地铁出行。"
+)
 TOKENIZER = WordPieceTokenizer(
     [*SPECIAL, *sorted({c for c in TEXT if not c.isascii()}), "un", "##aff", "##able", "um", "##m"], True
 )

@@ -20,8 +20,13 @@ FORM = RecordFormat(32, TOKENIZER.size)
 def documents(count: int) -> list[str]:
     """Each of one character of its own at first, so that a text tells its document."""
     random = np.random.default_rng(1)
-    return ["".join(f"{''.join(random.choice(HAN[100:], size=random.integers(3, 9)))}。" for _ in range(random.integers(1, 20)))  # noqa: E501
-            for _ in range(count)]  # fmt: skip
+    return [
+        "".join(
+            f"{''.join(random.choice(HAN[100:], size=random.integers(3, 9)))}。"
+            for _ in range(random.integers(1, 20))
+        )
+        for _ in range(count)
+    ]
 
 
 def arranged(

@@ -231,9 +231,10 @@ def test_a_program_ends_while_batches_are_being_made_ahead(tmp_path: Path) -> No
 from mobilebert.records import reader
 from mobilebert.settings import Masking
 records = reader.RecordSet({str(write_records(tmp_path, 300).folder)!r})
-iterators = [iter(reader.train_batches(records, Masking(max_predictions=5), 100, seed, 0)) for seed in range(4)]
+masking = Masking(max_predictions=5)
+iterators = [iter(reader.train_batches(records, masking, 100, seed, 0)) for seed in range(4)]
 print(sum(int(next(iterator)["input_ids"].shape[0]) for iterator in iterators for _ in range(5)))
-"""  # noqa: E501
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "2000")
 

@@ -198,8 +198,8 @@ def test_compression_changes_no_batch(tmp_path: Path, tokenizer: Path, written: 
 
 def test_a_users_words_are_masked_whole(tmp_path: Path, tokenizer: Path, written: Path) -> None:
     (tmp_path / "words.txt").write_text("河的北岸\n", encoding="utf-8")
-    writer.write(corpus(tmp_path / "corpus", documents(300)), tokenizer, tmp_path / "records", SETTINGS, 20, 1,  # noqa: E501
-                 dictionary=tmp_path / "words.txt")  # fmt: skip
+    texts, words = corpus(tmp_path / "corpus", documents(300)), tmp_path / "words.txt"
+    writer.write(texts, tokenizer, tmp_path / "records", SETTINGS, 20, 1, dictionary=words)
     before, after = (artifacts.read(folder) for folder in (written, tmp_path / "records"))
     assert before.counts == after.counts
     assert before.settings != after.settings

@@ -57,7 +57,8 @@ def results(tmp_path: Path) -> Path:
     with artifacts.writing(tmp_path / "students" / "old" / "pretrained", "model") as student:
         write_model(student, 0.111, 670_000)
     (tmp_path / "scores.tsv").write_text(
-        "model\ttask\tmetric\tseeds\tmean\tstd\tmajority\texamples\nmini\tcmrc2018\tf1\t1\t0.4567\t\t0.012\t628\n",
+        "model\ttask\tmetric\tseeds\tmean\tstd\tmajority\texamples\n"
+        "mini\tcmrc2018\tf1\t1\t0.4567\t\t0.012\t628\n",
         encoding="utf-8",
     )
     return tmp_path

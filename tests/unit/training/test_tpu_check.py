@@ -16,9 +16,10 @@ from mobilebert.models import configs
 from mobilebert.settings import Optimization, Transfer
 
 TEXT = """module {
-  func.func public @main(%arg0: tensor<8x512xi32> loc("X"), %arg1: tensor<8xi32> loc("X"), %arg2: tensor<3x4xf32>, %arg3: tensor<f32>) {
+  func.func public @main(%arg0: tensor<8x512xi32> loc("X"), %arg1: tensor<8xi32> loc("X"), \
+%arg2: tensor<3x4xf32>, %arg3: tensor<f32>) {
     %0 = stablehlo.add %arg0, %arg0 : tensor<8x512xi32>
-"""  # noqa: E501
+"""
 
 
 @pytest.fixture(autouse=True)

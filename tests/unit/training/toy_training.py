@@ -146,7 +146,10 @@ def train(
     with multihost.opened(accelerator, run_options, name, FINGERPRINT) as workspace:
         append = workspace.add_metrics
         if waits:
-            workspace.add_metrics = lambda line: (append(line), line["step"] > 20 and sys.stdin.read())  # type: ignore[method-assign]
+            workspace.add_metrics = lambda line: (  # type: ignore[method-assign]
+                append(line),
+                line["step"] > 20 and sys.stdin.read(),
+            )
         task = dataclasses.replace(job(made, **options), measure=heldout(made, accelerator), **changes)
         loop.train(task, accelerator, workspace, metrics, 0.0, metrics.with_suffix(".log"))
         if not accelerator.chief:
