@@ -27,8 +27,8 @@ _MARKS = (
     (b"\x84\x31\x95\x33", "gb18030"),
 )
 _LEGACY = ("gb18030", "cp950", "big5hkscs")
-# Codes that CP950 reads as rare symbols and Big5 as the usual ones: A145 •, A241 ／, A242 ＼ (they differ in 8  # noqa: E501
-# more, where CP950 has the usual ones).
+# Codes that CP950 reads as rare symbols and Big5 as the usual ones: A145 •, A241 ／, A242 ＼ (they differ in
+# 8 more, where CP950 has the usual ones).
 _CP950_SYMBOLS = str.maketrans("\u2027\u2215\ufe68", "•／＼")
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _SEVEN_BIT = {"utf-7": re.compile(rb"\+[A-Za-z0-9+/]{5,}-?"), "hz": re.compile(rb"~\{[!-~]+~\}")}

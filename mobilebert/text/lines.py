@@ -137,7 +137,7 @@ def is_boilerplate(line: str) -> bool:
 
 
 def is_prose(line: str) -> bool:
-    """Whether a line ends as a sentence does (。！？…； or a closing mark, or their ASCII forms), or has the end
-    of a sentence inside.
-    """  # noqa: E501
+    """Whether a line ends as a sentence does (。！？…； or a closing mark, or their ASCII forms), or has the
+    end of a sentence inside.
+    """
     return line.endswith(_SENTENCE_ENDS) or "。" in line or "！" in line or "？" in line

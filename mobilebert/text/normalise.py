@@ -21,13 +21,15 @@ _LINE_END = re.compile("[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # What `_replacements` maps or drops: controls but tab and newline, soft hyphen, zero-width and direction
 # marks, BOM, odd spaces, full-width forms, lone surrogates, noncharacters, interlinear annotation, tags.
 _ODD = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\xa0\xad\u061c\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufeff\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\xa0\xad\u061c\u180e\u2000-\u200f\u202a-\u202f\u205f-\u206f\u3000\ufeff"
+    "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
     "\ud800-\udfff\ufdd0-\ufdef\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
 )
 # All characters that NFC might change or compose lie outside these ranges: composing costs 60 ns a character
 # (16 MB/s), this look 5.
 _MAY_COMPOSE = re.compile(
-    "[^\x00-\u02ff\u0400-\u0482\u2010-\u205e\u2190-\u2328\u232b-\u2adb\u3001-\u3029\u3030-\u3098\u309b-\u312f\u31a0-\u9fff\ue000-\uf8ff\uff01-\uffef"
+    "[^\x00-\u02ff\u0400-\u0482\u2010-\u205e\u2190-\u2328\u232b-\u2adb\u3001-\u3029\u3030-\u3098\u309b-\u312f"
+    "\u31a0-\u9fff\ue000-\uf8ff\uff01-\uffef"
     "\U0001f000-\U0001faff\U00020000-\U0002f7ff]"
 )
 _IS_LINE_END, _IS_ODD, _IS_COMPOSED, _IS_TAB, _IS_BLANK = 1, 2, 4, 8, 16

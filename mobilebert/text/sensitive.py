@@ -11,19 +11,22 @@ from collections.abc import Callable
 FORMS = {"email": "email@example.com", "id_card": "000000000000000000", "phone": "00000000000"}
 
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
+    r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 # Resident identity numbers: six digits of the place, the birthday, three digits, the check character (GB
 # 11643-1999).
 _ID_CARD = re.compile(
-    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[0-9Xx](?![0-9A-Za-z])",
+    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}"
+    r"[0-9Xx](?![0-9A-Za-z])",
     re.ASCII,
 )
 # Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400
 # and 800; +86, 0086 before.
 _PHONE = re.compile(
     r"""(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?:(?:\+|00)?86[- ]?)?(?:1[3-9]\d(?:[- ]?\d{4}){2}
-    |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?|[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",  # noqa: E501
+    |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?
+    |[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",
     re.VERBOSE | re.ASCII,
 )
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)

@@ -87,7 +87,10 @@ def test_thresholds_come_from_the_settings(changes, text, reason):
 
 
 def test_traditional_text_is_as_common_as_simplified():
-    text = "頭髮、麵條、裡面、乾燥、鬆開、鐘錶、關係、聯繫、臺灣、後來、曆史、發現、龍鳳呈祥，憂鬱的烏龜慢慢爬過這座橋。"  # noqa: E501
+    text = (
+        "頭髮、麵條、裡面、乾燥、鬆開、鐘錶、關係、聯繫、臺灣、後來、曆史、發現、龍鳳呈祥，"
+        "憂鬱的烏龜慢慢爬過這座橋。"
+    )
     assert characters.count(text).rare == 0
 
 
