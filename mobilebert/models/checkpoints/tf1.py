@@ -38,7 +38,7 @@ COMPONENTS = {
     "optimizer slots": r".*/(adam|lamb)_[mv]$|.*/(Adam|Adam_1|Momentum)$|beta[12]_power$",
     "step": r"global_step$",
     "norms of the transfer losses": r"hidden_distill_\d+/",
-    "ELECTRA's generator and discriminator heads": r"generator/|generator_predictions/|discriminator_predictions/",  # noqa: E501
+    "ELECTRA's generator and discriminator heads": r"generator/|(generator|discriminator)_predictions/",
 }
 TYPES = {tf.float64: "F64", tf.float32: "F32", tf.float16: "F16", tf.bfloat16: "BF16"}
 # transformers' name -> TF1's, and whether one is the other's transpose: what does not follow the rule of

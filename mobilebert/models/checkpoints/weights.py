@@ -37,7 +37,8 @@ from mobilebert.storage.artifacts import Writer
 
 SHOWN = 6  # problems listed in one message
 TABLES = re.compile(
-    r"embeddings\.(word|position|token_type)_embeddings\.|embeddings\.embedding_transformation\.|cls\.predictions\."
+    r"embeddings\.(word|position|token_type)_embeddings\.|embeddings\.embedding_transformation\."
+    r"|cls\.predictions\."
 )
 FRESH_HEAD_SEED = 0
 TIED = (
