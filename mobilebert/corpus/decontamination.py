@@ -3,12 +3,12 @@ dropped.
 
 A document is compared by 13-grams, as GPT-3 was (Brown et al. 2020, appendix C; characters instead of words,
 without punctuation, in small letters, Traditional as Simplified). GPT-3 and FineWeb drop on any common
-n-gram; in Chinese one 13-gram of characters is but a long name ("中华人民共和国全国人民代表大会"), so here a document falls
-when it holds `corpus.max_contamination` of any one test text's 13-grams.
+n-gram; in Chinese one 13-gram of characters is but a long name ("中华人民共和国全国人民代表大会"), so here a
+document falls when it holds `corpus.max_contamination` of any one test text's 13-grams.
 
 The texts are looked up in sorted arrays of the work folder, which every worker maps into its memory: nothing
 travels with the documents.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

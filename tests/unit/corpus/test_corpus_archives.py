@@ -36,9 +36,8 @@ def read(path: Path, format: str, block_bytes: int = 1 << 30, **more) -> list[do
 def page(number: int, encoding: str = "utf-8") -> bytes:
     body = "".join(f"<p>{PROSE}第{number}页第{part}段。</p>" for part in range(8))
     nav = "<nav><a href='/'>首页</a></nav>"
-    return f"<html><head><meta charset='latin-1'></head><body>{nav}<article>{body}</article></body></html>".encode(  # noqa: E501
-        encoding
-    )
+    head = "<head><meta charset='latin-1'></head>"
+    return f"<html>{head}<body>{nav}<article>{body}</article></body></html>".encode(encoding)
 
 
 def record(kind: str, body: bytes, name: str, media: str = "application/http; msgtype=response") -> bytes:

@@ -25,8 +25,8 @@ WORDS = (
 def prose(seed: int) -> str:
     """About 150 characters that read like Chinese to the filters, different for every seed."""
     pieces = [
-        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的{WORDS[(seed // 48 + k * k) % 48]}是"  # noqa: E501
-        f"{seed * 31 + k * 47}号，"
+        f"{WORDS[(seed * 7 + k * 13) % 48]}{WORDS[(seed * 5 + k * 11 + k // 7) % 48]}的"
+        f"{WORDS[(seed // 48 + k * k) % 48]}是{seed * 31 + k * 47}号，"
         for k in range(12)
     ]
     return "我们说过，" + "".join(pieces) + "这就是了。"
