@@ -1,7 +1,7 @@
 """Classes of characters, counted at once over a whole text through a look-up table of code points.
 
-A text is looked at as UTF-32 (`codes`), one table look-up a character (386 MB/s measured).
-The lists of common characters are computed from the character standards themselves; no data file is needed.
+A text is looked at as UTF-32 (`codes`), one table look-up a character (386 MB/s measured). The lists of
+common characters are computed from the character standards themselves; no data file is needed.
 """
 
 from __future__ import annotations
@@ -149,8 +149,7 @@ def classes() -> np.ndarray:
 @cache
 def letters() -> np.ndarray:
     """(0x110000,) uint32: what stands for each code point where only the wording counts: small letters,
-    digits and Han, 0 for all else;
-    read-only.
+    digits and Han, 0 for all else; read-only.
     """
     table = np.zeros(CODE_POINTS, np.uint32)
     # Letters and digits lie in planes 0 to 3 (Unicode 16); the planes above hold tags and private use.

@@ -21,10 +21,9 @@ class Documents:
     measures.
 
     Attributes: `texts` (D); `codes` (N,) uint32 of all texts, a NUL after each; `starts` (D,) int64 of each
-        text in them; `sizes` (D,)
-    int64 characters; `counts` of (D,) int64 by class; of all lines that are not empty `line_starts`,
-    `line_ends` (L,) in `codes` and `line_owners` (L,), the number of the text; `lines` (D,) int64 how many a
-    text has.
+    text in them; `sizes` (D,) int64 characters; `counts` of (D,) int64 by class; of all lines that are not
+    empty `line_starts`, `line_ends` (L,) in `codes` and `line_owners` (L,), the number of the text; `lines`
+    (D,) int64 how many a text has.
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -59,8 +58,7 @@ class Documents:
     @cached_property
     def wording(self) -> tuple[np.ndarray, np.ndarray]:
         """(M,) uint64 and (D + 1,) int64: hashes of the 13-grams of letters, digits and Han, small letters
-        for large and Simplified for
-        Traditional; those of text d are `wording[0][bounds[d] : bounds[d + 1]]`.
+        for large and Simplified for Traditional; those of text d are `wording[0][bounds[d] : bounds[d + 1]]`.
         """
         return of_texts(self.codes, _folded(), WORDING_N)
 
@@ -73,8 +71,7 @@ class Documents:
 @cache
 def _folded() -> np.ndarray:
     """(0x110000,) uint32: `characters.letters`, Traditional characters as their Simplified forms (OpenCC t2s,
-    one by one), a separator for
-    NUL.
+    one by one), a separator for NUL.
     """
     from opencc import OpenCC  # loads its dictionaries
 

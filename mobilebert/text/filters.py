@@ -42,8 +42,7 @@ def empty(documents: Documents, settings: Corpus) -> np.ndarray:
 
 def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     """Replacement characters, C1 controls, private-use characters over 0.5 %, or question marks in the place
-    of Han over 3 %: lost in
-    decoding.
+    of Han over 3 %: lost in decoding.
     """
     dropped = documents.counts.broken > np.maximum(
         1, _MAX_BROKEN_SHARE * documents.sizes
@@ -57,8 +56,7 @@ def broken_characters(documents: Documents, settings: Corpus) -> np.ndarray:
 
 def other_language(documents: Documents, settings: Corpus) -> np.ndarray:
     """Kana or Hangul over a fifth of all letters of East Asian scripts: Japanese or Korean. (Latin and other
-    scripts fall to
-    `low_han_share`.)
+    scripts fall to `low_han_share`.)
     """
     foreign = documents.counts.kana + documents.counts.hangul
     return foreign > _MAX_FOREIGN_SHARE * (documents.counts.han + foreign)
@@ -66,16 +64,14 @@ def other_language(documents: Documents, settings: Corpus) -> np.ndarray:
 
 def low_han_share(documents: Documents, settings: Corpus) -> np.ndarray:
     """Han under `corpus.min_han_share` of the visible characters (EvalWeb preprocess.py: 0.30): other
-    scripts, code, escapes, tables of
-    figures.
+    scripts, code, escapes, tables of figures.
     """
     return documents.counts.han < settings.min_han_share * documents.counts.visible
 
 
 def uncommon_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     """Han outside the fixed common list over `corpus.max_uncommon_share`, or hardly any of the most frequent
-    ones: text in a wrong
-    encoding.
+    ones: text in a wrong encoding.
 
     UTF-8 read as GBK has 0.7 to 0.87 uncommon Han, clean text of the shared data 0.15 at most and 0.075 in
     99.5 % of its documents; Korean read as GBK has none, but no frequent ones either.

@@ -18,9 +18,8 @@ _SLOTS = 17  # bits: of the hashes of all texts' wording
 
 def duplicate_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     """Lines that repeat an earlier one over `corpus.max_duplicate_line_share` of the lines (FineWeb-2
-    cmn_Hani.yml dup_line_frac: 0.287),
-    or over `corpus.max_duplicate_line_characters` of the characters (Gopher, Rae et al. 2021, table A1:
-    0.20).
+    cmn_Hani.yml dup_line_frac: 0.287), or over `corpus.max_duplicate_line_characters` of the characters
+    (Gopher, Rae et al. 2021, table A1: 0.20).
     """
     dropped = np.zeros(len(documents), bool)
     for index in candidates_of_duplicate_lines(documents).tolist():
@@ -52,8 +51,7 @@ def candidates_of_duplicate_lines(documents: Documents) -> np.ndarray:
 
 def frequent_phrase(documents: Documents, settings: Corpus) -> np.ndarray:
     """One 4-gram of characters that fills more than `corpus.max_phrase_share` of them (FineWeb-2 cmn_Hani.yml
-    top_n_grams, two words:
-    0.256): stuffed keywords, laughter, rows of one character.
+    top_n_grams, two words: 0.256): stuffed keywords, laughter, rows of one character.
     """
     judged = documents.sizes >= _MIN_PHRASE_EVIDENCE
     hashes = ngrams(documents.codes, PHRASE_N)
