@@ -65,8 +65,8 @@ def files_of(source: Path) -> list[Path]:
 
 def home(source: Path) -> Path:
     """Where a model's files lie: the given place, the folder of a TF1 checkpoint given by its prefix or one
-    of its files, or the
-    one folder inside the given one that an archive unpacked to."""
+    of its files, or the one folder inside the given one that an archive unpacked to.
+    """
     if re.search(PART, source.name):
         return source.parent
     if not source.exists():

@@ -110,8 +110,8 @@ def _is_han(character: str) -> bool:
 
 def _common(sentences: list[str], size: int) -> list[str]:
     """The sentences without their rare characters, which are left to [UNK]: those beyond `COVERAGE` of the
-    text, and those for which a
-    vocabulary of `size` has no room (sentencepiece's own `character_coverage` takes nothing below 0.98).
+    text, and those for which a vocabulary of `size` has no room (sentencepiece's own `character_coverage`
+    takes nothing below 0.98).
     """
     counts = np.bincount(
         np.frombuffer("".join(sentences).encode("utf-32-le"), np.uint32), minlength=ord(WORD_MARK) + 1
