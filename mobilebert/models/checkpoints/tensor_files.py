@@ -39,8 +39,8 @@ FLOATS: dict[str, Any] = {
 
 class Entry(NamedTuple):
     """One tensor of a checkpoint: the file, its type (a key of `FLOATS`, or what the source calls another),
-    its shape as
-    transformers stores it, and how to read it as it lies there."""
+    its shape as transformers stores it, and how to read it as it lies there.
+    """
 
     path: Path
     dtype: str

@@ -122,8 +122,7 @@ def read_head(
 
 def write(folder: Path, model: Model, head: ClassificationHead | SpanHead | None = None) -> list[Path]:
     """Write `bert_model.ckpt.*` and `bert_config.json`, which the original code opens with
-    `--init_checkpoint` and
-    `--bert_config_file`.
+    `--init_checkpoint` and `--bert_config_file`.
 
     Variables are float32, as that code asks for them. Equal weights give equal bytes. With a task's head the
     MLM head is left out, as in `weights.save`.
