@@ -27,9 +27,8 @@ def read(path: Path, split: str, *, training: bool) -> Split:
     """All questions of the file, in order.
 
     Counts: `examples`, `contexts`, `answers`; `relocated` (the offset was wrong, the text stands elsewhere in
-        the context);
-    `dropped` (training only: the answer does not stand in the context); `dropped_examples` (no answer was
-    left); `not_in_context` (dev: kept as text, with offset -1).
+    the context); `dropped` (training only: the answer does not stand in the context); `dropped_examples` (no
+    answer was left); `not_in_context` (dev: kept as text, with offset -1).
 
     Raises:
         UserError: where the file is not JSON (line and column), not one of the layouts, or an id stands there
