@@ -25,8 +25,7 @@ _PAGE_ROWS = 1024
 
 def parquet(file_range: FileRange) -> Iterator[RawDocument]:
     """The rows of the row groups that begin in the file_range; read in small batches, so that no row group
-    fills
-    the memory.
+    fills the memory.
     """
     with streams.open_raw(file_range.path) as stream:
         try:
