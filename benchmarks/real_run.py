@@ -66,10 +66,9 @@ def document(minutes: float | None) -> str:
         ),
         "## Language models on held-out text",
         "Masked-token accuracy on documents that no training saw, the same masks for all. The arms of the "
-        "student took the same number of "
-        "optimizer steps: the distilled one in its transfer stages and its pretraining; `scratch` (random "
-        "weights) and `tables` (the "
-        "teacher's tables, no other help) in plain masked language modelling. One seed.",
+        "student took the same number of optimizer steps: the distilled one in its transfer stages and its "
+        "pretraining; `scratch` (random weights) and `tables` (the teacher's tables, no other help) in "
+        "plain masked language modelling. One seed.",
         markdown(tables.models(run)),
         "## Task scores",
         (

@@ -184,8 +184,7 @@ def _compiled(program: str, topology: str, there: list[Any], cache: Path) -> tpu
 
 def unnamed(program: str) -> str:
     """A program without what differs from run to run: places in Python's files, and names of functions, which
-    hold TensorFlow's count of
-    all functions made before.
+    hold TensorFlow's count of all functions made before.
     """
     numbers: dict[str, str] = {}
     return SYMBOL.sub(
@@ -280,8 +279,7 @@ def document(rows: list[dict[str, Any]]) -> str:
         ),
         (
             "all-reduce, clipping, optimizer), was lowered to StableHLO and compiled by libtpu for the "
-            "devices "
-            "named, in the precision,"
+            "devices named, in the precision,"
         ),
         "batch and length of the preset. **Nothing of this ran on a TPU.**",
         (
@@ -290,8 +288,7 @@ def document(rows: list[dict[str, Any]]) -> str:
         ),
         (
             "whose body the FLOPs count once. FLOPs, memory and all-reduces are the compiler's figures for "
-            "one "
-            "device; a v4 chip is two."
+            "one device; a v4 chip is two."
         ),
         "",
         f"Compiled on: {describe()}; tensorflow {tf.__version__}.",

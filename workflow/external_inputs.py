@@ -69,8 +69,8 @@ def tf1_checkpoint(path: str | None) -> bool:
 
 def trackable(files: list[str]) -> list[str]:
     """A user's own files as inputs, on this machine's disk; those with braces, which Snakemake takes for
-    wildcards, or line ends
-    are read untracked."""
+    wildcards, or line ends are read untracked.
+    """
     return [local(file) for file in files if not set("{}\n\r") & set(file)]
 
 

@@ -91,8 +91,7 @@ class Worker:
 
     def turn(self, steps: int = 3) -> tuple[list[float], list[float]]:
         """Seconds of each of so many steps but the first, and CPU seconds of the thread that told them; the
-        first finds the processor's
-        caches as another arm left them.
+        first finds the processor's caches as another arm left them.
         """
         answer = self._asked(steps)
         return answer["seconds"][1:], answer["host"][1:]

@@ -73,9 +73,9 @@ def objective(student: Any, teacher: Any, kind: str) -> Any:
     """What an arm minimises.
 
     joint: masked language modelling, and feature map and attention transfer in all layers; untrimmed: the
-        transfer of one layer by
-    a gate on every layer's terms, so that all are computed forward and backward (the published way); layerNN:
-    the same gradients, computing only what layer NN needs; frozenNN: with the layers below it frozen.
+    transfer of one layer by a gate on every layer's terms, so that all are computed forward and backward (the
+    published way); layerNN: the same gradients, computing only what layer NN needs; frozenNN: with the layers
+    below it frozen.
     """
     from mobilebert.distillation.pretraining import MaskedLmObjective
     from mobilebert.distillation.transfer import JOINT as ALL

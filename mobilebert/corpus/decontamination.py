@@ -49,8 +49,7 @@ def files(named: Sequence[str], world: Path | None) -> list[Path]:
         if name == SMALL_WORLD:
             if world is None:
                 raise UserError(
-                    "corpus.decontaminate: small_world is named, but there is no small world; give it "
-                    "with "
+                    "corpus.decontaminate: small_world is named, but there is no small world; give it with "
                     "--test-world"
                 )
             mine = sorted(world.glob("tasks/*/dev.*"))
@@ -85,8 +84,7 @@ def write(files: Sequence[Path], folder: str) -> None:
             texts.append(np.array([(size, number) for size in sizes.tolist()], _TEXT))
     if not sum(map(len, texts)):
         raise UserError(
-            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more "
-            f"in "
+            f"corpus.decontaminate: no text of {document.WORDING_N + MIN_GRAMS - 1} characters or more in "
             f"{', '.join(map(str, files))}"
         )
     entries = np.concatenate(grams)

@@ -1,5 +1,4 @@
-"""The stages of cleaning: sources -> cleaned blocks -> their keys by partition -> pairs -> those alike ->
-corpus.
+"""The stages of cleaning: sources -> cleaned blocks -> keys by partition -> pairs -> those alike -> corpus.
 
 The order of the output and every file's bytes follow from the numbers of the elements, so they are the same
 for any number of workers.

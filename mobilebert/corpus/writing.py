@@ -114,8 +114,7 @@ def _kept(
     context: CleaningContext,
 ) -> pa.Table:
     """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`;
-    the others are counted
-    under their reason.
+    the others are counted under their reason.
     """
     stored = block_store.read_block(context.folder, element, block)
     texts = block_store.read_texts(context.folder, element, block)

@@ -163,9 +163,8 @@ def check_tokenizers(digests: dict[str, str]) -> None:
     (first, expected), *others = digests.items()
     lines = [
         f"the tokenizer of {name} is not the one of {first} (digest {digest[:12]}, expected "
-        f"{expected[:12]}); "
-        "write the records again with this model's vocabulary (vocabulary.kind: teacher), or choose a "
-        "model that was trained with this one"
+        f"{expected[:12]}); write the records again with this model's vocabulary (vocabulary.kind: "
+        "teacher), or choose a model that was trained with this one"
         for name, digest in others
         if digest != expected
     ]

@@ -47,8 +47,7 @@ def teacher_layer_for(layer_map: str, layer: int, student_layers: int, teacher_l
     """The teacher's layer for a student's layer (both from 1 on).
 
     `same`: the same number; `last`: the teacher's last ones; `uniform`: ceil(layer * teacher / student),
-        which is TinyBERT's
-    even spacing where the depths divide (Jiao et al. 2020).
+    which is TinyBERT's even spacing where the depths divide (Jiao et al. 2020).
     """
     if layer_map == "last":
         return layer + teacher_layers - student_layers
@@ -138,8 +137,7 @@ def misfits(settings: Transfer, teacher: Any, student: Any) -> list[str]:
         if match.feature == "value_relation" and teacher.inner_size % student.num_attention_heads:
             lines.append(
                 f"transfer.matches[{index}]: the teacher's values are {teacher.inner_size} wide, which the "
-                f"student's "
-                f"{student.num_attention_heads} heads do not divide; leave value_relation out"
+                f"student's {student.num_attention_heads} heads do not divide; leave value_relation out"
             )
     return lines
 

@@ -121,9 +121,8 @@ class TrainingRun:
         model = weights.load(folder, compute_dtype=self.settings.training.precision)
         if model.config.max_position_embeddings < self.records.sequence_length:
             raise UserError(
-                f"{folder}: it knows {model.config.max_position_embeddings} positions, but the records "
-                f"hold sequences of "
-                f"{self.records.sequence_length} tokens; lower records.sequence_length"
+                f"{folder}: it knows {model.config.max_position_embeddings} positions, but the records hold "
+                f"sequences of {self.records.sequence_length} tokens; lower records.sequence_length"
             )
         return model
 

@@ -34,10 +34,9 @@ def span(recipe: Recipe, optimization: Optimization, index: int, stages: int) ->
     """The schedule and the steps of one stage of a progressive transfer; S stands for `optimization.steps`.
 
     ours: steps 0 to S - 1 of a schedule of its own. chinese: steps index * S + 1 to (index + 1) * S of one
-        schedule over all stages
-    (run_pretraining.py's gate is index * S < step <= (index + 1) * S; step 0 belongs to no stage). google:
-    steps 1 to S - 1 of the stage, since at its step 0 the rate is nothing and all moments are set to nothing
-    (lamb_optimizer.py). Batches go on through the stages in every recipe.
+    schedule over all stages (run_pretraining.py's gate is index * S < step <= (index + 1) * S; step 0 belongs
+    to no stage). google: steps 1 to S - 1 of the stage, since at its step 0 the rate is nothing and all
+    moments are set to nothing (lamb_optimizer.py). Batches go on through the stages in every recipe.
 
     Args:
         recipe: its name.
@@ -132,9 +131,8 @@ def read(folder: Path, step: int) -> dict[str, np.ndarray]:
         ) from None
     if facts.get("format") != FORMAT or facts.get("step") != step:
         raise UserError(
-            f"{path}: holds {json.dumps(facts)}, expected format {FORMAT} and step {step}; run that "
-            f"stage "
-            f"again"
+            f"{path}: holds {json.dumps(facts)}, expected format {FORMAT} and step {step}; run that stage "
+            "again"
         )
     return moments
 

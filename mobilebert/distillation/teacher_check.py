@@ -136,13 +136,10 @@ def check_head(heldout: Mapping[str, Any], min_head_lift: float, source: str) ->
     if accuracy - unigram < min_head_lift:
         raise UserError(
             f"{source}: its MLM head looks random: it fills {accuracy:.4f} of {heldout['predictions']} "
-            f"masks on held-out text, always "
-            f"guessing the most frequent token fills {unigram:.4f}, and teacher.min_head_lift asks for "
-            f"{min_head_lift:g} more; let its "
-            "head be trained anew (teacher.retrain_head: true; of a given teacher, body frozen; once more "
-            "with more "
+            f"masks on held-out text, always guessing the most frequent token fills {unigram:.4f}, and "
+            f"teacher.min_head_lift asks for {min_head_lift:g} more; let its head be trained anew "
+            "(teacher.retrain_head: true; of a given teacher, body frozen; once more with more "
             "teacher.head_training.steps), use another teacher (public checkpoints re-saved for finetuning "
-            "have lost their head), train "
-            "one here for more steps (teacher.kind: pretrain, teacher.training.steps), or lower "
-            "teacher.min_head_lift"
+            "have lost their head), train one here for more steps (teacher.kind: pretrain, "
+            "teacher.training.steps), or lower teacher.min_head_lift"
         )

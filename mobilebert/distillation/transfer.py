@@ -74,8 +74,7 @@ class TransferObjective:
         seed: int = 0,
     ) -> None:
         """Take a student and a teacher (`models.Model`) that the matches fit, resolved settings
-        (`recipes.resolve`), and the seed of
-        the projections' first values.
+        (`recipes.resolve`), and the seed of the projections' first values.
 
         Raises:
             UserError: if the student has no such stage.

@@ -89,9 +89,8 @@ def _check_tflite(model: Path, export: Path) -> Verdict:
         }
         if listed != actual:
             raise UserError(
-                f"{export / SIGNATURE_FILE}: lists the {kind} {listed}, the file has {actual}; export "
-                f"the "
-                f"model again"
+                f"{export / SIGNATURE_FILE}: lists the {kind} {listed}, the file has {actual}; export the "
+                "model again"
             )
     length = signature["inputs"]["input_ids"]["shape"][1]
     pairs = (
@@ -116,9 +115,8 @@ def _check_tf1(model: Path, export: Path) -> Verdict:
     there = reader.get_variable_to_shape_map().keys()
     if unlike := sorted(there ^ {name for name, _ in expected}):
         raise UserError(
-            f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; "
-            f"export "
-            f"it again"
+            f"{prefix}: variables {', '.join(unlike[:6])} are not in both the model and its export; export "
+            "it again"
         )
     for (name, turned), value in expected.items():
         if not np.array_equal(reader.get_tensor(name), value.T if turned else value):

@@ -85,9 +85,8 @@ def load(folder: Path | str, dtype: str = "float32") -> Network:
         return Network(model, tokenizer, weights.load_head(folder, variable_dtype=dtype), labels)
     if model.fresh_head:
         raise UserError(
-            f"{folder}: holds neither an MLM head nor a task's head; there would be random weights in "
-            f"the "
-            f"export"
+            f"{folder}: holds neither an MLM head nor a task's head; there would be random weights in the "
+            "export"
         )
     return Network(model, tokenizer)
 

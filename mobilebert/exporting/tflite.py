@@ -29,8 +29,7 @@ def convert(network: Network, length: int) -> bytes:
     positions = network.model.config.max_position_embeddings
     if length > positions:
         raise UserError(
-            f"export.sequence_length: {length}, but the model has {positions} positions; set it to at "
-            f"most "
+            f"export.sequence_length: {length}, but the model has {positions} positions; set it to at most "
             f"{positions}"
         )
     module = tf.Module()

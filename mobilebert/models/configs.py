@@ -316,9 +316,8 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
     try:
         if config.get("position_embedding_type", "absolute") != "absolute":
             raise UserError(
-                f"position_embedding_type: '{config['position_embedding_type']}', only absolute "
-                f"positions "
-                f"are known here"
+                f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions "
+                "are known here"
             )
         if (
             original and kind is not ElectraConfig and values.get("hidden_act") == "gelu"

@@ -126,8 +126,8 @@ def head(config: ModelConfig) -> Tensors:
 
 def carried(config: ModelConfig) -> Tensors:
     """Tensors that pretraining here does not compute with, yet keeps where a source has them: BERT's pooler,
-    from which a
-    classifier starts, and the head of next sentence prediction."""
+    from which a classifier starts, and the head of next sentence prediction.
+    """
     if isinstance(config, ElectraConfig):
         return {}
     made = _dense("cls.seq_relationship", config.hidden_size, 2)

@@ -46,18 +46,16 @@ def verify(record: dict[str, Any], storage: Storage) -> dict[str, Any]:
         raise UserError(f"{record['destination']}/{path}: missing; run publish_model again")
     for path in sorted(there - record["files"].keys()):
         raise UserError(
-            f"{record['destination']}/{path}: not part of this version; remove it, or publish under a "
-            f"new "
-            f"version"
+            f"{record['destination']}/{path}: not part of this version; remove it, or publish under a new "
+            "version"
         )
     actual = {path: _read_back(storage, folder + path) for path in sorted(record["files"])}
     for path, expected in record["files"].items():
         if actual[path] != expected:
             raise UserError(
                 f"{record['destination']}/{path}: SHA-256 {actual[path]['sha256']} ({actual[path]['size']} "
-                f"bytes), expected "
-                f"{expected['sha256']} ({expected['size']} bytes): damaged there; remove this version and "
-                f"publish it again"
+                f"bytes), expected {expected['sha256']} ({expected['size']} bytes): damaged there; remove "
+                "this version and publish it again"
             )
     return record | {"files": actual, "release": actual[RELEASE]["sha256"]}
 

@@ -66,9 +66,8 @@ def permuted(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
 
 def shuffled(positions: np.ndarray, count: int, key: np.ndarray) -> np.ndarray:
     """As `permuted`, but 2,048 positions in a row lead to 16 blocks of 128 neighbours, so that a reader who
-    must inflate whole blocks
-    inflates each once. Which blocks come together, and which of them in what is left at the end, differs from
-    epoch to epoch; only the last count % 128 things are always among that rest.
+    must inflate whole blocks inflates each once. Which blocks come together, and which of them in what is
+    left at the end, differs from epoch to epoch; only the last count % 128 things are always among that rest.
 
     The things lie in random order themselves.
     """

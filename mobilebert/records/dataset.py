@@ -73,10 +73,9 @@ class RecordSet:
     job.
 
     Attributes: `sequence_length` S, `vocabulary_size`, `train_count`, `heldout_count` (records),
-        `train_files`, `unigram_accuracy` (share
-    of the most frequent token among the held-out tokens), `special` (ids of [PAD] [UNK] [CLS] [SEP] [MASK]),
-    `vocabulary` (the tokenizer's digest), `next_sentence` (whether batches have `next_sentence_labels`, (B,)
-    int32: 0 for the next segment, 1 for another document's).
+    `train_files`, `unigram_accuracy` (share of the most frequent token among the held-out tokens), `special`
+    (ids of [PAD] [UNK] [CLS] [SEP] [MASK]), `vocabulary` (the tokenizer's digest), `next_sentence` (whether
+    batches have `next_sentence_labels`, (B,) int32: 0 for the next segment, 1 for another document's).
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -209,8 +208,7 @@ class RecordSet:
         if self._given is not None:
             raise UserError(
                 f"{self.folder}: these records bring masks of their own and cannot be cut to the {length} "
-                f"tokens of a phase; "
-                "write records here, or empty the list `phases` of the training"
+                "tokens of a phase; write records here, or empty the list `phases` of the training"
             )
         if length >= self.sequence_length:
             raise UserError(

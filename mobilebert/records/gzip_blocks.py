@@ -145,9 +145,8 @@ class Compressed:
         # A class, though its stub says otherwise.
         except (isal_zlib.error, ValueError) as error:  # type: ignore[misc]
             raise UserError(
-                f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the "
-                f"records "
-                f"anew"
+                f"{self._path}: its block {number} at byte {first} is damaged ({error}); write the records "
+                "anew"
             ) from None
 
 

@@ -31,8 +31,8 @@ Batch = dict[str, np.ndarray]
 @dataclass(frozen=True)
 class _Words:
     """The words of a batch in reading order, each (W,): flat place of the first token and of what follows the
-    last, tokens that may be
-    chosen. Of the rows, each (B,): `before`, words in the rows before; `total`, words.
+    last, tokens that may be chosen. Of the rows, each (B,): `before`, words in the rows before; `total`,
+    words.
     """
 
     first: np.ndarray
@@ -101,8 +101,8 @@ def mask(
 
 def _words(candidates: np.ndarray, begins: np.ndarray) -> _Words:
     """What stands between two places where `begins` (B, S) is set; what frames a sequence begins, and an
-    unknown token inside a word
-    belongs to that word without being chosen."""
+    unknown token inside a word belongs to that word without being chosen.
+    """
     count, length = candidates.shape
     edges = np.append(np.flatnonzero(begins), begins.size)
     size = np.diff(edges)

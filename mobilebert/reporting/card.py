@@ -26,8 +26,7 @@ class ExportInfo:
 @dataclass(frozen=True)
 class Card:
     """What a card says; `sources` maps the sources of the text to their licences, `model` is the manifest
-    digest of the model
-    directory, `scores` are rows of scores.tsv.
+    digest of the model directory, `scores` are rows of scores.tsv.
     """
 
     name: str

@@ -74,10 +74,8 @@ def render(name: str, run: Run, settings: dict[str, Any]) -> str:
 def _summary(run: Run) -> Section:
     note = (
         "In brackets what a student is of its teacher. Latency: one sentence in the TFLite export, one "
-        "thread of "
-        "this machine, the fastest run. Accuracy: masked tokens of documents that no training saw. Tasks: "
-        "means "
-        "over the seeds."
+        "thread of this machine, the fastest run. Accuracy: masked tokens of documents that no training "
+        "saw. Tasks: means over the seeds."
     )
     return Section("summary", "What was made", [Panel(table=tables.summary(run))], note)
 

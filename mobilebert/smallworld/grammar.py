@@ -6,8 +6,7 @@ is a question whose answer is the fact, and `! ` one whose answer is the entity'
 `//` are notes.
 
 Templates: `{slot}` is a value of the text being written, `[a|b|c]` one of several wordings (also an empty
-    one), `<name>` a
-template or word drawn from another section, `<#3-12>` a whole number. They nest.
+one), `<name>` a template or word drawn from another section, `<#3-12>` a whole number. They nest.
 """
 
 from __future__ import annotations

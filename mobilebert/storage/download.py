@@ -171,10 +171,8 @@ def _check_names(source: Source, names: Iterable[str]) -> None:
         ):
             raise UserError(
                 f"sources: {source.name}: the object {name} cannot be a file beside the others (empty or "
-                f"too long "
-                "segment of its name, or an object and a folder of one name); name the objects by a glob "
-                "that leaves "
-                "it out"
+                "too long segment of its name, or an object and a folder of one name); name the objects by "
+                "a glob that leaves it out"
             )
 
 

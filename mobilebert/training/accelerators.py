@@ -105,8 +105,7 @@ def find(kind: str = "auto", threads: int | None = None) -> Accelerator:
     chips = tpu_chips(PCI_DEVICES) if kind in ("auto", "tpu") else []
     if kind == "tpu" and not chips:
         raise UserError(
-            "training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to "
-            "auto or "
+            "training.accelerator: tpu was asked for, but this machine has no TPU chips; set it to auto or "
             "cpu"
         )
     if chips and _tensorflow_has_tpu(insist=kind == "tpu", chips=len(chips)):

@@ -44,9 +44,8 @@ class Guard:
         )
         if not skips and any(SKIPPED in line for line in lines):
             raise UserError(
-                f"{name}: steps were left out before it was interrupted; set on_nonfinite to skip "
-                f"again to "
-                f"go on"
+                f"{name}: steps were left out before it was interrupted; set on_nonfinite to skip again to "
+                "go on"
             )
 
     def check(
@@ -76,9 +75,8 @@ class Guard:
                 )
             if self._in_a_row > MOST_IN_A_ROW:
                 raise UserError(
-                    f"{problem}; so were the {MOST_IN_A_ROW} steps before it: lower the learning rate, "
-                    f"or "
-                    f"warm up longer"
+                    f"{problem}; so were the {MOST_IN_A_ROW} steps before it: lower the learning rate, or "
+                    "warm up longer"
                 )
             LOG.warning("%s; left out, the weights stay as they were", problem)
         if sound[-1]:

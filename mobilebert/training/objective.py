@@ -62,8 +62,8 @@ class Objective(Protocol):
 
 def totals_of(objective: Objective, batch: Mapping[str, tf.Tensor], count: int = 1) -> dict[str, tf.Tensor]:
     """`Objective.loss`'s totals, where a replica computes its share `batch` in so many parts; outside of
-    loops, in which replicas
-    cannot meet."""
+    loops, in which replicas cannot meet.
+    """
     sums = {name: tf.reduce_sum(tf.cast(batch[name], tf.float32)) / count for name in objective.weighted_by}
     context = tf.distribute.get_replica_context()
     return (

@@ -132,8 +132,8 @@ class Progress:
 
     def _speed(self, step: int) -> tuple[float, float]:
         """Sequences a second, since the end of the first call once there was a second (the first one traces
-        the program), and seconds
-        that are left."""
+        the program), and seconds that are left.
+        """
         now = time.monotonic()
         seconds = max(now - self._began, 1e-9)
         speed = (step - self._origin) * self._batch_size / seconds

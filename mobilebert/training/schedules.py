@@ -19,8 +19,7 @@ def learning_rate(step: tf.Tensor, optimization: Optimization) -> tf.Tensor:
     end = end_rate * peak, counted from step 0 and not from the end of the warm-up, so that the rate jumps
     there and a step after the last would have `end`; "constant": peak.
     Sources: google-research/bert optimization.py (polynomial_decay with power 1 and end 0, then the warm-up
-        in its place);
-    MobileBERT optimization.py (`end_lr_rate` 0.0001).
+    in its place); MobileBERT optimization.py (`end_lr_rate` 0.0001).
     """
     position = tf.cast(step, tf.float32)
     peak = tf.constant(optimization.learning_rate, tf.float32)

@@ -43,8 +43,7 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
         readable = list(_entries(source, listed.files, left))
         if not readable:
             raise UserError(
-                f"sources: nothing to read for {source.name} at {source.from_} (format: "
-                f"{source.format}); "
+                f"sources: nothing to read for {source.name} at {source.from_} (format: {source.format}); "
                 f"{_hint(left)}"
             )
         _tell(source, left)
@@ -117,8 +116,7 @@ def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> Li
         return Listed(sorted(str(folder / name) for name in artifacts.read(folder, "download").files), [])
     if "://" in location:
         raise UserError(
-            f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address "
-            f"or "
+            f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address or "
             f"{SMALL_WORLD} is expected"
         )
     return discovery.find(location)

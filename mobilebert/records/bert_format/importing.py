@@ -112,9 +112,8 @@ def _files(pattern: str) -> list[Path]:
         )
     if not listed.files:
         raise UserError(
-            f"records.from: no file at {pattern}; name a folder or glob of classic BERT records "
-            f"(TFRecord "
-            f"files)"
+            f"records.from: no file at {pattern}; name a folder or glob of classic BERT records (TFRecord "
+            "files)"
         )
     return [Path(path) for path in listed.files]
 

@@ -56,9 +56,8 @@ class TrainState:
             )
             raise UserError(
                 f"{self._state.folder}: its checkpoint was written by another version of the program (it "
-                f"differs in "
-                f"{', '.join(conflicts[:3])}, {len(conflicts)} tensors in all); remove that folder to "
-                f"train from the start"
+                f"differs in {', '.join(conflicts[:3])}, {len(conflicts)} tensors in all); remove that "
+                "folder to train from the start"
             )
         for name, variable in self._tensors.items():
             variable.assign(checkpoint.tensors[name])

@@ -75,8 +75,7 @@ class Workspace:
         """Remove the folder, and at the end of the block its copies: call it once the artifact is complete.
 
         It goes under another name first, so that a successor never meets half of it, and `open_state` takes
-        it back if this was
-        killed: the caller never ended then, and what it made counts for nothing.
+        it back if this was killed: the caller never ended then, and what it made counts for nothing.
         """
         leaving = _leaving(self.folder)
         shutil.rmtree(leaving, ignore_errors=True)

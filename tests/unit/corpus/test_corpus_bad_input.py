@@ -91,8 +91,8 @@ def test_a_line_that_is_too_long_is_counted_and_what_follows_is_read(tmp_path, f
 
 def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeypatch):
     """Wherever its beginning, which is kept, is cut off, its neighbours' encoding is found; a file that it
-    begins is known for what it is;
-    and it is no empty line if blanks begin it."""
+    begins is known for what it is; and it is no empty line if blanks begin it.
+    """
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     long = "".join(prose(number) for number in range(300))
     for number, texts in enumerate(
@@ -115,8 +115,8 @@ def test_a_line_that_is_too_long_takes_nothing_with_it(tmp_path, folder, monkeyp
 
 def test_a_line_that_is_too_long_is_counted_alone(tmp_path, folder, monkeypatch):
     """Not with the lines around it in a file of text that is cut anyway; and also if blanks begin it amid
-    lines of another encoding; a file
-    that it begins is known after a byte order mark, too."""
+    lines of another encoding; a file that it begins is known after a byte order mark, too.
+    """
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 50_000)
     monkeypatch.setattr(plain, "CUT_BYTES", 60_000)
     long = "".join(prose(number) for number in range(300))

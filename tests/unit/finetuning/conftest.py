@@ -14,8 +14,8 @@ from mobilebert.tokenization.tokenizer import Encoding
 
 class Pieces:
     """Longest match over given pieces, single characters otherwise; white space makes no token. Ids: a
-    character's code point
-    modulo 40, plus 8; pieces of several characters from 60 on."""
+    character's code point modulo 40, plus 8; pieces of several characters from 60 on.
+    """
 
     pad, unk, cls, sep, mask = range(5)
     size = 80

@@ -4,12 +4,12 @@ to be killed.
     python toy_training.py FOLDER single|all|host [wait]
 
 trains to the end (`wait`: after step 20 only once its standard input is closed, so that a test can stop it),
-resuming in FOLDER, and writes FOLDER/single.npz
-and, with `all`, FOLDER/unbroken.npz, the same training from its start, FOLDER/mirrored.npz from two logical
-CPU devices, FOLDER/rounds.npz from two that take one example at a time, FOLDER/clipped.npz from six steps of
-LAMB there, with each device's gradient clipped by itself, FOLDER/poisoned.npz from twelve steps there, of
-which two are left out, and FOLDER/spread.npz, a function of a batch on one device and on two. A `host` that
-is told to leave goes on at once, as the same command started again would.
+resuming in FOLDER, and writes FOLDER/single.npz and, with `all`, FOLDER/unbroken.npz, the same training from
+its start, FOLDER/mirrored.npz from two logical CPU devices, FOLDER/rounds.npz from two that take one example
+at a time, FOLDER/clipped.npz from six steps of LAMB there, with each device's gradient clipped by itself,
+FOLDER/poisoned.npz from twelve steps there, of which two are left out, and FOLDER/spread.npz, a function of a
+batch on one device and on two. A `host` that is told to leave goes on at once, as the same command started
+again would.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def train(
     **options: Any,
 ) -> None:
     """Train in FOLDER, resuming, with a checkpoint after every call; weights go to NAME.npz, metrics to
-    NAME.jsonl (of a host that is
-    not the chief, metrics to NAME-HOST.jsonl alone)."""
+    NAME.jsonl (of a host that is not the chief, metrics to NAME-HOST.jsonl alone).
+    """
     with accelerator.scope():
         made = Regression()
     metrics = folder / (f"{name}.jsonl" if accelerator.chief else f"{name}-{accelerator.host}.jsonl")
