@@ -5,7 +5,6 @@ it for the students.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from mobilebert import settings
@@ -21,10 +20,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="the teacher, pretrained here or imported, its head retrained or not",
     )
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument(
-        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
-    )
+    command.add_records(made)
     made.add_argument(
         "--original",
         type=Path,
@@ -32,12 +28,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="what the teacher was imported from; nothing for one trained here",
     )
-    made.add_argument(
-        "--needs",
-        type=json.loads,
-        default=[],
-        help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]",
-    )
+    command.add_needs(made)
     return made
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import first, run, run_options, training_parser
+from scripts.command import add_records, first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,8 +25,7 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="steps more than the settings say: what a baseline missed in the transfer",
     )
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that wrote them")
+    add_records(made)
     made.add_argument("--teacher", type=Path, nargs="*", help="the checked teacher; scratch needs none")
     made.add_argument(
         "--previous",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import run, run_options, training_parser
+from scripts.command import add_records, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = training_parser(__doc__)
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument(
-        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
-    )
+    add_records(made)
     return made
 
 

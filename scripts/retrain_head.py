@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import run, run_options, training_parser
+from scripts.command import add_needs, add_records, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = training_parser(__doc__)
     made.add_argument("--source", type=Path, required=True, help="the imported teacher")
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument(
-        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
-    )
-    made.add_argument(
-        "--needs",
-        type=json.loads,
-        default=[],
-        help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]",
-    )
+    add_records(made)
+    add_needs(made)
     return made
 
 

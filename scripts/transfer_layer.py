@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import first, run, run_options, training_parser
+from scripts.command import add_records, first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -14,10 +14,7 @@ def parser() -> argparse.ArgumentParser:
     made = training_parser(__doc__)
     made.add_argument("--student", required=True, help="the student's shape by name: mini, base-f2, ...")
     made.add_argument("--stage", required=True, help="layer01, layer02, ..., or joint")
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument(
-        "--tokenizer", type=Path, required=True, help="the tokenizer that they were written with"
-    )
+    add_records(made)
     made.add_argument(
         "--teacher", type=Path, nargs="+", required=True, help="the checked teacher (its manifest may follow)"
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.loopback_gcs import LoopbackGcs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,6 +26,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data is not at {folder}")
     return folder
+
+
+@pytest.fixture
+def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
+    """A loopback service with the bucket "states", to which every client of the test is pointed."""
+    with LoopbackGcs("states") as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
+        yield server
 
 
 class NoSilentSkips:

@@ -15,7 +15,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -144,13 +143,6 @@ def unbroken(before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copied(before, tmp_path_factory.mktemp("unbroken") / "run")
     snakemake(folder, *command(f"{STAGES['task']}/manifest.json"))
     return folder
-
-
-@pytest.fixture
-def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
-    with LoopbackGcs("states") as server:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-        yield server
 
 
 def copied(folder: Path, target: Path) -> Path:

@@ -5,6 +5,8 @@ random weights.
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,7 @@ from typing import Any
 
 import pytest
 
-CLAUSES = (
-    "小城在河的北岸",
-    "老桥通往东边的市场",
-    "春天山上开满白花",
-    "商人把茶叶运到海边",
-    "学校有三百名学生",
-    "湖水在冬天会结冰",
-)
+from tests.clauses import CLAUSES
 
 
 @dataclass(frozen=True)
@@ -32,6 +27,11 @@ class Chain:
     records: Path
     teacher: Path
     student: Path
+
+    @property
+    def data(self) -> tuple[str | Path, ...]:
+        """The arguments that name the records and their tokenizer."""
+        return ("--records", self.records, "--tokenizer", self.tokenizer)
 
     def settings(self, *sections: str, **changed: Any) -> str:
         """The named sections as JSON, small, with changes as `section={...}`."""
@@ -74,6 +74,17 @@ def command() -> Callable[..., None]:
 
     def call(script: Any, *arguments: Any) -> None:
         script.main(script.parser().parse_args([str(argument) for argument in (*arguments, "--threads", 2)]))
+
+    return call
+
+
+@pytest.fixture
+def program(root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command as its own process, as a rule does: `program("list_sources", "--out", folder, ...)`."""
+
+    def call(name: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", f"scripts.{name}", *map(str, arguments)]
+        return subprocess.run(words, cwd=root, capture_output=True, text=True, check=False)
 
     return call
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mobilebert.storage import artifacts
@@ -30,18 +31,11 @@ def test_the_table_holds_every_model_task_and_metric(tmp_path: Path, root: Path)
     ]
 
 
-def test_a_damaged_artifact_ends_in_one_line(tmp_path: Path, root: Path) -> None:
+def test_a_damaged_artifact_ends_in_one_line(
+    tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     (tmp_path / "scores").mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "scripts.collect_scores",
-        "--scores",
-        str(tmp_path / "scores"),
-        "--out",
-        str(tmp_path / "scores.tsv"),
-    ]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    done = program("collect_scores", "--scores", tmp_path / "scores", "--out", tmp_path / "scores.tsv")
     assert done.returncode == 1
     assert "no manifest.json there" in done.stderr
     assert "Traceback" not in done.stderr

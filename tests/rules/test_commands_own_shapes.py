@@ -49,10 +49,7 @@ def original(chain, **changed):
 
 def common(chain, folder, out):
     return [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--state",
         folder / "state",
         "--out",

@@ -81,7 +81,7 @@ def test_a_tf1_teacher_without_a_head_becomes_the_teacher_of_a_student(
         json.dumps([compatibility.needs(configs.named("mini", 1))]),
     )
     records, state = (
-        ["--records", chain.records, "--tokenizer", chain.tokenizer],
+        [*chain.data],
         ["--state", tmp_path / "state"],
     )
     told = json.dumps({"teacher.kind": "tf1", "teacher.retrain_head": True})
@@ -165,10 +165,7 @@ def test_a_student_from_a_tf1_checkpoint_with_its_teacher_inside_goes_on(
     student = {"from": str(tmp_path / "theirs")}
     told = chain.settings("recipe", "pretraining", "student", "masking", "training", "seed", student=student)
     given = [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--teacher",
         chain.teacher,
         "--previous",

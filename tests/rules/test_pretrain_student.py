@@ -22,7 +22,7 @@ from scripts import pretrain_student
 
 def arguments(chain, folder, arm, *more, **changed):
     told = chain.settings("pretraining", "student", "masking", "training", "seed", **changed)
-    inputs = ["--records", chain.records, "--tokenizer", chain.tokenizer]
+    inputs = [*chain.data]
     return [
         "--settings",
         told,

@@ -36,10 +36,7 @@ def test_it_writes_a_trained_teacher_even_if_stopped_at_the_end_and_cleans_up(
     arguments = [
         "--settings",
         settings,
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--state",
         state,
         "--out",
@@ -94,10 +91,7 @@ def arguments(chain, folder, on_nonfinite):
     steps = {"steps": 8, "batch_size": 64, "learning_rate": 1e-3}
     told = chain.settings(*names, teacher={"training": steps}, training=training)
     folders = [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--state",
         folder / "state",
         "--out",

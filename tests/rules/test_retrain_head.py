@@ -20,10 +20,7 @@ SECTIONS = ("teacher.head_training", "masking", "training", "seed")
 def arguments(chain, out, needs="[]", **training):
     told = {"steps": 60, "batch_size": 8, "learning_rate": 1e-2, "warmup_steps": 5} | training
     folders = [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--source",
         chain.teacher,
         "--state",
@@ -56,10 +53,7 @@ def test_the_head_learns_with_the_body_frozen_and_then_passes(chain, command, tm
         "teacher.min_head_lift", "masking", "training", "seed", teacher={"min_head_lift": -1}
     )
     folders = [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--source",
         out,
         "--original",

@@ -24,10 +24,7 @@ from scripts import transfer_layer
 def arguments(chain, folder, stage, *previous, teacher=None, **changed):
     told = chain.settings("recipe", "transfer", "student", "masking", "training", "seed", **changed)
     inputs = [
-        "--records",
-        chain.records,
-        "--tokenizer",
-        chain.tokenizer,
+        *chain.data,
         "--teacher",
         teacher or chain.teacher,
     ]

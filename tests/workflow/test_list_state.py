@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +44,6 @@ def tree(tmp_path: Path) -> Path:
     stop(root / "other", "teacher")
     (root / "demo" / "notes").mkdir()
     return root
-
-
-@pytest.fixture
-def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
-    with LoopbackGcs("states") as server:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-        yield server
 
 
 def listed(

@@ -21,15 +21,8 @@ from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Masking, Records
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import SPECIAL, files
+from tests.clauses import CLAUSES
 
-CLAUSES = (
-    "小城在河的北岸",
-    "老桥通往东边的市场",
-    "春天山上开满白花",
-    "商人把茶叶运到海边",
-    "学校有三百名学生",
-    "湖水在冬天会结冰",
-)
 SETTINGS = Records(sequence_length=32, heldout_share=0.1, shards=3)
 
 

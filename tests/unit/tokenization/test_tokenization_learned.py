@@ -13,16 +13,10 @@ from mobilebert.errors import UserError
 from mobilebert.settings import Vocabulary
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files, learning
+from tests import clauses
 
 CLAUSES = (
-    *(
-        "小城在河的北岸",
-        "老桥通往东边的市场",
-        "春天山上开满白花",
-        "商人把茶叶运到海边",
-        "学校有三百名学生",
-        "湖水在冬天会结冰",
-    ),
+    *clauses.CLAUSES,
     *(
         "古代诗人写下许多诗歌",
         "科学家研究植物生长",
