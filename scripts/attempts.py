@@ -2,7 +2,8 @@
 must not be repeated.
 
 A command that ends with a UserError notes it beside its log. A later attempt of the same run of Snakemake
-finds the note and ends at once; a first attempt removes it. Where a note cannot be read or written (a folder
+finds the note and ends at once; a first attempt removes it, and so does a command that was started by hand,
+whatever attempt its printed line was. Where a note cannot be read or written (a folder
 of somebody else's), the attempt is made: that costs time and nothing else.
 """
 

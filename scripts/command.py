@@ -20,7 +20,7 @@ from mobilebert import settings
 from mobilebert.errors import PassingError, UserError, refused
 from mobilebert.training.options import RunOptions
 from scripts import attempts
-from scripts.lifetime import die_with_parent
+from scripts.lifetime import die_with_parent, watched_process
 from scripts.logs import log_to
 
 os.environ.setdefault(
@@ -108,17 +108,18 @@ def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Argument
     people.
     """
     options = arguments.parse_args()
+    attempt = options.attempt if watched_process() else 0  # a printed command may be one of a later attempt
     log_to(options.log)
     die_with_parent()
     code = 0
     try:
-        if refusal := attempts.refusal(options.log, options.attempt):
+        if refusal := attempts.refusal(options.log, attempt):
             raise PassingError(f"not tried again, since only a change can mend it: {refusal}")
         main(options)
     except UserError as error:
         logging.error("%s", error)
         if not isinstance(error, PassingError):
-            attempts.note_refusal(options.log, options.attempt, str(error))
+            attempts.note_refusal(options.log, attempt, str(error))
         code = 1
     except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 1

@@ -21,8 +21,14 @@ def die_with_parent() -> None:
     if not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if (watched := os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")).isdigit():
-        threading.Thread(target=_die_after, args=(int(watched),), daemon=True).start()
+    if process := watched_process():
+        threading.Thread(target=_die_after, args=(process,), daemon=True).start()
+
+
+def watched_process() -> int:
+    """The process id of the Snakemake whose job this is; 0 for a command that was started by hand."""
+    watched = os.environ.get("MOBILEBERT_WATCHED_PROCESS", "")
+    return int(watched) if watched.isdigit() else 0
 
 
 def _die_after(process: int) -> None:

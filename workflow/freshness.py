@@ -18,8 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from snakemake.exceptions import WorkflowError
 from snakemake.io import local
 
+from mobilebert.storage.atomic import replacing
 from mobilebert.tokenization.importing import home
 from workflow.external_inputs import digests, existing
 from workflow.paths import MANIFEST, manifest_of
@@ -137,9 +139,13 @@ class Freshness:
 
 
 def _manifests_below(folder: str) -> Iterator[str]:
-    """Also in folders that are links, each once; what goes away meanwhile is passed over."""
+    """Also in folders that are links, each once; what goes away meanwhile is passed over.
+
+    Raises:
+        WorkflowError: a folder may not be read.
+    """
     seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()
@@ -149,10 +155,24 @@ def _manifests_below(folder: str) -> Iterator[str]:
 
 
 def _content(path: str) -> bytes | None:
+    """The bytes of a file; None if it is not there.
+
+    Raises:
+        WorkflowError: it may not be read.
+    """
     try:
         return Path(path).read_bytes()
-    except OSError:
+    except OSError as error:
+        _refuse(error)
         return None
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise WorkflowError(
+            f"{error.filename}: {error.strerror}; manifests decide on what is due, so let it be read "
+            "(chmod u+r, a folder u+rx)"
+        )
 
 
 def _time(path: str) -> int:
@@ -240,5 +260,6 @@ def _marker(artifact: str, reason: str) -> str:
     marker = Path(MARKERS, artifact)
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker = marker.with_name(f"{marker.name}.due")
-    marker.write_text(f"{reason}\n{uuid.uuid4().hex}\n", encoding="utf-8")
+    with replacing(marker, durable=False) as temporary:  # somebody else may be planning too
+        temporary.write_text(f"{reason}\n{uuid.uuid4().hex}\n", encoding="utf-8")
     return str(marker)

@@ -73,6 +73,10 @@ def shown_settings(command: str, options: dict[str, list[str]]) -> dict[str, Any
 
         (files,) = settings.values()
         settings = tasks.settings_of(options["--task"][0], TaskFiles.model_validate(files))
+    elif command == "import_student":
+        (checkpoint,) = map(Path, options["--checkpoint"])
+        files = [*checkpoint.parent.glob(f"{checkpoint.name}.*"), checkpoint.parent / "vocab.txt"]
+        settings["files"] = {path.name: digest(path) for path in files}
     elif command == "export_teacher":
         settings["needs"] = json.loads(options["--needs"][0])
     elif command in {"transfer_layer", "pretrain_student"}:

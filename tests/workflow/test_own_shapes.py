@@ -75,9 +75,12 @@ def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_
     folder = clone(root, tmp_path / "clone")
     stand_in_commands(folder)
     mine = tmp_path / "mine.yaml"
-    mine.write_text(yaml.safe_dump(written(tmp_path)), encoding="utf-8")
+    settings = written(tmp_path, students=["my-student", "another"])
+    (tmp_path / "another.json").write_text(json.dumps(STUDENT | {"intermediate_size": 72}), encoding="utf-8")
+    settings["shapes"]["another"] = str(tmp_path / "another.json")
+    mine.write_text(yaml.safe_dump(settings), encoding="utf-8")
     jobs = planned(folder, "student", "--configfile", str(mine))
-    assert jobs["transfer_layer"] == 2
+    assert jobs["transfer_layer"] == 4
     snakemake(folder, "--profile", "profiles/local", "student", "--configfile", str(mine))
     assert (folder / "results/demo/students/my-student/transfer/layer02/manifest.json").is_file()
     assert (folder / "results/demo/students/my-student/pretrained/manifest.json").is_file()
@@ -85,11 +88,8 @@ def test_a_changed_file_reruns_the_rules_that_make_its_model_and_another_layout_
     student.write_text(json.dumps(dict(reversed(STUDENT.items()))), encoding="utf-8")
     assert planned(folder, "student", "--configfile", str(mine)) == {}
     student.write_text(json.dumps(STUDENT | {"intermediate_size": 80}), encoding="utf-8")
-    assert set(planned(folder, "student", "--configfile", str(mine))) == {
-        "transfer_layer",
-        "pretrain_student",
-        "student",
-    }
+    jobs = planned(folder, "student", "--configfile", str(mine))
+    assert jobs == {"transfer_layer": 2, "pretrain_student": 1, "student": 1}, "of this student alone"
     student.write_text(json.dumps(STUDENT), encoding="utf-8")
     (tmp_path / "bert_config.json").write_text(
         json.dumps(TEACHER | {"intermediate_size": 96}), encoding="utf-8"

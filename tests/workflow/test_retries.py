@@ -105,6 +105,23 @@ def test_a_log_on_the_full_disk_gives_no_traceback_for_each_line(root: Path, tmp
     assert " ERROR events No space left on device, while " in line
 
 
+@pytest.mark.parametrize(("watched", "code"), [(True, 1), (False, 0)], ids=["a job", "by hand"])
+def test_a_printed_command_of_a_later_attempt_runs_by_hand(
+    root: Path, tmp_path: Path, watched: bool, code: int
+) -> None:
+    program, log = tmp_path / "works.py", tmp_path / "log"
+    work = "lambda options: options.out.touch()"
+    program.write_text(f'from scripts.command import parser, run\n\nrun({work}, parser("It works."))\n')
+    attempts.note_refusal(log, 1, "sources: no file at corpus/*.txt")
+    options = ["--out", str(tmp_path / "out"), "--log", str(log), "--attempt", "2"]
+    command = [sys.executable, str(program), *options]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(root)}
+    environment |= {"MOBILEBERT_WATCHED_PROCESS": str(os.getpid())} if watched else {}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "out").exists() != watched
+
+
 def test_a_note_is_believed_by_the_same_run_only(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "rule.log"
     attempts.note_refusal(log, 0, "by hand")

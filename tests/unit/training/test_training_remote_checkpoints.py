@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +32,11 @@ from tests.unit.training.remote_machines import (
 
 
 @pytest.fixture
-def gcs(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackGcs]:
-    """A loopback service whose clients do not pause before they try again."""
+def gcs(gcs: LoopbackGcs, monkeypatch: pytest.MonkeyPatch) -> LoopbackGcs:
+    """The loopback service; its clients do not pause before they try again."""
     monkeypatch.setattr("google.api_core.retry.retry_unary.time.sleep", lambda seconds: None)
     monkeypatch.setattr(remote_checkpoints, "RETRY_SECONDS", (0.001, 0.001))
-    with LoopbackGcs("states") as server:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.address)
-        yield server
+    return gcs
 
 
 # --- another machine goes on
@@ -208,6 +206,26 @@ def test_an_older_machine_removes_nothing_of_a_newer_one(gcs: LoopbackGcs, tmp_p
             older._remote._remove_all_but([])  # it looked at the owner just before the newcomer came
 
             assert marked(gcs) == [7]
+
+
+def test_what_an_older_machine_removes_while_it_is_fetched_is_passed_over(
+    gcs: LoopbackGcs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with machine(tmp_path / "one") as older:
+        train_and_wait(gcs, older, 5, 10)
+        with machine(tmp_path / "two") as newer:
+            fetch = newer._remote._storage.fetch
+
+            def removed_before(path: str, stream: object) -> None:
+                older._remote._remove_all_but([])  # it looked at the owner just before the newcomer came
+                fetch(path, stream)
+
+            monkeypatch.setattr(newer._remote._storage, "fetch", removed_before)
+            assert newer.restore() is None
+            train_and_wait(gcs, newer, 7)
+            with pytest.raises(UserError, match="was taken over by process"):
+                older._remote._check_owner()
+    assert marked(gcs) == [7]
 
 
 def test_a_machine_whose_work_another_finished_stops_and_puts_nothing_back(
