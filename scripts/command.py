@@ -7,7 +7,6 @@ command printed by Snakemake can be copied and run by hand.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -64,22 +63,6 @@ def training_parser(description: str | None) -> argparse.ArgumentParser:
         help="at a loss or gradient that is not finite",
     )
     return made
-
-
-def add_records(made: argparse.ArgumentParser) -> None:
-    """--records and --tokenizer, of commands that read token records."""
-    made.add_argument("--records", type=Path, required=True, help="the token records")
-    made.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that wrote them")
-
-
-def add_needs(made: argparse.ArgumentParser) -> None:
-    """--needs, of commands that check a teacher."""
-    made.add_argument(
-        "--needs",
-        type=json.loads,
-        default=[],
-        help="what the students ask of it, as JSON: [{'num_hidden_layers': 12, ...}, ...]",
-    )
 
 
 def run_options(arguments: argparse.Namespace) -> RunOptions:

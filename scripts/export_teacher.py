@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mobilebert import settings
 from scripts import command
+from scripts.arguments import add_needs, add_records
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="the teacher, pretrained here or imported, its head retrained or not",
     )
-    command.add_records(made)
+    add_records(made)
     made.add_argument(
         "--original",
         type=Path,
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="what the teacher was imported from; nothing for one trained here",
     )
-    command.add_needs(made)
+    add_needs(made)
     return made
 
 

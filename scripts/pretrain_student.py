@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from mobilebert import settings
-from scripts.command import add_records, first, run, run_options, training_parser
+from scripts.arguments import add_records
+from scripts.command import first, run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:

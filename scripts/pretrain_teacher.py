@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from mobilebert import settings
-from scripts.command import add_records, run, run_options, training_parser
+from scripts.arguments import add_records
+from scripts.command import run, run_options, training_parser
 
 
 def parser() -> argparse.ArgumentParser:

@@ -159,6 +159,7 @@ def test_a_script_for_every_rule_and_a_rule_for_every_script() -> None:
     there = {path.stem for path in (ROOT / "scripts").glob("*.py")} - {
         "__init__",
         "command",
+        "arguments",
         "attempts",
         "lifetime",
         "logs",
