@@ -18,8 +18,7 @@ def refusal(log: Path | None, attempt: int) -> str | None:
 
     Args:
         log: the command's log file, if it has one.
-        attempt: which attempt of one run of Snakemake this is, from 1 on; 0 for a command that was started by
-            hand.
+        attempt: which attempt of one run of Snakemake this is, from 1 on; 0 for one started by hand.
     """
     note = _note(log)
     if note is None:

@@ -87,9 +87,7 @@ def _beam(text: str) -> settings.Beam:
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:
-    """Parse the command line, set up the log, run `main`, and leave with 0, or with 1 and a message for
-    people.
-    """
+    """Parse the command line, set up the log, run `main`; leave with 0, or with 1 and a line for people."""
     options = arguments.parse_args()
     attempt = options.attempt if watched_process() else 0  # a printed command may be one of a later attempt
     log_to(options.log)

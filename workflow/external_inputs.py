@@ -30,9 +30,7 @@ def config_of(settings: Settings, name: str) -> configs.ModelConfig:
 
 
 def with_config(settings: Settings, name: str, *sections: str) -> str:
-    """`to_json` of these sections for a command that makes a model of that name; what its file says goes
-    along.
-    """
+    """`to_json` of these sections, and what its file says, for a command that makes a model of that name."""
     body = sections_of(settings, *sections)
     if name in settings.shapes:
         body["shapes"] = {name: config_of(settings, name).to_config()}
@@ -75,9 +73,7 @@ def trackable(files: list[str]) -> list[str]:
 
 
 def digests(paths: Iterable[Path]) -> dict[Path, str]:
-    """SHA-256 of each file; one of the same size and time as when it was last hashed here is not read
-    again.
-    """
+    """SHA-256 of each file; one of the size and time that it had when last hashed here is not read again."""
     try:
         known = json.loads(DIGESTS.read_text("utf-8"))
     except (OSError, ValueError):

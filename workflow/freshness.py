@@ -34,9 +34,7 @@ Paths = Callable[[Any], list[str]] | list[str]  # what a rule's input is, or a f
 
 
 class Recorded(NamedTuple):
-    """What a manifest says: its own digest, the settings, and the digests of the inputs' manifests by
-    role.
-    """
+    """What a manifest says: its own digest, the settings, the digests of the inputs' manifests by role."""
 
     digest: str
     settings: dict[str, Any]

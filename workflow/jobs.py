@@ -10,11 +10,9 @@ from typing import Any
 
 
 def shell_prefix(repository: str) -> str:
-    """Shell text before every command: our packages, this Python, and the process that the job must not
-    outlive.
+    """Shell text before every command: our packages, this Python, the process that the job must not outlive.
 
-    It shapes nothing: a printed command does the same work without it, in this repository and with this
-    Python.
+    It shapes no result: a printed command does the same work without it, in this repository and Python.
     """
     package, programs = shlex.quote(repository), shlex.quote(str(Path(sys.executable).parent))
     return (

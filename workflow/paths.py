@@ -17,9 +17,7 @@ def results(run: str) -> str:
 
 
 def state(run: str) -> str:
-    """The folder of a run's unfinished trainings: never an output, since Snakemake deletes a failed job's
-    outputs.
-    """
+    """The folder of a run's unfinished trainings: no output, since Snakemake deletes those of failed jobs."""
     return f"state/{run}"
 
 

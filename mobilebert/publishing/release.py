@@ -1,6 +1,4 @@
-"""What one publishing puts out: the files of a model's exports, its card and its manifest, under one
-version.
-"""
+"""What one publishing puts out: a model's exports, its card and its manifest, under one version."""
 
 from __future__ import annotations
 

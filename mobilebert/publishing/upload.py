@@ -1,6 +1,4 @@
-"""Upload a release: see what is there, refuse to change a version, send what is missing, `release.json`
-last.
-"""
+"""Upload a release: see what is there, change no version, send what is missing, `release.json` last."""
 
 from __future__ import annotations
 

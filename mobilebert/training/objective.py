@@ -1,6 +1,4 @@
-"""What a training minimises: the one interface between the loop and teachers, transfer, distillation and
-tasks.
-"""
+"""What a training minimises: the interface between loop and teachers, transfer, distillation, tasks."""
 
 from __future__ import annotations
 

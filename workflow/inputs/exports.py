@@ -68,9 +68,7 @@ class ExportInputs(StageInputs):
         return to_text(sections_of(self.settings, "publish") | {"licences": licences})
 
     def teacher_folder(self, kind: str = "exports") -> list[str]:
-        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if switched
-        off.
-        """
+        """Folder of the teacher's TFLite file, which is only timed, or of its `latency`; none if off."""
         shown = self.settings.export.teacher and "tflite" in self.settings.export.formats
         return [f"{kind}/teacher-{self.settings.teacher.name}/tflite"] if shown else []
 

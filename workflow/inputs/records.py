@@ -46,9 +46,7 @@ class RecordsInputs(StageInputs):
         return self._manifest_settings("write_records", files=sorted(files.values()))
 
     def import_manifest_settings(self, wildcards: Any = None) -> str:
-        """What the manifest of imported records must show: which files of what size they were read from,
-        too.
-        """
+        """What the manifest of imported records must show: also which files of what size they are from."""
         return self._manifest_settings("import_records", listing=listing.listing(self.classic_files()))
 
     def export_manifest_settings(self, wildcards: Any = None) -> str:

@@ -99,9 +99,7 @@ class StudentInputs(StageInputs):
         return student_and_arm(wildcards.model)[1]
 
     def extra_steps(self, wildcards: Any) -> int:
-        """Steps that a baseline trains longer, so that every arm has the same number: those of the
-        transfer.
-        """
+        """Steps that a baseline trains longer, those of the transfer, so that all arms have as many."""
         student, arm = student_and_arm(wildcards.model)
         return 0 if arm == "distilled" else self.settings.transfer.training.steps * len(self.stages(student))
 
@@ -112,9 +110,7 @@ class StudentInputs(StageInputs):
         )
 
     def pretraining_settings(self, wildcards: Any) -> str:
-        """The settings of a student's pretraining; with those of the transfer where that is part of its
-        loss.
-        """
+        """The settings of a student's pretraining; with the transfer's where that is in its loss."""
         student, arm = student_and_arm(wildcards.model)
         transfer = (
             ["transfer"] if arm == "distilled" and self.settings.transfer.schedule == "auxiliary" else []

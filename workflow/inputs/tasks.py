@@ -33,9 +33,7 @@ class TaskInputs(StageInputs):
         return to_json(self.settings, f"task.{wildcards.task}.files")
 
     def manifest_settings(self, wildcards: Any) -> str:
-        """What the manifest of a prepared task must show: a file of the user's by digest instead of by
-        path.
-        """
+        """What the manifest of a prepared task must show: a user's file by digest instead of by path."""
         files = getattr(self.settings.task, wildcards.task).files
         return to_text(
             tasks.settings_of(wildcards.task, files, lambda path: digests([Path(path)])[Path(path)])
