@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -147,7 +148,17 @@ def _checkpoint_rotation(death: Death) -> None:
     """The new one has its name, the oldest is still there."""
     from mobilebert.training.state import checkpoints
 
-    death.around(checkpoints, "sync_folder", after=True)
+    real = checkpoints.replacing
+
+    @contextmanager
+    def patched(path: Path, **named: Any) -> Iterator[Path]:
+        due = death.due()
+        with real(path, **named) as temporary:
+            yield temporary
+        if due:
+            death.now()
+
+    checkpoints.replacing = patched
 
 
 def _upload(death: Death) -> None:

@@ -201,10 +201,10 @@ def test_killed_twenty_times_the_run_ends_with_the_bits_of_an_unbroken_one(
             shutil.rmtree(folder / "state")
         monkeypatch.setenv(KILL, kill.told(hits))
         done = snakemake(folder, *arguments, check=False)
-        said = log_of(folder, kill.stage)
-        assert done.returncode != 0, f"{kill.name} was never reached\n{said[-3000:]}"
+        said = f"{log_of(folder, kill.stage)[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode != 0, f"{kill.name} was never reached\n{said}"
         assert hits.read_text().split() == [one.name for one in kills[:number]], (
-            f"{kill.name} failed otherwise\n{said[-3000:]}"
+            f"{kill.name} failed otherwise\n{said}"
         )
         print(f"{number:2d} {kill.name}", flush=True)
         monkeypatch.delenv(KILL)
