@@ -24,9 +24,15 @@ FORMULA_MARK = "[公式]"  # for a formula that is more than letters, digits and
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _NOWIKI = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _MAGIC = re.compile(r"__[A-Z\u4e00-\u9fff]+__")
+# What a dropped template leaves: brackets around nothing, a comma at the edge of brackets.
 _EMPTY_BRACKETS = re.compile(r"[（(][\s，,；;、：:]*[）)]")
+_BRACKET_EDGE = re.compile(r"(?<=[（(])[\s，,；;、：:]+|[\s，,；;、]+(?=[）)])")
 _RAISED = re.compile(rf"(?<=\d){SUPERSCRIPT}(?=[\d−+-])")
-_LONE_FORMULA = re.compile(rf"^[\W\d{FORMULA}]*{FORMULA}[\W\d{FORMULA}]*$", re.MULTILINE)
+# A formula on a line of its own belongs to the sentence before it, if that has not ended.
+_LONE_FORMULA = re.compile(
+    rf"(?:(?<=[^\s。！？.!?])\s*\n\s*({FORMULA}+)|^[^\S\n]*{FORMULA}+)[^\w\n]*(?:\(\d+\)|（\d+）)?[^\w\n]*$",
+    re.MULTILINE,
+)
 # A table begins and ends at the beginning of a line; -{{ is a hyphen before a template.
 _BRACKETS = re.compile(r"\[\[|\]\]|-\{(?!\{)|\{\{|\}\}|\}-|^[ \t:]*\{\||^[ \t]*\|\}(?!\})", re.MULTILINE)
 _CLOSING = {"]]": "[[", "}}": "{{", "|}": "{|", "}-": "-{"}
@@ -81,8 +87,8 @@ def plain(raw: str, title: str = "", namespaces: dict[str, int] = wikitext_links
     if SUPERSCRIPT in text:
         text = _RAISED.sub("^", text).replace(SUPERSCRIPT, "")
     if FORMULA in text:
-        text = _LONE_FORMULA.sub("", text).replace(FORMULA, FORMULA_MARK)
-    return _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)).strip()
+        text = _LONE_FORMULA.sub(lambda match: match[1] or "", text).replace(FORMULA, FORMULA_MARK)
+    return _BRACKET_EDGE.sub("", _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text))).strip()
 
 
 def _balanced(raw: str) -> str:
@@ -163,7 +169,9 @@ def _without_link_lists(raw: str) -> str:
             depth = len(heading[1])
             if not level or depth <= level:
                 level = depth if _LAST_SECTIONS.match(heading[2].strip(" -{}")) else 0
-        if line[:1] not in _LIST_MARKS or _RULE_LINE.match(line):
+        if kept and _RULE_LINE.match(line):
+            kept[-1] += line
+        elif line[:1] not in _LIST_MARKS:
             kept.append(line)
         elif not level:
             kept.append(line.lstrip(_LIST_MARKS))

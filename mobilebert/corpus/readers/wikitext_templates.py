@@ -6,12 +6,14 @@ notices, citations) show nothing.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
 
+import mwparserfromhell
 from mwparserfromhell import nodes
 
 from mobilebert.corpus.readers.language_converter import BAR, CLOSE, OPEN
@@ -19,6 +21,8 @@ from mobilebert.corpus.readers.language_converter import BAR, CLOSE, OPEN
 FORMULA, SUPERSCRIPT = "\ufdd3", "\ufdd4"  # stand for a formula and before a raised number; in no text
 
 Shown = Iterator[Any]  # strings and parsed text
+
+_MARKUP = re.compile(r"[\[{<&']")
 
 
 def shown(template: nodes.Template, title: str) -> Shown:
@@ -28,7 +32,8 @@ def shown(template: nodes.Template, title: str) -> Shown:
     if colon and function in {"formatnum", "lc", "uc", "lcfirst", "ucfirst"}:
         value = str(template.name).partition(":")[2].strip()
         # R turns a formatted number back into a plain one.
-        yield value.replace(",", "") if _value(template, "1").upper() == "R" else value
+        value = value.replace(",", "") if _value(template, "1").upper() == "R" else value
+        yield mwparserfromhell.parse(value) if _MARKUP.search(value) else value
         return
     name = name.removeprefix("template:").removeprefix("模板:")
     if name in _PAGE_NAMES:
@@ -89,7 +94,7 @@ def _convert(template: nodes.Template) -> Shown:
     while len(values) > 1:
         yield values.pop(0)
         unit_or_range = values.pop(0)
-        yield _RANGES.get(unit_or_range) or _UNITS.get(unit_or_range, unit_or_range)
+        yield _RANGES.get(unit_or_range) or _unit(unit_or_range)
         if unit_or_range in _RANGES:
             continue
         # {{convert|5|ft|10|in}}; other numbers that follow say how to round.
@@ -101,8 +106,33 @@ def _val(template: nodes.Template) -> Shown:
     yield from _positional(template)[:1]
     if exponent := _value(template, "e"):
         yield f"×10^{exponent}"
-    unit = _value(template, "u") or _value(template, "ul")
-    yield _UNITS.get(unit, unit)
+    yield _unit(_value(template, "u") or _value(template, "ul"))
+
+
+def _unit(code: str) -> str:
+    return _UNITS.get(code) or _POWER.sub(lambda match: "²³"[int(match[0]) - 2], code)
+
+
+def _coordinates(template: nodes.Template) -> Shown:
+    """{{coord|30|15|N|120|10|E}} where it stands in the text, not at the head of the page."""
+    display = _value(template, "display")
+    values = [value for value in _positional(template) if re.fullmatch(r"-?[\d.]+|[NSEW]", value)]
+    if not values or (display and "i" not in display.replace("title", "")):
+        return
+    if not any(value.isalpha() for value in values):
+        values = [values[0], "N", *values[1:2], "E"]
+    marks = itertools.cycle("°′″")
+    for value in values:
+        if value.isalpha():
+            yield value + (" " if value in "NS" else "")
+            marks = itertools.cycle("°′″")
+        else:
+            yield value + next(marks)
+
+
+def _example(template: nodes.Template) -> Shown:
+    """Wiktionary's {{zh-x|我 每天 用 电脑。}}: spaces part the words for the romanisation."""
+    yield _value(template, "1").replace(" ", "")
 
 
 def _joined(template: nodes.Template) -> Shown:
@@ -160,7 +190,7 @@ def _annotation(template: nodes.Template) -> Shown:
         yield "）"
 
 
-_PLAIN_FORMULA = re.compile(r"(?:[^\W_]|[\s+\-=.,()!/>]|&[lg]t;)+")
+_PLAIN_FORMULA = re.compile(r"(?:[^\W_]|[\s+\-=.,()!/>^]|&[lg]t;)+")
 _LONGEST_PLAIN_FORMULA = 40
 
 
@@ -189,11 +219,8 @@ _RANGES = {
     **{"-": "-", "–": "–", "to": "至", "and": "和", "or": "或", "x": "×", "by": "×", "×": "×", "*": "×"},
     **{"to(-)": "至", "+/-": "±", "±": "±", "+": "+", "至": "至", "到": "到", "和": "和"},
 }
-_UNITS = {
-    **{f"{unit}{power}": f"{unit}{raised}" for unit in ("m", "cm", "mm", "km", "ft", "in", "mi", "yd")
-       for power, raised in (("2", "²"), ("3", "³"))},
-    **{"C": "°C", "F": "°F", "sqkm": "km²", "sqm": "m²", "m/s2": "m/s²", "/km2": "/km²", "PD/km2": "人/km²"},
-}  # fmt: skip
+_UNITS = {"C": "°C", "F": "°F", "sqkm": "km²", "sqm": "m²", "PD/km2": "人/km²"}
+_POWER = re.compile(r"(?<=[A-Za-z])[23]\b")
 _WRITTEN: dict[str, Callable[[nodes.Template], Shown]] = {
     **dict.fromkeys(["convert", "cvt", "换算", "換算", "单位换算", "單位換算"], _convert),
     **dict.fromkeys(["val", "gaps"], _val),
@@ -212,6 +239,8 @@ _WRITTEN: dict[str, Callable[[nodes.Template], Shown]] = {
     **dict.fromkeys(["as of", "asof", "截至"], _as_of),
     **dict.fromkeys(["age", "年龄", "年齡", "年歲"], _age),
     **dict.fromkeys(["tmath", "ce", "chem2"], _formula),
+    **dict.fromkeys(["coord", "coor", "坐标", "坐標"], _coordinates),
+    **dict.fromkeys(["zh-x", "zh-usex", "zh-co"], _example),
     "formatnum": _joined,
     "*": _annotation,
 }
