@@ -41,7 +41,7 @@ _SIMPLIFIED_ONLY = "这们时会国学说对经过发还从开关东车门问间
 _TRADITIONAL_ONLY = "這們時會國學說對經過發還從開關東車門問間"
 
 _ANY_CODE = "|".join(sorted(_CODES, key=len, reverse=True))
-_SEPARATOR = re.compile(rf";\s*(?=(?:{_ANY_CODE})\s*:|[^;]*?=>\s*(?:{_ANY_CODE})\s*:|\s*$)", re.IGNORECASE)
+_SEPARATOR = re.compile(rf";(?=\s*(?:{_ANY_CODE})\s*:|[^;]*?=>\s*(?:{_ANY_CODE})\s*:|\s*$)", re.IGNORECASE)
 _BLOCK_ENDS = re.compile(f"([{OPEN}{CLOSE}])")
 _FLAGS = re.compile(f"{OPEN}([^{OPEN}{CLOSE}{{}}\\[\\]<>|]*)\\|")
 
@@ -125,7 +125,7 @@ def _rule(block: str, own: tuple[str, ...], other: tuple[str, ...]) -> _Rule:
     if not both and not one_way:
         if not flags & {*"AHT-"}:
             return _Rule(body, {}, {})
-        both = dict.fromkeys((*own, *other), body)
+        both = dict.fromkeys((*own, *other), body) if body else {}
     if "D" in flags and not flags & {*"H-"}:
         shown = _describe(both, one_way)
     elif flags & {*"HT-"}:

@@ -54,7 +54,7 @@ def _own_namespaces(path: str) -> dict[str, int]:
         head = next(multistream.chunks(path, 0, _HEAD_BYTES, multistream.BZ2), None)
         source = head.data.decode(errors="replace") if head else ""
         names = _NAMESPACE_NAME.findall(_between(source, "<namespaces>", "</namespaces>"))
-        return {unescape(name).strip().lower(): int(key) for key, name in names}
+        return {_unescaped(name).strip().lower(): int(key) for key, name in names}
     return {}
 
 
@@ -70,7 +70,7 @@ def _read(file_range: FileRange, page: bytes, namespaces: dict[str, int]) -> Raw
         return RawDocument(f"{file_range.ordinal:06d}", shown(page), "undecodable", len(page))
     number = _ID.search(source)
     name = number[1] if number else f"{file_range.ordinal:06d}"
-    title = unescape(_between(source, "<title>", "</title>"))
+    title = _unescaped(_between(source, "<title>", "</title>"))
     body = _TEXT.search(source)
     raw = _unescaped(_between(source, body[0], "</text>")) if body and not body[0].endswith("/>") else ""
     reason = _not_an_article(source, title, raw, namespaces)
@@ -87,8 +87,11 @@ def _unescaped(text: str) -> str:
 
 
 def _possible(match: re.Match[str]) -> str:
-    code = int(match[1], 16) if match[1] else int(match[2])
-    return match[0] if 0 < code < 0xD800 or 0xDFFF < code <= 0x10FFFF else ""
+    digits = (match[1] or match[2]).lstrip("0")
+    if not 0 < len(digits) < 8:
+        return ""
+    code = int(digits, 16 if match[1] else 10)
+    return match[0] if code < 0xD800 or 0xDFFF < code <= 0x10FFFF else ""
 
 
 def _between(source: str, begin: str, end: str) -> str:

@@ -26,11 +26,11 @@ _NOWIKI = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
 _MAGIC = re.compile(r"__[A-Z\u4e00-\u9fff]+__")
 # What a dropped template leaves: brackets around nothing, a comma at the edge of brackets.
 _EMPTY_BRACKETS = re.compile(r"[（(][\s，,；;、：:]*[）)]")
-_BRACKET_EDGE = re.compile(r"(?<=[（(])[\s，,；;、：:]+|[\s，,；;、]+(?=[）)])")
+_BRACKET_EDGE = re.compile(r"(?<=[（(])[\s，,；;、：:]+|(?<![\s，,；;、])[\s，,；;、]+(?=[）)])")
 _RAISED = re.compile(rf"(?<=\d){SUPERSCRIPT}(?=[\d−+-])")
 # A formula on a line of its own belongs to the sentence before it, if that has not ended.
 _LONE_FORMULA = re.compile(
-    rf"(?:(?<=[^\s。！？.!?])\s*\n\s*({FORMULA}+)|^[^\S\n]*{FORMULA}+)[^\w\n]*(?:\(\d+\)|（\d+）)?[^\w\n]*$",
+    rf"(?:(?<=[^\n。！？.!?])\n({FORMULA}+)|^{FORMULA}+)[^\w\n]{{0,9}}(?:[(（]\d+[)）])?[^\w\n]{{0,9}}$(?(1)|\n?)",
     re.MULTILINE,
 )
 # A table begins and ends at the beginning of a line; -{{ is a hyphen before a template.
@@ -86,9 +86,11 @@ def plain(raw: str, title: str = "", namespaces: dict[str, int] = wikitext_links
         text = language_converter.convert(text, language_converter.is_traditional(raw))
     if SUPERSCRIPT in text:
         text = _RAISED.sub("^", text).replace(SUPERSCRIPT, "")
+    text = _BRACKET_EDGE.sub("", _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)))
+    text = "\n".join(filter(None, map(str.strip, text.split("\n"))))
     if FORMULA in text:
         text = _LONE_FORMULA.sub(lambda match: match[1] or "", text).replace(FORMULA, FORMULA_MARK)
-    return _BRACKET_EDGE.sub("", _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text))).strip()
+    return text.strip()
 
 
 def _balanced(raw: str) -> str:
@@ -114,8 +116,7 @@ def _verbatim(match: re.Match[str]) -> str:
     """What the page shows of formulas and of code inside a line."""
     name, attributes, content = match.groups()
     if name.lower() in {"math", "chem", "ce"}:
-        shown = wikitext_templates.formula(content)
-        return f"\n{shown}\n" if "block" in attributes else shown
+        return wikitext_templates.formula(content)
     return content if "inline" in attributes and "\n" not in content else ""
 
 
@@ -161,7 +162,7 @@ def _without_link_lists(raw: str) -> str:
     """The page without the list items of its sections of references, notes and links; paragraphs that
     stand there stay.
     """
-    kept = []
+    kept: list[str] = []
     level = 0  # of such a section, 0 outside
     for line in raw.split("\n"):
         heading = _HEADING.match(line)

@@ -10,7 +10,7 @@ _REDIRECT = re.compile(r"^\s*#\s*(?:redirect|重定向|重新導向)", re.IGNORE
 # with the kind of the name in front (人名, 地名, ...).
 _DISAMBIGUATION = re.compile(
     r"""\{\{\s*(?:template:|模板:)?(?:
-      (?!(?:needs?|requires?)\b)(?:[\w()-]+[ _])*[\w-]*disamb(?:ig(?:uation)?)?(?:[ _-](?:page|cleanup))?
+      (?!(?:needs?|requires?)\b)[\w()\ -]{0,40}disamb(?:ig(?:uation)?)?(?:[ _-](?:page|cleanup))?
       |disambig-chinese-char-title|dab|mathdab|(?:hn|geo|place|school|road|hospital|number|mil-unit-)dis(?:-cleanup)?
       |[^{}|需请請求待无無勿链鏈連]{0,8}(?:消歧[义義]|消除歧[义義]|消含糊|消除含糊)(?:页面?|頁面?)?
       |同名[条條]目

@@ -146,6 +146,11 @@ def _fraction(template: nodes.Template) -> Shown:
     yield " ".join([*values[:-2], "/".join(values[-2:])])
 
 
+def _square_root(template: nodes.Template) -> Shown:
+    yield "√"
+    yield from _first(template, ("1",))
+
+
 def _power_of_ten(template: nodes.Template) -> Shown:
     yield f"×10^{_value(template, '1')}"
 
@@ -190,16 +195,17 @@ def _annotation(template: nodes.Template) -> Shown:
         yield "）"
 
 
-_PLAIN_FORMULA = re.compile(r"(?:[^\W_]|[\s+\-=.,()!/>^]|&[lg]t;)+")
+_PLAIN_FORMULA = re.compile(r"(?:[^\W_]|[\s+\-=.,()!/<>^]|&[lg]t;)*")
+_FORMULA_SPACE = re.compile(r"\\[,;:! ]")
 _LONGEST_PLAIN_FORMULA = 40
 
 
 def formula(source: str) -> str:
     """The formula itself where it needs no typesetting (n, x + 1, 2H2 + O2), else `FORMULA`."""
-    source = source.strip()
+    source = _FORMULA_SPACE.sub(" ", source).strip()
     if len(source) > _LONGEST_PLAIN_FORMULA or not _PLAIN_FORMULA.fullmatch(source):
-        return FORMULA if source else ""
-    return source.replace("=", "&#61;")  # no name of a parameter
+        return FORMULA
+    return source.replace("=", "&#61;").replace("<", "&lt;")  # no name of a parameter, no tag
 
 
 _PAGE_NAMES = {"pagename", "fullpagename", "basepagename", "subpagename", "rootpagename"}
@@ -227,6 +233,7 @@ _WRITTEN: dict[str, Callable[[nodes.Template], Shown]] = {
     **dict.fromkeys(["chem", "chemf", "化学式", "化學式", "molf"], _joined),
     **dict.fromkeys(["frac", "fraction", "sfrac", "分数", "分數"], _fraction),
     **dict.fromkeys(["e", "exp10", "10^"], _power_of_ten),
+    **dict.fromkeys(["sqrt", "radic"], _square_root),
     **dict.fromkeys(["bd", "生卒"], _life),
     **dict.fromkeys(
         [

@@ -141,6 +141,11 @@ def test_wikitext_gives_its_prose():
         ("-{" * 50_000 + "}-" * 50_000, document.NO_MAIN_TEXT),
         ("{{a|" * 100_000 + "}}" * 100_000, document.NO_MAIN_TEXT),
         ("<ref>" * 50_000 + "</ref>" * 50_000, document.NO_MAIN_TEXT),
+        ("-{zh-cn:" + ";" + " " * 500_000 + "x}-", None),
+        ("-{" + "a=>" * 40_000 + "}-", None),
+        ("甲" + "\n" * 500_000 + "<math>\\a</math>" + "。" * 500_000 + "乙", None),
+        ("（甲" + "， " * 300_000 + "乙", None),
+        ("&#" + "9" * 100_000 + ";", None),
     ],
 )
 def test_hostile_wikitext_is_read_or_refused_with_a_reason(raw, reason):

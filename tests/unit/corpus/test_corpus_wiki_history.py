@@ -89,6 +89,9 @@ def test_namespaces_are_those_that_the_dump_names(tmp_path, block_bytes):
 def test_an_impossible_character_reference_is_dropped(tmp_path):
     path = tmp_path / "dump.xml"
     path.write_text(
-        page(1, [revision("", "甲&#x0;乙&amp;#0;丙&#xDFFF;&#x110000;丁&#x4e00;&amp;#20108;")]), "utf-8"
+        page(
+            1, [revision("", f"甲&#x0;乙&amp;#0;丙&#xDFFF;&#x110000;&#{'9' * 5000};丁&#x4e00;&amp;#20108;")]
+        ),
+        "utf-8",
     )
     assert read(path, 1 << 20)[0].text == "甲乙丙丁一二"

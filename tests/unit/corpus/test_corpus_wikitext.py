@@ -87,13 +87,15 @@ def test_a_template_shows_its_words(source, text):
         (r"由<math>\frac{a}{b_{c}}</math>得{{quote|<math>x^{2^{n}}</math>甲}}", "由[公式]得[公式]甲"),
         ("由<math>E=mc^2</math>和{{quote|<math>a=1</math>}}得", "由E=mc^2和a=1得"),
         ("得到：\n:<math>\\alpha</math>（1）\n其中", "得到：[公式]\n其中"),
-        ("完了。\n:<math>\\alpha</math>\n另外", "完了。\n\n另外"),
+        ('若<math display="block">0 < x</math>且<math>\\,</math>', "若0 < x且"),
+        ("{{sqrt|2}}、{{nts|1200}}", "√2、1200"),
+        ("完了。\n:<math>\\alpha</math>\n另外", "完了。\n另外"),
         ("10<sup>−6</sup>米<sup>2</sup>，H<sub>2</sub>O", "10^−6米2，H2O"),
         ("用<code>print</code>和<syntaxhighlight lang=c inline>x;</syntaxhighlight>", "用print和x;"),
         ("甲<syntaxhighlight>\n{{{{ [[\n</syntaxhighlight>乙", "甲乙"),
         ('甲<span style="display: none">0</span>乙', "甲乙"),
         ("甲&nbsp;乙&#8212;&euro;", "甲\xa0乙—€"),
-        ("{{cite|title=x|}}甲\n{|\n|}\n乙", "甲\n\n乙"),
+        ("{{cite|title=x|}}甲\n{|\n|}\n乙", "甲\n乙"),
         ("<poem>\n床前明月光，\n疑是地上霜。\n</poem>", "床前明月光，\n疑是地上霜。"),
     ],
 )
@@ -118,3 +120,10 @@ def test_a_tag_shows_its_words(source, text):
 )
 def test_a_template_of_a_whole_page_makes_a_disambiguation_page(source, whole):
     assert wikitext_kinds.is_disambiguation("题", f"题可以指：{source}") == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["{{" + "_" * 200_000, "{{" * 100_000 + "消歧", "{{" + "a " * 200_000 + "}}"]
+)
+def test_a_hostile_name_of_a_template_is_judged(name):
+    assert not wikitext_kinds.is_disambiguation("题", name)
