@@ -17,8 +17,9 @@ from mwparserfromhell import nodes
 from mobilebert.corpus.readers import language_converter, wikitext_links, wikitext_templates
 from mobilebert.corpus.readers.document import bounded
 from mobilebert.corpus.readers.language_converter import CLOSE, OPEN
-from mobilebert.corpus.readers.wikitext_templates import FORMULA, SUPERSCRIPT
+from mobilebert.corpus.readers.wikitext_formulas import FORMULA, read_formula
 
+SUPERSCRIPT = "\ufdd4"  # before a raised number while a page is parsed
 FORMULA_MARK = "[公式]"  # for a formula that is more than letters, digits and signs of operation
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -116,7 +117,7 @@ def _verbatim(match: re.Match[str]) -> str:
     """What the page shows of formulas and of code inside a line."""
     name, attributes, content = match.groups()
     if name.lower() in {"math", "chem", "ce"}:
-        return wikitext_templates.formula(content)
+        return read_formula(content)
     return content if "inline" in attributes and "\n" not in content else ""
 
 

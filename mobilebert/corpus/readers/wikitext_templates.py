@@ -17,8 +17,7 @@ import mwparserfromhell
 from mwparserfromhell import nodes
 
 from mobilebert.corpus.readers.language_converter import BAR, CLOSE, OPEN
-
-FORMULA, SUPERSCRIPT = "\ufdd3", "\ufdd4"  # stand for a formula and before a raised number; in no text
+from mobilebert.corpus.readers.wikitext_formulas import read_formula
 
 Shown = Iterator[Any]  # strings and parsed text
 
@@ -27,13 +26,17 @@ _MARKUP = re.compile(r"[\[{<&']")
 
 def shown(template: nodes.Template, title: str) -> Shown:
     """What a template shows in the text of the page of that title: strings, and parsed text to be walked."""
+    for words in _words(template, title):
+        yield mwparserfromhell.parse(words) if isinstance(words, str) and _MARKUP.search(words) else words
+
+
+def _words(template: nodes.Template, title: str) -> Shown:
     name = str(template.name).strip().lower().replace("_", " ")
     function, colon, _ = name.partition(":")
     if colon and function in {"formatnum", "lc", "uc", "lcfirst", "ucfirst"}:
         value = str(template.name).partition(":")[2].strip()
         # R turns a formatted number back into a plain one.
-        value = value.replace(",", "") if _value(template, "1").upper() == "R" else value
-        yield mwparserfromhell.parse(value) if _MARKUP.search(value) else value
+        yield value.replace(",", "") if _value(template, "1").upper() == "R" else value
         return
     name = name.removeprefix("template:").removeprefix("模板:")
     if name in _PAGE_NAMES:
@@ -184,7 +187,7 @@ def _age(template: nodes.Template) -> Shown:
 
 
 def _formula(template: nodes.Template) -> Shown:
-    yield formula(_value(template, "1"))
+    yield read_formula(_value(template, "1"))
 
 
 def _annotation(template: nodes.Template) -> Shown:
@@ -193,19 +196,6 @@ def _annotation(template: nodes.Template) -> Shown:
         yield "（"
         yield template.get("1").value
         yield "）"
-
-
-_PLAIN_FORMULA = re.compile(r"(?:[^\W_]|[\s+\-=.,()!/<>^]|&[lg]t;)*")
-_FORMULA_SPACE = re.compile(r"\\[,;:! ]")
-_LONGEST_PLAIN_FORMULA = 40
-
-
-def formula(source: str) -> str:
-    """The formula itself where it needs no typesetting (n, x + 1, 2H2 + O2), else `FORMULA`."""
-    source = _FORMULA_SPACE.sub(" ", source).strip()
-    if len(source) > _LONGEST_PLAIN_FORMULA or not _PLAIN_FORMULA.fullmatch(source):
-        return FORMULA
-    return source.replace("=", "&#61;").replace("<", "&lt;")  # no name of a parameter, no tag
 
 
 _PAGE_NAMES = {"pagename", "fullpagename", "basepagename", "subpagename", "rootpagename"}
