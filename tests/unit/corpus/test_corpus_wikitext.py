@@ -67,7 +67,7 @@ def test_a_title_tells_the_namespace(title, number):
         ("{{rquote|left|甲|乙}}", "甲"),
         ("{{lang-ja|甲}}、{{Lang|ja|乙}}、{{langx|ja|丙}}", "甲、乙、丙"),
         ("{{le|甲|A}}、{{le|甲|A|乙}}、{{Link-ja|甲|A}}", "甲、乙、甲"),
-        ("{{tsl|en|A|甲}}、{{tsl|en|A|甲|乙}}、{{仮リンク|甲|en|A}}", "甲、乙、甲"),
+        ("{{tsl|en|A|甲}}、{{tsl|en|A||乙}}、{{tsl|en|A}}、{{仮リンク|甲|en|A}}", "甲、乙、A、甲"),
         ("{{internal link helper/en|甲|A}}、{{link-interwiki|zh=甲|lang=en|lang_title=A}}", "甲、甲"),
         ("{{color|red|甲}}、{{nowrap|乙}}、{{黑幕|丙}}", "甲、乙、丙"),
         ("{{chem|S|O|4|2-}}", "SO42-"),
