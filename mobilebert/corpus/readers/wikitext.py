@@ -1,36 +1,43 @@
 """Wikitext to plain paragraphs, on mwparserfromhell: templates, tables, references, files and lists of
 links out.
+
+Links, templates that stand for words and -{...}- are shown as the wiki shows them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from html import unescape
 from typing import Any
 
 import mwparserfromhell
 from mwparserfromhell import nodes
 
+from mobilebert.corpus.readers import language_converter, wikitext_links, wikitext_templates
 from mobilebert.corpus.readers.document import bounded
+from mobilebert.corpus.readers.language_converter import CLOSE, OPEN
+from mobilebert.corpus.readers.wikitext_formulas import FORMULA, read_formula
 
-_REDIRECT = re.compile(r"^\s*#\s*(?:redirect|重定向|重新導向)", re.IGNORECASE)
-_DISAMBIGUATION = re.compile(
-    r"\{\{\s*(?:disambig\w*|dab|hndis|geodis|letter-?number\s*combination\s*disambiguation|\w*disambiguation|(?:[^{}|]*)消歧[义義](?:页|頁)?|"
-    r"地名消歧[义義]|人名消歧[义義]|同名[条條]目)\s*(?:\||\}\})",
-    re.IGNORECASE,
-)
-_DISAMBIGUATION_TITLE = re.compile(r"[(（]\s*消歧[义義](?:页|頁)?\s*[)）]\s*$")
+SUPERSCRIPT = "\ufdd4"  # before a raised number while a page is parsed
+FORMULA_MARK = "[公式]"  # for a formula that is more than letters, digits and signs of operation
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _NOWIKI = re.compile(r"</?nowiki\s*/?>", re.IGNORECASE)
-# Innermost -{...}- first: https://www.mediawiki.org/wiki/Writing_systems/Syntax
-_VARIANT = re.compile(r"-\{((?:(?!-\{|\}-).)*?)\}-", re.DOTALL)
-_VARIANT_ORDER = ("zh-cn", "zh-hans", "zh", "zh-sg", "zh-my", "zh-tw", "zh-hant", "zh-hk", "zh-mo")
-_HIDDEN_FLAGS = {"H", "T", "-"}
-_MAGIC = re.compile(r"__[A-Z]+__")
+_MAGIC = re.compile(r"__[A-Z\u4e00-\u9fff]+__")
+# What a dropped template leaves: brackets around nothing, a comma at the edge of brackets.
 _EMPTY_BRACKETS = re.compile(r"[（(][\s，,；;、：:]*[）)]")
-_BRACKETS = re.compile(r"\[\[|\]\]|\{\{|\}\}|\{\||\|\}")
-_CLOSING = {"]]": "[[", "}}": "{{", "|}": "{|"}
+_BRACKET_EDGE = re.compile(r"(?<=[（(])[\s，,；;、：:]+|(?<![\s，,；;、])[\s，,；;、]+(?=[）)])")
+_RAISED = re.compile(rf"(?<=\d){SUPERSCRIPT}(?=[\d−+-])")
+# A formula on a line of its own belongs to the sentence before it, if that has not ended.
+_LONE_FORMULA = re.compile(
+    rf"(?:(?<=[^\n。！？.!?])\n({FORMULA}+)|^{FORMULA}+)[^\w\n]{{0,9}}(?:[(（]\d+[)）])?[^\w\n]{{0,9}}$(?(1)|\n?)",
+    re.MULTILINE,
+)
+# A table begins and ends at the beginning of a line; -{{ is a hyphen before a template.
+_BRACKETS = re.compile(r"\[\[|\]\]|-\{(?!\{)|\{\{|\}\}|\}-|^[ \t:]*\{\||^[ \t]*\|\}(?!\})", re.MULTILINE)
+_CLOSING = {"]]": "[[", "}}": "{{", "|}": "{|", "}-": "-{"}
+_STANDING_FOR = {"-{": OPEN, "}-": CLOSE}
 _PAIRED_TAG = re.compile(
     r"<(/?)(?!(?:br|hr|wbr|li|dd|dt|p|img|nowiki)\b)([A-Za-z]+)(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE
 )
@@ -42,93 +49,76 @@ _UNCLOSED_TAG = re.compile(r"<(?=/?[A-Za-z][^<>]*(?:<|\Z))")
 _REFERENCE = re.compile(
     r"<ref(?:\s[^<>]*)?(?<!/)>(?:(?!<ref\b).)*?</ref\s*>|<ref(?:\s[^<>]*)?/>", re.DOTALL | re.IGNORECASE
 )
+# What is no wikitext, so that its brackets pair with none outside.
+_VERBATIM = re.compile(
+    r"<(math|chem|ce|syntaxhighlight|source|pre|score|timeline|graph|hiero)\b([^<>]*)(?<!/)>(.*?)</\1\s*>",
+    re.DOTALL | re.IGNORECASE,
+)
 _DEEPEST = 30  # articles nest a handful of brackets
 _LOOK_BACK = 5
 _NODES = (*"[{<|&'=", "\n----", "://", "mailto:")  # what the parser makes nodes of
 _LIST_MARKS = "*#:;"
+_RULE_LINE = re.compile(r";\s*zh(?:-\w+)*\s*:", re.IGNORECASE)  # of a -{...}- over several lines
 
-_DROPPED_LINK = re.compile(
-    r"^\s*:?\s*(?:file|image|media|category|文件|图像|圖像|图片|圖片|档案|檔案|媒体|媒體|分类|分類|[a-z]{2,3}(?:-[a-z-]{2,10})?)\s*[:：]",
-    re.IGNORECASE,
-)
 _DROPPED_TAGS = {
-    *(
-        "ref",
-        "references",
-        "table",
-        "gallery",
-        "math",
-        "chem",
-        "timeline",
-        "score",
-        "imagemap",
-        "syntaxhighlight",
-        "source",
-        "pre",
-        "code",
-    ),
-    *(
-        "style",
-        "script",
-        "graph",
-        "hiero",
-        "templatestyles",
-        "mapframe",
-        "maplink",
-        "inputbox",
-        "section",
-        "noinclude",
-    ),
+    *("ref", "references", "table", "gallery", "timeline", "score", "imagemap", "syntaxhighlight", "source"),
+    *("pre", "style", "script", "graph", "hiero", "templatestyles", "mapframe", "maplink", "inputbox"),
+    *("section", "noinclude", "includeonly", "rt", "rp", "rtc"),
 }
-# Inline templates that stand for their text: which parameter holds it.
-_INLINE = {
-    "lang": "2",
-    "nowrap": "1",
-    "small": "1",
-    "big": "1",
-    "nobold": "1",
-    "le": "1",
-    "tsl": "3",
-    "ruby": "1",
-    "color": "2",
-}
-_LINK_TEMPLATE = re.compile(r"^(?:link-[a-z-]+|internal link helper/?[a-z-]*)$")
 _HEADING = re.compile(r"^(={1,6})(.+?)\1\s*$")
 _LAST_SECTIONS = re.compile(
     r"^(?:参考(?:文献|资料|来源|书目)?|參考(?:文獻|資料|來源|書目)?|参考文献与注释|注[释解]|註[釋解]|脚注|腳註|注脚|備註|备注|引用|資料來源|资料来源|外部[链連][接結]|"
-    r"外部连接|参见|參見|参看|參看|另见|另見|相关条目|相關條目|延伸阅读|延伸閱讀|扩展阅读|擴展閱讀|书目|書目)$"
+    r"外部连接|参见|參見|參看|参看|另见|另見|相关条目|相關條目|延伸阅读|延伸閱讀|扩展阅读|擴展閱讀|书目|書目)$"
 )
 
 
-def is_redirect(raw: str) -> bool:
-    """Whether the page only points to another one."""
-    return _REDIRECT.match(raw) is not None
+def plain(raw: str, title: str = "", namespaces: dict[str, int] = wikitext_links.NAMESPACES) -> str:
+    """The prose of a page, a paragraph or list item a line; "" if there is none.
 
-
-def is_disambiguation(title: str, raw: str) -> bool:
-    """Whether the page only lists what a name may mean: by its title or by a template."""
-    return _DISAMBIGUATION_TITLE.search(title) is not None or _DISAMBIGUATION.search(raw) is not None
-
-
-def plain(raw: str) -> str:
-    """The prose of a page, a paragraph or list item a line; "" if there is none."""
-    raw = _without_link_lists(_variants(_NOWIKI.sub("", _COMMENT.sub("", raw))))
-    text = "".join(_text(mwparserfromhell.parse(bounded(_balanced(raw), _NODES)).nodes))
-    return _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)).strip()
+    Args:
+        raw: the source of the page.
+        title: what {{PAGENAME}} shows.
+        namespaces: number by name in small letters, for the links.
+    """
+    raw = _without_link_lists(_NOWIKI.sub("", _COMMENT.sub("", raw)))
+    walker = _Walker(title, namespaces)
+    text = "".join(walker.text(mwparserfromhell.parse(bounded(_balanced(raw), _NODES)).nodes))
+    if OPEN in text:
+        text = language_converter.convert(text, language_converter.is_traditional(raw))
+    if SUPERSCRIPT in text:
+        text = _RAISED.sub("^", text).replace(SUPERSCRIPT, "")
+    text = _BRACKET_EDGE.sub("", _EMPTY_BRACKETS.sub("", _MAGIC.sub("", text)))
+    text = "\n".join(filter(None, map(str.strip, text.split("\n"))))
+    if FORMULA in text:
+        text = _LONE_FORMULA.sub(lambda match: match[1] or "", text).replace(FORMULA, FORMULA_MARK)
+    return text.strip()
 
 
 def _balanced(raw: str) -> str:
     """The page without brackets and tags that open or close nothing, or nest too deep: the parser takes
-    quadratic time over them.
+    quadratic time over them. -{ and }- become characters that the parser does not know.
     """
     raw = _UNCLOSED_LINK.sub("", _UNCLOSED_TAG.sub("&lt;", raw))
     tags = ((match[2].lower(), bool(match[1]), match.span()) for match in _PAIRED_TAG.finditer(raw))
-    raw = _REFERENCE.sub("", _without(raw, _unpaired(tags)))
+    raw = _VERBATIM.sub(_verbatim, _REFERENCE.sub("", _without(raw, _unpaired(tags))))
     brackets = (
-        (_CLOSING.get(match[0], match[0]), match[0] in _CLOSING, match.span())
+        (_CLOSING.get(mark, mark), mark in _CLOSING, match.span())
         for match in _BRACKETS.finditer(raw)
+        for mark in (match[0].lstrip(" \t:"),)
     )
-    return _without(raw, _unpaired(brackets))
+    raw = _without(raw, _unpaired(brackets))
+    if "-{" not in raw:
+        return raw
+    raw = _BRACKETS.sub(lambda match: _STANDING_FOR.get(match[0], match[0]), raw)
+    return language_converter.protect_bars(raw)
+
+
+def _verbatim(match: re.Match[str]) -> str:
+    """What the page shows of formulas and of code inside a line."""
+    name, attributes, content = match.groups()
+    if name.lower() in {"math", "chem", "ce"}:
+        return read_formula(content)
+    return content if "inline" in attributes and "\n" not in content else ""
 
 
 def _unpaired(marks: Iterable[tuple[str, bool, tuple[int, int]]]) -> list[tuple[int, int]]:
@@ -169,76 +159,73 @@ def _without(raw: str, spans: list[tuple[int, int]]) -> str:
     return "".join(kept) + raw[end:]
 
 
-def _variants(raw: str) -> str:
-    """-{zh-hans:A;zh-hant:B}- becomes A (mainland form first); conversion rules that show nothing go."""
-    for _ in range(_DEEPEST):
-        replaced = _VARIANT.sub(_variant, raw) if "-{" in raw else raw
-        if replaced == raw:
-            break
-        raw = replaced
-    return raw
-
-
-def _variant(match: re.Match[str]) -> str:
-    flags, bar, body = match[1].rpartition("|")
-    if bar and set(flags.replace(" ", "").upper().split(";")) & _HIDDEN_FLAGS:
-        return ""
-    variants: dict[str, str] = {}
-    for rule in body.split(";"):
-        language, colon, variant = rule.partition(":")
-        if colon and language.strip().lower() in _VARIANT_ORDER:
-            variants[language.strip().lower()] = variant.strip()
-    return next((variants[language] for language in _VARIANT_ORDER if language in variants), body)
-
-
 def _without_link_lists(raw: str) -> str:
     """The page without the list items of its sections of references, notes and links; paragraphs that
     stand there stay.
     """
-    kept = []
+    kept: list[str] = []
     level = 0  # of such a section, 0 outside
     for line in raw.split("\n"):
         heading = _HEADING.match(line)
         if heading:
             depth = len(heading[1])
             if not level or depth <= level:
-                level = depth if _LAST_SECTIONS.match(heading[2].strip()) else 0
-        if not (level and line[:1] in _LIST_MARKS):
+                level = depth if _LAST_SECTIONS.match(heading[2].strip(" -{}")) else 0
+        if kept and _RULE_LINE.match(line):
+            kept[-1] += line
+        elif line[:1] not in _LIST_MARKS:
+            kept.append(line)
+        elif not level:
             kept.append(line.lstrip(_LIST_MARKS))
     return "\n".join(kept)
 
 
-def _text(some_nodes: Any) -> Iterator[str]:
-    for node in some_nodes:
-        if isinstance(node, nodes.Text):
-            yield node.value
-        elif isinstance(node, nodes.Wikilink):
-            title = str(node.title)
-            if not _DROPPED_LINK.match(title):
-                yield from _text(node.text.nodes) if node.text is not None else [title.lstrip(":")]
-        elif isinstance(node, nodes.ExternalLink):
-            if node.title is not None and node.brackets:
-                yield from _text(node.title.nodes)
-        elif isinstance(node, nodes.HTMLEntity):
-            yield node.normalize()
-        elif isinstance(node, nodes.Tag):
-            yield from _tag(node)
-        elif isinstance(node, nodes.Template):
-            yield from _template(node)
-        elif isinstance(node, nodes.Heading):
+class _Walker:
+    """The words of parsed wikitext, in order."""
+
+    def __init__(self, title: str, namespaces: dict[str, int]) -> None:
+        self._title = title
+        self._namespaces = namespaces
+
+    def text(self, some_nodes: Iterable[Any]) -> Iterator[str]:
+        for node in some_nodes:
+            if isinstance(node, nodes.Text):
+                yield node.value
+            elif isinstance(node, nodes.Wikilink):
+                yield from self._link(node)
+            elif isinstance(node, nodes.ExternalLink):
+                if node.title is not None and node.brackets:
+                    yield from self.text(node.title.nodes)
+            elif isinstance(node, nodes.HTMLEntity):
+                yield unescape(str(node))
+            elif isinstance(node, nodes.Tag):
+                yield from self._tag(node)
+            elif isinstance(node, nodes.Template):
+                for shown in wikitext_templates.shown(node, self._title):
+                    yield from [shown] if isinstance(shown, str) else self.text(shown.nodes)
+            elif isinstance(node, nodes.Heading):
+                yield "\n"
+
+    def _link(self, node: nodes.Wikilink) -> Iterator[str]:
+        if not wikitext_links.is_shown(str(node.title), self._namespaces):
+            return
+        if node.text is not None and node.text.nodes:
+            yield from self.text(node.text.nodes)
+            return
+        title = "".join(self.text(node.title.nodes)).strip().removeprefix(":")
+        yield title if node.text is None else wikitext_links.without_prefix(title)
+
+    def _tag(self, node: nodes.Tag) -> Iterator[str]:
+        name = str(node.tag).strip().lower()
+        if name == "br":
             yield "\n"
+        elif name in _DROPPED_TAGS or node.contents is None or _is_hidden(node):
+            return
+        elif not (name == "code" and "\n" in node.contents):
+            if name == "sup":
+                yield SUPERSCRIPT
+            yield from self.text(node.contents.nodes)
 
 
-def _tag(node: Any) -> Iterator[str]:
-    name = str(node.tag).strip().lower()
-    if name == "br":
-        yield "\n"
-    elif name not in _DROPPED_TAGS and node.contents is not None:
-        yield from _text(node.contents.nodes)
-
-
-def _template(node: Any) -> Iterator[str]:
-    name = str(node.name).strip().lower().replace("_", " ")
-    parameter = "1" if _LINK_TEMPLATE.match(name) else _INLINE.get(name)
-    if parameter is not None and node.has(parameter):
-        yield from _text(node.get(parameter).value.nodes)
+def _is_hidden(node: nodes.Tag) -> bool:
+    return any("display:none" in str(attribute).replace(" ", "") for attribute in node.attributes)
