@@ -6,11 +6,12 @@ from snakemake.utils import min_version
 from workflow import jobs, paths
 from workflow.inputs import Inputs
 from workflow.settings import load, section
+from workflow.yaml_files import readable
 
 min_version("9.27")
 
 
-configfile: "config.yaml"
+configfile: readable("config.yaml")
 
 
 SETTINGS = load(config, workflow.configfiles)

@@ -24,12 +24,13 @@ def main(options: argparse.Namespace) -> None:
     """Write the check artifact."""
     from mobilebert.exporting import checking, network
 
+    chosen = settings.parse(options.settings).export
     network.prepare(options.threads)
     checking.check(
         options.model,
         options.export,
         options.format,
-        settings.parse(options.settings).export,
+        chosen,
         options.out,
     )
 

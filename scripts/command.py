@@ -30,7 +30,7 @@ os.environ.setdefault(
 def parser(description: str | None) -> argparse.ArgumentParser:
     """A parser with the arguments that every command has: --settings, --out, --log, --threads, --attempt."""
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--settings", default="{}", help="the settings of this stage, as JSON")
+    made.add_argument("--settings", default="{}", help="of this stage, as JSON; else the defaults")
     made.add_argument("--out", type=Path, required=True, help="what to write")
     made.add_argument("--log", type=Path, help="log file (the terminal is written to as well)")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads to use")
@@ -83,7 +83,10 @@ def beam_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _beam(text: str) -> settings.Beam:
-    return settings.parse(text).beam
+    try:
+        return settings.parse(text).beam
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> NoReturn:

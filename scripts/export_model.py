@@ -25,8 +25,9 @@ def main(options: argparse.Namespace) -> None:
     """Write the export artifact."""
     from mobilebert.exporting import network, writing
 
+    export = settings.parse(options.settings).export
     network.prepare(options.threads)
-    writing.export(options.model, options.format, settings.parse(options.settings).export, options.out)
+    writing.export(options.model, options.format, export, options.out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ def main(options: argparse.Namespace) -> None:
     """Write the download artifact."""
     sources = settings.parse(options.settings).sources
     if len(sources) != 1:
-        raise UserError(f"--settings: one source is expected under sources, found {len(sources)}")
+        raise UserError(f"settings: one source is expected under sources, found {len(sources)}")
     download.fetch_source(sources[0], options.out)
 
 

@@ -5,9 +5,9 @@ included.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from mobilebert import settings
 from scripts import command
 
 
@@ -15,13 +15,9 @@ def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
     from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
-    sections = json.loads(options.settings)
-    import_teacher(
-        options.source,
-        options.out,
-        kind=sections.get("teacher.kind"),
-        without_head=sections.get("teacher.retrain_head", False),
-    )
+    chosen = settings.parse(options.settings).teacher
+    kind = None if chosen.kind == "pretrain" else chosen.kind  # by default what is there
+    import_teacher(options.source, options.out, kind=kind, without_head=chosen.retrain_head)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
+from mobilebert import settings
 from mobilebert.storage import artifacts
 from scripts import command
 
@@ -15,8 +15,9 @@ def main(options: argparse.Namespace) -> None:
     """Find the vocabulary, write the tokenizer artifact."""
     from mobilebert.tokenization import files, importing
 
+    settings.parse(options.settings)  # nothing of it shapes what is taken; it is recorded
     kind, content, lowercase = importing.find(options.source)
-    sections = json.loads(options.settings) | {
+    sections = settings.load_sections(options.settings) | {
         "files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}
     }
     with artifacts.writing(options.out, "tokenizer", settings=sections, versions=("tokenizers",)) as writer:

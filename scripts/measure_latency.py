@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -25,11 +24,12 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(options: argparse.Namespace) -> None:
     """Write the timings as JSON; --threads is taken and unused, since one thread is what is measured."""
-    from mobilebert.exporting import latency, network
+    from mobilebert.exporting import latency, network, writing
 
+    chosen = settings.parse(options.settings).export
     network.prepare(1)
-    timing = latency.measure(options.export, options.format, settings.parse(options.settings).export)
-    sections = json.loads(options.settings)
+    timing = latency.measure(options.export, options.format, chosen)
+    sections = {"export": chosen.model_dump(mode="json", include=writing.SHAPING)}
     artifacts.write_file(
         options.out, canonical_json(timing), "timings", settings=sections, inputs={"export": options.export}
     )

@@ -37,9 +37,10 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.publishing.target import open_storage
     from mobilebert.publishing.upload import publish
 
-    sections = json.loads(options.settings)
+    sections = settings.load_sections(options.settings)
     licences = sections.pop("licences", {})  # of each source of the text
-    publishing = settings.parse(json.dumps(sections)).publish
+    chosen = settings.parse(json.dumps(sections))
+    publishing = chosen.publish
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
@@ -51,7 +52,8 @@ def main(options: argparse.Namespace) -> None:
     }
     inputs |= {"scores": scores} if scores else {}
     record = canonical_json(release.record(storage.where))
-    artifacts.write_file(options.out, record, "upload", settings=json.loads(options.settings), inputs=inputs)
+    shown = settings.sections_of(chosen, "publish") | {"licences": licences}
+    artifacts.write_file(options.out, record, "upload", settings=shown, inputs=inputs)
 
 
 if __name__ == "__main__":

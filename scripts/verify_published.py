@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
@@ -27,16 +26,16 @@ def main(options: argparse.Namespace) -> None:
     from mobilebert.publishing.target import open_storage
     from mobilebert.publishing.verify import read_record, verify
 
-    publishing = settings.parse(options.settings).publish
+    chosen = settings.parse(options.settings)
+    publishing = chosen.publish
     if publishing.to is None:
         raise UserError("publish.to: null, so nothing is published; name a folder or gs://bucket/prefix")
     storage = open_storage(publishing.to)
     record = read_record(options.record, options.name, storage)
     receipt = canonical_json(verify(record, storage))
     inputs = {"record": options.record} if artifacts.exists(options.record) else {}
-    artifacts.write_file(
-        options.out, receipt, "receipt", settings=json.loads(options.settings), inputs=inputs
-    )
+    shown = settings.sections_of(chosen, "publish")
+    artifacts.write_file(options.out, receipt, "receipt", settings=shown, inputs=inputs)
     logging.info("%s is published and was read back whole", record["destination"])
 
 

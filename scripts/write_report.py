@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from pathlib import Path
 
+from mobilebert.errors import UserError
 from mobilebert.reporting import page
 from mobilebert.reporting.collect import collect
+from mobilebert.settings import load_sections
 from mobilebert.storage import artifacts
 from scripts.command import parser, run
 
@@ -31,11 +32,14 @@ def arguments() -> argparse.ArgumentParser:
 
 def main(options: argparse.Namespace) -> None:
     """Collect the artifacts and write the page."""
-    settings = json.loads(options.settings)
-    html = page.render(settings["run"], collect(options.results, options.made_from), settings)
+    if not options.results.is_dir():
+        raise UserError(f"{options.results}: no such folder; name the results folder of a run")
+    shown = load_sections(options.settings)  # no defaults: the report shows what the run was made with
+    name = str(shown.get("run", options.results.resolve().name))
+    html = page.render(name, collect(options.results, options.made_from), shown)
     manifests = [path for path in options.made_from or [] if path.name.endswith(artifacts.MANIFEST)]
     inputs = {os.path.relpath(made, options.results): made for made in map(artifacts.described_by, manifests)}
-    artifacts.write_file(options.out, html.encode(), "report", settings=settings, inputs=inputs)
+    artifacts.write_file(options.out, html.encode(), "report", settings=shown, inputs=inputs)
 
 
 if __name__ == "__main__":

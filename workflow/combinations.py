@@ -6,37 +6,38 @@ import difflib
 import glob
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import get_args
 
 from mobilebert.distillation import compatibility, layer_matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models import configs
-from mobilebert.settings import Phase, Records, Settings, Student, TeacherShape
+from mobilebert.settings import SMALL_WORLD, Phase, Records, Settings, Student, TeacherShape
 from workflow.external_inputs import config_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
 
+# Text that is read 40 times teaches nothing more (Muennighoff et al. 2023); trials go far beyond.
+MOST_PASSES = 1000
+BYTES_A_TOKEN = 3  # a Han character in UTF-8
 
-def conflicts(settings: Settings) -> list[str]:
-    """A line for everything that does not go together."""
-    return [
-        *_places(settings),
-        *_teacher_and_vocabulary(settings),
-        *_lists(settings),
-        *_trainings(settings),
-        *_measures(settings),
-        *_transfer(settings),
-        *_entries(settings),
-        *(list(_shapes(settings)) or _fit(settings)),
-    ]
+
+def conflicts(settings: Settings, faulty: Collection[str] = ()) -> list[str]:
+    """A line for everything that does not go together.
+
+    Args:
+        settings: that are right, each alone.
+        faulty: sections whose own settings are wrong, so that only the defaults stand there: checks that
+            read one of them are left out.
+    """
+    return [line for check, read in CHECKS.items() if read.isdisjoint(faulty) for line in check(settings)]
 
 
 def _places(settings: Settings) -> Iterator[str]:
     where, bucket = settings.beam, settings.state_bucket
-    if bucket and not re.match(r"gs://[^/]", bucket):
+    if bucket and not bucket.startswith("gs://"):
         yield (
             f"state_bucket: found {bucket}; expected gs://BUCKET/PREFIX, or null (checkpoints always lie "
             f"under state/, too)"
@@ -48,6 +49,24 @@ def _places(settings: Settings) -> Iterator[str]:
         )
     if any(option.split("=")[0] == "--runner" for option in where.pipeline_options):
         yield "beam.pipeline_options: --runner is what beam.runner says; remove it"
+    to = settings.publish.to
+    if to and "://" in to and not to.startswith("gs://"):
+        yield f"publish.to: {to} is neither a folder nor gs://BUCKET/PREFIX"
+
+
+def _text(settings: Settings) -> Iterator[str]:
+    """The generated world is for trying out: no published recipe learns Chinese from it."""
+    generated = any(source.from_ == SMALL_WORLD for source in settings.sources)
+    if not generated or settings.corpus.from_ or settings.records.from_:
+        return
+    training = settings.pretraining.training
+    read = training.steps * training.batch_size * settings.records.sequence_length
+    passes = read * BYTES_A_TOKEN / (settings.small_world.megabytes * 1e6)
+    if passes > MOST_PASSES:
+        yield (
+            f"sources: the text is the generated small_world, {settings.small_world.megabytes:g} MB that "
+            f"{training.steps:,} steps of pretraining would read {passes:,.0f} times; name your own text"
+        )
 
 
 def _teacher_and_vocabulary(settings: Settings) -> Iterator[str]:
@@ -209,11 +228,6 @@ def _entries(settings: Settings) -> Iterator[str]:
         if path and not Path(path, "manifest.json").is_file():
             folder = "tokenizer" if name == "vocabulary" else name
             yield f"{name}.from: {path} has no manifest.json; name the folder `{folder}` of another run"
-    to = settings.publish.to
-    if to and "://" in to and not to.removeprefix("gs://").strip("/").split("://")[0]:
-        yield f"publish.to: {to} names no bucket; write gs://BUCKET/PREFIX"
-    elif to and "://" in to and not to.startswith("gs://"):
-        yield f"publish.to: {to} is neither a folder nor gs://BUCKET/PREFIX"
 
 
 def _records(path: str | None, settings: Settings) -> Iterator[str]:
@@ -236,6 +250,10 @@ def _records(path: str | None, settings: Settings) -> Iterator[str]:
             "records.from: classic records need the vocabulary that they were made with; set "
             "vocabulary.kind to file or teacher"
         )
+
+
+def _models(settings: Settings) -> Iterator[str]:
+    yield from list(_shapes(settings)) or _fit(settings)
 
 
 def _shapes(settings: Settings) -> Iterator[str]:
@@ -314,3 +332,17 @@ def _fit(settings: Settings) -> Iterator[str]:
                 )
         if transfer.schedule != "none":
             yield from layer_matching.misfits(transfer, config, config_of(settings, name))
+
+
+# What a check reads: it says nothing while one of these sections is wrong in itself.
+CHECKS: dict[Callable[[Settings], Iterator[str]], set[str]] = {
+    _places: {"beam", "state_bucket", "publish"},
+    _text: {"sources", "small_world", "corpus", "records", "pretraining"},
+    _teacher_and_vocabulary: {"teacher", "vocabulary"},
+    _lists: {"sources", "students", "baselines", "tasks", "export"},
+    _trainings: {"masking", "records", "teacher", "transfer", "pretraining"},
+    _measures: {"training", "recipe", "transfer", "baselines"},
+    _transfer: {"transfer", "recipe"},
+    _entries: {"student", "students", "transfer", "records", "pretraining", "corpus", "vocabulary"},
+    _models: {"shapes", "students", "teacher", "vocabulary", "transfer"},
+}

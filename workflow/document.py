@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mobilebert.settings import Settings
+from mobilebert.settings.refusals import section_of
 from mobilebert.storage.atomic import canonical_json
-from workflow.settings import section_of
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "settings.md"

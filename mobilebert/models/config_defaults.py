@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mobilebert.errors import UserError
-
 
 def sizes(hidden: int, layers: int, heads: int, *, intermediate: int) -> dict[str, Any]:
     return {
@@ -23,13 +21,8 @@ def defaults(model_type: str, original: bool, values: Mapping[str, Any]) -> dict
     Args:
         model_type: "bert", "electra" or "mobilebert".
         original: whether the configuration is of the TF1 code; else of transformers.
-        values: the keys that are there.
-
-    Raises:
-        UserError: an original one names no `vocab_size`.
+        values: the keys that are there; an original one has `vocab_size`.
     """
-    if "vocab_size" not in values and original:
-        raise UserError("vocab_size: missing; is this the configuration of a BERT?")
     if model_type != "mobilebert":
         hidden = values.get("hidden_dropout_prob", 0.1)
         small, base = sizes(256, 12, 4, intermediate=1024), sizes(768, 12, 12, intermediate=3072)

@@ -8,19 +8,16 @@ Sources: Google's MobileBERT and Chinese-MobileBERT `modeling.py` and `config/*.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mobilebert.errors import UserError
+from mobilebert.models import config_checks
+from mobilebert.models.config_checks import GELU_ERF, GELU_TANH
 from mobilebert.models.config_defaults import defaults, sizes
 
-# The two forms of GELU differ by 1e-3 over twelve layers: erf is transformers' "gelu", tanh is TF1's "gelu".
-GELU_ERF = ("gelu", "gelu_python")
-GELU_TANH = ("gelu_new", "gelu_pytorch_tanh")
-ACTIVATIONS = ("relu", "relu6", *GELU_ERF, *GELU_TANH)
 ORIGINAL_EPSILON = 1e-12  # tf.contrib.layers.layer_norm, in all TF1 code
-NORMALIZATIONS = ("no_norm", "layer_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,30 +48,34 @@ class ModelConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-        ):
-            _expect(getattr(self, name) >= 1, f"{name}: {getattr(self, name)}, at least 1 is expected")
-        _expect(
-            self.hidden_act in ACTIVATIONS,
-            f"hidden_act: '{self.hidden_act}' is unknown; known: {', '.join(ACTIVATIONS)}",
-        )
-        _expect(
-            self.inner_size % self.num_attention_heads == 0,
-            (
+        faults = config_checks.faults(vars(self), self.types())
+        # What goes by several sizes waits until each of them is right.
+        joint = [] if any(self.types()[name] in ("int", "bool") for name in faults) else self._misfits()
+        if lines := [*faults.values(), *joint]:
+            raise UserError("; ".join(lines))
+
+    @classmethod
+    def types(cls) -> dict[str, str]:
+        """The fields and their types: int, float, bool or str."""
+        return {field.name: str(field.type) for field in dataclasses.fields(cls)}
+
+    def _misfits(self) -> Iterator[str]:
+        """A line for each two values that do not go together."""
+        if self.inner_size % self.num_attention_heads:
+            yield (
                 f"num_attention_heads: {self.num_attention_heads} does not divide the width of attention, "
                 f"{self.inner_size}"
-            ),
-        )
+            )
 
     @property
     def inner_size(self) -> int:
         """Width inside a layer: of attention and of the feed-forward blocks' ends."""
         return self.hidden_size
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.inner_size // self.num_attention_heads
 
     @property
     def embedding_width(self) -> int:
@@ -130,10 +131,6 @@ class ElectraConfig(ModelConfig):
     embedding_size: int
     hidden_act: str = "gelu"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _expect(self.embedding_size >= 1, f"embedding_size: {self.embedding_size}, at least 1 is expected")
-
     @property
     def embedding_width(self) -> int:
         return self.embedding_size
@@ -178,20 +175,13 @@ class MobileBertConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _expect(
-            self.normalization_type in NORMALIZATIONS,
-            f"normalization_type: '{self.normalization_type}' is unknown; known: {', '.join(NORMALIZATIONS)}",
-        )
-        _expect(
-            self.num_feedforward_networks >= 1,
-            f"num_feedforward_networks: {self.num_feedforward_networks}, at least 1 is expected",
-        )
-        _expect(
-            1 <= self.embedding_size <= self.hidden_size,
-            f"embedding_size: {self.embedding_size}, expected 1 to hidden_size ({self.hidden_size})",
-        )
         if self.use_bottleneck_attention and self.key_query_shared_bottleneck:
             object.__setattr__(self, "key_query_shared_bottleneck", False)
+
+    def _misfits(self) -> Iterator[str]:
+        yield from super()._misfits()
+        if self.embedding_size > self.hidden_size:
+            yield f"embedding_size: {self.embedding_size}, expected 1 to hidden_size ({self.hidden_size})"
 
     @property
     def inner_size(self) -> int:
@@ -311,24 +301,25 @@ def from_config(config: Mapping[str, Any], where: str = "config.json") -> ModelC
         UserError: another kind of model, a missing key, or a value that does not fit.
     """
     kind, original = _kind(config, where)
-    fields = {field.name for field in dataclasses.fields(kind)}
-    values = {key: value for key, value in config.items() if key in fields and value is not None}
+    types = kind.types()
+    values = {key: value for key, value in config.items() if key in types and value is not None}
+    lines = list(config_checks.misspelt(config, types))
+    if (position := config.get("position_embedding_type", "absolute")) != "absolute":
+        lines.append(f"position_embedding_type: '{position}', only absolute positions are known here")
+    # ELECTRA's own code has the erf form.
+    if original and kind is not ElectraConfig and values.get("hidden_act") == "gelu":
+        values["hidden_act"] = "gelu_new"
+    if original and "vocab_size" not in values:
+        lines.append("vocab_size: missing; is this the configuration of a BERT?")
+        values["vocab_size"] = 1
+    right = {key: value for key, value in values.items() if config_checks.fits(value, types[key])}
     try:
-        if config.get("position_embedding_type", "absolute") != "absolute":
-            raise UserError(
-                f"position_embedding_type: '{config['position_embedding_type']}', only absolute positions "
-                "are known here"
-            )
-        if (
-            original and kind is not ElectraConfig and values.get("hidden_act") == "gelu"
-        ):  # ELECTRA's own code has the erf form
-            values["hidden_act"] = "gelu_new"
-        values = defaults(kind.model_type, original, values) | values
-        for key, value in values.items():
-            _expect(_fits(kind, key, value), f"{key}: {value!r} is not of the expected type")
-        return kind(**values)
+        read = kind(**(defaults(kind.model_type, original, right) | values))
     except UserError as error:
-        raise UserError(f"{where}: {error}") from None
+        lines.append(str(error))
+    if lines:
+        raise UserError(f"{where}: {'; '.join(lines)}")
+    return read
 
 
 def to_original(config: ModelConfig) -> dict[str, Any]:
@@ -378,17 +369,3 @@ def _kind(config: Mapping[str, Any], where: str) -> tuple[type[ModelConfig], boo
     raise UserError(
         f"{where}: a model of type '{named_type}', expected {' or '.join(kind.model_type for kind in _KINDS)}"
     )
-
-
-def _fits(kind: type[ModelConfig], key: str, value: Any) -> bool:
-    annotation = {field.name: field.type for field in dataclasses.fields(kind)}[key]
-    if annotation == "float":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if annotation == "int":
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, bool if annotation == "bool" else str)
-
-
-def _expect(holds: bool, message: str) -> None:
-    if not holds:
-        raise UserError(message)

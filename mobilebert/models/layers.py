@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mobilebert.models.configs import GELU_ERF, GELU_TANH
+from mobilebert.models.config_checks import GELU_ERF, GELU_TANH
 
 # What BERT and the Chinese code add to the scores of masked keys; exp(-10000) is 0 in float32 and float64.
 MASKED_SCORE = -10000.0

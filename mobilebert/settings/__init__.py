@@ -12,8 +12,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from mobilebert.errors import UserError
 from mobilebert.settings.data import Beam, Corpus, Masking, Records, SmallWorld, Source, Vocabulary
 from mobilebert.settings.fields import (
     SMALL_WORLD,
@@ -38,6 +39,7 @@ from mobilebert.settings.models import (
     Training,
     Transfer,
 )
+from mobilebert.settings.refusals import lines
 from mobilebert.settings.tasks import Finetuning, TaskFiles, TaskSettings, TaskTable, TaskTraining
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "Transfer",
     "Vocabulary",
     "derive_seed",
+    "load_sections",
     "own_shapes",
     "parse",
     "sections_of",
@@ -189,29 +192,57 @@ def to_json(settings: Settings, *names: str) -> str:
     return json.dumps(sections_of(settings, *names), ensure_ascii=False, sort_keys=True)
 
 
+def load_sections(text: str) -> dict[str, Any]:
+    """The sections that `to_json` wrote, by name, as JSON values.
+
+    Raises:
+        UserError: it is no JSON object.
+    """
+    try:
+        sections = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"settings: not JSON ({error}): {text[:80]}") from None
+    if not isinstance(sections, dict):
+        raise UserError(f'settings: a JSON object is expected, such as {{"seed": 20}}: {text[:80]}')
+    return sections
+
+
 def parse(text: str) -> Settings:
     """What `to_json` wrote, with defaults where it says nothing.
 
     Args:
         text: sections by name, as JSON; `shapes` is left out, since a command receives there what
             `own_shapes` returns.
+
+    Raises:
+        UserError: it is no JSON object of sections, or a setting is wrong.
     """
-    sections = json.loads(text)
     body: dict[str, Any] = {}
-    for name, value in sections.items():
+    for name, value in sorted(load_sections(text).items()):  # a whole section before what stands beside it
         if name == "shapes":
             continue
         *outer, last = name.split(".")
         block = body
         for one in outer:
             block = block.setdefault(one, {})
+            if not isinstance(block, dict):
+                raise UserError(f"settings: {name}: {one} is no section, found {block!r}")
         block[last] = value
-    return Settings.model_validate(body)
+    try:
+        return Settings.model_validate(body)
+    except ValidationError as error:
+        raise UserError(f"settings: {'; '.join(lines(error, Settings))}") from None
 
 
 def own_shapes(text: str) -> dict[str, Any]:
-    """Configurations of the user's own shapes by name, which stand beside the sections as `shapes`."""
-    shapes: dict[str, Any] = json.loads(text).get("shapes", {})
+    """Configurations of the user's own shapes by name, which stand beside the sections as `shapes`.
+
+    Raises:
+        UserError: something else stands there, such as the name of a file.
+    """
+    shapes: dict[str, Any] = load_sections(text).get("shapes", {})
+    if not isinstance(shapes, dict) or not all(isinstance(config, dict) for config in shapes.values()):
+        raise UserError(f"settings: shapes: names with the content of their files are expected: {shapes!r}")
     return shapes
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from mobilebert.settings.buckets import check_bucket
 from mobilebert.settings.fields import (
     Count,
     MaybePathOrUrl,
@@ -17,6 +18,11 @@ from mobilebert.settings.fields import (
     absent,
     setting,
 )
+
+
+def _option(option: str) -> str:
+    check_bucket(option.partition("=")[2])
+    return option
 
 
 class Beam(Section):
@@ -31,8 +37,8 @@ class Beam(Section):
         ),
         "direct",
     )
-    pipeline_options: list[Annotated[str, Field(pattern=r"^--[a-z_]+(=|$)")]] = setting(
-        "Beam's own options, such as `--region=europe-west4`", []
+    pipeline_options: list[Annotated[str, Field(pattern=r"^--[a-z_]+(=|$)"), AfterValidator(_option)]] = (
+        setting("Beam's own options, such as `--region=europe-west4`", [])
     )
     work: MaybePathOrUrl = setting(
         (

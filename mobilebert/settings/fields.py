@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from mobilebert.settings.buckets import check_bucket
 
 SMALL_WORLD = "small_world"
 
@@ -26,10 +30,14 @@ def _whole(value: Any) -> Any:
     return _not_boolean(value)
 
 
-def _place(value: str) -> str:
+def _path(value: str) -> str:
     if value.startswith("~"):
         raise ValueError("~ is the shell's; write the path out")
-    return value
+    if os.sep == "/" and re.match(r"[A-Za-z]:[\\/]|\\\\", value):
+        raise ValueError("a path of Windows; write it as this machine has it, such as /mnt/d/text")
+    if re.match("[“”‘’]", value) and re.search("[“”‘’]$", value):
+        raise ValueError("quotation marks of Chinese texts belong to the path; write \" or ' or none")
+    return check_bucket(value)
 
 
 def absent(value: Any) -> Any:
@@ -40,7 +48,7 @@ def absent(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole)]
-PathOrUrl = Annotated[str, Field(min_length=1), AfterValidator(_place)]
+PathOrUrl = Annotated[str, Field(min_length=1), AfterValidator(_path)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 MaybePathOrUrl = Annotated[PathOrUrl | None, BeforeValidator(absent)]
 MaybeText = Annotated[str | None, BeforeValidator(absent)]

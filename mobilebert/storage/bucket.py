@@ -20,6 +20,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
 
 from mobilebert.errors import AbsentError, CorruptedError, PassingError, UserError
+from mobilebert.settings.buckets import check_bucket
 from mobilebert.storage.atomic import sync
 from mobilebert.storage.objects import Digester, Payload, Stored, Writable
 
@@ -62,8 +63,10 @@ class BucketStorage:
         """
         bucket, _, prefix = where.removeprefix("gs://").rstrip("/").partition("/")
         self.where = where.rstrip("/")
-        if not bucket:
-            raise UserError(f"{setting}: '{where}' names no bucket; expected gs://bucket/prefix")
+        try:
+            check_bucket(where)
+        except ValueError as error:
+            raise UserError(f"{setting}: '{where}': {error}") from None
         self._setting, self._needs, self._kept = setting, needs, kept
         with self._readable(self.where):
             # No operation here belongs to a project, so none is asked for.

@@ -99,8 +99,6 @@ def _fetch_objects(
     from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
 
     bucket, _, name = source.from_.removeprefix("gs://").partition("/")
-    if not bucket:
-        raise UserError(f"sources: {source.name}: '{source.from_}' names no bucket; write gs://BUCKET/NAME")
     setting = f"the address of the source {source.name}"
     storage = BucketStorage(
         f"gs://{bucket}", setting=setting, needs="storage.objects.get and list", kept="what arrived stays"

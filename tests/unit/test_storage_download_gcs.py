@@ -149,7 +149,6 @@ def test_bytes_that_are_damaged_every_time_are_refused(gcs, tmp_path):
 @pytest.mark.parametrize(
     ("place", "more", "message"),
     [
-        ("gs://", {}, "names no bucket"),
         ("gs://nowhere/x", {}, "check the address of the source s, and that the bucket exists"),
         ("gs://bucket/corpus", {"sha256": "0" * 64}, "sha256 is for one file"),
         (

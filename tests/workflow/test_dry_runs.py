@@ -25,7 +25,9 @@ def test_all_presets_and_profiles_are_there() -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_with_profile(copied: Path, preset: str, profile: str) -> None:
     cloud = WITHOUT_CLOUD if profile == "batch" else []
-    jobs = planned(copied, "all", *cloud, "--configfile", f"presets/{preset}", profile=f"profiles/{profile}")
+    text = ("--config", "sources=[{name: mine, from: README_ZH.md}]")
+    arguments = ("all", *cloud, "--configfile", f"presets/{preset}", *text)
+    jobs = planned(copied, *arguments, profile=f"profiles/{profile}")
     layers = 24 if preset.startswith("large") else 12
     assert jobs["transfer_layer"] == layers
     assert jobs["import_teacher"] == jobs["import_vocabulary"] == jobs["pretrain_student"] == 1
@@ -34,6 +36,13 @@ def test_preset_with_profile(copied: Path, preset: str, profile: str) -> None:
     )  # the public large teacher's MLM head is random
     assert "pretrain_teacher" not in jobs
     assert "learn_vocabulary" not in jobs
+
+
+def test_a_preset_without_text_of_ones_own_is_refused_in_a_line(copied: Path) -> None:
+    preset = ("--configfile", f"presets/{PRESETS[0]}")
+    done = snakemake(copied, "--profile", "tpu", "all", "-n", *preset, check=False)
+    assert "sources: the text is the generated small_world, 6 MB" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("profile", PROFILES)

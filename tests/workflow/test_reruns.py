@@ -71,7 +71,7 @@ def test_a_comment_in_the_code_reruns_nothing(finished: Path) -> None:
 
 def test_where_and_how_a_run_works_reruns_nothing(finished: Path) -> None:
     beam = "beam={runner: flink, pipeline_options: [--flink_version=2.0]}"
-    where = ("checkpoint_seconds=9", "state_bucket=gs://b/p", "on_nonfinite=skip", beam)
+    where = ("checkpoint_seconds=9", "state_bucket=gs://bucket/p", "on_nonfinite=skip", beam)
     assert planned(finished, "all", "--config", *where) == {}
 
 

@@ -13,10 +13,11 @@ from snakemake.exceptions import WorkflowError
 
 from mobilebert.distillation import recipes
 from mobilebert.settings import Settings, derive_seed, own_shapes, parse, to_json, without_paths
+from mobilebert.settings.refusals import all_settings
 from tests.workflow.conftest import snakemake
 from workflow.document import DOCUMENT, SCHEMA, document, schema
 from workflow.inputs.exports import ExportInputs
-from workflow.settings import all_settings, load, repeated_keys
+from workflow.settings import load
 
 
 def refusal(config: dict[str, Any], *files: Path) -> list[str]:
@@ -33,8 +34,8 @@ def refusal(config: dict[str, Any], *files: Path) -> list[str]:
                                            "transfer.mean_factor?")),
         ({"warmup_steps": 1}, ("warmup_steps: no such setting; did you mean "
                               "pretraining.training.warmup_steps?")),
-        ({"run": False}, ("run: found False: input should be a valid string (YAML reads yes, no, on and off "
-                         "as true/false: quote them)")),
+        ({"run": False}, ("run: found False: a text is expected (YAML reads yes, no, on and off as "
+                         "true/false: quote them)")),
         ({"seed": True}, ("seed: found True: a number is expected, found true/false (YAML reads yes, no, on "
                          "and off so)")),
         ({"seed": "many"}, "seed: found 'many': a whole number is expected"),
@@ -183,6 +184,48 @@ def test_wrong_combinations_say_what_to_change(config: dict[str, Any], named: li
     assert [line.split(":")[0] for line in refusal(config)] == named
 
 
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"seed": "many", "publish": {"to": "s3://x"}}, ["seed", "publish.to"]),
+        ({"beam": {"runner": "fink"}, "tasks": ["cmrc2018", "cmrc2018"]}, ["beam.runner", "tasks"]),
+        ({"studnets": [], "vocabulary": {"kind": "file"}}, ["studnets", "vocabulary.path"]),
+        ({"corpus": {"min_han_share": 2}, "students": ["base-f3"]}, ["corpus.min_han_share", "students"]),
+        # What would follow from a default in place of the wrong setting is not said.
+        ({"teacher": {"kind": "transfomers"}, "vocabulary": {"kind": "teacher"}}, ["teacher.kind"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_and_a_wrong_combination_are_both_named(
+    config: dict[str, Any], named: list[str]
+) -> None:
+    assert [line.split(":")[0] for line in refusal(config)] == named
+
+
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"corpus": "simplify： true"}, "： is a full-width colon: YAML takes `:` and a space"),
+        ({"run": "“demo”"}, "“ and ” are text to YAML"),
+        ({"publish": {"to": "“published”"}}, "quotation marks of Chinese texts belong to the path"),
+        ({"corpus": [1, 2]}, "corpus: found [1, 2]: settings in lines `name: value` below it are expected"),
+        ({"students": "mini"}, "students: found 'mini': a list is expected, such as ['mini']"),
+        ({"sources": {"name": "a", "from": "b"}}, "a list is expected"),
+        ({"shapes": ["a.json"]}, "lines `name: value` below it are expected"),
+        ({"seed": "x" * 999}, f"found '{'x' * 79}…: a whole number is expected"),
+        ({"sources": [{"name": "a", "from": "D:\\text"}]}, "a path of Windows"),
+    ],
+)  # fmt: skip
+def test_what_people_write_for_yaml_is_refused_with_advice(config: dict[str, Any], line: str) -> None:
+    assert line in refusal(config)[0]
+
+
+def test_a_long_training_on_the_generated_world_is_refused() -> None:
+    training = {"training": {"steps": 2_000_000, "batch_size": 384}}
+    assert [line.split(":")[0] for line in refusal({"pretraining": training})] == ["sources"]
+    load({"pretraining": training, "sources": [{"name": "mine", "from": "corpus"}]}, [])
+    load({"pretraining": {"training": {"steps": 20_000}}}, [])
+
+
 def test_a_run_with_a_wrong_setting_ends_before_any_job(copied: Path) -> None:
     done = snakemake(copied, "--profile", "tpu", "all", "--config", "studnets=mini", check=False)
     assert done.returncode == 1
@@ -204,23 +247,6 @@ def test_null_in_nested_text_of_config_is_nothing() -> None:
     assert load({"publish": {"to": ""}}, []).publish.to is None
 
 
-def test_keys_that_are_lists_and_aliases_in_a_circle_do_not_stop_the_reader(tmp_path: Path) -> None:
-    file = tmp_path / "odd.yaml"
-    file.write_text("a: &x\n  b: *x\n? [1, 2]\n: 3\n", encoding="utf-8")
-    assert repeated_keys(file) == []
-
-
-def test_a_repeated_key_is_named_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
-    file.write_text(
-        "run: a\ntransfer:\n  losses: corrected\n  schedule: joint\n  losses: published\n", encoding="utf-8"
-    )
-    assert repeated_keys(file) == [
-        f"{file}:5: 'losses' stands twice; the first one would be lost, so remove one"
-    ]
-    assert refusal({}, file) == repeated_keys(file)
-
-
 def test_the_generated_documents_are_fresh() -> None:
     assert DOCUMENT.read_text("utf-8") == document(), "run `make settings`"
     assert SCHEMA.read_text("utf-8") == schema(), "run `make settings`"
@@ -235,10 +261,12 @@ def test_config_yaml_is_complete_and_in_the_order_of_the_pipeline(root: Path) ->
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return paths(value[0], prefix)
         if value == []:  # an empty list of sections stands for their settings
-            return [path for path in all_settings() if path == prefix or path.startswith(f"{prefix}.")]
+            return [
+                path for path in all_settings(Settings) if path == prefix or path.startswith(f"{prefix}.")
+            ]
         return [prefix]
 
-    assert paths(yaml.safe_load((root / "config.yaml").read_text("utf-8"))) == all_settings()
+    assert paths(yaml.safe_load((root / "config.yaml").read_text("utf-8"))) == all_settings(Settings)
 
 
 def test_every_block_of_config_yaml_has_a_comment(root: Path) -> None:

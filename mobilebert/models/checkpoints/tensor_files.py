@@ -157,6 +157,8 @@ def read_json(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path}: not there; a model's configuration (JSON) is expected") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: {disguise(path) or 'not UTF-8; save it as UTF-8'}") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: not readable as JSON ({disguise(path) or error})") from None
     if not isinstance(config, dict):
