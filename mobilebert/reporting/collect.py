@@ -96,11 +96,11 @@ def collect(results: Path | str, made_from: Iterable[Path | str] | None = None) 
         models=[_model(results, subfolder) for subfolder in _model_places(folders)],
         curves=_curves(folders),
         scores=[row for path in paths if path.name == "scores.tsv" for row in _scores(path)],
-        exports=[_export(results, subfolder) for subfolder in folders if subfolder.startswith("exports/")],
+        exports=[_export(results, name) for name in folders if PurePath(name).match("exports/*/*")],
         receipts=[
             _json(path)
             for path in paths
-            if path.parent.name == "published" and not path.name.endswith(artifacts.MANIFEST)
+            if path.match("published/*.json") and not path.name.endswith(artifacts.MANIFEST)
         ],
     )
 

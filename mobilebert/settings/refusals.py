@@ -13,6 +13,8 @@ EXPECTED = {
     "dict_type": "lines `name: value` below it are expected",
     "list_type": "a list is expected, such as [{}]",
     "string_type": "a text is expected",
+    "bool_parsing": "true or false is expected",
+    "bool_type": "true or false is expected",
 }
 
 
