@@ -1,10 +1,15 @@
-"""Tab-separated classification files, read without quoting: a quotation mark is a character like any
-other.
+"""Tab-separated classification files.
+
+Published ones know no quoting: a quotation mark is a character like any other. Programs such as pandas or
+Excel put fields that hold one, a tab or a line end in quotation marks and double those inside (RFC 4180).
+Which of the two a file is, its marks say.
 """
 
 from __future__ import annotations
 
+import csv
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +19,11 @@ from mobilebert.errors import UserError
 from mobilebert.tasks.examples import Classification, Split, read_text
 
 NAMED_BAD_ROWS = 10  # bad rows that the log names; the others are only counted
+QUOTED = re.compile(r'(?:^|(?<=[\t\n]))"(?:[^"]|"")*"(?=\t|\r?\n|\r?\Z)')  # a field in quotation marks
 MOST_BAD = 0.5  # share of bad rows from which the file is taken to be another one
+
+
+Row = tuple[int, list[str]]  # number of its first line, from 1 on, and its cells
 
 
 @dataclass(frozen=True)
@@ -38,15 +47,10 @@ class Columns:
         Raises:
             UserError: if columns are missing, a label is unknown, or most rows are bad.
         """
-        # Only "\n" ends a row: str.splitlines would also split at U+2028 and others that stand in texts.
-        rows = [line.removesuffix("\r") for line in read_text(path).split("\n")]
-        while rows and not rows[-1]:
-            rows.pop()
-        order, first = self._order(path, rows)
+        rows, order = self._table(path, read_text(path))
         examples: list[Classification] = []
         bad: list[str] = []
-        for number, row in enumerate(rows[first:], first + 1):
-            cells = row.split("\t")
+        for number, cells in rows:
             values = dict(zip(order, (cell.strip() for cell in cells), strict=False))
             why = self._wrong(cells, order, values)
             if why:
@@ -69,9 +73,36 @@ class Columns:
             counts["bad_rows"] = len(bad)
         return Split(examples, counts)
 
-    def _order(self, path: Path, rows: list[str]) -> tuple[tuple[str, ...], int]:
+    def _table(self, path: Path, text: str) -> tuple[list[Row], tuple[str, ...]]:
+        """The rows of data, and the columns in the file's order."""
+        # Only "\n" ends a row: str.splitlines would also split at U+2028 and others that stand in texts.
+        lines = text.rstrip("\r\n").split("\n")
+        quoted = QUOTED.findall(text)
+        if quoted and '"' not in QUOTED.sub("", text):
+            rows = _unquoted(path, lines)
+            order, first = self._order(path, rows[0][1])
+            inside = [line for _, cells in rows for cell in cells for line in cell.split("\n")[1:]]
+            # Two single marks, rows apart, make no field.
+            if not any(self._is_row(line.split("\t"), order) for line in inside):
+                return rows[first:], order
+        elif quoted:
+            logging.warning(
+                "%s: %d fields begin and end with a quotation mark, but other marks stand alone, so all are "
+                "taken as text; the first: %.40s",
+                path,
+                len(quoted),
+                quoted[0],
+            )
+        rows = [(number, line.removesuffix("\r").split("\t")) for number, line in enumerate(lines, 1)]
+        order, first = self._order(path, rows[0][1])
+        return rows[first:], order
+
+    def _is_row(self, cells: list[str], order: tuple[str, ...]) -> bool:
+        return len(cells) == len(order) and cells[order.index(self.label)].strip() in self.spellings
+
+    def _order(self, path: Path, first: list[str]) -> tuple[tuple[str, ...], int]:
         """The columns in the file's order, and the index of the first row of data."""
-        cells = tuple(cell.strip() for cell in rows[0].split("\t"))
+        cells = tuple(cell.strip() for cell in first)
         if set(self.names) <= set(cells):
             return cells, 1
         expected = "<TAB>".join(self.names)
@@ -112,3 +143,16 @@ class Columns:
 
     def _labels(self) -> str:
         return ", ".join(self.spellings)
+
+
+def _unquoted(path: Path, lines: list[str]) -> list[Row]:
+    reader = csv.reader((f"{line}\n" for line in lines), delimiter="\t", strict=True)
+    rows: list[Row] = []
+    number = 1
+    try:
+        for cells in reader:
+            rows.append((number, cells or [""]))
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise UserError(f"{path}, line {number}: {error}; mend its quotation marks") from None
+    return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import pandas
 import pytest
 
 from mobilebert.errors import UserError
@@ -33,6 +34,62 @@ def test_quotation_marks_and_odd_line_ends_are_text(tmp_path: Path) -> None:
         ('他说"不好', 0),
     ]
     assert [example.id for example in split.examples] == ["train-2", "train-3"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_that_pandas_wrote_is_read_as_pandas_reads_it(tmp_path: Path, end: str) -> None:
+    texts = [
+        "房间很好\n早餐也不错",
+        '房间很好，"真的"不错',
+        "好\t吃",
+        '"',
+        "不好",
+        '"全句都在引号里。"',
+        '住过""一次',
+        "好\n不\t好\n0 分",
+    ]
+    frame = pandas.DataFrame({"label": [1, 0] * 4, "text_a": texts})
+    frame.to_csv(tmp_path / "train.tsv", sep="\t", index=False, lineterminator=end)
+    split = read(tmp_path / "train.tsv")
+    assert [example.text for example in split.examples] == texts
+    assert [example.label for example in split.examples] == list(frame["label"])
+    assert [example.id for example in split.examples[:3]] == ["train-2", "train-4", "train-5"]
+
+
+def test_a_file_with_every_field_quoted_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    split = read(file(tmp_path, '"label"\t"text_a"\n"1"\t"很好"\n"0"\t"一般\n\n再说"\n'))
+    assert [(example.text, example.label) for example in split.examples] == [("很好", 1), ("一般\n\n再说", 0)]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '1\t"好吃\n0\t不好吃\n1\t还行"\n',  # two rows that begin and end with a mark are no field
+        '1\t"老店"的味道\n',
+        '1\t他说"不错"\n',
+        '1\t"好"吃"\n',
+    ],
+)
+def test_marks_of_a_file_without_quoting_stay_as_they_are(tmp_path: Path, rows: str) -> None:
+    split = read(file(tmp_path, f"label\ttext_a\n{rows}"))
+    assert [f"{example.label}\t{example.text}" for example in split.examples] == rows.splitlines()
+
+
+def test_quoted_fields_among_single_marks_are_taken_as_text_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = read(file(tmp_path, 'label\ttext_a\n1\t"他说""好"""\n0\t说"不好\n'))
+    assert [example.text for example in split.examples] == ['"他说""好"""', '说"不好']
+    assert "1 fields begin and end with a quotation mark" in caplog.text
+
+
+def test_bad_rows_of_a_quoted_file_are_named_by_their_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    split = read(file(tmp_path, 'label\ttext_a\n1\t"一\n二"\n0\n\n0\t"三"\n1\t四\n0\t五\n'))
+    assert split.counts == {"examples": 4, "bad_rows": 2}
+    assert [number for number in range(2, 9) if f"line {number}:" in caplog.text] == [4, 5]
 
 
 def test_the_header_may_be_absent_or_in_another_order(tmp_path: Path) -> None:
