@@ -112,14 +112,15 @@ def context_mask(windows: Windows) -> np.ndarray:
     sizes = features.length - features.first - 1  # without the last [SEP]
     bounds = np.searchsorted(windows.question, np.arange(len(windows.starts) + 1))
     for question, (begin, end) in enumerate(itertools.pairwise(bounds)):
-        tokens = np.arange(len(windows.starts[question]))
-        left = tokens - windows.offset[begin:end, np.newaxis]  # (windows, tokens)
-        right = sizes[begin:end, np.newaxis] - 1 - left
-        least = np.where(
-            (left >= 0) & (right >= 0), np.minimum(left, right) + 0.01 * sizes[begin:end, np.newaxis], -np.inf
-        )
-        owner = least.argmax(axis=0)
-        mask[begin + owner, features.first[begin + owner] + left[owner, tokens]] = True
+        tokens = len(windows.starts[question])
+        most, owner = np.full(tokens, -np.inf), np.zeros(tokens, np.int64)  # of each token: context, window
+        for window in range(begin, end):
+            left = np.arange(sizes[window])  # tokens of this window alone: a context may have many windows
+            least = np.minimum(left, left[::-1]) + 0.01 * sizes[window]
+            own = slice(windows.offset[window], windows.offset[window] + sizes[window])
+            more = least > most[own]
+            most[own][more], owner[own][more] = least[more], window
+        mask[owner, features.first[owner] + np.arange(tokens) - windows.offset[owner]] = True
     return mask
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -64,6 +65,19 @@ def test_every_context_token_has_one_window_with_most_context(pieces: Any) -> No
     assert {
         (int(row), int(place)) for row, place in np.argwhere(predictions.context_mask(windows))
     } == expected
+
+
+@pytest.mark.parametrize("size", [4_000, 32_000])
+def test_memory_grows_with_a_context_and_not_with_its_square(pieces: Any, size: int) -> None:
+    line = {"id": "", "context": "字" * size, "question": "问", "answers": []}
+    windows = features.reading([line], pieces(), 64)
+    mask_bytes = windows.features.ids.size
+    tracemalloc.start()
+    mask = predictions.context_mask(windows)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert mask.sum() == size
+    assert most < mask_bytes + 64 * size + 100_000  # bytes: a few numbers of 8 bytes a token, once
 
 
 @pytest.fixture
