@@ -67,6 +67,27 @@ def apply(optimizer: Optimizer, gradients: dict[str, np.ndarray | None], rate: f
     )
 
 
+def test_float32_steps_take_one_minus_beta_from_float64() -> None:
+    """1 - 0.999 in float32 is 1.3e-5 too small, which makes steps 6e-6 too long."""
+    weights, *gradients = random_values(4, 1.0)
+    weights = {name: np.zeros_like(value) for name, value in weights.items()}
+    variables, optimizer = made(weights, {}, dtype="float32", weight_decay=0.0, clip_norm=100.0)
+    for step in gradients:
+        apply(optimizer, step, 0.5)
+    for name, expected in reference(weights, gradients, [0.5] * 3, 0.0, 100.0, {}).items():
+        np.testing.assert_allclose(variables[name].numpy(), expected, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_float64_steps_are_exact_with_a_float32_rate() -> None:
+    weights, *gradients = random_values(3, 1.0)
+    variables, optimizer = made(weights, {}, weight_decay=0.0, clip_norm=100.0)
+    for step in gradients:
+        given = [tf.constant(step[name], tf.float64) for name in optimizer.names]
+        optimizer.apply(given, tf.constant(0.5, tf.float32))
+    for name, expected in reference(weights, gradients, [0.5] * 2, 0.0, 100.0, {}).items():
+        np.testing.assert_allclose(variables[name].numpy(), expected, rtol=1e-14, err_msg=name)
+
+
 @pytest.mark.parametrize("scale", [0.01, 10.0], ids=["below the clip norm", "clipped"])
 def test_steps_equal_the_written_out_bert_optimizer(scale: float) -> None:
     weights, *gradients = random_values(5, 1.0)
