@@ -104,7 +104,7 @@ def test_a_wrong_setting_is_named_in_a_line(start, name: str) -> None:
     ],
 )  # fmt: skip
 def test_what_are_no_settings_is_refused(start, text: str, line: str) -> None:
-    code, lines = start("export_model", *COMMANDS["export_model"], "--settings", text)
+    code, lines = start("pretrain_student", *COMMANDS["pretrain_student"], "--settings", text)
     assert code == 1
     assert lines[0].startswith(line)
 

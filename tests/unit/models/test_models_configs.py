@@ -157,6 +157,33 @@ def test_a_wrong_configuration_is_refused_by_its_key(change: dict[str, object], 
     assert str(caught.value).startswith("there/config.json: ")
 
 
+@pytest.mark.parametrize(
+    ("change", "messages"),
+    [
+        ({"hidden_act": "silu", "num_attention_heads": 5}, ["hidden_act: 'silu'", "does not divide"]),
+        ({"hidden_size": "768", "hidden_act": "silu"}, ["hidden_size: '768'", "hidden_act: 'silu'"]),
+        ({"vocab_size": None, "num_hidden_layers": 0}, ["vocab_size: missing", "num_hidden_layers: 0"]),
+        (
+            {"position_embedding_type": "relative_key", "embedding_size": 1024},
+            ["position_embedding_type", "embedding_size: 1024"],
+        ),
+        ({"hidden_dropout_prob": 1.5, "use_bottleneck": "yes"}, ["hidden_dropout_prob: 1.5", "'yes'"]),
+    ],
+)
+def test_two_faults_of_a_configuration_are_both_named(change: dict[str, object], messages: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        configs.from_config(STUDENT_BASE_F2 | change, "mine.json")
+    assert [message in str(caught.value) for message in messages] == [True, True]
+
+
+def test_a_misspelt_key_does_not_leave_its_default_in_silence() -> None:
+    misspelt = {key: value for key, value in STUDENT_BASE_F2.items() if key != "num_hidden_layers"}
+    with pytest.raises(UserError, match="num_hiden_layers: no such key; did you mean num_hidden_layers"):
+        configs.from_config(misspelt | {"num_hiden_layers": 6})
+    # Keys of other programs beside the known ones say nothing about the shape.
+    configs.from_config(STUDENT_BASE_F2 | {"pooler_num_attention_heads": 12, "hidden_sizes": [1]})
+
+
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"base-f3.*base-f2, base-f4"):
         configs.named("base-f3", 100)
