@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mobilebert.settings.buckets import check_bucket
 
 SMALL_WORLD = "small_world"
+NAME = "^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 
 
 def _not_boolean(value: Any) -> Any:
@@ -49,7 +50,7 @@ def absent(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole)]
 PathOrUrl = Annotated[str, Field(min_length=1), AfterValidator(_path)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, Field(pattern=NAME)]
 MaybePathOrUrl = Annotated[PathOrUrl | None, BeforeValidator(absent)]
 MaybeText = Annotated[str | None, BeforeValidator(absent)]
 

@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from mobilebert.settings.fields import NAME
+
 MOST_SHOWN = 80  # characters of a value that a line shows
 EXPECTED = {
     "model_type": "settings in lines `name: value` below it are expected",
@@ -54,6 +56,7 @@ def _readable(problem: Any, model: type[BaseModel]) -> str:
     where = _dotted(problem["loc"])
     value, kind = problem["input"], problem["type"]
     if kind == "extra_forbidden":
+        where = ".".join(name for name in (_dotted(problem["loc"][:-1]), str(problem["loc"][-1])) if name)
         return f"{where}: no such setting{_did_you_mean(problem['loc'], model)}"
     if value is None and kind in {"model_type", "list_type"}:
         return f"{where}: is empty; remove it or fill it"
@@ -63,6 +66,8 @@ def _readable(problem: Any, model: type[BaseModel]) -> str:
     shown = repr(value) if len(repr(value)) <= MOST_SHOWN else f"{repr(value)[:MOST_SHOWN]}…"
     if kind in EXPECTED:
         message = EXPECTED[kind].format(shown)
+    if kind == "string_pattern_mismatch" and problem["ctx"]["pattern"] == NAME:
+        message = "a name of a-z, A-Z, 0-9, _, - and . is expected, - and . not first"
     if kind == "literal_error":
         message = f"expected {problem['ctx']['expected']}{_closest(str(value), problem['ctx']['expected'])}"
     message = f"{message[0].lower()}{message[1:]}"
