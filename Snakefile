@@ -3,7 +3,7 @@
 
 from snakemake.utils import min_version
 
-from workflow import jobs, paths
+from workflow import external_inputs, jobs, paths
 from workflow.inputs import Inputs
 from workflow.settings import load, section
 
@@ -14,6 +14,7 @@ configfile: "config.yaml"
 
 
 SETTINGS = load(config, workflow.configfiles)
+external_inputs.warn_of_missing(SETTINGS)
 INPUTS = Inputs(SETTINGS, paths.artifact_bucket(workflow.storage_settings))
 DUE = INPUTS.freshness.due
 STATE = paths.state(SETTINGS.run)

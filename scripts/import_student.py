@@ -5,6 +5,7 @@ teacher inside it.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from scripts import command
@@ -34,7 +35,13 @@ def main(options: argparse.Namespace) -> None:
     """Read the checkpoint, write the model artifact."""
     from mobilebert.models.checkpoints.import_student import import_student  # TensorFlow: not for --help
 
-    import_student(options.checkpoint, options.config, options.vocab, options.out)
+    import_student(
+        options.checkpoint,
+        options.config,
+        options.vocab,
+        options.out,
+        lowercase=json.loads(options.settings).get("vocabulary.lowercase", "auto"),
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ def main(options: argparse.Namespace) -> None:
         options.out,
         kind=sections.get("teacher.kind"),
         without_head=sections.get("teacher.retrain_head", False),
+        lowercase=sections.get("vocabulary.lowercase", "auto"),
     )
 
 

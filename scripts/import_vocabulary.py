@@ -15,15 +15,13 @@ def main(options: argparse.Namespace) -> None:
     """Find the vocabulary, write the tokenizer artifact."""
     from mobilebert.tokenization import files, importing
 
-    kind, content, lowercase = importing.find(options.source)
-    sections = json.loads(options.settings) | {
-        "files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}
-    }
+    sections = json.loads(options.settings)
+    source = importing.find(options.source, sections.get("vocabulary", {}).get("lowercase", "auto"))
+    sections |= {"files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}}
     with artifacts.writing(options.out, "tokenizer", settings=sections, versions=("tokenizers",)) as writer:
-        tokenizer = files.write(writer, kind, content, lowercase)
-    logging.info(
-        "took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased"
-    )
+        tokenizer = files.write(writer, *source)
+    casing = "lower-cased" if source.lowercase else "cased"
+    logging.info("took %d tokens of kind %s, %s", tokenizer.size, source.kind, casing)
 
 
 def parser() -> argparse.ArgumentParser:

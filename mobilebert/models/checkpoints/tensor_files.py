@@ -8,7 +8,6 @@ come out as float32.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mobilebert.errors import UserError
-from mobilebert.models.checkpoints import torch_pickle
+from mobilebert.models.checkpoints import tensor_names, torch_pickle
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ORIGINAL_CONFIG = (
@@ -100,8 +99,8 @@ class Checkpoint:
 def of_folder(folder: Path, prefix: str) -> Checkpoint:
     """The tensors of a transformers directory under today's names.
 
-    Names of bare models (`embeddings...` instead of `bert.embeddings...`) get their prefix, and TF1's `gamma`
-    and `beta` of older conversions become `weight` and `bias`, as transformers does it.
+    What other trainings put around the names goes (`tensor_names.modern`). A tensor that shares another's
+    memory, which safetensors names in its metadata alone, is that other one.
 
     Raises:
         UserError: no weights there, or not whole.
@@ -113,16 +112,11 @@ def of_folder(folder: Path, prefix: str) -> Checkpoint:
                 raise UserError(f"{path}: tensor {name} stands in {stored[name].path.name} too")
             stored[name] = entry
     entries: dict[str, Entry] = {}
-    bare = not any(name.startswith(f"{prefix}.") for name in stored)
+    names = tensor_names.modern(stored, prefix, folder)
     for name, entry in stored.items():
-        modern = re.sub(
-            r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-        )
-        if bare and modern.startswith(("embeddings.", "embeddings_project.", "encoder.", "pooler.")):
-            modern = f"{prefix}.{modern}"
-        if modern in entries:
-            raise UserError(f"{entry.path}: tensor {modern} stands there twice (once as {name})")
-        entries[modern] = entry
+        if names[name] in entries:
+            raise UserError(f"{entry.path}: tensor {names[name]} stands there twice (once as {name})")
+        entries[names[name]] = entry
     return Checkpoint(folder, entries, config_of(folder).name)
 
 
@@ -228,11 +222,12 @@ def _safetensors(path: Path) -> dict[str, Entry]:
         size = path.stat().st_size if path.is_file() else 0
         reason = disguise(path) or f"{error}; download or write it again"
         raise UserError(f"{path}: not a whole safetensors file, {size} bytes ({reason})") from None
-    header.pop("__metadata__", None)
-    return {
+    shared = header.pop("__metadata__", {})  # safetensors.torch.save_model: a name left out -> the one kept
+    entries = {
         name: _entry(path, value["dtype"], tuple(value["shape"]), 8 + size + value["data_offsets"][0])
         for name, value in header.items()
     }
+    return {name: entries[kept] for name, kept in shared.items() if kept in entries} | entries
 
 
 def _entry(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> Entry:

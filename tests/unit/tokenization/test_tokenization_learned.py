@@ -99,6 +99,19 @@ def test_ids_equal_sentencepiece_and_transformers(learned: Path) -> None:
     assert any(ours.unk in ours.encode(text).ids for text in TEXTS)
 
 
+def test_words_of_the_written_tokenizer_end_where_no_entry_goes_on(learned: Path) -> None:
+    from transformers import AutoTokenizer
+
+    ours, theirs = tokenization.load(learned), AutoTokenizer.from_pretrained(str(learned))
+    pairs = {token[n : n + 2] for token in ours.tokens[5:] for n in range(len(token) - 1)}
+    for text in (text.lower().replace("\n", " ") for text in TEXTS[:40]):
+        encoding = theirs(text, add_special_tokens=False)[0]
+        words = [encoding.word_to_chars(word) for word in sorted(set(encoding.word_ids))]
+        assert len(words) > len(text) // 4
+        shown = text.replace(" ", "▁")
+        assert not [start for start, _ in words if shown[max(0, start - 1) : start + 1] in pairs]
+
+
 def test_special_tokens_have_the_first_ids(learned: Path) -> None:
     from transformers import AutoTokenizer
 
