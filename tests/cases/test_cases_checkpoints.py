@@ -103,7 +103,7 @@ def test_wrappers_around_names_are_taken_off(
     tensors = {f"{prefix}{name}": value for name, value in network.state_dict().items()}
     with caplog.at_level(logging.INFO):
         assert_holds(imported(written(network, tmp_path / "source", tensors, file)), network)
-    assert f"tensors are named inside a wrapper ({prefix}" in caplog.text
+    assert f"tensors stand in a wrapper: {prefix}" in caplog.text
 
 
 def test_a_wrapper_inside_a_name_is_taken_off(network: Any, tmp_path: Path) -> None:
@@ -269,3 +269,55 @@ def test_a_trainings_checkpoint_gives_its_model_without_its_optimizer(
     body = {key: network.state_dict(), "optimizer": optimizer.state_dict(), "step": 1}
     torch.save(body, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
     assert_holds(imported(folder), network)
+
+
+def test_an_adapter_that_is_not_merged_is_named(tmp_path: Path) -> None:
+    network = transformers.BertForMaskedLM(BERT)
+    tensors = {
+        f"base_model.model.{name.replace('.query.', '.query.base_layer.')}": value
+        for name, value in network.state_dict().items()
+    }
+    folder = written(network, tmp_path / "source", tensors)
+    with pytest.raises(UserError, match=r"query\.base_layer\.\w+ belongs to an adapter .*merge_and_unload"):
+        imported(folder)
+    (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    (folder / "config.json").unlink()
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"config\.json: not there; .* an adapter alone: merge it"):
+        imported(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("last.ckpt", r"last\.ckpt \(if torch wrote it, name it pytorch_model\.bin\)"),
+        ("model.pt", r"model\.pt \(if torch wrote it"),
+        ("best.safetensors", r"best\.safetensors \(name it model\.safetensors\)"),
+        ("tf_model.h5", r"tf_model\.h5 \(open it with transformers"),
+    ],
+)
+def test_weights_under_another_name_are_named_with_what_to_do(name: str, advice: str, tmp_path: Path) -> None:
+    folder = written(transformers.BertForMaskedLM(BERT), tmp_path / "source")
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(UserError, match=advice):
+        imported(folder)
+
+
+def test_a_file_that_is_not_read_beside_another_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = transformers.BertForMaskedLM(BERT)
+    folder = written(network, tmp_path / "source")
+    torch.save(transformers.BertForMaskedLM(BERT).state_dict(), folder / "pytorch_model.bin")
+    assert_holds(imported(folder), network)
+    assert "model.safetensors is read, not pytorch_model.bin beside it" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["albert", "deberta-v2", "ernie", "roberta"])
+def test_another_architecture_is_refused_by_its_name_in_one_line(kind: str, tmp_path: Path) -> None:
+    folder = written(transformers.BertForMaskedLM(BERT), tmp_path / "source")
+    body = json.loads((folder / "config.json").read_text()) | {"model_type": kind}
+    (folder / "config.json").write_text(json.dumps(body))
+    with pytest.raises(UserError, match=f"a model of type '{kind}', expected bert") as caught:
+        imported(folder)
+    assert len(str(caught.value).splitlines()) == 1

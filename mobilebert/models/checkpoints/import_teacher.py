@@ -87,7 +87,7 @@ def kind_of(source: Path) -> str:
         return "transformers"
     if tf1_files.is_there(source):
         return "tf1"
-    if (source / tensor_files.CONFIG).is_file():
+    if any((source / name).is_file() for name in (tensor_files.CONFIG, tensor_files.ADAPTER)):
         return "transformers"  # without weights: reading it says so
     raise UserError(
         f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, "

@@ -8,6 +8,7 @@ come out as float32.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ ORIGINAL_CONFIG = (
 # ours: what a model carries along for finetuning and the way back, out of transformers' sight
 EXTRA = "extra.safetensors"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+ADAPTER = "adapter_config.json"  # of peft
+MERGE = "merge it into its base model (peft's merge_and_unload) and save that with save_pretrained"
 FILES = (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX)  # by any of which a transformers directory is known
 # Names as in a safetensors header; bfloat16 is read as its bits.
 FLOATS: dict[str, Any] = {
@@ -134,9 +137,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = config_of(folder)
     if not path.is_file():
+        adapter = f"; {ADAPTER} says that this is an adapter alone: {MERGE}"
         raise UserError(
             f"{path}: not there; a transformers directory (config.json, model.safetensors, tokenizer) is "
-            f"expected"
+            f"expected{adapter if (folder / ADAPTER).is_file() else ''}"
         )
     return read_json(path)
 
@@ -178,22 +182,28 @@ def disguise(path: Path) -> str | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    for whole, index in ((WEIGHTS, INDEX), (PICKLE, PICKLE_INDEX)):
-        if (folder / whole).is_file():
-            return [folder / whole]
-        if (folder / index).is_file():
-            return _shards(folder / index)
-    others = sorted(
-        path.name
-        for path in folder.glob("*")
-        if path.suffix in (".index", ".h5", ".msgpack", ".onnx", ".ckpt")
-    )
-    hint = (
-        f"; there are {', '.join(others)} (a TensorFlow 1 checkpoint is named by its prefix)"
-        if others
-        else ""
-    )
-    raise UserError(f"{folder / WEIGHTS}: not there, nor {PICKLE}{hint}")
+    present = [name for name in FILES if (folder / name).is_file()]
+    if not present:
+        raise UserError(f"{folder / WEIGHTS}: not there, nor {PICKLE}{_hint(folder)}")
+    chosen, *others = present
+    if others:
+        logging.warning("%s: %s is read, not %s beside it", folder, chosen, ", ".join(others))
+    return _shards(folder / chosen) if chosen in (INDEX, PICKLE_INDEX) else [folder / chosen]
+
+
+def _hint(folder: Path) -> str:
+    """What lies there instead of weights under their usual name, and what to do with it."""
+    kinds = {
+        (".pt", ".pth", ".ckpt", ".bin"): f"if torch wrote it, name it {PICKLE}",
+        (".safetensors",): f"name it {WEIGHTS}",
+        (".h5", ".msgpack", ".onnx"): "open it with transformers 4 (from_tf, from_flax) and save it again",
+        (".index",): "a TensorFlow 1 checkpoint is named by its prefix",
+    }
+    lines = []
+    for kind, advice in kinds.items():
+        if listed := sorted(path.name for suffix in kind for path in folder.glob(f"*{suffix}")):
+            lines.append(f"{', '.join(listed)} ({advice})")
+    return f"; there are {'; '.join(lines)}" if lines else ""
 
 
 def _shards(index: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from mobilebert.errors import UserError
 WRAPPERS = re.compile(
     r"(?:(?<=\.)|^)(?:_orig_mod|module|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\."
 )
+ADAPTERS = re.compile(r"\.(?:lora_\w+|base_layer|modules_to_save)\.")  # peft's names
 ANCHOR = "embeddings.position_embeddings.weight"  # in every model, and tied to nothing
 # What transformers calls the modules of relatives; of `model_type` itself, `model.bert.bert` may stand there.
 OTHERS = (
@@ -36,9 +37,14 @@ def modern(names: Iterable[str], model_type: str, where: Path) -> dict[str, str]
         where: the folder, for the log and messages.
 
     Raises:
-        UserError: several models, or one of another kind.
+        UserError: several models, one of another kind, or an adapter beside it.
     """
     made = {name: WRAPPERS.sub("", name) for name in names}
+    if adapters := [name for name in made if ADAPTERS.search(name)]:
+        raise UserError(
+            f"{where}: {adapters[0]} belongs to an adapter that is not merged ({len(adapters)} such "
+            f"tensors); merge it (peft's merge_and_unload) and save the model again"
+        )
     anchor = re.compile(rf"((?:[^.]+\.)*?)(?:{model_type}\.)?{re.escape(ANCHOR)}")
     outer = {match[1] for name in made.values() if (match := anchor.fullmatch(name))}
     if len(outer) > 1 and "" not in outer:
@@ -54,8 +60,8 @@ def modern(names: Iterable[str], model_type: str, where: Path) -> dict[str, str]
         )
     made = {name: inner.removeprefix(prefix) for name, inner in made.items()}
     if wrapped := [name for name, inner in made.items() if name != inner]:
-        shown = f"{wrapped[0]} for {made[wrapped[0]]}"
-        logging.info("%s: %d tensors are named inside a wrapper (%s)", where, len(wrapped), shown)
+        shown = f"{wrapped[0]} is read as {made[wrapped[0]]}"
+        logging.info("%s: %d tensors stand in a wrapper: %s", where, len(wrapped), shown)
     bare = not any(inner.startswith(f"{model_type}.") for inner in made.values())
     for name, inner in made.items():
         inner = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", inner)
