@@ -12,7 +12,7 @@ from typing import Any
 import tokenizers
 
 from mobilebert.errors import UserError
-from mobilebert.tokenization.source_files import SHARED, bert_normalizer
+from mobilebert.tokenization.source_files import SHARED, bert_normalizer, is_mark, listed
 from mobilebert.tokenization.tokenizer import Tokenizer
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 
@@ -60,6 +60,31 @@ def check(ours: WordPieceTokenizer, described: Mapping[str, Any], path: Path) ->
     logging.info("%s: gives the same ids on %d texts", path, len(PROBES) + 1)
 
 
+def warn_of_unmet(ours: WordPieceTokenizer, source: Path) -> None:
+    """Warn of entries with letters that their own text does not give: with capitals or accents where text
+    loses them, of several Han characters.
+    """
+    words = [
+        token
+        for token in ours.tokens
+        if any(map(str.isalpha, token)) and not token.startswith("##") and not is_mark(token)
+    ]
+    unmet = [
+        word
+        for word, encoding in zip(words, ours.encode_many(words), strict=True)
+        if all(ours.token(id).strip() != word.strip() for id in encoding.ids)
+    ]
+    if unmet:
+        lost = ("is lower-cased, " if ours.lowercase else "") + (
+            "loses accents, " if ours.strip_accents else ""
+        )
+        logging.warning(
+            "%s: %s can never be met (%d of %d entries): text %shas its Han characters one by one; write "
+            "entries so, or set vocabulary.lowercase",
+            *(source, listed(unmet), len(unmet), ours.size, lost),
+        )
+
+
 def is_same(ours: Tokenizer, described: Mapping[str, Any], path: Path) -> bool:
     """Whether a tokenizer.json holds the entries of a tokenizer of ours and gives its ids on all probes."""
     theirs = _opened(described, path)
@@ -95,6 +120,6 @@ def _entries(ours: Tokenizer) -> str:
     chosen = [
         token
         for token in ours.tokens[:: max(1, ours.size // ENTRIES)]
-        if token[:1] + token[-1:] != "[]" and all(unicodedata.category(c)[0] in "LNP" for c in token)
+        if not is_mark(token) and all(unicodedata.category(c)[0] in "LNP" for c in token)
     ]
     return " ".join(chosen)

@@ -67,8 +67,9 @@ def find(source: Path, lowercase: Casing = "auto") -> Source:
     if source.is_dir():
         tokens = source_files.with_added(tokens, folder, configured or {}, described or {})
     rules = source_files.rules(source, tokens, configured or {}, described or {}, lowercase)
+    ours = WordPieceTokenizer(tokens, rules.lowercase, str(path), rules.strip_accents)
+    comparison.warn_of_unmet(ours, source)
     if described is not None:
-        ours = WordPieceTokenizer(tokens, rules.lowercase, str(path), rules.strip_accents)
         comparison.check(ours, described, folder / DESCRIBED)
     return Source("wordpiece", ("\n".join(tokens) + "\n").encode(), *rules)
 

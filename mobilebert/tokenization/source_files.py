@@ -2,7 +2,8 @@
 reproduced here, refused by name.
 
 The keys are those of transformers' `tokenizer_config.json` (BertTokenizer) and of the tokenizers library's
-`tokenizer.json` (BertNormalizer). Where both have one, tokenizer_config.json counts, as transformers has it.
+`tokenizer.json` (BertNormalizer). Where both have one, tokenizer_config.json counts, unless it names a class
+that reads tokenizer.json alone: as transformers has it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ SHARED = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
+GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that read tokenizer.json alone
 SHOWN = 5  # entries listed in one message
 
 Casing = bool | Literal["auto"]
@@ -122,16 +124,16 @@ def with_added(
             words.append(content)
     if words:
         raise UserError(
-            f"{folder}: the added tokens {_listed(words)} have several characters; transformers looks for "
+            f"{folder}: the added tokens {listed(words)} have several characters; transformers looks for "
             f"them before all other rules, which is not reproduced here. To go on with their characters read "
-            f"one by one, write them as lines into vocab.txt at their ids and take them out of {ADDED}, "
-            f"{DESCRIBED} and {CONFIG}"
+            f"one by one, leave a vocab.txt that has them as its last lines, and take {ADDED}, {DESCRIBED} "
+            f"and {CONFIG} away"
         )
     if marks:
         logging.warning(
             "%s: the special tokens %s keep their ids; text that spells them out is split as any other",
             folder,
-            _listed(marks),
+            listed(marks),
         )
     return made
 
@@ -181,15 +183,20 @@ def rules(
         UserError: naming the flag that is not reproduced.
     """
     normalizer = bert_normalizer(described)
-    said = {
-        key: configured[key] if key in configured else normalizer.get(there) for key, there in SHARED.items()
-    }
+    said = {}
     for key, there in SHARED.items():
-        if key in configured and there in normalizer and configured[key] != normalizer[there]:
+        values = {CONFIG: configured.get(key), DESCRIBED: normalizer.get(there)}
+        order = [
+            name for name, known in ((CONFIG, key in configured), (DESCRIBED, there in normalizer)) if known
+        ]
+        if configured.get("tokenizer_class") in GENERIC:
+            order.reverse()
+        said[key] = values[order[0]] if order else None
+        if len(order) > 1 and values[CONFIG] != values[DESCRIBED]:
             logging.warning(
-                "%s: %s says %s: %s, %s says %s; the former is followed, as transformers does",
-                *(source, CONFIG, key, json.dumps(configured[key])),
-                *(DESCRIBED, json.dumps(normalizer[there])),
+                "%s: %s says %s: %s, %s says %s; %s is followed, as transformers does",
+                *(source, CONFIG, key, json.dumps(values[CONFIG])),
+                *(DESCRIBED, json.dumps(values[DESCRIBED]), order[0]),
             )
     _refuse(source, said, configured, normalizer)
     own = said["do_lower_case"]
@@ -236,17 +243,8 @@ def _refuse(
 
 
 def _warn(source: Path, tokens: Sequence[str], lowercase: bool) -> None:
-    """Warn of entries that text never gets, and of text that gets none."""
-    capitals = [
-        token for token in tokens if token.lower() != token and token[:1] + token[-1:] not in ("[]", "<>")
-    ]
-    if lowercase and capitals:
-        logging.warning(
-            "%s: text is lower-cased, so %s can never be met (%d entries of %d with capitals); write them in "
-            "small letters, or set vocabulary.lowercase: false",
-            *(source, _listed(capitals), len(capitals), len(tokens)),
-        )
-    if not lowercase and not capitals:
+    """Warn of capitals without entries and of entries that stand there twice."""
+    if not lowercase and all(token.lower() == token for token in tokens if not is_mark(token)):
         logging.warning(
             "%s: capitals are kept, but no entry has one, so every word with a capital is [UNK]; "
             "vocabulary.lowercase: true makes text small",
@@ -260,10 +258,15 @@ def _warn(source: Path, tokens: Sequence[str], lowercase: bool) -> None:
         logging.warning(
             "%s: %d entries stand there more than once: %s; text gets the last id of each, as in Google's "
             "code",
-            *(source, len(twice), _listed(twice)),
+            *(source, len(twice), listed(twice)),
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def is_mark(token: str) -> bool:
+    """Whether an entry is written as special tokens are: [MASK], [unused1], <S>."""
+    return token[:1] + token[-1:] in ("[]", "<>")
+
+
+def listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

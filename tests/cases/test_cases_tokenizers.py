@@ -27,6 +27,7 @@ TOKENS = [
     *(f"##{letter}" for letter in LETTERS),
     *("app", "nba"),
 ]
+PLAIN = [token for token in TOKENS if token not in "éè"]
 TEXT = "他在APP上看NBA的新闻"
 
 
@@ -60,11 +61,19 @@ def theirs(folder: Path) -> Any:
 def test_one_capital_entry_leaves_text_lower_cased_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tokens = ["APP" if token == "[unused1]" else token for token in TOKENS]
+    tokens = ["APP" if token == "[unused1]" else token for token in PLAIN]
     ours = imported(folder_of(tmp_path, tokens) / "vocab.txt", tmp_path / "out")
     assert spelt(ours, TEXT) == ["他", "在", "app", "上", "看", "nba", "的", "新", "闻"]
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "so APP can never be met (1 entries of" in line
+    assert f": APP can never be met (1 of {len(tokens)} entries): text is lower-cased" in line
+
+
+def test_an_entry_of_several_han_characters_is_named_as_never_met(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens = ["茶叶" if token == "[unused1]" else token for token in PLAIN]
+    imported(folder_of(tmp_path, tokens) / "vocab.txt", tmp_path / "out")
+    assert ": 茶叶 can never be met (1 of" in caplog.text
 
 
 def test_all_capital_letters_as_entries_keep_capitals(tmp_path: Path) -> None:
@@ -79,6 +88,19 @@ def test_the_setting_decides_on_casing(tmp_path: Path, lowercase: bool) -> None:
     assert ours.lowercase == lowercase
     assert ("app" in spelt(ours, TEXT)) == lowercase
     assert [ours.cls, *ours.encode(TEXT).ids, ours.sep] == theirs(tmp_path / "out")(TEXT)["input_ids"]
+
+
+@pytest.mark.parametrize(("name", "lowercase"), [("BertTokenizer", False), ("PreTrainedTokenizerFast", True)])
+def test_files_that_disagree_are_named_and_read_as_transformers_does(
+    name: str, lowercase: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = folder_of(tmp_path, do_lower_case=True)
+    theirs(source).save_pretrained(source)
+    folder_of(tmp_path, do_lower_case=False, tokenizer_class=name)
+    ours = imported(source, tmp_path / "out")
+    assert ours.lowercase == lowercase
+    assert [ours.cls, *ours.encode(TEXT).ids, ours.sep] == theirs(source)(TEXT)["input_ids"]
+    assert "tokenizer_config.json says do_lower_case: false, tokenizer.json says true" in caplog.text
 
 
 def test_kept_capitals_without_an_entry_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
