@@ -27,9 +27,9 @@ def pattern(entries: Iterable[str]) -> str:
         for first, second in itertools.pairwise(entry):
             following.setdefault(first, set()).add(second)
     firsts = sorted(following)
-    steps = [f"{_escaped(first)}(?=[{_escaped(*following[first])}])" for first in firsts]
+    steps = [f"{_literal(first)}(?=[{_members(following[first])}])" for first in firsts]
     linked = f"(?:{_any(firsts, steps)})*" if steps else ""
-    return f"[^{_escaped(*characters)}]+|{linked}[\\s\\S]"
+    return f"[^{_members(characters)}]+|{linked}[\\s\\S]"
 
 
 def _any(firsts: Sequence[str], steps: Sequence[str]) -> str:
@@ -38,10 +38,16 @@ def _any(firsts: Sequence[str], steps: Sequence[str]) -> str:
     made = []
     for at in range(0, len(steps), size):
         group = firsts[at : at + size]
-        made.append(f"(?=[{_escaped(group[0])}-{_escaped(group[-1])}])(?:{'|'.join(steps[at : at + size])})")
+        reach = f"{_members(group[:1])}-{_members(group[-1:])}"
+        made.append(f"(?=[{reach}])(?:{'|'.join(steps[at : at + size])})")
     return "|".join(made)
 
 
-def _escaped(*characters: str) -> str:
-    # These alone may be escaped in every dialect: tokenizers' Oniguruma, JavaScript's with the flag u.
-    return "".join(f"\\{c}" if c in r"\^$.*+?()[]{}|-" else c for c in sorted(characters))
+def _members(characters: Iterable[str]) -> str:
+    """The inside of a character class."""
+    return "".join("\\-" if c == "-" else _literal(c) for c in sorted(characters))
+
+
+def _literal(character: str) -> str:
+    # JavaScript with the flag u lets no more than these be escaped; tokenizers' Oniguruma takes them so, too.
+    return f"\\{character}" if character in r"\^$.*+?()[]{}|" else character
