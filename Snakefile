@@ -3,7 +3,7 @@
 
 from snakemake.utils import min_version
 
-from workflow import jobs, paths
+from workflow import external_inputs, jobs, paths
 from workflow.inputs import Inputs
 from workflow.settings import load, section
 from workflow.yaml_files import readable
@@ -15,6 +15,7 @@ configfile: readable("config.yaml")
 
 
 SETTINGS = load(config, workflow.configfiles)
+external_inputs.warn_of_missing(SETTINGS)
 INPUTS = Inputs(SETTINGS, paths.artifact_bucket(workflow.storage_settings))
 DUE = INPUTS.freshness.due
 STATE = paths.state(SETTINGS.run)

@@ -51,7 +51,11 @@ rule transfer_layer:
 rule import_student:
     input:
         checkpoint=INPUTS.students.original,
-        due=DUE("student_sources/{student}", "{}", source=INPUTS.students.given_path),
+        due=DUE(
+            "student_sources/{student}",
+            INPUTS.vocabulary.casing,
+            source=INPUTS.students.given_path,
+        ),
     output:
         files=directory("<results>/student_sources/{student}"),
         manifest="<results>/student_sources/{student}/manifest.json",
@@ -67,11 +71,12 @@ rule import_student:
         attempt=jobs.attempt,
         runtime="2h",
     params:
+        settings=INPUTS.vocabulary.casing,
         checkpoint=INPUTS.students.checkpoint,
     message:
         "Importing the student {wildcards.student}"
     shell:
-        "python -m scripts.import_student --checkpoint {params.checkpoint:q}"
+        "python -m scripts.import_student --settings {params.settings:q} --checkpoint {params.checkpoint:q}"
         " --out {output.files:q} --log {log:q} --attempt {resources.attempt} --threads {threads}"
 
 

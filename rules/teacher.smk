@@ -47,7 +47,7 @@ rule import_teacher:
         source=INPUTS.teacher.original,
         due=DUE(
             "teacher_sources/imported/{teacher}",
-            section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
+            INPUTS.teacher.import_settings,
             source=INPUTS.teacher.original_path,
         ),
     output:
@@ -65,7 +65,7 @@ rule import_teacher:
         attempt=jobs.attempt,
         runtime="2h",
     params:
-        settings=section(SETTINGS, "teacher.kind", "teacher.retrain_head"),
+        settings=INPUTS.teacher.import_settings,
         source=INPUTS.teacher.path,
     message:
         "Importing the teacher {wildcards.teacher}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mobilebert import settings
 from scripts import command
 
 
@@ -34,7 +35,13 @@ def main(options: argparse.Namespace) -> None:
     """Read the checkpoint, write the model artifact."""
     from mobilebert.models.checkpoints.import_student import import_student  # TensorFlow: not for --help
 
-    import_student(options.checkpoint, options.config, options.vocab, options.out)
+    import_student(
+        options.checkpoint,
+        options.config,
+        options.vocab,
+        options.out,
+        lowercase=settings.parse(options.settings).vocabulary.lowercase,
+    )
 
 
 if __name__ == "__main__":

@@ -15,9 +15,15 @@ def main(options: argparse.Namespace) -> None:
     """Read --source, write --out."""
     from mobilebert.models.checkpoints.import_teacher import import_teacher  # TensorFlow: not for --help
 
-    chosen = settings.parse(options.settings).teacher
-    kind = None if chosen.kind == "pretrain" else chosen.kind  # by default what is there
-    import_teacher(options.source, options.out, kind=kind, without_head=chosen.retrain_head)
+    chosen = settings.parse(options.settings)
+    kind = None if chosen.teacher.kind == "pretrain" else chosen.teacher.kind  # by default what is there
+    import_teacher(
+        options.source,
+        options.out,
+        kind=kind,
+        without_head=chosen.teacher.retrain_head,
+        lowercase=chosen.vocabulary.lowercase,
+    )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,16 +15,14 @@ def main(options: argparse.Namespace) -> None:
     """Find the vocabulary, write the tokenizer artifact."""
     from mobilebert.tokenization import files, importing
 
-    settings.parse(options.settings)  # nothing of it shapes what is taken; it is recorded
-    kind, content, lowercase = importing.find(options.source)
+    source = importing.find(options.source, settings.parse(options.settings).vocabulary.lowercase)
     sections = settings.load_sections(options.settings) | {
         "files": {path.name: artifacts.sha256(path) for path in importing.files_of(options.source)}
     }
     with artifacts.writing(options.out, "tokenizer", settings=sections, versions=("tokenizers",)) as writer:
-        tokenizer = files.write(writer, kind, content, lowercase)
-    logging.info(
-        "took %d tokens of kind %s, %s", tokenizer.size, kind, "lower-cased" if lowercase else "cased"
-    )
+        tokenizer = files.write(writer, *source)
+    casing = "lower-cased" if source.lowercase else "cased"
+    logging.info("took %d tokens of kind %s, %s", tokenizer.size, source.kind, casing)
 
 
 def parser() -> argparse.ArgumentParser:

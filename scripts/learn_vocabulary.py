@@ -31,7 +31,7 @@ def main(options: argparse.Namespace) -> None:
         versions=("sentencepiece", "tokenizers", "rjieba"),
     ) as writer:
         model = learning.learn(texts, vocabulary)
-        tokenizer = files.write(writer, "sentencepiece", model, vocabulary.lowercase)
+        tokenizer = files.write(writer, "sentencepiece", model, vocabulary.learns_lowercase)
     logging.info("learned %d tokens (%s)", tokenizer.size, vocabulary.model)
 
 

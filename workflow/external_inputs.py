@@ -5,13 +5,15 @@ from __future__ import annotations
 import glob
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from snakemake.io import ancient, local
+from snakemake.logging import logger
 
+from mobilebert.corpus.sources import discovery
 from mobilebert.models import configs, model_size
-from mobilebert.settings import Settings, sections_of
+from mobilebert.settings import SMALL_WORLD, Settings, sections_of
 from mobilebert.storage import artifacts
 from mobilebert.storage.atomic import canonical_json, write_atomically
 from workflow.paths import MANIFEST
@@ -53,6 +55,37 @@ def existing(path: str | None) -> list[str]:
         return []
     files = [path] if Path(path).exists() else sorted(glob.glob(f"{glob.escape(path)}.*"))
     return [ancient(file) for file in trackable(files)]
+
+
+def warn_of_missing(settings: Settings) -> None:
+    """A warning for every setting that names a file or folder which is not there.
+
+    No error: a preset is looked at before its teacher is there, and finished stages no longer need theirs.
+    """
+    for name, path in _named(settings):
+        if path in (None, SMALL_WORLD) or "://" in path:
+            continue
+        if not (existing(path) or Path(path).exists() or discovery.find(path).files):
+            logger.warning(f"WARNING: {name}: {path} is not there; the stage that reads it will fail")
+
+
+def _named(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """The settings that name what must exist, with their values."""
+    corpus, vocabulary, records = settings.corpus, settings.vocabulary, settings.records
+    if not (corpus.from_ or records.from_):
+        yield from ((f"sources, {source.name}", source.from_) for source in settings.sources)
+        yield from (("corpus.decontaminate", path) for path in corpus.decontaminate)
+    yield "corpus.from", corpus.from_
+    yield "vocabulary.from", vocabulary.from_
+    yield "vocabulary.path", vocabulary.path if vocabulary.kind == "file" else None
+    yield "records.from", records.from_
+    yield "records.user_dictionary", records.user_dictionary
+    yield "teacher.path", settings.teacher.path
+    yield "student.from", settings.student.from_
+    for task in settings.tasks:
+        files = getattr(settings.task, task).files
+        yield f"task.{task}.files.train", files.train
+        yield f"task.{task}.files.dev", files.dev
 
 
 def tf1_checkpoint(path: str | None) -> bool:

@@ -5,7 +5,6 @@ up.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from mobilebert.models.configs import ModelConfig, from_config, named
 from mobilebert.records import reader
 from mobilebert.settings import Optimization, Settings, derive_seed, sections_of, without_paths
 from mobilebert.storage import artifacts
-from mobilebert.tokenization import files, importing
+from mobilebert.tokenization import importing
 from mobilebert.training import accelerators, loop, multihost, schedules
 from mobilebert.training.options import RunOptions
 from mobilebert.training.state import workspace as state
@@ -129,7 +128,10 @@ class TrainingRun:
     def check_tokenizer(self, folder: Path) -> None:
         """Refuse a model whose tokenizer is not the one that the records were written with."""
         compatibility.check_tokenizers(
-            {str(self.inputs["tokenizer"]): self.tokenizer.digest, str(folder): _tokenizer_digest(folder)}
+            {
+                str(self.inputs["tokenizer"]): self.tokenizer.digest,
+                str(folder): importing.digest(folder, self.tokenizer),
+            }
         )
 
     def measure(self, model: Any, batch_size: int) -> dict[str, Any]:
@@ -299,11 +301,3 @@ def _by_file(records: Sequence[tuple[str, int]]) -> str:
 def write_evaluation(writer: artifacts.Writer, figures: Mapping[str, Any]) -> None:
     """Write evaluation.json."""
     writer.json("evaluation.json", figures)
-
-
-def _tokenizer_digest(folder: Path) -> str:
-    """`Tokenizer.digest` of a model directory of ours, or of any other that transformers opens."""
-    if (folder / files.DESCRIPTION).is_file():
-        return tokenization.load(folder).digest
-    with tempfile.TemporaryDirectory() as scratch:
-        return files.write(artifacts.Writer(Path(scratch)), *importing.find(folder)).digest

@@ -241,7 +241,10 @@ class Start:
                 self.shape, run.config(name), name, str(self._source / tensor_files.CONFIG)
             )
         if external:
-            files = [external / tensor_files.CONFIG, *sorted(external.glob("*.safetensors"))]
+            named = (
+                path for pattern in ("*.safetensors", "*.bin") for path in sorted(external.glob(pattern))
+            )
+            files = [external / tensor_files.CONFIG, *named]
             self.arguments["from"] = {path.name: artifacts.sha256(path) for path in files}
         if self._tables or teaches:
             if teacher is None:

@@ -145,6 +145,7 @@ def signature(loaded: Network, runner: tflite.Runner) -> dict[str, Any]:
         "vocabulary": {
             "size": tokenizer.size,
             "lowercase": tokenizer.lowercase,
+            "strip_accents": getattr(tokenizer, "strip_accents", False),  # learned vocabularies keep them
             "digest": tokenizer.digest,
             "special": {name: getattr(tokenizer, name) for name in ("pad", "unk", "cls", "sep", "mask")},
         },

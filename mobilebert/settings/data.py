@@ -193,11 +193,25 @@ class Vocabulary(Section):
     )
     path: MaybePathOrUrl = setting("vocab.txt for `kind: file`", None)
     model: Literal["unigram", "bpe"] = setting("sentencepiece model for `kind: learned`", "bpe")
-    lowercase: bool = setting(
-        "Learn and read small letters only (`kind: learned`; another's vocabulary says itself)", True
+    lowercase: Literal["auto"] | bool = setting(
+        (
+            "Read small letters only; `auto`: a learned vocabulary does, another's says itself (its "
+            "tokenizer's files; else capitals stay where A to Z are entries)"
+        ),
+        "auto",
     )
     size: Count = setting("Entries for `kind: learned`", 4000, unit="tokens", ge=300, le=65536)
     sample_megabytes: Number = setting("Text that sentencepiece sees", 20.0, unit="MB", gt=0)
+
+    @property
+    def learns_lowercase(self) -> bool:
+        """Whether a vocabulary is learned on small letters."""
+        return self.lowercase is not False
+
+    @property
+    def others_lowercase(self) -> Literal["auto"] | bool:
+        """What an imported vocabulary is told; nothing where the run has a tokenizer from elsewhere."""
+        return "auto" if self.from_ or self.kind == "learned" else self.lowercase
 
 
 class Records(Section):

@@ -48,7 +48,7 @@ def is_punctuation(character: str) -> bool:
 
 
 def tokenize(
-    text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool
+    text: str, vocabulary: Mapping[str, int], unk: int, lowercase: bool, strip_accents: bool
 ) -> tuple[list[int], list[int], list[int]]:
     """Ids, start offsets and end offsets of a stretch of text.
 
@@ -56,7 +56,8 @@ def tokenize(
         text: without white space, and without Han characters unless it is a single one.
         vocabulary: token -> id; word-internal tokens begin with "##".
         unk: id of a word that the vocabulary cannot spell.
-        lowercase: lower-case and strip accents.
+        lowercase: make capitals small.
+        strip_accents: take accents off; Google's code does both or neither.
     """
     if text.isascii() and text.isalnum():  # as nearly all are: nothing to drop, to strip or to split
         subwords = _pieces(text.lower() if lowercase else text, vocabulary, unk)
@@ -67,11 +68,9 @@ def tokenize(
         )
     characters: Characters = [(c, offset) for offset, c in enumerate(text) if not is_dropped(c)]
     if lowercase:
-        characters = (
-            [(c.lower(), offset) for c, offset in characters]
-            if text.isascii()
-            else _without_accents(_lowered(characters))
-        )
+        characters = _lowered(characters)
+    if strip_accents and not text.isascii():
+        characters = _without_accents(characters)
     ids: list[int] = []
     starts: list[int] = []
     ends: list[int] = []

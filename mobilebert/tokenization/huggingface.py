@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from mobilebert.storage.atomic import canonical_json
-from mobilebert.tokenization import protobuf
+from mobilebert.tokenization import protobuf, word_cuts
 from mobilebert.tokenization.learned import SPACE_MARK
 from mobilebert.tokenization.tokenizer import CLS, MASK, PAD, SEP, SPECIAL, UNK, Tokenizer
 
@@ -45,19 +45,28 @@ def write(folder: Path, tokenizer: Tokenizer) -> None:
             "tokenizer_class": "BertTokenizerFast",
             "do_lower_case": tokenizer.lowercase,
             "tokenize_chinese_chars": True,
+            "strip_accents": _accents(tokenizer),
         }
-        config |= {"strip_accents": None}
     else:
         config |= {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": tokenizer.lowercase}
     for name, body in (("tokenizer_config.json", config | NAMES), ("special_tokens_map.json", NAMES)):
         (folder / name).write_bytes(canonical_json(body))
 
 
+def _accents(tokenizer: Tokenizer) -> bool | None:
+    """`strip_accents` in the words of transformers: None where it follows the casing."""
+    own = getattr(tokenizer, "strip_accents", tokenizer.lowercase)
+    return None if own == tokenizer.lowercase else own
+
+
 def _wordpiece(tokenizer: Tokenizer) -> tokenizers.Tokenizer:
     vocabulary = {token: id for id, token in enumerate(tokenizer.tokens)}
     made = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=UNK, max_input_chars_per_word=200))
     made.normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=tokenizer.lowercase
+        clean_text=True,
+        handle_chinese_chars=True,
+        strip_accents=_accents(tokenizer),
+        lowercase=tokenizer.lowercase,
     )
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     made.decoder = decoders.WordPiece(prefix="##")
@@ -77,7 +86,13 @@ def _sentencepiece(tokenizer: Tokenizer, path: Path) -> tokenizers.Tokenizer:
         model = models.BPE(vocab=vocabulary, merges=merges, unk_token=UNK, fuse_unk=True, byte_fallback=False)
     made = tokenizers.Tokenizer(model)
     made.normalizer = normalizers.Sequence(_plain(tokenizer.lowercase))
-    made.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE_MARK, prepend_scheme="never", split=False)
+    words = word_cuts.pattern(token for token in tokenizer.tokens if token not in SPECIAL)
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement=SPACE_MARK, prepend_scheme="never", split=False),
+            pre_tokenizers.Split(tokenizers.Regex(words), "isolated"),
+        ]
+    )
     made.decoder = decoders.Metaspace(replacement=SPACE_MARK, prepend_scheme="never", split=False)
     return made
 

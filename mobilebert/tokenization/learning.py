@@ -43,14 +43,15 @@ def learn(texts: Iterable[str], settings: Vocabulary) -> bytes:
     Raises:
         UserError: the corpus is too small for the size; the message says what would fit.
     """
-    sentences = [line for text in texts for line in _sentences(text, settings.lowercase)]
+    sentences = [line for text in texts for line in _sentences(text, settings.learns_lowercase)]
     if not sentences:
         raise UserError("corpus: no text to learn a vocabulary from")
     made = io.BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         rules = Path(folder) / "rules.tsv"
         rules.write_text(
-            "".join(f"{a:X}\t{b:X}\n" for a, b in learned.rules(settings.lowercase).items()), encoding="ascii"
+            "".join(f"{a:X}\t{b:X}\n" for a, b in learned.rules(settings.learns_lowercase).items()),
+            encoding="ascii",
         )
         try:
             sentencepiece.SentencePieceTrainer.train(

@@ -66,9 +66,18 @@ class WordPieceTokenizer(Tokenizer):
 
     kind = "wordpiece"
 
-    def __init__(self, tokens: Sequence[str], lowercase: bool, where: str = "vocab.txt") -> None:
-        """Args: the lines of vocab.txt; lower-case and strip accents or not; the file's name for messages."""
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        lowercase: bool,
+        where: str = "vocab.txt",
+        strip_accents: bool | None = None,
+    ) -> None:
+        """Args: the lines of vocab.txt; lower-case or not; the file's name for messages; whether accents are
+        taken off, None where small letters are made, as Google's code does it.
+        """
         super().__init__(tokens, lowercase, where)
+        self.strip_accents = lowercase if strip_accents is None else strip_accents
         # Google strips each line, and the last of equal entries wins.
         self._vocabulary = {token.strip(): id for id, token in enumerate(self.tokens)}
         self._kinds, self._ids = self._tables()
@@ -130,7 +139,10 @@ class WordPieceTokenizer(Tokenizer):
         return ids, starts, ends
 
     def _tokenize(self, text: str) -> tuple[list[int], list[int], list[int]]:
-        return google.tokenize(text, self._vocabulary, self.unk, self.lowercase)
+        return google.tokenize(text, self._vocabulary, self.unk, self.lowercase, self.strip_accents)
+
+    def _shape(self) -> bytes:
+        return b"" if self.strip_accents == self.lowercase else f"strip_accents {self.strip_accents}".encode()
 
     def _tables(self) -> tuple[np.ndarray, np.ndarray]:
         """Kind (uint8) and, for HAN and PUNCTUATION, id (int32) of every code point, both (0x110000,)."""
@@ -140,7 +152,7 @@ class WordPieceTokenizer(Tokenizer):
             if len(token) == 1:
                 ids[ord(token)] = id
         for point in np.flatnonzero((kinds == PUNCTUATION) | _decomposing_han()).tolist():
-            token_ids = google.tokenize(chr(point), self._vocabulary, self.unk, self.lowercase)[0]
+            token_ids = self._tokenize(chr(point))[0]
             if len(token_ids) == 1:
                 ids[point] = token_ids[0]
             else:

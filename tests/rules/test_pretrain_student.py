@@ -9,6 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
+import transformers
 
 from mobilebert import models, tokenization
 from mobilebert.distillation import stages
@@ -175,6 +177,26 @@ def test_a_given_student_is_taken_and_named_by_its_digests(chain, command, tmp_p
     assert planned["plan"].arguments["from"]["model.safetensors"] == artifacts.sha256(
         given / "model.safetensors"
     )
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "pytorch_model.bin"])
+def test_a_student_that_transformers_saved_again_is_taken(chain, command, tmp_path, planned, file):
+    given, source = tmp_path / "given", str(chain.student)
+    network = transformers.AutoModelForMaskedLM.from_pretrained(source)
+    network.save_pretrained(given)
+    transformers.AutoTokenizer.from_pretrained(source).save_pretrained(given)
+    if file == "pytorch_model.bin":
+        (given / "model.safetensors").unlink()
+        torch.save({f"_orig_mod.{name}": value for name, value in network.state_dict().items()}, given / file)
+    changed = {"student": {"from": str(given)}, "transfer": {"schedule": "none"}}
+    command(
+        pretrain_student,
+        *arguments(chain, tmp_path, "distilled", "--teacher", chain.teacher, "--previous", **changed),
+    )
+    expected = models.weights.load(chain.student)
+    for name, variable in planned["student"].variables_by_name.items():
+        np.testing.assert_array_equal(variable.numpy(), expected.variables_by_name[name].numpy())
+    assert planned["plan"].arguments["from"][file] == artifacts.sha256(given / file)
 
 
 def test_auxiliary_transfer_is_part_of_the_distilled_arms_loss_alone(chain, command, tmp_path, planned):

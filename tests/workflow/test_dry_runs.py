@@ -76,6 +76,26 @@ def test_a_given_teacher_is_imported_and_its_head_trained_anew_only_when_asked(
     assert jobs["import_teacher"] == jobs["retrain_head"] == jobs["export_teacher"] == 1
 
 
+def test_a_dry_run_names_each_setting_whose_path_is_not_there(copied: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.yaml"
+    given.write_text(
+        "teacher: {kind: transformers, path: teachers/none}\nvocabulary: {kind: teacher}\n"
+        "student: {from: students/none}\ntransfer: {schedule: none}\n"
+        "sources: [{name: x, from: texts/none.txt}, {name: y, from: 'gs://bucket/none.txt'}]\n"
+        "task: {cmrc2018: {files: {train: none.json, dev: small_world}}}\n",
+        encoding="utf-8",
+    )
+    done = snakemake(copied, "--profile", "profiles/local", "-n", "all", "--configfile", str(given))
+    output = (done.stdout + done.stderr).splitlines()
+    lines = [line for line in output if line.startswith("WARNING: ")]
+    assert [line.split(" is not there")[0].removeprefix("WARNING: ") for line in lines] == [
+        "sources, x: texts/none.txt",
+        "teacher.path: teachers/none",
+        "student.from: students/none",
+        "task.cmrc2018.files.train: none.json",
+    ]
+
+
 def test_auxiliary_transfer_is_no_stage_of_its_own(copied: Path, tmp_path: Path) -> None:
     change(tmp_path / "changed.yaml", ["transfer"], {"schedule": "auxiliary"})
     jobs = planned(copied, "student", "--configfile", str(tmp_path / "changed.yaml"))

@@ -63,6 +63,7 @@ def another(value: Any, annotation: Any) -> Any:
         if get_origin(part) is Literal
         for one in get_args(part)
     ]
+    choices += [True, False] if choices and bool in get_args(annotation) else []
     if choices and not isinstance(value, list):
         return next(one for one in choices if one != value)
     if isinstance(value, bool):

@@ -36,6 +36,11 @@ class TeacherInputs(StageInputs):
         """The teacher before it is checked."""
         return self.artifact(f"teacher_sources/{self.source_kind}/{wildcards.teacher}")
 
+    def import_settings(self, wildcards: Any = None) -> str:
+        """The settings of an import, its tokenizer's casing among them."""
+        body = sections_of(self.settings, "teacher.kind", "teacher.retrain_head")
+        return to_text(body | {"vocabulary.lowercase": self.settings.vocabulary.others_lowercase})
+
     @property
     def source_kind(self) -> str:
         """What was done to the teacher before it is checked: "pretrained", "retrained" or "imported"."""

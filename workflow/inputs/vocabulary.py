@@ -26,7 +26,12 @@ class VocabularyInputs(StageInputs):
 
     def import_settings(self, wildcards: Any = None) -> str:
         """What shapes an imported vocabulary."""
-        return to_text({"vocabulary": {"kind": self.settings.vocabulary.kind}})
+        vocabulary = self.settings.vocabulary
+        return to_text({"vocabulary": {"kind": vocabulary.kind, "lowercase": vocabulary.others_lowercase}})
+
+    def casing(self, wildcards: Any = None) -> str:
+        """What the import of a given student is told of its vocabulary."""
+        return to_text({"vocabulary.lowercase": self.settings.vocabulary.others_lowercase})
 
     def folder(self, wildcards: Any = None) -> list[str]:
         """The tokenizer, of this run or another."""

@@ -8,13 +8,21 @@ import logging
 from pathlib import Path
 
 from mobilebert.errors import UserError
-from mobilebert.models.checkpoints import tf1, tf1_files, weights
+from mobilebert.models.checkpoints import padded_tables, tf1, tf1_files, weights
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
+from mobilebert.tokenization.source_files import Casing
 
 
-def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | None, out: Path) -> None:
+def import_student(
+    checkpoint: Path,
+    config: Path | None,
+    vocabulary: Path | None,
+    out: Path,
+    *,
+    lowercase: Casing = "auto",
+) -> None:
     """Read a TF1 checkpoint and write it with its tokenizer to `out`, without the teacher and the optimizer
     that lie in it.
 
@@ -23,6 +31,7 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
         config: its configuration, `student_base_f2.json`; None takes the one beside it.
         vocabulary: its vocab.txt; None takes the one beside it.
         out: the model artifact.
+        lowercase: `vocabulary.lowercase`; "auto" follows the vocabulary itself.
 
     Raises:
         UserError: not whole, weights that do not fit the configuration, or a vocabulary of another size.
@@ -30,7 +39,7 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
     if config is None:
         checkpoint, config = tf1_files.find(checkpoint)
     vocabulary = vocabulary or checkpoint.parent / files.VOCABULARY
-    kind, content, lowercase = tokenizers.find(vocabulary)
+    tokenizer = tokenizers.find(vocabulary, lowercase)
     model = tf1.read(checkpoint, config)
     before = tf1.describe(checkpoint)
     if model.fresh_head:
@@ -40,13 +49,9 @@ def import_student(checkpoint: Path, config: Path | None, vocabulary: Path | Non
             f"is expected"
         )
     digests = {path.name: artifacts.sha256(path) for path in (*before.files, config, vocabulary)}
-    with artifacts.writing(out, "model", settings={"files": digests}, versions=weights.versions()) as writer:
-        entries = files.write(writer, kind, content, lowercase).size
-        if entries != model.config.vocab_size:
-            raise UserError(
-                f"{vocabulary}: {entries} entries, {config} says vocab_size {model.config.vocab_size}; "
-                f"they must be equal"
-            )
+    settings = {"vocabulary.lowercase": lowercase, "files": digests}
+    with artifacts.writing(out, "model", settings=settings, versions=weights.versions()) as writer:
+        model = padded_tables.fitted(model, files.write(writer, *tokenizer).size, vocabulary)
         weights.save(writer, model)
         writer.counts = {"parameters": model.parameters, "layers": model.config.num_hidden_layers}
         after = sum(path.stat().st_size for path in writer.folder.glob("*.safetensors"))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
-from mobilebert.models.checkpoints import tensor_files, tf1, tf1_files, weights
+from mobilebert.models.checkpoints import padded_tables, tensor_files, tf1, tf1_files, weights
 from mobilebert.storage import artifacts
 from mobilebert.tokenization import files
 from mobilebert.tokenization import importing as tokenizers
+from mobilebert.tokenization.source_files import Casing
 
 SHAPING = (
     "*.safetensors",
@@ -29,7 +30,14 @@ NO_HEAD = (
 )
 
 
-def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_head: bool = False) -> None:
+def import_teacher(
+    source: Path,
+    out: Path,
+    *,
+    kind: str | None = None,
+    without_head: bool = False,
+    lowercase: Casing = "auto",
+) -> None:
     """Read a teacher, check it, and write it with its tokenizer to `out`.
 
     Args:
@@ -37,6 +45,7 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
         out: the model artifact.
         kind: which of `KINDS` it should be; None takes what is there.
         without_head: whether it may lack its MLM head; a random one is written then.
+        lowercase: `vocabulary.lowercase`; "auto" follows the source's own files.
 
     Raises:
         UserError: of another kind, damaged, without MLM head, or with another vocabulary than its tokenizer.
@@ -49,26 +58,22 @@ def import_teacher(source: Path, out: Path, *, kind: str | None = None, without_
     model, shaping = _from_tf1(source) if source_kind == "tf1" else _from_directory(source)
     if model.fresh_head and not without_head:
         raise UserError(f"{source}: {NO_HEAD}")
-    config = model.config
-    tokenizer = tokenizers.find(source)
+    tokenizer = tokenizers.find(source, lowercase)
     digests = {path.name: artifacts.sha256(path) for path in shaping}
-    settings = {"teacher.kind": kind, "teacher.retrain_head": without_head}
+    settings = {
+        "teacher.kind": kind,
+        "teacher.retrain_head": without_head,
+        "vocabulary.lowercase": lowercase,
+    }
     with artifacts.writing(
         out, "model", settings=settings | {"files": digests}, versions=("safetensors",)
     ) as writer:
-        entries = files.write(writer, *tokenizer).size
-        if entries != config.vocab_size:
-            raise UserError(
-                f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size "
-                f"{config.vocab_size}; they must be equal"
-            )
+        model = padded_tables.fitted(model, files.write(writer, *tokenizer).size, source)
         weights.save(writer, model)
-        writer.counts = {"parameters": model.parameters, "layers": config.num_hidden_layers}
+        writer.counts = {"parameters": model.parameters, "layers": model.config.num_hidden_layers}
     logging.info(
         "imported a %s of %d layers, %s parameters",
-        config.class_prefix,
-        config.num_hidden_layers,
-        f"{model.parameters:,}",
+        *(model.config.class_prefix, model.config.num_hidden_layers, f"{model.parameters:,}"),
     )
 
 
@@ -82,7 +87,7 @@ def kind_of(source: Path) -> str:
         return "transformers"
     if tf1_files.is_there(source):
         return "tf1"
-    if (source / tensor_files.CONFIG).is_file():
+    if any((source / name).is_file() for name in (tensor_files.CONFIG, tensor_files.ADAPTER)):
         return "transformers"  # without weights: reading it says so
     raise UserError(
         f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, "

@@ -8,7 +8,7 @@ come out as float32.
 from __future__ import annotations
 
 import json
-import re
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mobilebert.errors import UserError
-from mobilebert.models.checkpoints import torch_pickle
+from mobilebert.models.checkpoints import tensor_names, torch_pickle
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 ORIGINAL_CONFIG = (
@@ -27,6 +27,8 @@ ORIGINAL_CONFIG = (
 # ours: what a model carries along for finetuning and the way back, out of transformers' sight
 EXTRA = "extra.safetensors"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+ADAPTER = "adapter_config.json"  # of peft
+MERGE = "merge it into its base model (peft's merge_and_unload) and save that with save_pretrained"
 FILES = (WEIGHTS, INDEX, PICKLE, PICKLE_INDEX)  # by any of which a transformers directory is known
 # Names as in a safetensors header; bfloat16 is read as its bits.
 FLOATS: dict[str, Any] = {
@@ -100,8 +102,8 @@ class Checkpoint:
 def of_folder(folder: Path, prefix: str) -> Checkpoint:
     """The tensors of a transformers directory under today's names.
 
-    Names of bare models (`embeddings...` instead of `bert.embeddings...`) get their prefix, and TF1's `gamma`
-    and `beta` of older conversions become `weight` and `bias`, as transformers does it.
+    What other trainings put around the names goes (`tensor_names.modern`). A tensor that shares another's
+    memory, which safetensors names in its metadata alone, is that other one.
 
     Raises:
         UserError: no weights there, or not whole.
@@ -113,16 +115,11 @@ def of_folder(folder: Path, prefix: str) -> Checkpoint:
                 raise UserError(f"{path}: tensor {name} stands in {stored[name].path.name} too")
             stored[name] = entry
     entries: dict[str, Entry] = {}
-    bare = not any(name.startswith(f"{prefix}.") for name in stored)
+    names = tensor_names.modern(stored, prefix, folder)
     for name, entry in stored.items():
-        modern = re.sub(
-            r"LayerNorm\.gamma$", "LayerNorm.weight", re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
-        )
-        if bare and modern.startswith(("embeddings.", "embeddings_project.", "encoder.", "pooler.")):
-            modern = f"{prefix}.{modern}"
-        if modern in entries:
-            raise UserError(f"{entry.path}: tensor {modern} stands there twice (once as {name})")
-        entries[modern] = entry
+        if names[name] in entries:
+            raise UserError(f"{entry.path}: tensor {names[name]} stands there twice (once as {name})")
+        entries[names[name]] = entry
     return Checkpoint(folder, entries, config_of(folder).name)
 
 
@@ -140,9 +137,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = config_of(folder)
     if not path.is_file():
+        adapter = f"; {ADAPTER} says that this is an adapter alone: {MERGE}"
         raise UserError(
             f"{path}: not there; a transformers directory (config.json, model.safetensors, tokenizer) is "
-            f"expected"
+            f"expected{adapter if (folder / ADAPTER).is_file() else ''}"
         )
     return read_json(path)
 
@@ -186,22 +184,28 @@ def disguise(path: Path) -> str | None:
 
 
 def _files(folder: Path) -> list[Path]:
-    for whole, index in ((WEIGHTS, INDEX), (PICKLE, PICKLE_INDEX)):
-        if (folder / whole).is_file():
-            return [folder / whole]
-        if (folder / index).is_file():
-            return _shards(folder / index)
-    others = sorted(
-        path.name
-        for path in folder.glob("*")
-        if path.suffix in (".index", ".h5", ".msgpack", ".onnx", ".ckpt")
-    )
-    hint = (
-        f"; there are {', '.join(others)} (a TensorFlow 1 checkpoint is named by its prefix)"
-        if others
-        else ""
-    )
-    raise UserError(f"{folder / WEIGHTS}: not there, nor {PICKLE}{hint}")
+    present = [name for name in FILES if (folder / name).is_file()]
+    if not present:
+        raise UserError(f"{folder / WEIGHTS}: not there, nor {PICKLE}{_hint(folder)}")
+    chosen, *others = present
+    if others:
+        logging.warning("%s: %s is read, not %s beside it", folder, chosen, ", ".join(others))
+    return _shards(folder / chosen) if chosen in (INDEX, PICKLE_INDEX) else [folder / chosen]
+
+
+def _hint(folder: Path) -> str:
+    """What lies there instead of weights under their usual name, and what to do with it."""
+    kinds = {
+        (".pt", ".pth", ".ckpt", ".bin"): f"if torch wrote it, name it {PICKLE}",
+        (".safetensors",): f"name it {WEIGHTS}",
+        (".h5", ".msgpack", ".onnx"): "open it with transformers 4 (from_tf, from_flax) and save it again",
+        (".index",): "a TensorFlow 1 checkpoint is named by its prefix",
+    }
+    lines = []
+    for kind, advice in kinds.items():
+        if listed := sorted(path.name for suffix in kind for path in folder.glob(f"*{suffix}")):
+            lines.append(f"{', '.join(listed)} ({advice})")
+    return f"; there are {'; '.join(lines)}" if lines else ""
 
 
 def _shards(index: Path) -> list[Path]:
@@ -230,11 +234,12 @@ def _safetensors(path: Path) -> dict[str, Entry]:
         size = path.stat().st_size if path.is_file() else 0
         reason = disguise(path) or f"{error}; download or write it again"
         raise UserError(f"{path}: not a whole safetensors file, {size} bytes ({reason})") from None
-    header.pop("__metadata__", None)
-    return {
+    shared = header.pop("__metadata__", {})  # safetensors.torch.save_model: a name left out -> the one kept
+    entries = {
         name: _entry(path, value["dtype"], tuple(value["shape"]), 8 + size + value["data_offsets"][0])
         for name, value in header.items()
     }
+    return {name: entries[kept] for name, kept in shared.items() if kept in entries} | entries
 
 
 def _entry(path: Path, dtype: str, shape: tuple[int, ...], offset: int) -> Entry:

@@ -14,6 +14,9 @@ import json
 import logging
 import math
 import re
+import tempfile
+import weakref
+from collections.abc import Container
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -32,10 +35,10 @@ from mobilebert.models.model import Model
 PREFIX = "bert_model.ckpt"
 MODEL, OTHERS = "model", "others"
 # What else stands in a training's checkpoint. Order matters: a teacher comes before everything that it may be
-# made of.
+# made of. Slots and averages are also known by standing below a variable (`component_of`).
 COMPONENTS = {
     "teacher": r"teacher/",
-    "optimizer slots": r".*/(adam|lamb)_[mv]$|.*/(Adam|Adam_1|Momentum)$|beta[12]_power$",
+    "optimizer slots": r".*/(adam|lamb)_[mv]$|.*/(Adam|Adam_1|Momentum)$|beta[12]_power(_\d+)?$",
     "step": r"global_step$",
     "norms of the transfer losses": r"hidden_distill_\d+/",
     "ELECTRA's generator and discriminator heads": r"generator/|(generator|discriminator)_predictions/",
@@ -174,19 +177,25 @@ def describe(prefix: Path) -> Description:
     types = reader.get_variable_to_dtype_map()
     counted: dict[str, ComponentSize] = {MODEL: ComponentSize(0, 0)}
     for name, shape in reader.get_variable_to_shape_map().items():
-        component, size = component_of(name), math.prod(shape) * types[name].size
+        component, size = component_of(name, types), math.prod(shape) * types[name].size
         known = counted.get(component, ComponentSize(0, 0))
         counted[component] = ComponentSize(known.variables + 1, known.bytes + size)
     return Description(prefix, files, counted)
 
 
-def component_of(name: str) -> str:
-    """Which of `COMPONENTS` a variable belongs to, or the model, or `OTHERS`."""
-    known = r"(bert|electra|cls)/|output_(weights|bias)$"
-    return next(
+def component_of(name: str, variables: Container[str] = ()) -> str:
+    """Which of `COMPONENTS` a variable belongs to, or the model, or `OTHERS`.
+
+    TF1 names a slot or an average after its variable, `kernel/BERTAdam`, `kernel/ExponentialMovingAverage`,
+    so what stands below another of the `variables` is one, whatever the optimizer was called.
+    """
+    known = r"(bert|electra|cls)/|output_(weights|bias)(/|$)"
+    component = next(
         (component for component, pattern in COMPONENTS.items() if re.match(pattern, name)),
         MODEL if re.match(known, name) else OTHERS,
     )
+    slot = component == MODEL and any(name[: match.start()] in variables for match in re.finditer("/", name))
+    return "optimizer slots" if slot else component
 
 
 def original(name: str, config: ModelConfig) -> tuple[str, bool]:
@@ -225,7 +234,7 @@ class _Tf1Checkpoint(Checkpoint):
         named = {original(name, model_config): name for name in [*known, *EXCEPTIONS]}
         by_name = {spelled: (name, turned) for (spelled, turned), name in named.items()}
         for spelled, sizes in reader.get_variable_to_shape_map().items():
-            if component_of(spelled) == MODEL:
+            if component_of(spelled, types) == MODEL:
                 name, turned = by_name.get(spelled, (spelled, False))
                 stored = tuple(sizes[::-1] if turned else sizes)
                 dtype = TYPES.get(types[spelled], types[spelled].name)
@@ -315,8 +324,23 @@ def _whole(source: Path) -> tuple[Path, list[Path]]:
 
 
 def _reader(prefix: Path) -> tf.train.CheckpointReader:
+    """TensorFlow's reader. It takes a prefix for a pattern, so a path with `*?[\\` in it is read through
+    links under a plain name, which stay as long as the reader.
+    """
+    if re.search(r"[*?\[\\]", str(prefix)):
+        links = tempfile.TemporaryDirectory()
+        for path in _whole(prefix)[1]:
+            name = path.name.removeprefix(prefix.name)
+            Path(links.name, f"model{name}").symlink_to(path.absolute())
+        reader = _opened(Path(links.name, "model"), prefix)
+        weakref.finalize(reader, links.cleanup)
+        return reader
+    return _opened(prefix, prefix)
+
+
+def _opened(path: Path, prefix: Path) -> tf.train.CheckpointReader:
     try:
-        return tf.train.load_checkpoint(str(prefix))
+        return tf.train.load_checkpoint(str(path))
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         size = Path(f"{prefix}.index").stat().st_size
         raise UserError(

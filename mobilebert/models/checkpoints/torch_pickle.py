@@ -33,6 +33,8 @@ STORAGES = {
     "ByteStorage": ("U8", "<u1"),
     "BoolStorage": ("BOOL", "<u1"),
 }
+# Keys of the weights in a training's checkpoint: Lightning, tutorials of torch, fairseq, DeepSpeed.
+NESTED = ("state_dict", "model_state_dict", "model", "module")
 MAGIC = 0x1950A86A20F9469CFC6C  # first pickle of the older form
 CONVERT = (
     "open it with torch.load(..., weights_only=True) and save it with transformers' save_pretrained "
@@ -89,7 +91,11 @@ def read(path: Path) -> dict[str, Stored]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows what a file of tensors consists of, and nothing else."""
+    """Knows what a file of tensors consists of, and nothing else; `storages` are those that were named."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(stream)
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -101,16 +107,17 @@ class _Unpickler(pickle.Unpickler):
         if module in ("torch", "torch.storage") and name in STORAGES:
             return name
         raise Refused(
-            f"this pickle asks for {module}.{name}, which is no part of a tensor; it was not executed "
-            f"and "
-            f"may be malicious"
+            f"this pickle asks for {module}.{name}, which is no part of a tensor; it was not executed and "
+            f"may be malicious (a training's own checkpoint holds more than weights: save its state_dict "
+            f"alone)"
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
         tag, kind, key, _, count, *_ = pid
         if tag != "storage" or kind not in STORAGES:
             raise Refused(f"holds a storage of kind {kind!r}, which is unknown; {CONVERT}")
-        return _Storage(kind, str(key), int(count))
+        storage = self.storages[str(key)] = _Storage(kind, str(key), int(count))
+        return storage
 
 
 def _tensor(
@@ -168,10 +175,10 @@ def _read_stream(path: Path) -> dict[str, Stored]:
         system = _Unpickler(stream).load()
         if not system.get("little_endian", True):
             raise Refused(f"its numbers are big-endian; {CONVERT}")
-        tensors = _state_dict(_Unpickler(stream).load())
+        body = _Unpickler(stream)
+        tensors = _state_dict(body.load())
         keys = [str(key) for key in _Unpickler(stream).load()]
-        storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
-        ranges = _storage_ranges(stream, keys, storages, path.stat().st_size)
+        ranges = _storage_ranges(stream, keys, body.storages, path.stat().st_size)
 
     def raw(storage: _Storage) -> bytes:
         start, size = ranges[storage.key]
@@ -209,10 +216,12 @@ def _storage_ranges(
 
 
 def _state_dict(loaded: Any) -> dict[str, _Tensor]:
-    """The tensors by name; a training's checkpoint may hold them under `state_dict` or `model`."""
-    for name in ("state_dict", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(name), dict):
-            loaded = loaded[name]
+    """The tensors by name; a training's checkpoint may hold them under one of `NESTED`."""
+    while isinstance(loaded, dict):
+        inner = next((loaded[name] for name in NESTED if isinstance(loaded.get(name), dict)), None)
+        if inner is None:
+            break
+        loaded = inner
     odd = (
         [f"{key}: {type(value).__name__}" for key, value in loaded.items() if not isinstance(value, _Tensor)]
         if isinstance(loaded, dict)
@@ -222,7 +231,7 @@ def _state_dict(loaded: Any) -> dict[str, _Tensor]:
         raise Refused(
             f"not a table of tensors by name but {', '.join(odd[:3]) or type(loaded).__name__}; {CONVERT}"
         )
-    return {str(name).removeprefix("module."): tensor for name, tensor in loaded.items()}
+    return {str(name): tensor for name, tensor in loaded.items()}
 
 
 def _stored(tensor: _Tensor, raw: Callable[[], bytes]) -> Stored:

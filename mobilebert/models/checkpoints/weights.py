@@ -150,7 +150,8 @@ def assemble(
     """
     head = parameters.head(config)
     entries = checkpoint.entries
-    for name, copy in ALIASES.items():
+    table = f"{config.model_type}.embeddings.word_embeddings.weight"
+    for name, copy in [*ALIASES.items(), *((table, tied) for tied in TIED)]:
         if name not in entries and copy in entries:
             entries[name] = entries[copy]
     fresh = not any(name in entries for name in head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ def test_a_vocabulary_file_is_copied_byte_for_byte_and_transformers_opens_it(tmp
     assert theirs.mask_token_id == ours.mask
 
 
-def test_capitals_in_a_vocabulary_mean_cased_text(tmp_path: Path) -> None:
+def test_all_capitals_in_a_vocabulary_mean_cased_text(tmp_path: Path) -> None:
     source = tmp_path / "vocab.txt"
-    source.write_bytes(CONTENT + b"Tea\n")
+    source.write_bytes(CONTENT + b"Tea\n" + "\n".join([*string.ascii_uppercase, ""]).encode())
     ours = written(tmp_path / "out", source)
     assert not ours.lowercase
     assert ours.encode("Tea").ids.tolist() == [len(TOKENS)]
@@ -47,7 +48,7 @@ def test_capitals_in_a_vocabulary_mean_cased_text(tmp_path: Path) -> None:
 def test_a_directory_says_its_own_casing(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_bytes(CONTENT)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False}), encoding="utf-8")
-    assert importing.find(tmp_path) == ("wordpiece", CONTENT, False)
+    assert importing.find(tmp_path) == ("wordpiece", CONTENT, False, None)
 
 
 def test_a_directory_that_transformers_saved_brings_the_same_ids(tmp_path: Path) -> None:
@@ -56,8 +57,7 @@ def test_a_directory_that_transformers_saved_brings_the_same_ids(tmp_path: Path)
     (tmp_path / "vocab.txt").write_bytes(CONTENT)
     BertTokenizerFast.from_pretrained(str(tmp_path), do_lower_case=True).save_pretrained(tmp_path / "saved")
     (tmp_path / "saved" / "vocab.txt").unlink(missing_ok=True)
-    kind, content, lowercase = importing.find(tmp_path / "saved")
-    assert (kind, content, lowercase) == ("wordpiece", CONTENT, True)
+    assert importing.find(tmp_path / "saved") == ("wordpiece", CONTENT, True, None)
 
 
 def test_our_own_artifact_can_be_the_source(tmp_path: Path) -> None:

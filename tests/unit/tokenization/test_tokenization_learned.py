@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mobilebert import tokenization
 from mobilebert.errors import UserError
 from mobilebert.settings import Vocabulary
 from mobilebert.storage import artifacts
-from mobilebert.tokenization import files, learning
+from mobilebert.tokenization import files, learning, word_cuts
 from tests import clauses
 
 CLAUSES = (
@@ -97,6 +98,26 @@ def test_ids_equal_sentencepiece_and_transformers(learned: Path) -> None:
         assert ids == itself.encode(text), text
         assert [ours.cls, *ids, ours.sep] == theirs(text)["input_ids"], text
     assert any(ours.unk in ours.encode(text).ids for text in TEXTS)
+
+
+def test_words_of_the_written_tokenizer_end_where_no_entry_goes_on(learned: Path) -> None:
+    from transformers import AutoTokenizer
+
+    ours, theirs = tokenization.load(learned), AutoTokenizer.from_pretrained(str(learned))
+    pairs = {token[n : n + 2] for token in ours.tokens[5:] for n in range(len(token) - 1)}
+    for text in (text.lower().replace("\n", " ") for text in TEXTS[:40]):
+        encoding = theirs(text, add_special_tokens=False)[0]
+        words = [encoding.word_to_chars(word) for word in sorted(set(encoding.word_ids))]
+        assert len(words) > len(text) // 4
+        shown = text.replace(" ", "▁")
+        assert not [start for start, _ in words if shown[max(0, start - 1) : start + 1] in pairs]
+
+
+def test_marks_that_regular_expressions_use_are_characters_like_others() -> None:
+    made = word_cuts.pattern([*"abc-+.[]^|", "--", "c++", "...", "[^", "ab", "▁a"])
+    words = ["a", "--", "b", "c++", "...", "[^", "]", "|", "-", "▁ab", "ab", "龘鱻"]
+    assert re.findall(made, "".join(words)) == words
+    assert not re.search(r"[|:]\\-", made)  # JavaScript takes an escaped hyphen in brackets only
 
 
 def test_special_tokens_have_the_first_ids(learned: Path) -> None:
