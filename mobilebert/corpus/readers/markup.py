@@ -12,10 +12,10 @@ from typing import Any
 from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import streams
 from mobilebert.corpus.readers.document import RawDocument, bounded, extracted, shown
+from mobilebert.corpus.readers.html import main_text
 from mobilebert.corpus.readers.restructured import rst_prose
 from mobilebert.text import decode
 
-_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FRONT_MATTER = re.compile(r"\A\ufeff?(---|\+\+\+)[ \t]*\r?\n.*?\n\1[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,2000}>")
 _HIDDEN = re.compile(r"<(script|style|pre|code)\b|<!--", re.IGNORECASE)
@@ -39,18 +39,6 @@ def markdown(file_range: FileRange) -> Iterator[RawDocument]:
 def rst(file_range: FileRange) -> Iterator[RawDocument]:
     """The prose of a reStructuredText file; `no_main_text` if there is none."""
     yield from _one(file_range, rst_prose)
-
-
-def main_text(page: str) -> str:
-    """The main text of an HTML page; "" if none is found."""
-    import trafilatura
-
-    # A page that arrives as text has its encoding behind it: lxml refuses a declaration of another one.
-    page = _XML_DECLARATION.sub("", bounded(page, "<").replace("\0", ""))
-    return (
-        trafilatura.extract(page, include_comments=False, include_tables=False, include_formatting=False)
-        or ""
-    )
 
 
 def prose(source: str) -> str:
