@@ -46,6 +46,8 @@ def main_text(page: str) -> str:
         return fragment_text(page)
     tree = html_paragraphs.parse(page)
     paragraphs = [each for each in tree.iter("p", *html_paragraphs.HEADINGS) if not _is_menu(each)]
+    rows = {row for table in tree.iter("table") for row in table.iter("p")}
+    paragraphs = [each for each in paragraphs if each not in rows] or paragraphs
     sentences = [each for each in paragraphs if _is_sentence(_text(each))]
     inside = [each for each in sentences if not each.xpath(_AROUND)] or sentences
     keys = _main_keys(tree)

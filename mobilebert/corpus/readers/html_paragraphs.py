@@ -66,11 +66,10 @@ def parse(page: str, own_lines: bool = False) -> Any:
     if own_lines:
         page = page.replace("\n", LINE_SEPARATOR)
     tree = html.document_fromstring(page, parser=parser)
-    for element in tree.xpath(_HIDDEN_BY_ATTRIBUTE):
-        element.tag = "template"
     for element in tree.iter(*_PREFORMATTED):
         _keep_lines(element)
     etree.strip_elements(tree, *_HIDDEN, with_tail=False)
+    _drop_hidden(tree)
     for element in tree.iter("br"):
         element.tail = LINE_SEPARATOR + (element.tail or "")
     for element in tree.iter("a"):
@@ -88,6 +87,15 @@ def parse(page: str, own_lines: bool = False) -> Any:
 def is_link(paragraph: Any) -> bool:
     """Whether most of a paragraph's text stands in links."""
     return len(paragraph) > 0
+
+
+def _drop_hidden(tree: Any) -> None:
+    """Drop what style or attribute hide. An element with most of the page is shown by a script."""
+    elements = tree.xpath(_HIDDEN_BY_ATTRIBUTE)
+    limit = len("".join(tree.itertext())) / 2 if elements else 0
+    for element in elements:
+        if len("".join(element.itertext())) < limit:
+            element.drop_tree()
 
 
 def _keep_lines(element: Any) -> None:
@@ -127,10 +135,12 @@ def _open_layout_tables(tree: Any) -> None:
 
 
 def _holds_data(table: Any) -> bool:
-    """Whether a table has columns, and most of what its cells hold is no sentence."""
+    """Whether a table has columns, and a heading for them or little that is a sentence in its cells."""
     cells = list(map(_visible, table.iter("td", "th")))
     if table.find(".//table") is not None or len(cells) <= sum(1 for _ in table.iter("tr")):
         return False
+    if table.find(".//th") is not None:
+        return True
     prose = sum(len(cell) for cell in cells if len(cell) > _FACT_CHARACTERS or cell.endswith(_SENTENCE_ENDS))
     return 2 * prose < sum(map(len, cells))
 
