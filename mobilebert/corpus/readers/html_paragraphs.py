@@ -42,7 +42,6 @@ _HIDDEN_BY_ATTRIBUTE = (
     "descendant::*[@hidden or @class='jammer' or contains(translate(@style, ' ', ''), 'display:none')]"
 )
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]|&#(?:0+|[xX]0+);")
-_CODE = re.compile(r"\b(?:code|highlight|hljs|prettyprint|brush|syntax|language-|lang-)")
 # Facts are shorter than sentences.
 _FACT_CHARACTERS = 40
 _SENTENCE_ENDS = ("。", "！", "？", "；", "…")
@@ -99,12 +98,7 @@ def _drop_hidden(tree: Any) -> None:
 
 
 def _keep_lines(element: Any) -> None:
-    """Hide program code; of other preformatted text, keep the line ends."""
-    parent = element.getparent()
-    names = f"{element.get('class', '')} {'' if parent is None else parent.get('class', '')}"
-    if element.find(".//code") is not None or _CODE.search(names):
-        element.tag = "template"
-        return
+    """The line ends of preformatted text stay. Program code is for the rules on texts to judge."""
     for each in element.iter("*"):
         each.text = (each.text or "").replace("\n", LINE_SEPARATOR)
         if each is not element:
