@@ -46,7 +46,7 @@ def is_wrapped(lines: Sequence[str]) -> bool:
 
 def _joint(match: re.Match[str]) -> str:
     before, after = match.string[match.start() - 1], match.string[match.end()]
-    wide = _is_wide(before), _is_wide(after)
+    wide = is_wide(before), is_wide(after)
     marks = _is_mark(before), _is_mark(after)
     if all(wide) or (wide[0] and marks[0]) or (wide[1] and marks[1]):
         return ""
@@ -55,9 +55,10 @@ def _joint(match: re.Match[str]) -> str:
     return "" if beside_wide and ambiguous else " "
 
 
-def _is_wide(character: str) -> bool:
+def is_wide(character: str) -> bool:
+    """Whether a character fills the square of a Han: Han, kana, full-width forms; Hangul does not count."""
     width = unicodedata.east_asian_width(character)
-    return width in {"F", "W", "H"} and not unicodedata.name(character, "").startswith(("HANGUL", "HALFWIDTH HANGUL"))
+    return width in {"F", "W", "H"} and "HANGUL" not in unicodedata.name(character, "")
 
 
 def _is_mark(character: str) -> bool:

@@ -15,7 +15,7 @@ from mobilebert.corpus.readers.document import bounded
 _XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _PAGE = re.compile(r"<(?:!doctype|html|head|title|meta|body|frameset)\b", re.IGNORECASE)
 # No tags are the signs of a<b and c>d.
-_TAG = re.compile(r"<!--|</([a-zA-Z][a-zA-Z0-9]*)\s*>|<([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*=[^<>]*)?\s*/?>")
+_TAG = re.compile(r"<!--|</[a-zA-Z][^\s<>]*\s*>|<([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>]*=[^<>]*)?\s*/?>")
 _LINE_TAG = re.compile(
     r"<(?:p|br|div|li|td|h[1-6]|blockquote|section|article|pre|dd|tr|center)\b", re.IGNORECASE
 )
@@ -62,9 +62,14 @@ def fragment_text(fragment: str) -> str:
 
     Line ends outside of the mark-up count if no tag ends a line.
     """
-    tags = ((match[1] or match[2] or "a").lower() for match in _TAG.finditer(fragment))
+    tags = (match[1].lower() if match[1] else "a" for match in _TAG.finditer(fragment))
     if _tags().isdisjoint(tags):
         return entities.unescape(fragment)
+    return all_text(fragment)
+
+
+def all_text(fragment: str) -> str:
+    """The same, of what is mark-up for certain."""
     tree = html_paragraphs.parse(f"<body>{fragment}</body>", own_lines=not _LINE_TAG.search(fragment))
     return "\n".join(map(_text, tree.iter("p", *html_paragraphs.HEADINGS)))
 
@@ -109,7 +114,7 @@ def _characters(paragraphs: Iterable[Any]) -> int:
 
 
 def _is_sentence(text: str) -> bool:
-    """Whether a line is, or holds, a sentence: a full stop, or a comma or many characters on a longer line."""
+    """Whether a line holds a sentence: a full stop, or a comma on a longer line, or many Han."""
     if any(mark in text for mark in "。！？"):
         return True
     return ("，" in text and len(text) >= _CLAUSE_CHARACTERS) or len(_HAN.findall(text)) >= _PROSE_CHARACTERS

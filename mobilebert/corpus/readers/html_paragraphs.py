@@ -18,13 +18,37 @@ HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # What shows no text, or none that belongs to a sentence: HTML standard, 15.3.1, ruby annotations, controls.
 _HIDDEN = (
     *("head", "title", "script", "style", "template", "noscript", "noframes", "iframe", "object", "applet"),
-    *("svg", "canvas", "audio", "video", "map", "rt", "rp", "rtc", "annotation", "annotation-xml", "datalist"),
+    *(
+        "svg",
+        "canvas",
+        "audio",
+        "video",
+        "map",
+        "rt",
+        "rp",
+        "rtc",
+        "annotation",
+        "annotation-xml",
+        "datalist",
+    ),
     *("button", "select", "option", "optgroup", "textarea", "input", "progress", "meter"),
 )
 _TABLE = ("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th")
 # What a browser shows as a block (15.3.2 and following).
 _BLOCKS = (
-    *("html", "body", "address", "article", "aside", "blockquote", "center", "dd", "details", "dialog", "dir"),
+    *(
+        "html",
+        "body",
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "center",
+        "dd",
+        "details",
+        "dialog",
+        "dir",
+    ),
     *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr"),
     *("legend", "li", "listing", "main", "menu", "nav", "ol", "p", "plaintext", "pre", "search", "section"),
     *("summary", "ul", "xmp", *HEADINGS, *_TABLE),
