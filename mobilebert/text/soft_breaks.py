@@ -8,9 +8,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Lines of fewer characters are verse, addresses or items of a list; old bulletin boards cut at 35 to 40 Han.
-_SHORTEST_WIDTH = 20
+# Narrower lines are verse, addresses or items of a list; bulletin boards cut at 70 to 80 columns, a Han or a
+# mark that may not begin a line before or after.
+_LEAST_COLUMNS, _RAGGED_COLUMNS, _FEWEST_LINES = 40, 4, 3
 _ENDS = tuple("。！？；：…”’」』）》!?;:.")
+_width = unicodedata.east_asian_width
 _BREAK = re.compile(r"[ \t]*\n[ \t\n]*")
 
 
@@ -28,20 +30,34 @@ def join_lines(text: str) -> str:
     return _BREAK.sub(_joint, text.strip(" \t\n"))
 
 
-def is_wrapped(lines: Sequence[str]) -> bool:
-    """Whether lines that end for good were cut at a width all the same, inside of sentences: most of the
-    longer ones are of one length, to two characters, and most of these end without a full stop.
+def cut_at_a_width(lines: Sequence[str]) -> list[bool]:
+    """Of each line whether it was cut at a width, inside of a sentence, though its end is marked to stay.
+
+    So it is where at least half of the longer lines are of one width, most of these end without a full stop,
+    and no empty or indented line follows.
 
     Args:
-        lines: without white space around them; empty ones part paragraphs.
+        lines: with their indentation.
     """
-    width = max(map(len, lines), default=0)
-    if width < _SHORTEST_WIDTH:
-        return False
-    full = [line for line in lines if len(line) >= width - 2]
-    longer = sum(2 * len(line) > width for line in lines)
-    cut = sum(not line.endswith(_ENDS) for line in full)
-    return len(full) > 2 and 2 * len(full) > longer and 2 * cut > len(full)
+    if len(lines) < _FEWEST_LINES:
+        return [False] * len(lines)
+    lines = [line.rstrip() for line in lines]
+    widths = list(map(_columns, lines))
+    width = max(widths, default=0)
+    full = [columns >= max(width - _RAGGED_COLUMNS, _LEAST_COLUMNS) for columns in widths]
+    cut = sum(not line.endswith(_ENDS) for line, is_full in zip(lines, full, strict=True) if is_full)
+    if (
+        sum(full) < _FEWEST_LINES
+        or 2 * sum(full) < sum(2 * each > width for each in widths)
+        or 2 * cut <= sum(full)
+    ):
+        return [False] * len(lines)
+    goes_on = [bool(line) and not line[0].isspace() for line in lines[1:]] + [False]
+    return [is_full and follows for is_full, follows in zip(full, goes_on, strict=True)]
+
+
+def _columns(text: str) -> int:
+    return len(text) if text.isascii() else sum(2 if width in "WF" else 1 for width in map(_width, text))
 
 
 def _joint(match: re.Match[str]) -> str:
@@ -51,13 +67,13 @@ def _joint(match: re.Match[str]) -> str:
     if all(wide) or (wide[0] and marks[0]) or (wide[1] and marks[1]):
         return ""
     beside_wide = (wide[0] and marks[1]) or (wide[1] and marks[0])
-    ambiguous = "A" in (unicodedata.east_asian_width(before), unicodedata.east_asian_width(after))
+    ambiguous = "A" in (_width(before), _width(after))
     return "" if beside_wide and ambiguous else " "
 
 
 def is_wide(character: str) -> bool:
     """Whether a character fills the square of a Han: Han, kana, full-width forms; Hangul does not count."""
-    width = unicodedata.east_asian_width(character)
+    width = _width(character)
     return width in {"F", "W", "H"} and "HANGUL" not in unicodedata.name(character, "")
 
 

@@ -45,9 +45,7 @@ def main_text(page: str) -> str:
     if not _PAGE.search(page):
         return fragment_text(page)
     tree = html_paragraphs.parse(page)
-    paragraphs = [each for each in tree.iter("p", *html_paragraphs.HEADINGS) if not _is_menu(each)]
-    rows = {row for table in tree.iter("table") for row in table.iter("p")}
-    paragraphs = [each for each in paragraphs if each not in rows] or paragraphs
+    paragraphs = _without_data(tree, [each for each in _all_paragraphs(tree) if not _is_menu(each)])
     sentences = [each for each in paragraphs if _is_sentence(_text(each))]
     inside = [each for each in sentences if not each.xpath(_AROUND)] or sentences
     keys = _main_keys(tree)
@@ -71,7 +69,21 @@ def fragment_text(fragment: str) -> str:
 def all_text(fragment: str) -> str:
     """The same, of what is mark-up for certain."""
     tree = html_paragraphs.parse(f"<body>{fragment}</body>", own_lines=not _LINE_TAG.search(fragment))
-    return "\n".join(map(_text, tree.iter("p", *html_paragraphs.HEADINGS)))
+    return "\n".join(map(_text, _all_paragraphs(tree)))
+
+
+def _all_paragraphs(tree: Any) -> Iterable[Any]:
+    return tree.iter("p", *html_paragraphs.HEADINGS)
+
+
+def _without_data(tree: Any, paragraphs: list[Any]) -> list[Any]:
+    """The paragraphs without the rows of tables of data, unless most of the sentences stand in these."""
+    rows = {row for table in tree.iter("table") for row in table.iter("p")}
+    others = [each for each in paragraphs if each not in rows]
+    sentences, others_sentences = (
+        _characters(each for each in some if _is_sentence(_text(each))) for some in (paragraphs, others)
+    )
+    return others if others and 2 * others_sentences >= sentences else paragraphs
 
 
 def _main_keys(tree: Any) -> set[str]:
@@ -93,7 +105,7 @@ def _key(line: str) -> str:
 def _options() -> Any:
     from trafilatura.settings import Extractor
 
-    options = Extractor(comments=False, tables=False, formatting=False)
+    options = Extractor(fast=True, comments=False, tables=False, formatting=False)
     options.min_extracted_size = _EXTRACTED_CHARACTERS
     return options
 

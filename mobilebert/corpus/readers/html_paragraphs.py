@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mobilebert.text.soft_breaks import is_wrapped, join_lines
+from mobilebert.text.soft_breaks import cut_at_a_width, join_lines
 
 # A line end that stays: of `br` and of preformatted text. Unicode's own, and XML has it.
 LINE_SEPARATOR = "\u2028"
@@ -157,7 +157,7 @@ def _holds_data(table: Any) -> bool:
     cells = list(map(_visible, table.iter("td", "th")))
     if table.find(".//table") is not None or len(cells) <= sum(1 for _ in table.iter("tr")):
         return False
-    if table.find(".//th") is not None:
+    if table.find(".//th") is not None and table.find(".//td") is not None:
         return True
     prose = sum(len(cell) for cell in cells if len(cell) > _FACT_CHARACTERS or cell.endswith(_SENTENCE_ENDS))
     return 2 * prose < sum(map(len, cells))
@@ -211,13 +211,17 @@ def _fill(element: Any, text: str, linked: bool) -> None:
 
 def _paragraphs(run: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
     """The paragraphs of a run of inline text, and whether most of each stands in links."""
+    if all(text.isspace() or not text for text, _ in run):
+        return []
     lines: list[list[tuple[str, bool]]] = [[]]
     for text, linked in run:
         first, *others = text.split(LINE_SEPARATOR)
         lines[-1].append((first, linked))
         lines += [[(other, linked)] for other in others]
-    if len(lines) > 2 and is_wrapped(["".join(text for text, _ in line).strip() for line in lines]):
-        lines = _unwrapped(lines)
+    cut = cut_at_a_width(["".join(text for text, _ in line).strip("\n") for line in lines])
+    for number in reversed(range(len(lines))):
+        if cut[number]:
+            lines[number] += [("\n", False), *lines.pop(number + 1)]
     paragraphs = []
     for line in lines:
         text = " ".join(join_lines("".join(text for text, _ in line)).split())
@@ -229,14 +233,3 @@ def _paragraphs(run: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
 
 def _letters(text: str) -> int:
     return sum(map(str.isalnum, text))
-
-
-def _unwrapped(lines: list[list[tuple[str, bool]]]) -> list[list[tuple[str, bool]]]:
-    """Paragraphs of lines that were cut at a width: they end at an empty line or before an indented one."""
-    paragraphs: list[list[tuple[str, bool]]] = [[]]
-    for line in lines:
-        text = "".join(text for text, _ in line)
-        if not text.strip() or text.lstrip("\n").startswith(("\u3000", "\xa0", "  ")):
-            paragraphs.append([])
-        paragraphs[-1] += [("\n", False), *line]
-    return paragraphs
