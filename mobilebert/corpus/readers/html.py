@@ -19,6 +19,7 @@ _TAG = re.compile(r"<!--|</[a-zA-Z][^\s<>]*\s*>|<([a-zA-Z][a-zA-Z0-9]*)(?:\s[^<>
 _LINE_TAG = re.compile(
     r"<(?:p|br|div|li|td|h[1-6]|blockquote|section|article|pre|dd|tr|center)\b", re.IGNORECASE
 )
+_LINE_END, _EMPTY_LINE = re.compile(r"(<[^<>]*>)|\r?\n"), re.compile(r"(<[^<>]*>)|\n[ \t\r]*\n")
 # Less of the sentences than this is no main text: measured on tests/cases/pages (docs/corpus.md).
 _LEAST_SHARE = 0.6
 # An extractor's own size below which it does not trust itself, 250 characters by default: English ones. A Han
@@ -27,11 +28,7 @@ _EXTRACTED_CHARACTERS = 80
 _CLAUSE_CHARACTERS, _PROSE_CHARACTERS = 15, 40
 _HAN = re.compile("[\u3400-\u9fff]")
 _NO_LETTERS = re.compile(r"[\W_]+")
-# What stands around the main text.
-_AROUND = (
-    "ancestor::*[self::nav or self::footer or self::aside"
-    " or starts-with(@class, 'comment') or starts-with(@id, 'comment')]"
-)
+_AROUND = {"nav", "footer", "aside"}
 
 
 def main_text(page: str) -> str:
@@ -47,10 +44,11 @@ def main_text(page: str) -> str:
     tree = html_paragraphs.parse(page)
     paragraphs = _without_data(tree, [each for each in _all_paragraphs(tree) if not _is_menu(each)])
     sentences = [each for each in paragraphs if _is_sentence(_text(each))]
-    inside = [each for each in sentences if not each.xpath(_AROUND)] or sentences
+    around = _around(tree)
+    inside = [each for each in sentences if each not in around] or sentences
     keys = _main_keys(tree)
     kept = [each for each in paragraphs if _key(_text(each)) in keys]
-    if not inside or _characters(set(inside).intersection(kept)) < _LEAST_SHARE * _characters(inside):
+    if not kept or _characters(set(inside).intersection(kept)) < _LEAST_SHARE * _characters(inside):
         kept = _from_first_to_last(paragraphs, set(inside))
     return "\n".join(map(_text, kept))
 
@@ -58,7 +56,8 @@ def main_text(page: str) -> str:
 def fragment_text(fragment: str) -> str:
     """All text of a fragment of HTML, a paragraph a line: rows of answers and comments have no menus.
 
-    Line ends outside of the mark-up count if no tag ends a line.
+    Empty lines between the tags end a paragraph, as editors of articles have it before they are published;
+    all line ends do, if there is no tag that does.
     """
     tags = (match[1].lower() if match[1] else "a" for match in _TAG.finditer(fragment))
     if _tags().isdisjoint(tags):
@@ -68,12 +67,27 @@ def fragment_text(fragment: str) -> str:
 
 def all_text(fragment: str) -> str:
     """The same, of what is mark-up for certain."""
-    tree = html_paragraphs.parse(f"<body>{fragment}</body>", own_lines=not _LINE_TAG.search(fragment))
-    return "\n".join(map(_text, _all_paragraphs(tree)))
+    line_end = _EMPTY_LINE if _LINE_TAG.search(fragment) else _LINE_END
+    fragment = line_end.sub(lambda match: match[1] or html_paragraphs.LINE_SEPARATOR, bounded(fragment, "\n"))
+    return "\n".join(map(_text, _all_paragraphs(html_paragraphs.parse(f"<body>{fragment}</body>"))))
 
 
 def _all_paragraphs(tree: Any) -> Iterable[Any]:
     return tree.iter("p", *html_paragraphs.HEADINGS)
+
+
+def _around(tree: Any) -> set[Any]:
+    """The elements of what stands around a main text: navigation, footers, asides, comments."""
+    around: set[Any] = set()
+    for element in tree.iter():
+        names = element.get("class", ""), element.get("id", "")
+        if (
+            element.getparent() in around
+            or element.tag in _AROUND
+            or any(name.startswith("comment") for name in names)
+        ):
+            around.add(element)
+    return around
 
 
 def _without_data(tree: Any, paragraphs: list[Any]) -> list[Any]:

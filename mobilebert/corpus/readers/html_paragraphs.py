@@ -10,75 +10,53 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from mobilebert.corpus.readers.document import bounded
 from mobilebert.text.soft_breaks import cut_at_a_width, join_lines
 
 # A line end that stays: of `br` and of preformatted text. Unicode's own, and XML has it.
 LINE_SEPARATOR = "\u2028"
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-# What shows no text, or none that belongs to a sentence: HTML standard, 15.3.1, ruby annotations, controls.
+# What shows no text, or none that belongs to a sentence: HTML standard, 15.3.1, annotations, controls.
 _HIDDEN = (
-    *("head", "title", "script", "style", "template", "noscript", "noframes", "iframe", "object", "applet"),
-    *(
-        "svg",
-        "canvas",
-        "audio",
-        "video",
-        "map",
-        "rt",
-        "rp",
-        "rtc",
-        "annotation",
-        "annotation-xml",
-        "datalist",
-    ),
-    *("button", "select", "option", "optgroup", "textarea", "input", "progress", "meter"),
+    *"head title script style template noscript noframes iframe object applet".split(),
+    *"svg canvas audio video map rt rp rtc annotation annotation-xml".split(),
+    *"datalist select option optgroup textarea input progress meter".split(),
 )
-_TABLE = ("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th")
+_TABLE = tuple("table caption colgroup col thead tbody tfoot tr td th".split())
 # What a browser shows as a block (15.3.2 and following).
 _BLOCKS = (
-    *(
-        "html",
-        "body",
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "dir",
-    ),
-    *("div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr"),
-    *("legend", "li", "listing", "main", "menu", "nav", "ol", "p", "plaintext", "pre", "search", "section"),
-    *("summary", "ul", "xmp", *HEADINGS, *_TABLE),
+    *"html body address article aside blockquote center dd details dialog dir div dl dt fieldset".split(),
+    *"figcaption figure footer form header hgroup hr legend li listing main menu nav ol p plaintext".split(),
+    *"pre search section summary ul xmp".split(),
+    *HEADINGS,
+    *_TABLE,
 )
 _PREFORMATTED = ("pre", "listing", "xmp", "plaintext")
 # Blocks whose name tells an extractor something; the others become `div`.
-_NAMED = {
-    *("html", "body", "article", "aside", "figure", "footer", "form", "header", "main", "nav", "section"),
-    "table",
-}
+_NAMED = set("html body article aside figure footer form header main nav section table".split())
 _ATTRIBUTES = {"id", "class", "role", "itemprop"}
 # "jammer" is what Discuz calls its noise against copying. `visibility` is not among these: WeChat hides the
 # article by it until its script runs.
 _HIDDEN_BY_ATTRIBUTE = (
     "descendant::*[@hidden or @class='jammer' or contains(translate(@style, ' ', ''), 'display:none')]"
 )
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]|&#(?:0+|[xX]0+);")
+# Characters that XML has none of, and references to them.
+_NOT_XML = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]"
+    "|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]))(?:;|(?![0-9a-fA-F]))"
+    "|&#[xX](?:[dD][89a-fA-F][0-9a-fA-F]{2}|[fF]{3}[efEF]);"
+)
 # Facts are shorter than sentences.
 _FACT_CHARACTERS = 40
 _SENTENCE_ENDS = ("。", "！", "？", "；", "…")
 
 
-def parse(page: str, own_lines: bool = False) -> Any:
-    """The tree of a page or fragment, in paragraphs.
+def parse(page: str) -> Any:
+    """The tree of a page without an XML declaration, in paragraphs.
 
-    Args:
-        page: without an XML declaration.
-        own_lines: whether line ends outside of the mark-up count, as in text that has no tag for one.
     Raises:
         lxml.etree.ParserError: there is nothing in it.
+        TooManyMarks: it has too many preformatted lines.
     """
     from lxml import etree, html
 
@@ -86,8 +64,6 @@ def parse(page: str, own_lines: bool = False) -> Any:
         remove_comments=True, remove_pis=True, collect_ids=False, default_doctype=False, huge_tree=True
     )
     page = _NOT_XML.sub("", page).replace("\r\n", "\n").replace("\r", "\n")
-    if own_lines:
-        page = page.replace("\n", LINE_SEPARATOR)
     tree = html.document_fromstring(page, parser=parser)
     for element in tree.iter(*_PREFORMATTED):
         _keep_lines(element)
@@ -95,9 +71,9 @@ def parse(page: str, own_lines: bool = False) -> Any:
     _drop_hidden(tree)
     for element in tree.iter("br"):
         element.tail = LINE_SEPARATOR + (element.tail or "")
-    for element in tree.iter("a"):
-        if element.get("href") is None:
-            element.tag = "span"
+    for element in tree.iter("a", "button"):
+        # What is pressed is a link; an anchor is none.
+        element.tag = "a" if element.tag == "button" or element.get("href") is not None else "span"
     inline = {element.tag for element in tree.iter("*")}.difference(_BLOCKS, ["a"])
     etree.strip_tags(tree, *inline)
     _push_links_down(tree)
@@ -123,6 +99,7 @@ def _drop_hidden(tree: Any) -> None:
 
 def _keep_lines(element: Any) -> None:
     """The line ends of preformatted text stay. Program code is for the rules on texts to judge."""
+    bounded("".join(element.itertext()), "\n")
     for each in element.iter("*"):
         each.text = (each.text or "").replace("\n", LINE_SEPARATOR)
         if each is not element:
@@ -147,15 +124,18 @@ def _open_layout_tables(tree: Any) -> None:
             text = " ".join(filter(None, map(_visible, row.iter("td", "th"))))
             del row[:]
             row.text, row.tag = text, "p"
+    inside = {element for table in tables for element in table.iter()}
     for element in list(tree.iter(*_TABLE)):
-        if element not in tables and not any(each in tables for each in element.iterancestors("table")):
+        if element not in inside:
             element.tag = "div"
 
 
 def _holds_data(table: Any) -> bool:
     """Whether a table has columns, and a heading for them or little that is a sentence in its cells."""
+    if table.find(".//table") is not None:
+        return False
     cells = list(map(_visible, table.iter("td", "th")))
-    if table.find(".//table") is not None or len(cells) <= sum(1 for _ in table.iter("tr")):
+    if len(cells) <= sum(1 for _ in table.iter("tr")):
         return False
     if table.find(".//th") is not None and table.find(".//td") is not None:
         return True
@@ -219,11 +199,16 @@ def _paragraphs(run: list[tuple[str, bool]]) -> list[tuple[str, bool]]:
         lines[-1].append((first, linked))
         lines += [[(other, linked)] for other in others]
     cut = cut_at_a_width(["".join(text for text, _ in line).strip("\n") for line in lines])
-    for number in reversed(range(len(lines))):
-        if cut[number]:
-            lines[number] += [("\n", False), *lines.pop(number + 1)]
+    joined: list[list[tuple[str, bool]]] = []
+    goes_on = False
+    for line, is_cut in zip(lines, cut, strict=True):
+        if goes_on:
+            joined[-1] += [("\n", False), *line]
+        else:
+            joined.append(line)
+        goes_on = is_cut
     paragraphs = []
-    for line in lines:
+    for line in joined:
         text = " ".join(join_lines("".join(text for text, _ in line)).split())
         if text:
             share = sum(_letters(text) for text, linked in line if linked)
