@@ -18,22 +18,24 @@ LINE_SEPARATOR = "\u2028"
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 # What shows no text, or none that belongs to a sentence: HTML standard, 15.3.1, annotations, controls.
 _HIDDEN = (
-    *"head title script style template noscript noframes iframe object applet".split(),
-    *"svg canvas audio video map rt rp rtc annotation annotation-xml".split(),
-    *"datalist select option optgroup textarea input progress meter".split(),
+    *("head", "title", "script", "style", "template", "noscript", "noframes", "iframe", "object", "svg"),
+    *("applet", "canvas", "audio", "video", "map", "rt", "rp", "rtc", "annotation", "annotation-xml"),
+    *("datalist", "select", "option", "optgroup", "textarea", "input", "progress", "meter"),
 )
-_TABLE = tuple("table caption colgroup col thead tbody tfoot tr td th".split())
+_TABLE = ("table", "caption", "colgroup", "col", "thead", "tbody", "tfoot", "tr", "td", "th")
 # What a browser shows as a block (15.3.2 and following).
 _BLOCKS = (
-    *"html body address article aside blockquote center dd details dialog dir div dl dt fieldset".split(),
-    *"figcaption figure footer form header hgroup hr legend li listing main menu nav ol p plaintext".split(),
-    *"pre search section summary ul xmp".split(),
-    *HEADINGS,
-    *_TABLE,
+    *("html", "body", "address", "article", "aside", "blockquote", "center", "dd", "details", "dialog"),
+    *("dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup"),
+    *("hr", "legend", "li", "listing", "main", "menu", "nav", "ol", "p", "plaintext", "pre", "search"),
+    *("section", "summary", "ul", "xmp", *HEADINGS, *_TABLE),
 )
 _PREFORMATTED = ("pre", "listing", "xmp", "plaintext")
 # Blocks whose name tells an extractor something; the others become `div`.
-_NAMED = set("html body article aside figure footer form header main nav section table".split())
+_NAMED = {
+    *("html", "body", "article", "aside", "figure", "footer", "form", "header", "main", "nav", "section"),
+    "table",
+}
 _ATTRIBUTES = {"id", "class", "role", "itemprop"}
 # "jammer" is what Discuz calls its noise against copying. `visibility` is not among these: WeChat hides the
 # article by it until its script runs.
