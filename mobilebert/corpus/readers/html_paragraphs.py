@@ -48,6 +48,7 @@ _NOT_XML = re.compile(
     "|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]))(?:;|(?![0-9a-fA-F]))"
     "|&#[xX](?:[dD][89a-fA-F][0-9a-fA-F]{2}|[fF]{3}[efEF]);"
 )
+_MOST_DEPTH = 200  # libxml2 itself stops at 256, unless it is told not to
 # Facts are shorter than sentences.
 _FACT_CHARACTERS = 40
 _SENTENCE_ENDS = ("。", "！", "？", "；", "…")
@@ -78,6 +79,7 @@ def parse(page: str) -> Any:
         element.tag = "a" if element.tag == "button" or element.get("href") is not None else "span"
     inline = {element.tag for element in tree.iter("*")}.difference(_BLOCKS, ["a"])
     etree.strip_tags(tree, *inline)
+    _flatten(tree)
     _push_links_down(tree)
     _open_layout_tables(tree)
     for element in list(tree.iter(*_BLOCKS)):
@@ -97,6 +99,19 @@ def _drop_hidden(tree: Any) -> None:
     for element in elements:
         if len("".join(element.itertext())) < limit:
             element.drop_tree()
+
+
+def _flatten(tree: Any) -> None:
+    """Containers in too many others are opened, each with a line end in its stead: extractors look at all
+    that is around an element, so that their time grows with the depth.
+    """
+    depths = {tree: 0}
+    for element in list(tree.iter("*"))[1:]:
+        depths[element] = depths[element.getparent()] + 1
+        if depths[element] > _MOST_DEPTH:
+            element.text = LINE_SEPARATOR + (element.text or "")
+            element.tail = LINE_SEPARATOR + (element.tail or "")
+            element.drop_tag()
 
 
 def _keep_lines(element: Any) -> None:
