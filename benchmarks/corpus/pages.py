@@ -126,6 +126,15 @@ def table(extractors: dict[str, Callable[[str], str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * len(head), *rows])
 
 
+def on_paragraphs(extract: Callable[[str], str]) -> Callable[[str], str]:
+    """An extractor that is given the reader's paragraphs in place of the page."""
+    from lxml import etree
+
+    from mobilebert.corpus.readers.html_paragraphs import parse
+
+    return lambda html: extract(etree.tostring(parse(html), encoding="unicode", method="html"))
+
+
 def installed(extractors: Iterable[str]) -> dict[str, str]:
     """The versions of those that are installed."""
     modules = {"readability-lxml": "readability", "jusText": "justext"}
@@ -137,10 +146,11 @@ def installed(extractors: Iterable[str]) -> dict[str, str]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, and the means where the extractors are given our paragraphs."""
     logging.disable(logging.CRITICAL)
-    versions = installed(EXTRACTORS)
-    print(table({"ours": ours} | {f"{name} {versions[name]}": EXTRACTORS[name] for name in versions}))
+    named = {f"{name} {version}": EXTRACTORS[name] for name, version in installed(EXTRACTORS).items()}
+    print(table({"ours": ours} | named))
+    print(table({name: on_paragraphs(function) for name, function in named.items()}).splitlines()[-1])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mobilebert.corpus.readers.document import bounded
+from mobilebert.corpus.readers.document import TooManyMarks, bounded
 from mobilebert.text.soft_breaks import cut_at_a_width, join_lines
 
 # A line end that stays: of `br` and of preformatted text. Unicode's own, and XML has it.
@@ -59,7 +59,7 @@ def parse(page: str) -> Any:
 
     Raises:
         lxml.etree.ParserError: there is nothing in it.
-        TooManyMarks: it has too many preformatted lines.
+        TooManyMarks: it is nested too deeply, or has too many preformatted lines.
     """
     from lxml import etree, html
 
@@ -68,6 +68,8 @@ def parse(page: str) -> Any:
     )
     page = _NOT_XML.sub("", page).replace("\r\n", "\n").replace("\r", "\n")
     tree = html.document_fromstring(page, parser=parser)
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log.filter_from_fatals()):
+        raise TooManyMarks  # what is nested over 2048 deep was left out
     for element in tree.iter(*_PREFORMATTED):
         _keep_lines(element)
     etree.strip_elements(tree, *_HIDDEN, with_tail=False)

@@ -82,7 +82,9 @@ def test_too_many_preformatted_lines_are_oversized(monkeypatch):
         assert document.extracted(RawDocument("x", text), html.main_text).reason == document.OVERSIZED
 
 
-@pytest.mark.parametrize("unit", ["<div>山", "<table><tr><td>", "<section class=comment>山。", "<ul><li>山"])
-def test_deeply_nested_elements_are_read_in_linear_time(unit):
-    read = document.extracted(RawDocument("x", page(unit * 10_000)), html.main_text)
-    assert read.reason in {None, document.NO_MAIN_TEXT}
+@pytest.mark.parametrize("unit", ["<div>山。", "<table><tr><td>山。", "<ul><li>山。", "<font>山。"])
+def test_nesting_loses_no_text_and_beyond_the_parsers_limit_is_oversized(unit):
+    for count in (600, 5_000):
+        read = document.extracted(RawDocument("x", page(unit * count)), html.main_text)
+        assert read.reason == (None if count == 600 else document.OVERSIZED)
+        assert read.text.count("山。") == count
