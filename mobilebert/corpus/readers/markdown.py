@@ -100,7 +100,7 @@ def _can_open_and_close(before: str, after: str, marker: str) -> tuple[bool, boo
     """Whether a run of marks between two characters can open and close emphasis.
 
     CommonMark (6.2) wants a space outside of marks that have punctuation inside, and Chinese has none. The
-    amendment for Chinese, Japanese and Korean (tats-u/markdown-cjk-friendly, specification.md) is followed:
+    amendment for Chinese, Japanese and Korean (tats-u/markdown-cjk-friendly on GitHub) is followed:
     Chinese punctuation counts as letters, and a wide character outside as a space does. Quotation marks,
     dashes and ellipses, narrow in other scripts, are Chinese here.
     """

@@ -69,7 +69,7 @@ def test_words_of_buttons_and_links_stay_in_sentences_and_menus_go():
     assert html.main_text(page(f"{menu}{body}{menu}")) == TEXT
 
 
-def test_all_between_first_and_last_sentence_is_read_where_the_extractor_leaves_sentences_out(monkeypatch):
+def test_all_from_first_to_last_sentence_is_read_where_the_extractor_fails(monkeypatch):
     monkeypatch.setattr(html, "_main_keys", lambda tree: {html._key(SENTENCES[0])})
     footer = "<footer>版权所有，翻印必究。</footer>"
     body = f"<div>页首</div><h1>磨坊</h1>{paragraphs(SENTENCES)}<div>一楼</div>{footer}"
