@@ -71,6 +71,7 @@ def test_rows_with_and_without_tags_are_read_alike(tmp_path, clean, caplog):
         "text before a paragraph": f"{FIRST}<p>{SECOND}</p>{THIRD}",
         "inline": TEXT.replace("老槐树", "<strong>老槐树</strong>"),
         "signs": TEXT.replace("一百多年", "x<y 而 y>z 年"),
+        "controls": f"{TEXT}&#x0;&#0;\0",
     }
     path = tmp_path / "rows.jsonl"
     path.write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as entities
+import logging
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -61,7 +62,7 @@ def fragment_text(fragment: str) -> str:
     """
     tags = (match[1].lower() if match[1] else "a" for match in _TAG.finditer(fragment))
     if _tags().isdisjoint(tags):
-        return entities.unescape(fragment)
+        return entities.unescape(html_paragraphs.without_controls(fragment))
     return all_text(fragment)
 
 
@@ -107,7 +108,7 @@ def _main_keys(tree: Any) -> set[str]:
     tree = tree.__copy__()
     for table in list(tree.iter("table")):
         table.drop_tree()
-    return set(map(_key, (trafilatura.extract(tree, options=_options()) or "").split("\n")))
+    return set(map(_key, (trafilatura.extract(tree, options=_options()) or "").split("\n"))) - {""}
 
 
 def _key(line: str) -> str:
@@ -119,6 +120,8 @@ def _key(line: str) -> str:
 def _options() -> Any:
     from trafilatura.settings import Extractor
 
+    # It warns of data that it discards, without a name; what is left out is checked here.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     options = Extractor(fast=True, comments=False, tables=False, formatting=False)
     options.min_extracted_size = _EXTRACTED_CHARACTERS
     return options

@@ -58,7 +58,6 @@ def parse(page: str) -> Any:
     """The tree of a page without an XML declaration, in paragraphs.
 
     Raises:
-        lxml.etree.ParserError: there is nothing in it.
         TooManyMarks: it is nested too deeply, or has too many preformatted lines.
     """
     from lxml import etree, html
@@ -66,8 +65,9 @@ def parse(page: str) -> Any:
     parser = html.HTMLParser(
         remove_comments=True, remove_pis=True, collect_ids=False, default_doctype=False, huge_tree=True
     )
-    page = _NOT_XML.sub("", page).replace("\r\n", "\n").replace("\r", "\n")
-    tree = html.document_fromstring(page, parser=parser)
+    page = without_controls(page).replace("\r\n", "\n").replace("\r", "\n")
+    # lxml refuses a document without any element.
+    tree = html.document_fromstring(page + "<p></p>", parser=parser)
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log.filter_from_fatals()):
         raise TooManyMarks  # what is nested over 2048 deep was left out
     for element in tree.iter(*_PREFORMATTED):
@@ -87,6 +87,11 @@ def parse(page: str) -> Any:
     for element in list(tree.iter(*_BLOCKS)):
         _divide(element)
     return tree
+
+
+def without_controls(page: str) -> str:
+    """Without characters that XML has none of, and references to them, which parsers make U+FFFD of."""
+    return _NOT_XML.sub("", page)
 
 
 def is_link(paragraph: Any) -> bool:

@@ -1,6 +1,4 @@
-"""HTML, Markdown and reStructuredText: the prose, without navigation, scripts, front matter and code
-blocks.
-"""
+"""Files of HTML, Markdown and reStructuredText, a document each."""
 
 from __future__ import annotations
 
@@ -16,9 +14,7 @@ from mobilebert.text import decode
 
 
 def html(file_range: FileRange) -> Iterator[RawDocument]:
-    """The main text of a page (trafilatura: judged best of its kind by several comparisons);
-    `no_main_text` if there is none.
-    """
+    """The main text of a page; `no_main_text` if there is none."""
     yield from _one(file_range, main_text)
 
 

@@ -76,6 +76,14 @@ def test_all_from_first_to_last_sentence_is_read_where_the_extractor_fails(monke
     assert html.main_text(page(body)) == f"磨坊\n{TEXT}"
 
 
+@pytest.mark.parametrize(
+    "source", ["<!doctype html>", page(""), page("<nav><a href='/'>首页</a></nav>"), "<br>", " "]
+)
+def test_pages_without_text_have_no_main_text_and_say_nothing(source, caplog):
+    assert document.extracted(RawDocument("x", source), html.main_text).reason == document.NO_MAIN_TEXT
+    assert not caplog.records
+
+
 def test_too_many_preformatted_lines_are_oversized(monkeypatch):
     monkeypatch.setattr(document, "MAX_MARKS", 400)
     for text in (page("<pre>" + "山\n" * 500 + "</pre>"), "<b>山</b>" + "山\n" * 500):
