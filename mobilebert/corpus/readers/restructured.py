@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from mobilebert.corpus.readers.document import bounded
+from mobilebert.text.soft_breaks import join_lines
 
 # A role of Sphinx, which docutils does not know: :ref:`text <target>` is read as its text.
 _ROLE = re.compile(
@@ -33,7 +34,6 @@ _MOST_MARKS = 100
 # What it makes nodes of; it ends lines where `str.splitlines` does.
 _NODES = ("\n", "\r", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "|", "`", "_", "*", "@", "://")
 _BLOCK = re.compile(r"\n[ \t]*\n")
-_LINE_END = re.compile(r"[ \t]*\n[ \t]*")
 _DROPPED = (
     *(
         "comment",
@@ -90,17 +90,11 @@ def rst_prose(source: str) -> str:
     texts = (
         node.astext().replace("\0", "") for node in document.findall(lambda node: isinstance(node, blocks))
     )
-    return "\n".join(filter(None, (_LINE_END.sub(_joined, text.strip()) for text in texts)))
+    return "\n".join(filter(None, map(join_lines, texts)))
 
 
 def _without(marks: re.Pattern[str], instead: str, text: str) -> str:
     return marks.sub(instead, text) if len(marks.findall(text)) > _MOST_MARKS else text
-
-
-def _joined(match: re.Match[str]) -> str:
-    """What a line end inside a paragraph becomes: a space between Latin letters, nothing beside Chinese."""
-    text = match.string
-    return " " if text[match.start() - 1].isascii() and text[match.end()].isascii() else ""
 
 
 @cache

@@ -84,8 +84,7 @@ def test_markdown_gives_its_prose():
     lines = [line.strip() for line in markup.prose(source).split("\n") if line.strip()]
     assert lines == [
         "标题",
-        "第一段有链接和代码，",
-        "换行。",
+        "第一段有链接和代码，换行。",
         "列表项一",
         "列表项二",
         "块里的字",

@@ -1,0 +1,81 @@
+"""Soft line ends: what the end of a source line inside a paragraph becomes in HTML, Markdown and
+reStructuredText, where it stands for nothing but the width of the author's screen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# Narrower lines are verse, addresses or items of a list; bulletin boards cut at 70 to 80 columns, a Han or a
+# mark that may not begin a line before or after.
+_LEAST_COLUMNS, _RAGGED_COLUMNS, _FEWEST_LINES = 40, 4, 3
+_ENDS = tuple("。！？；：…”’」』）》!?;:.")
+_width = unicodedata.east_asian_width
+_BREAK = re.compile(r"[ \t]*\n[ \t\n]*")
+
+
+def join_lines(text: str) -> str:
+    """The lines of a paragraph as one line, without white space around it.
+
+    As CSS Text Module Level 3 has it (4.1.3, segment break transformation rules): nothing between two wide
+    characters (Han, kana, full-width forms; not Hangul), nor between one of them and a quotation mark, dash
+    or ellipsis, which are wide in Chinese only; a space between all others, Han and Latin too. Beyond CSS,
+    nothing beside a full-width mark such as ，: it brings its own space.
+
+    Args:
+        text: its line ends are "\\n".
+    """
+    return _BREAK.sub(_joint, text.strip(" \t\n"))
+
+
+def cut_at_a_width(lines: Sequence[str]) -> list[bool]:
+    """Of each line whether it was cut at a width, inside of a sentence, though its end is marked to stay.
+
+    So it is where at least half of the longer lines are of one width, most of these end without a full stop,
+    and no empty or indented line follows.
+
+    Args:
+        lines: with their indentation.
+    """
+    if len(lines) < _FEWEST_LINES:
+        return [False] * len(lines)
+    lines = [line.rstrip() for line in lines]
+    widths = list(map(_columns, lines))
+    width = max(widths, default=0)
+    full = [columns >= max(width - _RAGGED_COLUMNS, _LEAST_COLUMNS) for columns in widths]
+    cut = sum(not line.endswith(_ENDS) for line, is_full in zip(lines, full, strict=True) if is_full)
+    if (
+        sum(full) < _FEWEST_LINES
+        or 2 * sum(full) < sum(2 * each > width for each in widths)
+        or 2 * cut <= sum(full)
+    ):
+        return [False] * len(lines)
+    goes_on = [bool(line) and not line[0].isspace() for line in lines[1:]] + [False]
+    return [is_full and follows for is_full, follows in zip(full, goes_on, strict=True)]
+
+
+def _columns(text: str) -> int:
+    return len(text) if text.isascii() else sum(2 if width in "WF" else 1 for width in map(_width, text))
+
+
+def _joint(match: re.Match[str]) -> str:
+    before, after = match.string[match.start() - 1], match.string[match.end()]
+    wide = is_wide(before), is_wide(after)
+    marks = _is_mark(before), _is_mark(after)
+    if all(wide) or (wide[0] and marks[0]) or (wide[1] and marks[1]):
+        return ""
+    beside_wide = (wide[0] and marks[1]) or (wide[1] and marks[0])
+    ambiguous = "A" in (_width(before), _width(after))
+    return "" if beside_wide and ambiguous else " "
+
+
+def is_wide(character: str) -> bool:
+    """Whether a character fills the square of a Han: Han, kana, full-width forms; Hangul does not count."""
+    width = _width(character)
+    return width in {"F", "W", "H"} and "HANGUL" not in unicodedata.name(character, "")
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"
