@@ -108,8 +108,8 @@ def decode_lines(lines: Sequence[bytes]) -> list[str | None]:
     few = len(others) <= _MAX_DAMAGED_LINES * sum(map(len, lines))
     for number, (line, is_utf8) in enumerate(zip(lines, utf8, strict=True)):
         if not is_utf8 and not line.isascii():
-            clear = whole.encoding if whole.text is not None else _judged(line).encoding
-            texts[number] = _read(line, clear).text if clear else None
+            one = whole if whole.text is not None else _best(line, _LEGACY, strict=True)
+            texts[number] = _read(line, one.encoding).text if one and one.encoding else None
         if texts[number] is None and (is_utf8 or few):
             texts[number] = whatwg.decode(line, "utf-8")
     return texts
@@ -218,7 +218,7 @@ def _is_uneven(text: str) -> bool:
 
 @cache
 def _sound_kinds() -> tuple[np.ndarray, np.ndarray]:
-    """(11,) int64 each, by class of characters: 1 for what Chinese text is made of, and for all beyond ASCII."""
+    """(11,) int64 each, by class of characters: 1 for what Chinese text is of; 1 for all beyond ASCII."""
     sound = (characters.PUNCTUATION, characters.FREQUENT, characters.COMMON, characters.CANTONESE)
     kinds = range(len(characters.Counts._fields))
     return (
@@ -231,7 +231,9 @@ def _encodings(data: bytes) -> set[str]:
     """The encodings that blocks of lines are in, by themselves."""
     least = max(_BLOCK_BYTES, len(data) // _BLOCKS)
     bests = (
-        _best(block, ("utf-8", *_LEGACY)) for block in _blocks(data, least) if len(block) >= _BLOCK_BYTES
+        _best(block, ("utf-8", *_LEGACY), strict=True)
+        for block in _blocks(data, least)
+        if len(block) >= _BLOCK_BYTES
     )
     return {"big5" if best.encoding in _BIG5 else best.encoding for best in bests if best and best.encoding}
 
@@ -249,20 +251,22 @@ def _seven_bit(data: bytes) -> list[str]:
     return [name for name, pattern in _SEVEN_BIT.items() if pattern.search(data)]
 
 
-def _best(data: bytes, encodings: Sequence[str]) -> Decoded | None:
-    """The candidate that reads like Chinese with a clear lead; a reason if two do; None if none does."""
+def _best(data: bytes, encodings: Sequence[str], strict: bool = False) -> Decoded | None:
+    """The candidate that reads like Chinese with a clear lead; a reason if two do; None if none does, or
+    only with a bad byte and `strict` asks for none.
+    """
     sample = data[:_SAMPLE]
     exact = [name for encoding in encodings for name in (_BIG5 if encoding == "big5" else (encoding,))]
-    strict = ((name, whatwg.decode_strictly(sample, name)) for name in exact)
-    texts = {name: text for name, text in strict if text is not None}
+    tried = ((name, whatwg.decode_strictly(sample, name)) for name in exact)
+    texts = {name: text for name, text in tried if text is not None}
     if "cp950" in texts:
         texts.pop("big5hkscs", None)
     sound = _sound(texts)
-    if not sound:
+    if not sound and not strict:
         names = (_closest(sample, name) for name in encodings)
         texts = {name: whatwg.decode(sample, name) for name in names}
         sound = _sound(texts)
-    if not sound:  # a line that is out of step reads badly
+    if not sound and not strict:  # a line that is out of step reads badly
         texts = {name: whatwg.resynchronise(text, sample, name) for name, text in texts.items()}
         sound = _sound(texts)
     if not sound:

@@ -194,3 +194,13 @@ def test_written_cantonese_is_kept_and_counted_or_dropped(clean, tmp_path):
     dropped = clean(tmp_path / "in", {"cantonese": "drop"})
     assert dropped.text == HANT.strip()
     assert dropped.funnel["total"]["reasons"]["cantonese"]["documents"] == 1
+
+
+def test_an_article_of_a_dump_with_a_bad_byte_is_read(clean, tmp_path):
+    page = f"<page><title>村子</title><ns>0</ns><id>7</id><revision><text>{HANS}</text></revision></page>"
+    data = f"<mediawiki>{page}</mediawiki>".encode()
+    at = data.index("李".encode()) + 1
+    (tmp_path / "a.xml").write_bytes(data[:at] + b"\xff" + data[at:])
+    found = clean(tmp_path / "a.xml")
+    assert "画下来" in found.texts["7"]
+    assert found.texts["7"].count(BAD) == 1
