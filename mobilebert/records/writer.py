@@ -54,7 +54,7 @@ def write(
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
     record_format = RecordFormat(settings.sequence_length, tokenizer.size)
-    simplified = bool(cleaning.get("simplify"))
+    simplified = cleaning.get("script") == "simplify" or bool(cleaning.get("simplify"))
     known = read_dictionary(dictionary, tokenizer.lowercase, simplified) if dictionary else ""
     shaping = {
         "records": settings.shaping(),
