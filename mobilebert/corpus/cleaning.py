@@ -26,6 +26,7 @@ from mobilebert.settings import Corpus
 from mobilebert.storage import paths
 from mobilebert.text import document, filters, lines, sensitive
 from mobilebert.text.normalise import normalise_all
+from mobilebert.text.whatwg import REPLACEMENT
 
 _BATCH_CHARACTERS = 50_000  # few enough for their measures to stay in the processor's cache
 # characters that a document counts for beside its text: its measures take 2.4 kB, and a file may hold
@@ -147,21 +148,25 @@ def _judged(
             )
         )
         reasons = filters.judge(documents, settings)
+        cantonese = filters.is_cantonese(documents).tolist()
         for index, (raw_document, text) in enumerate(zip(batch, documents.texts, strict=True)):
-            reason, detail = raw_document.reason or reasons[index], None
+            reason, detail = raw_document.reason or reasons[index], raw_document.detail
             if reason is None and settings.decontaminate:
                 tests = decontamination.test_texts(context.folder)
-                detail = tests.match(documents.wording_of(index), settings.max_contamination)
+                detail = tests.match(documents.wording_of(index), settings.max_contamination) or ""
                 reason = "contaminated" if detail else None
             size = _size(raw_document)
             funnel.count(counts, size, reason)
+            if cantonese[index]:
+                funnel.count_cantonese(counts, size)
             if reason is None:
+                if settings.mask_sensitive:  # not before: rows of zeros would be judged
+                    text, masked = sensitive.mask(text)
+                    funnel.count_masked(counts, masked)
                 yield raw_document, text, size
             else:
                 rejects.add(
-                    funnel.Reject(
-                        raw_document.name, file_range.source, reason, raw_document.text, detail or ""
-                    )
+                    funnel.Reject(raw_document.name, file_range.source, reason, raw_document.text, detail)
                 )
 
 
@@ -182,11 +187,10 @@ def _batches(documents: Iterator[RawDocument]) -> Iterator[list[RawDocument]]:
 def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list[str]:
     cleaned: list[str] = []
     for normalised in normalise_all(texts):
+        if lost := normalised.count(REPLACEMENT):
+            funnel.count_replaced(counts, 1, lost)
         text, dropped = lines.clean(normalised, settings.max_line_repeats)
         funnel.count_lines(counts, dropped)
-        if settings.mask_sensitive:
-            text, masked = sensitive.mask(text)
-            funnel.count_masked(counts, masked)
         cleaned.append(_simplified(text) if settings.simplify else text)
     return cleaned
 

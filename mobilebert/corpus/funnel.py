@@ -81,6 +81,8 @@ def new() -> dict[str, Any]:
         "reasons": {},
         "lines": {},
         "masked": {},
+        "replaced": {"documents": 0, "characters": 0},
+        "cantonese": _none(),
         "unreadable": [],
         "left_out": {},
     }
@@ -122,9 +124,22 @@ def leave_out(counts: dict[str, Any], file: str, why: str, unreadable: bool) -> 
 
 
 def count_masked(counts: dict[str, Any], masked: dict[str, int]) -> None:
-    """Count what was masked in a document, whatever became of the document."""
+    """Count what was masked in a document that stayed until deduplication."""
     for kind, number in masked.items():
         counts["masked"][kind] = counts["masked"].get(kind, 0) + number
+
+
+def count_replaced(counts: dict[str, Any], documents: int, characters: int) -> None:
+    """Count documents that have U+FFFD in them, and these: what could not be decoded or was lost before,
+    whatever became of the documents.
+    """
+    counts["replaced"]["documents"] += documents
+    counts["replaced"]["characters"] += characters
+
+
+def count_cantonese(counts: dict[str, Any], size: int) -> None:
+    """Count a document of `size` bytes in written Cantonese, whatever became of it."""
+    _add(counts["cantonese"], 1, size)
 
 
 def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
@@ -135,6 +150,8 @@ def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
         _add(into["reasons"].setdefault(reason, _none()), entry["documents"], entry["bytes"])
     count_lines(into, {reason: (entry["lines"], entry["bytes"]) for reason, entry in other["lines"].items()})
     count_masked(into, other["masked"])
+    count_replaced(into, **other["replaced"])
+    _add(into["cantonese"], other["cantonese"]["documents"], other["cantonese"]["bytes"])
     into["unreadable"] += other["unreadable"]
     for why, files in other["left_out"].items():
         into["left_out"][why] = into["left_out"].get(why, 0) + files

@@ -229,6 +229,13 @@ def _check(report: dict[str, Any]) -> None:
             counts["out"]["documents"],
             _reasons(counts),
         )
+        if counts["replaced"]["documents"]:
+            logging.info(
+                "source %s: %d characters in %d documents could not be read (U+FFFD)",
+                name,
+                counts["replaced"]["characters"],
+                counts["replaced"]["documents"],
+            )
         if not counts["in"]["documents"]:
             unreadable = "".join(f"\n  {entry['file']}: {entry['why']}" for entry in counts["unreadable"][:5])
             raise UserError(

@@ -171,7 +171,8 @@ def write_shard(split: str, number: int, job: Job) -> None:
 def _load(job: Job) -> tuple[tokenization.Tokenizer, words.Cut]:
     """The tokenizer and the segmenter, once for each worker and job."""
     with paths.local_folder(job.tokenizer, job.tokenizer_files) as folder:
-        return tokenization.load(folder), words.cutter(job.dictionary)
+        tokenizer = tokenization.load(folder)
+        return tokenizer, words.cutter(job.dictionary, tokenizer.lowercase)
 
 
 def _encode(block: RowGroupRange, job: Job) -> None:

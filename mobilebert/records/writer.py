@@ -15,7 +15,7 @@ from mobilebert.records import dataset, gzip_blocks, pipeline, shuffling
 from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts, paths
-from mobilebert.text import words
+from mobilebert.text.dictionary import read_dictionary
 
 VERSIONS = ("isal", "rjieba", "sentencepiece", "xxhash")
 DIRECT = Beam()
@@ -42,7 +42,7 @@ def write(
         seed: of the shuffle.
         threads: worker processes at most, if the work is done here; the result does not depend on it.
         where: which runner, and where the work folder lies.
-        dictionary: words that the segmenter should know (`words.read_dictionary`).
+        dictionary: words that the segmenter should know (`read_dictionary`).
 
     Returns:
         documents, sequences, tokens, bytes of either split, and what was dropped.
@@ -50,11 +50,12 @@ def write(
     Raises:
         UserError: the corpus gives no training or no texts-out record.
     """
-    artifacts.read(corpus, "corpus")
+    cleaning = artifacts.read(corpus, "corpus").settings.get("corpus", {})
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
     record_format = RecordFormat(settings.sequence_length, tokenizer.size)
-    known = words.read_dictionary(dictionary) if dictionary else ""
+    simplified = cleaning.get("script") == "simplify" or bool(cleaning.get("simplify"))
+    known = read_dictionary(dictionary, tokenizer.lowercase, simplified) if dictionary else ""
     shaping = {
         "records": settings.shaping(),
         "seed": seed,

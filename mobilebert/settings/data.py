@@ -88,6 +88,10 @@ class Corpus(Section):
 
     from_: MaybePathOrUrl = setting("Corpus folder of another run to use instead", None, alias="from")
     simplify: bool = setting("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
+    cantonese: Literal["keep", "drop"] = setting(
+        "Written Cantonese (嘅, 喺, 咗, 唔): `keep` it as Chinese, or `drop` it; it is counted either way",
+        "keep",
+    )
     mask_sensitive: bool = setting(
         "Put fixed forms in the place of phone numbers, identity card numbers and e-mail addresses", False
     )
@@ -116,7 +120,7 @@ class Corpus(Section):
         "Most share of Han outside the fixed list of common characters (finds mojibake)", 0.25, ge=0, le=1
     )
     min_stop_words: Count = setting(
-        "Fewest different ones of 22 stop words in a text of 200 characters and more",
+        "Fewest different ones of 27 stop words in a text of 200 characters and more",
         2,
         unit="words",
         source="FineWeb-2 cmn_Hani.yml, Gopher",

@@ -28,8 +28,10 @@ _MAX_FOREIGN_SHARE = (
 # Prose 0.15 and more, dialogue 0.2, classical verse 0.03 to 0.3 (rarely under 0.05), misread text 0.02 at
 # most
 _MIN_FREQUENT_SHARE = 0.05
+_MIN_CANTONESE_SHARE = 0.05  # of Han; other text of the shared data under 0.01, written Cantonese about 0.1
 _MIN_FREQUENT_EVIDENCE = 50  # Han characters below which the share of frequent ones says nothing
-_STOP_WORDS = "的年在月是和日了於·為有被人中为他與後也而由"  # FineWeb-2 cmn_Hani.yml stopwords
+# FineWeb-2 cmn_Hani.yml stopwords; and the Cantonese words for five of them.
+_STOP_WORDS = "的年在月是和日了於·為有被人中为他與後也而由嘅喺係咗佢"
 _MIN_STOP_WORD_EVIDENCE = 200  # characters below which a text may well have none
 _BULLETS = [ord(mark) for mark in "•‣▶◀◦■□▪▫●○◆★*-–·"]  # Gopher's, and those of Chinese pages
 _MIN_LINES = 3  # below which a share of lines says nothing
@@ -77,7 +79,8 @@ def uncommon_characters(documents: Documents, settings: Corpus) -> np.ndarray:
     99.5 % of its documents; Korean read as GBK has none, but no frequent ones either.
     """
     counts, han = documents.counts, documents.counts.han
-    no_function_words = (han >= _MIN_FREQUENT_EVIDENCE) & (counts.frequent < _MIN_FREQUENT_SHARE * han)
+    frequent = counts.frequent + counts.cantonese
+    no_function_words = (han >= _MIN_FREQUENT_EVIDENCE) & (frequent < _MIN_FREQUENT_SHARE * han)
     return (counts.rare > settings.max_uncommon_share * han) | no_function_words
 
 
@@ -101,9 +104,20 @@ def few_punctuated_lines(documents: Documents, settings: Corpus) -> np.ndarray:
     return dropped
 
 
+def is_cantonese(documents: Documents) -> np.ndarray:
+    """(D,) bool: whether each text is written Cantonese, which has its own characters for the most frequent
+    words."""
+    return documents.counts.cantonese > _MIN_CANTONESE_SHARE * documents.counts.han
+
+
+def cantonese(documents: Documents, settings: Corpus) -> np.ndarray:
+    """Written Cantonese, with `corpus.cantonese: drop`; else it is Chinese like any other."""
+    return is_cantonese(documents) & (settings.cantonese == "drop")
+
+
 def few_stop_words(documents: Documents, settings: Corpus) -> np.ndarray:
     """Fewer than `corpus.min_stop_words` of FineWeb-2's 22 Chinese stop words (cmn_Hani.yml stopwords; Gopher
-    asks for two): lists, tables.
+    asks for two) and five Cantonese ones: lists, tables.
 
     Looked at from 200 characters up: a fifth of the shared classical poems, which are shorter, have none or
     one.
@@ -169,6 +183,7 @@ FILTERS: tuple[Callable[[Documents, Corpus], np.ndarray], ...] = (
     empty,
     broken_characters,
     other_language,
+    cantonese,
     low_han_share,
     uncommon_characters,
     too_short,

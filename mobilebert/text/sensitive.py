@@ -1,5 +1,8 @@
 """Sensitive data: phone numbers, identity card numbers and e-mail addresses, each replaced by a fixed form
 of its kind.
+
+Letters and digits are half-width (`normalise`); the marks between them may be full-width, as Chinese input
+methods type them.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ from collections.abc import Callable
 FORMS = {"email": "email@example.com", "id_card": "000000000000000000", "phone": "00000000000"}
 
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@"
-    r"(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9][A-Za-z0-9._%+－＿．-]{0,63}[@＠]"
+    r"(?:[A-Za-z0-9-]{1,63}[.．])+[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 # Resident identity numbers: six digits of the place, the birthday, three digits, the check character (GB
 # 11643-1999).
@@ -21,23 +24,25 @@ _ID_CARD = re.compile(
     r"[0-9Xx](?![0-9A-Za-z])",
     re.ASCII,
 )
+_DASH = r"\-－‐‑–—―−"  # as keyboards, input methods and word processors make them
 # Mobile numbers (11 digits from 13 to 19), landlines with their area code (010, 02x, 0xxx), numbers of 400
-# and 800; +86, 0086 before.
+# and 800; +86, 0086 before, in brackets too.
 _PHONE = re.compile(
-    r"""(?<![0-9A-Za-z.])(?<![0-9A-Za-z]-)(?:(?:\+|00)?86[- ]?)?(?:1[3-9]\d(?:[- ]?\d{4}){2}
-    |\(?0(?:10|2\d|[3-9]\d{2})\)?[- ]?[2-9]\d{2,3}[- ]?\d{4}(?:-\d{1,5})?
-    |[48]00(?:-\d{3}-\d{4}|-\d{4}-\d{3}|\d{7}))(?![0-9A-Za-z])""",
+    rf"""(?<![0-9A-Za-z.])(?<![0-9A-Za-z][{_DASH}])(?:[(（]?(?:[+＋]|00)?86[)）]?[{_DASH} ]?)?
+    (?:1[3-9]\d(?:[{_DASH} ]?\d{{4}}){{2}}
+    |[(（]?0(?:10|2\d|[3-9]\d{{2}})[)）]?[{_DASH} ]?[2-9]\d{{2,3}}[{_DASH} ]?\d{{4}}(?:[{_DASH}]\d{{1,5}})?
+    |[48]00(?:[{_DASH}]\d{{3}}[{_DASH}]\d{{4}}|[{_DASH}]\d{{4}}[{_DASH}]\d{{3}}|\d{{7}}))(?![0-9A-Za-z])""",
     re.VERBOSE | re.ASCII,
 )
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
-_ENOUGH_DIGITS = re.compile(r"\d[\d() -]{8}", re.ASCII)
+_ENOUGH_DIGITS = re.compile(rf"\d[\d()（） {_DASH}]{{8}}", re.ASCII)
 
 
 def mask(text: str) -> tuple[str, dict[str, int]]:
     """The text with fixed forms in the place of sensitive data, and how many of each kind were replaced."""
     counts: dict[str, int] = {}
-    if "@" in text:
+    if "@" in text or "＠" in text:
         text = _EMAIL.sub(_replacing("email", counts), text)
     if _ENOUGH_DIGITS.search(text):  # most texts have none: the look costs less than the patterns
         text = _ID_CARD.sub(_replacing("id_card", counts, checked), text)

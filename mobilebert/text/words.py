@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import rjieba
 
-from mobilebert.errors import UserError
+from mobilebert.text.dictionary import MarkedEntries, is_han, read_entries
 
 Cut = Callable[[str], list[str]]
 
@@ -21,46 +20,41 @@ Cut = Callable[[str], list[str]]
 # (measured)
 _AT_ONCE = 5_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_DICTIONARY_LINE = re.compile(
-    r"(\S+)(?:[ \t]+([0-9]{1,9}))?(?:[ \t]+([A-Za-z]+))?"
-)  # jieba's: word [frequency] [tag]
 
 
-def read_dictionary(path: Path) -> str:
-    """The content of a user's dictionary, checked.
+def cutter(dictionary: str, lowercase: bool = False) -> Cut:
+    """What cuts text into words: rjieba, which also knows the words of a user's dictionary; an empty one adds
+    nothing.
 
-    Raises:
-        UserError: naming the file and line that cannot be read.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as UTF-8 text ({error}); records.user_dictionary names a list of words"
-        ) from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip() and not _DICTIONARY_LINE.fullmatch(line.strip()):
-            raise UserError(
-                f"{path}, line {number}: found {line.strip()!r}, expected `word [frequency [tag]]`, a "
-                f"whole number and letters"
-            )
-    return text
+    A word of Han gets at least the frequency that keeps it whole, so that it is found wherever no longer or
+    more frequent words overlap it. A word with other characters stays whole wherever it stands.
 
-
-def cutter(dictionary: str) -> Cut:
-    """What cuts text into words: rjieba, which also knows the words of a dictionary (`read_dictionary`); an
-    empty one adds nothing.
-
-    A word without a frequency gets one that keeps it in one piece.
+    Args:
+        dictionary: what `read_dictionary` returns.
+        lowercase: whether small and large letters are the same.
     """
     if not dictionary:
         return rjieba.cut
-    made = rjieba.Jieba()
-    for line in dictionary.split("\n"):
-        if match := _DICTIONARY_LINE.fullmatch(line.strip()):
-            word, frequency, tag = match.groups()
-            made.add_word(word, int(frequency) if frequency else None, tag)
-    return made.cut
+    jieba = rjieba.Jieba()
+    marked = []
+    for word, frequency, tag in read_entries(dictionary):
+        if is_han(word):
+            jieba.add_word(word, max(frequency, jieba.suggest_freq(word)) if frequency else None, tag)
+        else:
+            marked.append(word)
+    if not marked:
+        return jieba.cut
+    entries = MarkedEntries(marked, lowercase)
+
+    def cut(text: str) -> list[str]:
+        words: list[str] = []
+        done = 0
+        for start, end in entries.spans(text):
+            words += [*jieba.cut(text[done:start]), text[start:end]]
+            done = end
+        return words + jieba.cut(text[done:])
+
+    return cut
 
 
 def boundaries(text: str, cut: Cut = rjieba.cut) -> np.ndarray:

@@ -30,6 +30,12 @@ class Cleaned:
         (text,) = self.texts.values()
         return text
 
+    @property
+    def rejects(self) -> list[dict[str, Any]]:
+        """The sample of what was dropped."""
+        files = sorted((self.folder / "rejects").glob("*.parquet"))
+        return [row for file in files for row in pq.read_table(file).to_pylist()]
+
 
 @pytest.fixture
 def clean(tmp_path: Path) -> Callable[..., Cleaned]:

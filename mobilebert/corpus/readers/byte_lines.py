@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from mobilebert.corpus.readers.streams import FilledStream, Unreadable
+from mobilebert.corpus.readers.streams import FilledStream
 from mobilebert.text import decode
 
 # One line, or page of a dump: 11 MB of text if it is JSON with escapes.
@@ -83,21 +83,16 @@ def _skipped(stream: BinaryIO, most: int | None = None) -> int:
 
 
 class _Recoded(FilledStream):
-    """UTF-16 or UTF-32 as UTF-8; what is broken becomes bytes that are no UTF-8, so that its line is refused
-    and no other.
-    """
+    """UTF-16 or UTF-32 as UTF-8, U+FFFD for what is broken."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def _next(self) -> bytes:
         while data := self._stream.read(1 << 16):
-            try:
-                text = self._decoder.decode(data)
-            except UnicodeDecodeError as error:
-                raise Unreadable(f"no {error.encoding.upper()}: {error.reason}") from None
-            if text:
-                return text.encode("utf-8", "surrogatepass")
-        cut, self._decoder = self._decoder.getstate()[0], codecs.getincrementaldecoder("utf-8")()
-        return b"\xff" if cut else b""
+            if text := self._decoder.decode(data):
+                return text.encode()
+        text = self._decoder.decode(b"", True)
+        self._decoder.reset()
+        return text.encode()

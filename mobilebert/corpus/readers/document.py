@@ -26,6 +26,7 @@ class RawDocument(NamedTuple):
     text: str
     reason: str | None = None
     size: int | None = None  # bytes, where they are not those of `text`
+    detail: str = ""  # what the reason refers to
 
 
 class TooManyMarks(Exception):

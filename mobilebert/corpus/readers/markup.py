@@ -38,7 +38,7 @@ def decoded(name: str, data: bytes) -> RawDocument:
     """A document's bytes as text, or the reason why not."""
     decoding = decode.decode(data)
     return (
-        RawDocument(name, shown(data), decoding.reason, len(data))
+        RawDocument(name, shown(data), decoding.reason, len(data), decoding.encoding or "")
         if decoding.text is None
         else RawDocument(name, decoding.text)
     )

@@ -23,6 +23,7 @@ from mobilebert.corpus.readers import (
     wikitext_links,
 )
 from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, extracted, shown
+from mobilebert.text import whatwg
 
 _OPEN, _CLOSE = b"<page>", b"</page>"
 _REVISION, _REVISION_END = b"<revision>", b"</revision>"
@@ -64,10 +65,7 @@ def _read(file_range: FileRange, page: bytes, namespaces: dict[str, int]) -> Raw
         return RawDocument(
             number[1] if number else f"{file_range.ordinal:06d}", shown(page), OVERSIZED, page.size
         )
-    try:
-        source = page.decode()
-    except UnicodeDecodeError:
-        return RawDocument(f"{file_range.ordinal:06d}", shown(page), "undecodable", len(page))
+    source = whatwg.decode(page, "utf-8")
     number = _ID.search(source)
     name = number[1] if number else f"{file_range.ordinal:06d}"
     title = _unescaped(_between(source, "<title>", "</title>"))

@@ -39,6 +39,7 @@ def text(file_range: FileRange) -> Iterator[RawDocument]:
             shown(data) if decoded.text is None else decoded.text,
             decoded.reason,
             len(data) if decoded.reason else None,
+            (decoded.encoding or "") if decoded.reason else "",
         )
 
 
@@ -217,28 +218,7 @@ def _batches(source: Iterable[tuple[int, bytes]]) -> Iterator[list[tuple[int, by
 
 
 def _decode_batch(batch: list[bytes]) -> list[str | None]:
-    """Each line as text: as UTF-8 if most lines are, a broken line being None; else in the encoding of the
-    batch as a whole.
-
-    A line that is too long, cut amid a character perhaps, has no say in it.
+    """Each line as text, None where its encoding is not clear; a line that is too long, cut amid a character
+    perhaps, has no say in it.
     """
-    batch = [b"" if isinstance(line, byte_lines.Truncated) else line for line in batch]
-    texts = [_utf8(line) for line in batch]
-    broken = texts.count(None)
-    if not broken or 2 * broken < sum(not line.isascii() for line in batch):
-        return texts
-    encoding = decode.decode(b"".join(batch)).encoding
-    if encoding is None:
-        return texts
-    return [_strict(line, encoding) for line in batch]
-
-
-def _utf8(line: bytes) -> str | None:
-    return _strict(line.removeprefix(_BOM), "utf-8")
-
-
-def _strict(line: bytes, encoding: str) -> str | None:
-    try:
-        return line.decode(encoding)
-    except UnicodeDecodeError:
-        return None
+    return decode.decode_lines([b"" if isinstance(line, byte_lines.Truncated) else line for line in batch])

@@ -9,6 +9,7 @@ from mobilebert.records import chunking
 from mobilebert.records.record_format import SHORTEST_WINDOW, RecordFormat
 from mobilebert.settings import Records
 from mobilebert.text import sentences, words
+from mobilebert.text.dictionary import read_dictionary
 from mobilebert.tokenization import SPECIAL
 from mobilebert.tokenization.wordpiece import WordPieceTokenizer
 
@@ -63,6 +64,18 @@ def test_a_flag_stands_where_a_word_starts_by_character_offset() -> None:
     spelt = [TOKENIZER.token(id) for id in encoding.ids]
     assert flags[spelt.index("##aff")] is False
     assert 0.3 < np.mean(flags) < 0.9
+
+
+def test_a_users_latin_word_starts_no_word_inside_another(tmp_path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_text("aff\nＵＭ\n学生（喜欢）\n北京·大学\n", encoding="utf-8")
+    cut = words.cutter(read_dictionary(path, True, False), True)
+    text = "北京·大学的学生（喜欢）unaffable旅客um。"
+    tokenizer = WordPieceTokenizer([*TOKENIZER.tokens, "·", "（", "）"], True)
+    tokens = chunking.tokenize([text], tokenizer, RecordFormat(32, tokenizer.size), cut)
+    word_start = RecordFormat(32, tokenizer.size).word_start
+    starts = [text[at] for at, value in zip(tokens.starts, tokens.values, strict=True) if value & word_start]
+    assert starts == ["北", "的", "学", "u", "旅", "u", "。"]
 
 
 def test_a_cut_word_goes_on_as_a_word_of_its_own() -> None:

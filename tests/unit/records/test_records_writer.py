@@ -34,8 +34,8 @@ def documents(count: int) -> list[str]:
     ]
 
 
-def corpus(folder: Path, texts: list[str], files_: int = 1, group: int = 50) -> Path:
-    with artifacts.writing(folder, "corpus") as made:
+def corpus(folder: Path, texts: list[str], files_: int = 1, group: int = 50, **settings: object) -> Path:
+    with artifacts.writing(folder, "corpus", settings={"corpus": settings}) as made:
         for number in range(files_):
             part = texts[number * len(texts) // files_ : (number + 1) * len(texts) // files_]
             table = pa.table({"id": [""] * len(part), "source": [""] * len(part), "text": part})
@@ -213,6 +213,19 @@ def test_another_seed_gives_another_order_of_the_same_records(
     first, second = (stored(RecordSet(folder), "train") for folder in (written, tmp_path / "records"))
     assert (first != second).any()
     assert Counter(map(bytes, first)) == Counter(map(bytes, second))
+
+
+def test_a_users_words_are_simplified_where_the_corpus_was(tmp_path: Path, tokenizer: Path) -> None:
+    (tmp_path / "words.txt").write_text("河的北岸開\n", encoding="utf-8")
+    texts = [text.replace("河的北岸", "河的北岸开") for text in documents(300)]
+    starts = []
+    for simplify in (False, True):
+        source = corpus(tmp_path / f"corpus-{simplify}", texts, simplify=simplify)
+        out = tmp_path / f"records-{simplify}"
+        writer.write(source, tokenizer, out, SETTINGS, 20, 1, dictionary=tmp_path / "words.txt")
+        rows, of = stored(RecordSet(out), "train"), tokenization.load(tokenizer).tokens.index("北")
+        starts.append((rows[(rows & 0x7FFF) == of] >= 0x8000).mean())
+    assert starts[0] > 0.9 > 0.1 > starts[1]
 
 
 @pytest.mark.parametrize(("texts", "split"), [(["小城。"], "train"), (documents(1), "heldout")])

@@ -27,6 +27,18 @@ from mobilebert.text.normalise import _MAY_COMPOSE, normalise, normalise_all
         ("半\ud83d个", "半\ufffd个"),
         ("x² ①㎏", "x² ①㎏"),
         ("only\tascii\x01 text \r\n", "only ascii text"),
+        ("⽂⽤⼈⼀⾏⽅⻚⻓⻅⼼⻢⺼", "文用人一行方页长见心马肉"),
+        ("一\u1680二\u2003三", "一 二 三"),
+        ("零\u200d宽\u200c连接\ufeff，１2３，２０2４年，Ａb９", "零宽连接，123，2024年，Ab9"),
+        ("葛\U000e0100城❤\ufe0f", "葛城❤"),
+        ("\x1b[1;32m绿\x1b[m色", "绿色"),
+        ("三锟斤拷夜，锟斤拷锟斤拷", "三\ufffd\ufffd夜，\ufffd\ufffd\ufffd\ufffd"),
+        ("的锟斤拷锟叫，锟斤紝", "的\ufffd\ufffd\ufffd，\ufffd紝"),
+        ("嚙踝蕭，占쏙옙，錕斤拷，啮踝萧", "，".join(["\ufffd\ufffd"] * 4)),
+        ("ï¿½，Ã¯Â¿Â½，ÔøΩ，∩┐╜，´┐¢", "，".join(["\ufffd"] * 5)),
+        ("凉â€œ快â€\x9d，â€”", "凉\ufffd快\ufffd，\ufffd"),
+        ("烫烫烫烫，屯屯屯", "\ufffd\ufffd\ufffd\ufffd，\ufffd\ufffd\ufffd"),
+        ("曹锟教育，烫烫烫！屯屯，啮齿动物，钬与鈥雷射", "曹锟教育，烫烫烫！屯屯，啮齿动物，钬与鈥雷射"),
         ("", ""),
         (" \n\u3000\n", ""),
     ],
@@ -34,6 +46,16 @@ from mobilebert.text.normalise import _MAY_COMPOSE, normalise, normalise_all
 def test_text_takes_its_one_form(raw, expected):
     assert normalise(raw) == expected
     assert normalise(expected) == expected
+    assert normalise_all([raw, expected]) == [expected, expected]
+
+
+def test_every_radical_becomes_the_character_that_it_shows():
+    for first, last in ((0x2E81, 0x2EF3), (0x2F00, 0x2FD5)):
+        for code in range(first, last + 1):
+            if unicodedata.category(chr(code)) != "Cn":
+                assert "CJK UNIFIED" in unicodedata.name(normalise(chr(code))), hex(code)
+    for code in (0x2E9F, 0x2EF3):  # the two that NFKC has, too
+        assert normalise(chr(code)) == unicodedata.normalize("NFKC", chr(code))
 
 
 def test_compatibility_ideographs_become_the_unified_ones():

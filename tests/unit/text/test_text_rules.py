@@ -96,6 +96,7 @@ def test_a_rule_keeps_what_is_just_inside_and_drops_what_is_just_outside(rule, c
 @pytest.mark.parametrize(
     ("rule", "setting", "text"),
     [
+        (filters.cantonese, {"cantonese": "drop"}, "佢哋喺度食咗飯先至返屋企，啲餸好好食嘅。"),
         (filters.few_stop_words, {"min_stop_words": 3}, "国" * 198 + "的是"),
         (filters.short_lines, {"min_mean_line": 7}, "一二三四五六\n一二三四五六"),
         (filters.many_symbols, {"max_symbol_share": 0.0}, "字" * 99 + "#"),
@@ -111,7 +112,27 @@ def test_the_threshold_is_the_setting(rule, setting, text):
 
 def test_every_rule_has_its_own_reason_and_all_run():
     names = [rule.__name__ for rule in filters.FILTERS]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 16
+
+
+CANTONESE = (
+    "琴日我同阿媽去咗街市買餸，見到啲菜好新鮮，就買咗兩斤菜心。\n阿媽話而家啲嘢越嚟越貴，一條魚都要成百蚊，真係食唔起。\n"
+    "我話唔緊要啦，間中食好啲都好嘅，佢聽完就笑咗。\n返到屋企，我哋一齊煮飯，老豆坐喺度睇電視，乜都唔使做。"
+)
+
+
+@pytest.mark.parametrize(
+    "text", [CANTONESE, CANTONESE.replace("買", "买").replace("見", "见"), CANTONESE[:60]]
+)
+def test_written_cantonese_is_chinese_that_a_setting_may_drop(text):
+    documents = document.Documents([text, text + "\n" + "".join(SENTENCES)])
+    assert filters.judge(documents, Corpus()) == [None, None]
+    assert filters.judge(documents, Corpus(cantonese="drop"))[0] == "cantonese"
+
+
+def test_a_chinese_text_with_a_cantonese_word_is_not_cantonese():
+    text = "广东人把不叫作唔，把他叫作佢，这是很多人都知道的事情，北方没有多少人这样说，写文章的时候不用。"
+    assert filters.judge(document.Documents([text]), Corpus(cantonese="drop")) == [None]
 
 
 def test_texts_are_judged_alike_alone_and_together():

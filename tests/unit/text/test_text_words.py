@@ -5,11 +5,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-from pathlib import Path
 
 import pytest
 
-from mobilebert.errors import UserError
 from mobilebert.text import words
 
 
@@ -79,23 +77,3 @@ def test_long_texts_are_cut_in_pieces_as_they_would_be_whole() -> None:
         "\n"
     ) == text.count("\n")
     assert len(calls) > 20
-
-
-def test_a_users_words_stay_in_one_piece(tmp_path: Path) -> None:
-    text = "我们用飞桨蒸馏器训练云计小模型"
-    path = tmp_path / "words.txt"
-    path.write_text("\ufeff飞桨蒸馏器\n\n云计小 100 n\r\n小模型 5\n", encoding="utf-8")
-    cut = words.cutter(words.read_dictionary(path))
-    starts = words.boundaries(text, cut).tolist()
-    spans = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
-    assert "飞桨蒸馏器" in spans
-    assert "云计小" in spans
-    assert "飞桨蒸馏器" not in words.cutter("")(text)  # the other segmenter knows nothing of it
-
-
-@pytest.mark.parametrize("line", ["云计 x y z", "云计 1.5", "云计 n 5", "云 计 小"])
-def test_a_dictionary_line_that_is_none_is_named(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "words.txt"
-    path.write_text(f"飞桨\n{line}\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"words\.txt, line 2: found"):
-        words.read_dictionary(path)
