@@ -101,7 +101,7 @@ def _parser() -> Any:
 def _one(file_range: FileRange, extract: Callable[[str], str]) -> Iterator[RawDocument]:
     data = streams.read_document(file_range.path)
     if data:
-        yield extracted(decoded(f"{file_range.ordinal:06d}", data), extract)
+        yield extracted(decoded("", data), extract)
 
 
 def decoded(name: str, data: bytes) -> RawDocument:
@@ -110,7 +110,7 @@ def decoded(name: str, data: bytes) -> RawDocument:
     return (
         RawDocument(name, shown(data), decoding.reason, len(data))
         if decoding.text is None
-        else RawDocument(name, decoding.text)
+        else RawDocument(name, decoding.text, encoding=decoding.encoding)
     )
 
 

@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_read_stops_the_run_on_request(tmp_path, tree):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("", "x has no document at all"),
+        ("\n", "x has no document at all"),
         ('{"text": "短。"}\n', "nothing is left of 1 documents .*too_short 1"),
         ('{"title": "x"}', "no_text_field 1"),
     ],
