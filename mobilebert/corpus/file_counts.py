@@ -27,8 +27,9 @@ class Files:
         """Count a document that was read, and dropped if there is a reason."""
         mine = self.of(ordinal)
         mine["in"] += 1
-        if raw_document.encoding and raw_document.encoding not in mine["encodings"]:
-            mine["encodings"].append(raw_document.encoding)
+        encoding = "utf-8" if raw_document.encoding == "ascii" else raw_document.encoding
+        if encoding and encoding not in mine["encodings"]:
+            mine["encodings"].append(encoding)
         if reason is not None:
             mine["reasons"][reason] = mine["reasons"].get(reason, 0) + 1
             if raw_document.detail:

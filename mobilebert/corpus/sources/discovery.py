@@ -38,7 +38,7 @@ CONVERTERS = {
     **dict.fromkeys(
         (".db", ".sqlite", ".sqlite3"), "sqlite3 -csv -header NAME{} 'SELECT * FROM TABLE' > NAME.csv"
     ),
-    ".sql": "mysql --batch -e 'SELECT * FROM TABLE' DATABASE > NAME.tsv (after mysql DATABASE < NAME{})",
+    ".sql": "mysql DB < NAME{}; mysql -NrB DB -e \"SELECT JSON_OBJECT('text', COLUMN) FROM T\" > NAME.jsonl",
 }
 UNPACKERS = {
     **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz"), "tar -xf NAME{}"),

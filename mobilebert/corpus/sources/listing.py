@@ -200,10 +200,12 @@ def _hint(left: Sequence[Skipped]) -> str:
         return "check the path"
     named = "".join(f"\n  {each.path}: {each.why}" for each in left[:_NAMED])
     counts = Counter(each.why for each in left)
-    return (
-        f"all {len(left)} files there were left out ({_most_common(counts)}); if they are text, set "
-        f"format{named}"
+    remedy = (
+        "set text_field"
+        if any("without a field" in why for why in counts)
+        else "if they are text, set format"
     )
+    return f"all {len(left)} files there were left out ({_most_common(counts)}); {remedy}{named}"
 
 
 def _most_common(counts: Counter[str]) -> str:
