@@ -44,9 +44,8 @@ def open_text(path: str) -> Iterator[Text]:
 def encoding_of(head: bytes) -> str | None:
     """The encoding of a file that begins so; None if it is not clear. ASCII counts as UTF-8."""
     text = codecs.getincrementaldecoder("utf-8")("replace").decode(head)
-    if b"\0" not in head and _MOST_BROKEN * text.count("\ufffd") <= sum(
-        character > "\x7f" for character in text
-    ):
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore"))
+    if b"\0" not in head and _MOST_BROKEN * text.count("\ufffd") <= beyond_ascii:
         return "utf-8"
     whole = head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head[:-_TAIL]
     encoding = decode.wide_encoding(head) or decode.decode(whole).encoding

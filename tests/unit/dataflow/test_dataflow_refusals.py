@@ -21,7 +21,7 @@ def _refuse(folder: Path, number: int) -> int:
 def test_an_option_that_beam_does_not_take_is_named(tmp_path, capfd):
     where = Beam(pipeline_options=["--direct_num_workers=many"])
     with pytest.raises(
-        UserError, match=r"beam\.pipeline_options: argument --direct_num_workers: invalid int"
+        UserError, match=r"beam\.pipeline_options: argument --direct_num_workers: invalid"
     ):
         running.run("x", STAGES, str(tmp_path), where)
     assert "usage" not in capfd.readouterr().err
@@ -29,7 +29,7 @@ def test_an_option_that_beam_does_not_take_is_named(tmp_path, capfd):
 
 def test_a_job_server_that_does_not_answer_is_named(tmp_path):
     server = ["--job_endpoint=localhost:1", "--job_server_timeout=1", "--environment_type=LOOPBACK"]
-    with pytest.raises(PassingError, match="no job server answers .*localhost:1"):
+    with pytest.raises(PassingError, match=r"no job server answers .*localhost:1"):
         running.run("x", STAGES, str(tmp_path), Beam(runner="portable", pipeline_options=server))
 
 
