@@ -156,7 +156,7 @@ def test_what_every_file_gave_is_listed_and_adds_up(tmp_path, clean, caplog):
     warnings = [each.message for each in caplog.records if each.levelname == "WARNING"]
     said = "source x: 子/b.jsonl: 150 of 150 lines have no field 'text' (they have content, likes)"
     assert said in warnings
-    assert any("1 files are not read: .docx is not read; convert it: pandoc" in each for each in warnings)
+    assert any("x: d.docx: .docx is not read; convert it: pandoc" in each for each in warnings)
     page_of = (cleaned.folder / file_report.PAGE).read_text(encoding="utf-8")
     assert "| no_text_field   |       151 | 97.4% |" in page_of
     assert "| kept            |         2 |  1.3% |" in page_of

@@ -20,6 +20,7 @@ from mobilebert.settings import SMALL_WORLD, Source
 from mobilebert.storage import artifacts, download
 
 _NAMED = 5  # files named in a message
+_MOST_REMEDIES = 12  # kinds of files that can be made readable, each a warning
 
 
 def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downloads: Sequence[Path]) -> None:
@@ -184,8 +185,10 @@ def _tell(source: Source, left: Sequence[Skipped]) -> None:
         if each.unreadable:
             logging.warning("source %s: cannot read %s: %s", source.name, each.path, each.why)
     counts = Counter(each.why for each in left if not each.unreadable)
-    for why in list(filter(has_remedy, counts))[:_NAMED]:
-        logging.warning("source %s: %d files are not read: %s", source.name, counts.pop(why), why)
+    for why in list(filter(has_remedy, counts))[:_MOST_REMEDIES]:
+        first = next(os.path.basename(each.path) for each in left if each.why == why)
+        rest = counts.pop(why) - 1
+        logging.warning("source %s: %s%s: %s", source.name, first, f" and {rest} more" if rest else "", why)
     if counts:
         logging.info(
             "source %s: left out %d files (skipped.json names them): %s",

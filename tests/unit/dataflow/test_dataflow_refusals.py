@@ -20,9 +20,7 @@ def _refuse(folder: Path, number: int) -> int:
 
 def test_an_option_that_beam_does_not_take_is_named(tmp_path, capfd):
     where = Beam(pipeline_options=["--direct_num_workers=many"])
-    with pytest.raises(
-        UserError, match=r"beam\.pipeline_options: argument --direct_num_workers: invalid"
-    ):
+    with pytest.raises(UserError, match=r"beam\.pipeline_options: argument --direct_num_workers: invalid"):
         running.run("x", STAGES, str(tmp_path), where)
     assert "usage" not in capfd.readouterr().err
 
