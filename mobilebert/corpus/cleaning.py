@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from mobilebert.corpus import decontamination, funnel
+from mobilebert.corpus import decontamination, file_counts, funnel
 from mobilebert.corpus.dedup import block_store, minhash
 from mobilebert.corpus.plan import Element, FileRange
 from mobilebert.corpus.readers import by_format, streams
@@ -52,6 +52,7 @@ class _Gathered:
     names: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     raw: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
     size: int = 0
 
 
@@ -59,7 +60,7 @@ def clean_element(element: Element, context: CleaningContext) -> tuple[int, list
     """Clean the documents of an element, if a run that was killed has not done it.
 
     Writes its blocks, band keys, `NNNNNN.rejects` (Parquet) and at last `NNNNNN.json` ({"blocks": how many
-    documents each has, "sources": counts as in funnel.json}).
+    documents each has, "sources": counts as in funnel.json, "files": counts by file}).
 
     Returns:
         The element's number, and how many documents each of its blocks has.
@@ -75,11 +76,11 @@ def clean_element(element: Element, context: CleaningContext) -> tuple[int, list
 
 def _clean(element: Element, context: CleaningContext, stem: str) -> None:
     counts: dict[str, dict[str, Any]] = {}
+    files = file_counts.Files()
     with writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects:
-        blocks = _cleaned_blocks(element, counts, rejects, context)
-    paths.write(
-        f"{stem}.json", json.dumps({"blocks": blocks, "sources": counts}, ensure_ascii=False).encode()
-    )
+        blocks = _cleaned_blocks(element, counts, files, rejects, context)
+    body = {"blocks": blocks, "sources": counts, "files": files.counts}
+    paths.write(f"{stem}.json", json.dumps(body, ensure_ascii=False).encode())
 
 
 @contextmanager
@@ -95,18 +96,23 @@ def writing_rejects(path: str, most: int | str) -> Iterator[funnel.Rejects]:
 
 
 def _cleaned_blocks(
-    element: Element, counts: dict[str, dict[str, Any]], rejects: funnel.Rejects, context: CleaningContext
+    element: Element,
+    counts: dict[str, dict[str, Any]],
+    files: file_counts.Files,
+    rejects: funnel.Rejects,
+    context: CleaningContext,
 ) -> list[int]:
     """Write the blocks of an element; how many documents each has."""
     blocks: list[int] = []
     gathered = _Gathered()
     for file_range in element.ranges:
         mine = counts.setdefault(file_range.source, funnel.new())
-        for raw_document, text, size in _judged(file_range, mine, rejects, context):
+        for raw_document, text, size in _judged(file_range, mine, files, rejects, context):
             gathered.texts.append(text)
             gathered.names.append(raw_document.name)
             gathered.sources.append(file_range.source)
             gathered.raw.append(size)
+            gathered.files.append(file_range.ordinal)
             gathered.size += 3 * len(text)
             if gathered.size >= context.block_bytes or len(gathered.texts) == block_store.TOGETHER:
                 blocks.append(_write(element.number, len(blocks), gathered, context))
@@ -124,7 +130,9 @@ def stopped(file: str, why: str) -> UserError:
     )
 
 
-def _readable(file_range: FileRange, counts: dict[str, Any], settings: Corpus) -> Iterator[RawDocument]:
+def _readable(
+    file_range: FileRange, counts: dict[str, Any], files: file_counts.Files, settings: Corpus
+) -> Iterator[RawDocument]:
     """The documents of a piece; a file that cannot be read (further) is named, or stops the run."""
     try:
         yield from by_format.documents(file_range)
@@ -132,16 +140,21 @@ def _readable(file_range: FileRange, counts: dict[str, Any], settings: Corpus) -
         if settings.on_error == "stop":
             raise stopped(file_range.reference, str(error)) from None
         counts["unreadable"].append({"file": file_range.reference, "why": str(error)})
+        files.of(file_range.ordinal)["unreadable"] = str(error)
 
 
 def _judged(
-    file_range: FileRange, counts: dict[str, Any], rejects: funnel.Rejects, context: CleaningContext
+    file_range: FileRange,
+    counts: dict[str, Any],
+    files: file_counts.Files,
+    rejects: funnel.Rejects,
+    context: CleaningContext,
 ) -> Iterator[tuple[RawDocument, str, int]]:
     """The documents of a piece that stay, with their cleaned texts and raw sizes; what is dropped is
     counted and, by sample, kept.
     """
     settings = context.settings
-    for batch in _batches(_readable(file_range, counts, settings)):
+    for batch in _batches(_readable(file_range, counts, files, settings)):
         documents = document.Documents(
             _cleaned(
                 ["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings
@@ -159,6 +172,7 @@ def _judged(
             funnel.count(counts, size, reason)
             if cantonese[index]:
                 funnel.count_cantonese(counts, size)
+            files.add(file_range.ordinal, raw_document, reason)
             if reason is None:
                 if settings.mask_sensitive:  # not before: rows of zeros would be judged
                     text, masked = sensitive.mask(text)
@@ -202,6 +216,7 @@ def _write(element: int, block: int, gathered: _Gathered, context: CleaningConte
     index["size"] = [len(data) for data in encoded]
     index["offset"] = np.cumsum(index["size"], dtype=np.uint64) - index["size"]
     index["raw"] = gathered.raw
+    index["file"] = gathered.files or 0
     sources = sorted(set(gathered.sources))
     index["source"] = [sources.index(source) for source in gathered.sources]
     block_store.write_block(context.folder, element, block, encoded, index, gathered.names, sources)

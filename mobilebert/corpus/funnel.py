@@ -5,7 +5,7 @@ was dropped.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import xxhash
@@ -167,8 +167,13 @@ def report(by_source: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def lines_of(reasons: Iterable[tuple[str, dict[str, int]]]) -> str:
     """The reasons and their counts in a line for people, the most frequent first."""
-    ordered = sorted(reasons, key=lambda item: (-item[1]["documents"], item[0]))
-    return ", ".join(f"{reason} {entry['documents']}" for reason, entry in ordered) or "none"
+    return counted({reason: entry["documents"] for reason, entry in reasons})
+
+
+def counted(reasons: Mapping[str, int]) -> str:
+    """Reasons and how many documents each has, in a line for people, the most frequent first."""
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {documents}" for reason, documents in ordered) or "none"
 
 
 def _none() -> dict[str, int]:

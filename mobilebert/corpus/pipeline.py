@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import cleaning, decontamination, funnel, plan, writing
+from mobilebert.corpus import cleaning, decontamination, file_report, funnel, plan, writing
 from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
 from mobilebert.corpus.sources import discovery
 from mobilebert.dataflow import running, workdir
@@ -98,7 +98,9 @@ def clean_corpus(
             sorted({entry["source"] for entry in entries}),
             settings.rejects_per_reason,
         )
-        _write(out, inputs, shaping, collected, skipped)
+        files = writing.collect_files(folder, writing.shard_count(len(elements)))
+        by_file = file_report.rows(entries, skipped, files)
+        _write(out, inputs, shaping, collected, skipped, by_file)
 
 
 def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
@@ -177,6 +179,7 @@ def _write(
     settings: dict[str, Any],
     collected: writing.Collected,
     skipped: list[dict[str, Any]],
+    by_file: list[file_report.FileRow],
 ) -> None:
     """The artifact from what the shards left, after a look at whether there is anything in it."""
     counts, shards, rejects = collected
@@ -185,7 +188,9 @@ def _write(
             counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"]
         )
     report = funnel.report(counts)
+    file_report.warn(by_file)
     _check(report)
+    page = file_report.page(report["sources"], settings["corpus"]["rejects_per_reason"])
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
         for number, path in enumerate(shards):
             paths.take(path, writer.path(f"part-{number:05d}.parquet"))
@@ -197,6 +202,8 @@ def _write(
         report["examples"] = _examples(writer.folder / "rejects", set(report["total"]["reasons"]))
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
         writer.path("funnel.json").write_text(text, encoding="utf-8")
+        writer.path(file_report.TABLE).write_text(file_report.table(by_file), encoding="utf-8")
+        writer.path(file_report.PAGE).write_text(page, encoding="utf-8")
         writer.counts.update(report["total"]["out"])
     logging.info(
         "%d documents (%.1f MB) kept of %d",
@@ -204,6 +211,7 @@ def _write(
         report["total"]["out"]["bytes"] / 1e6,
         _documents_read(report["total"]),
     )
+    logging.info("what was dropped, also in %s:\n\n%s", out / file_report.PAGE, page)
 
 
 def _examples(rejects: Path, reasons: set[str]) -> list[dict[str, Any]]:

@@ -29,14 +29,15 @@ class FileRange:
     """A file, or the part of it whose documents begin in [start, end) bytes; `end` None: all of it."""
 
     source: str
-    ordinal: int  # place of the file in sources.json: names documents without the path of a machine
+    ordinal: int  # place of the file in sources.json
     path: str
     format: str
-    text_field: str
+    text_field: str | tuple[str, ...]
     size: int
     start: int = 0
     end: int | None = None
     text_format: str = "plain"
+    name: str = ""  # of the file in its source: names documents without the path of a machine
 
     @property
     def reference(self) -> str:
@@ -100,15 +101,16 @@ def elements(entries: Sequence[dict[str, Any]], block_bytes: int) -> list[Elemen
 
 def _ranges(entries: Sequence[dict[str, Any]], block_bytes: int) -> Iterator[FileRange]:
     for ordinal, entry in enumerate(entries):
-        written = entry.get("text_format", "plain")
+        field = entry["text_field"]
         file_range = FileRange(
             entry["source"],
             ordinal,
             entry["path"],
             entry["format"],
-            entry["text_field"],
+            field if isinstance(field, str) else tuple(field),
             entry["size"],
-            text_format=written,
+            text_format=entry.get("text_format", "plain"),
+            name=entry.get("name") or Path(entry["path"]).name,
         )
         count = -(-file_range.size // block_bytes)
         if count <= 1 or not _splittable(file_range):

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import funnel
+from mobilebert.corpus import file_counts, funnel
 from mobilebert.corpus.cleaning import REJECTS, CleaningContext, writing_rejects
 from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
 from mobilebert.storage import paths, row_groups
@@ -40,7 +40,7 @@ def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
 
     `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last
     `part-NNNNNN.json` ({"files": number of Parquet files, "rejects": number of rows, "sources": counts as in
-    funnel.json}).
+    funnel.json, "by_file": counts by file}).
     """
     stem = _stem(context.folder, shard)
     if paths.exists(f"{stem}.json"):
@@ -50,6 +50,7 @@ def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
     fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
     shared = _Shared(context)
     counts: dict[str, dict[str, Any]] = {}
+    files = file_counts.Files()
     with (
         _ParquetFiles(stem) as writer,
         writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects,
@@ -58,6 +59,7 @@ def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
             summary = json.loads(paths.read(paths.join(context.folder, f"{element:06d}.json")))
             for source, source_counts in summary["sources"].items():
                 funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
+            files.merge(summary["files"])
             _add(paths.join(context.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
                 writer.write(
@@ -67,12 +69,13 @@ def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
                         fates[:size],
                         shared.of(element, block, size),
                         counts,
+                        files,
                         rejects,
                         context,
                     )
                 )
                 fates = fates[size:]
-    summary = {"files": writer.number, "rejects": rejects.written, "sources": counts}
+    summary = {"files": writer.number, "rejects": rejects.written, "sources": counts, "by_file": files.counts}
     paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
 
 
@@ -99,6 +102,14 @@ def collect(folder: str, shards: int, sources: Iterable[str], most: int | str) -
     return counts, files, pa.Table.from_pylist(sample, REJECTS)
 
 
+def collect_files(folder: str, shards: int) -> file_counts.Files:
+    """The counts by file of all parts."""
+    files = file_counts.Files()
+    for shard in range(shards):
+        files.merge(json.loads(paths.read(f"{_stem(folder, shard)}.json"))["by_file"])
+    return files
+
+
 def shard_count(elements: int) -> int:
     """The number of parts."""
     return -(-elements // ELEMENTS_PER_SHARD)
@@ -110,6 +121,7 @@ def _kept(
     fates: np.ndarray,
     gone: Gone,
     counts: dict[str, dict[str, Any]],
+    files: file_counts.Files,
     rejects: funnel.Rejects,
     context: CleaningContext,
 ) -> pa.Table:
@@ -128,6 +140,7 @@ def _kept(
     for row in np.flatnonzero(~stays).tolist():
         entry, source, reason = index[row], stored.source(row), _REASONS[int(fates[row])]
         funnel.drop(counts[source], int(entry["raw"]), reason)
+        files.drop(int(entry["file"]), reason)
         text = texts[int(entry["offset"]) : int(entry["offset"]) + int(entry["size"])].decode()
         rejects.add(funnel.Reject(stored.names[row], source, reason, text))
     offsets = np.append(index["offset"], len(texts)).astype(np.int32)

@@ -5,6 +5,7 @@ Where a pipeline runs never shapes what it makes; the settings are those of `bea
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -20,12 +21,13 @@ from typing import TYPE_CHECKING
 import psutil
 
 from mobilebert.dataflow.stages import Stage, build, raise_error
-from mobilebert.errors import PassingError
+from mobilebert.errors import PassingError, UserError
 from mobilebert.settings import Beam
 from mobilebert.storage import paths
 
 if TYPE_CHECKING:
     import apache_beam
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 # Of text, which takes 0.1 (cleaning) to 0.2 (records) CPU s a megabyte; a worker process takes 2.5 to import
 # Beam and us and to end (measured).
@@ -66,16 +68,17 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
         processes: worker processes of the direct runner (`count_workers`).
 
     Raises:
-        UserError: a stage raised it.
-        PassingError: a stage raised it, or a worker process of the direct runner is gone.
+        UserError: a stage raised it, or Beam does not take `where.pipeline_options`.
+        PassingError: a stage raised it, a worker process of the direct runner is gone, or no job server
+            answers.
     """
     with quiet():
         import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
+        import grpc
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
         from apache_beam.transforms.environments import SubprocessSDKEnvironment
     error_file = paths.join(folder, f"error-{uuid.uuid4().hex}.json")
-    made = PipelineOptions(options(name, where, processes))
+    made = _parsed(options(name, where, processes))
     if where.runner == "direct" and processes > 1:
         with tempfile.TemporaryDirectory() as temporary:
             failed = Path(temporary, "failed")
@@ -89,8 +92,32 @@ def run(name: str, stages: Sequence[Stage], folder: str, where: Beam, processes:
     else:
         pipeline = beam.Pipeline(options=made)
         build(pipeline, stages, error_file)
-        pipeline.run().wait_until_finish()
+        try:
+            pipeline.run().wait_until_finish()
+        except grpc.FutureTimeoutError:
+            raise PassingError(
+                f"{name}: no job server answers at the --job_endpoint of beam.pipeline_options "
+                f"({' '.join(where.pipeline_options)}); start it, or name another"
+            ) from None
+        except Exception:
+            raise_error(error_file)  # which is why the rest failed
+            raise
     raise_error(error_file)
+
+
+def _parsed(command_line: list[str]) -> PipelineOptions:
+    """Beam's options. Raises: UserError: it does not take them; Beam itself prints pages and exits."""
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            made = PipelineOptions(command_line)
+            made.get_all_options()
+    except SystemExit:
+        why = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        raise UserError(f"beam.pipeline_options: {why or said.getvalue()}") from None
+    return made
 
 
 @contextmanager

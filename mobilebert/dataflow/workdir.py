@@ -51,7 +51,7 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
     for one `out`.
 
     Raises:
-        UserError: another process works for `out`.
+        UserError: another process works for `out`, or no folder can be made there.
     """
     beside = out.with_name(f"{out.name}.work")
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", str(out)).strip("-")
@@ -59,7 +59,13 @@ def folder(out: Path, where: Beam, fingerprint: str) -> Iterator[str]:
     if not paths.is_local(root):
         paths.use(where.pipeline_options)
     with locked(beside):
-        mine = _opened(root, fingerprint)
+        try:
+            mine = _opened(root, fingerprint)
+        except OSError as error:
+            raise UserError(
+                f"{root}: no folder for what lies between the steps can be made there "
+                f"({error.strerror or error}); name another in beam.work"
+            ) from None
         try:
             yield mine
         except PassingError:

@@ -12,6 +12,7 @@ from mobilebert import tokenization
 from mobilebert.dataflow import running, workdir
 from mobilebert.errors import UserError
 from mobilebert.records import dataset, gzip_blocks, pipeline, shuffling
+from mobilebert.records.heldout import log_share
 from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Beam, Records
 from mobilebert.storage import artifacts, paths
@@ -90,6 +91,7 @@ def write(
                         paths.take(one, writer.path(PurePosixPath(one).name))
             writer.json(dataset.DESCRIPTION, body)
             writer.counts = dict(counts)
+    log_share(counts, settings.heldout_share)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(writer.counts.items())))
     return Counter(writer.counts)
 

@@ -19,6 +19,8 @@ from mobilebert.settings.fields import (
     setting,
 )
 
+TextField = Annotated[str, Field(min_length=1)]
+
 
 def _option(option: str) -> str:
     check_bucket(option.partition("=")[2])
@@ -66,16 +68,33 @@ class Source(Section):
         "`small_world`, a file, folder, glob, or an https:// or gs:// address", alias="from"
     )
     format: Literal[
-        "auto", "text", "lines", "jsonl", "parquet", "html", "markdown", "rst", "mediawiki", "warc"
+        "auto",
+        "text",
+        "lines",
+        "jsonl",
+        "json",
+        "csv",
+        "tsv",
+        "parquet",
+        "html",
+        "markdown",
+        "rst",
+        "mediawiki",
+        "warc",
     ] = setting(
         "`auto` goes by each file's name, and by its content where the name is without a suffix; `text`: a "
         "file a document; `lines`: a "
-        "sentence a line, an empty line between documents; `warc`: WARC and WET (docs/stages.md lists all)",
+        "sentence a line, an empty line between documents; `json`: an array, or objects of several lines; "
+        "`warc`: WARC and WET (docs/stages.md lists all)",
         "auto",
     )
-    text_field: str = setting("JSONL field or Parquet column that holds the text", "text")
+    text_field: TextField | Annotated[list[TextField], Field(min_length=1)] = setting(
+        "JSON field, or CSV or Parquet column, that holds the text; `a.b`: field `b` in `a`; a list, such as "
+        "`[title, body]`: all of them, one a line",
+        "text",
+    )
     text_format: Literal["plain", "markdown", "html", "rst"] = setting(
-        "What the texts of a JSONL or Parquet file are written in", "plain"
+        "What the texts of fields and columns are written in", "plain"
     )
     licence: str = setting("Licence of the text, for the model card", "unknown")
     sha256: MaybeText = setting(

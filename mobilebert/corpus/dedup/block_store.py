@@ -23,7 +23,7 @@ from mobilebert.storage import paths
 _BLOCK_BITS, _PLACE_BITS = 20, 20
 MAX_DOCUMENTS = 1 << _PLACE_BITS
 
-INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("raw", "<u8"), ("source", "<u2")])
+INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("raw", "<u8"), ("source", "<u2"), ("file", "<u4")])
 # A key of a document, by which equal and similar ones meet, and the rank of its text.
 KEY = np.dtype([("key", "<u8"), ("rank", "<u8"), ("document", "<u8")])
 OF_TEXT = np.uint64(1 << 63)  # set in the key of a whole text, not in those of its bands

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 NO_MAIN_TEXT, BROKEN_MARKUP, OVERSIZED = "no_main_text", "broken_markup", "oversized"
+NO_TEXT_FIELD = "no_text_field"
 # Parsers of markup keep up to 40 bytes a character of prose, and 800 to 2,700 a mark; no page or article of
 # prose comes near (Wikipedia's limit is 2 MB).
 MAX_MARKUP_CHARACTERS = 3_000_000
@@ -19,7 +20,8 @@ MOST_CHARACTERS = 500_000
 class RawDocument(NamedTuple):
     """A document as it was found: its raw text; or a reason and what to show of it instead of text.
 
-    `name` is the document's own id if it has one, else its place in the sources (`ordinal-offset-number`).
+    `name` is its own id if it has one; else where in its file it begins, such as `#4711` (a byte, a row, a
+    line), or "" where it is the whole file, before which `by_format.documents` puts the file's name.
     """
 
     name: str
@@ -27,6 +29,7 @@ class RawDocument(NamedTuple):
     reason: str | None = None
     size: int | None = None  # bytes, where they are not those of `text`
     detail: str = ""  # what the reason refers to
+    encoding: str | None = None  # of its file, where the reader knows it
 
 
 class TooManyMarks(Exception):
@@ -69,7 +72,7 @@ def split_long(document: RawDocument) -> Iterator[RawDocument]:
     """The document; one over `MOST_CHARACTERS` in about equal parts, cut after a line or else a sentence
     where there is one.
 
-    The parts are named by their number after the document's name, and hold all of it.
+    The parts are named by their number, after the document's name if it has one, and hold all of it.
     """
     text, start, number = document.text, 0, 0
     if document.reason or len(text) <= MOST_CHARACTERS:
@@ -81,5 +84,6 @@ def split_long(document: RawDocument) -> Iterator[RawDocument]:
         if end < len(text):
             least = start + (end - start) // 2
             end = next((at + 1 for at in (text.rfind(mark, least, end) for mark in "\n。") if at >= 0), end)
-        yield document._replace(name=f"{document.name}-{number}", text=text[start:end])
+        mark = f"{document.name}-{number}" if document.name else f"#{number}"
+        yield document._replace(name=mark, text=text[start:end])
         start, number = end, number + 1

@@ -31,7 +31,7 @@ def rst(file_range: FileRange) -> Iterator[RawDocument]:
 def _one(file_range: FileRange, extract: Callable[[str], str]) -> Iterator[RawDocument]:
     data = streams.read_document(file_range.path)
     if data:
-        yield extracted(decoded(f"{file_range.ordinal:06d}", data), extract)
+        yield extracted(decoded("", data), extract)
 
 
 def decoded(name: str, data: bytes) -> RawDocument:
@@ -40,7 +40,7 @@ def decoded(name: str, data: bytes) -> RawDocument:
     return (
         RawDocument(name, shown(data), decoding.reason, len(data), decoding.encoding or "")
         if decoding.text is None
-        else RawDocument(name, decoding.text)
+        else RawDocument(name, decoding.text, encoding=decoding.encoding)
     )
 
 

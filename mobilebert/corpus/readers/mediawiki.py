@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from html import unescape
 
+import xxhash
+
 from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import (
     byte_lines,
@@ -45,7 +47,7 @@ def mediawiki(file_range: FileRange) -> Iterator[RawDocument]:
     for page in _pages(
         (chunk.data, file_range.end is None or chunk.offset < file_range.end) for chunk in chunks
     ):
-        yield _read(file_range, page, namespaces)
+        yield _read(page, namespaces)
 
 
 def _own_namespaces(path: str) -> dict[str, int]:
@@ -59,15 +61,18 @@ def _own_namespaces(path: str) -> dict[str, int]:
     return {}
 
 
-def _read(file_range: FileRange, page: bytes, namespaces: dict[str, int]) -> RawDocument:
+def _mark(page: bytes) -> str:
+    """What tells a page without an id from the others of its file, wherever it is cut into ranges."""
+    return f"#{xxhash.xxh3_64_hexdigest(page)}"
+
+
+def _read(page: bytes, namespaces: dict[str, int]) -> RawDocument:
     if isinstance(page, byte_lines.Truncated):
         number = _ID.search(shown(page))
-        return RawDocument(
-            number[1] if number else f"{file_range.ordinal:06d}", shown(page), OVERSIZED, page.size
-        )
+        return RawDocument(number[1] if number else _mark(page), shown(page), OVERSIZED, page.size)
     source = whatwg.decode(page, "utf-8")
     number = _ID.search(source)
-    name = number[1] if number else f"{file_range.ordinal:06d}"
+    name = number[1] if number else _mark(page)
     title = _unescaped(_between(source, "<title>", "</title>"))
     body = _TEXT.search(source)
     raw = _unescaped(_between(source, body[0], "</text>")) if body and not body[0].endswith("/>") else ""

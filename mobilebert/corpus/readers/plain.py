@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from mobilebert.corpus.plan import FileRange
-from mobilebert.corpus.readers import byte_lines, streams
-from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, shown
+from mobilebert.corpus.readers import byte_lines, streams, text_fields
+from mobilebert.corpus.readers.document import NO_TEXT_FIELD, OVERSIZED, RawDocument, shown
 from mobilebert.text import decode
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
@@ -23,6 +23,7 @@ CUT_BYTES = 8_000_000
 _GATHERED = 4
 _BOM = b"\xef\xbb\xbf"
 MOST_UNREAD = 100_000  # lines
+Fields = tuple[str, ...]
 
 
 def text(file_range: FileRange) -> Iterator[RawDocument]:
@@ -35,11 +36,12 @@ def text(file_range: FileRange) -> Iterator[RawDocument]:
     elif data:
         decoded = decode.decode(data)
         yield RawDocument(
-            f"{file_range.ordinal:06d}",
+            "",
             shown(data) if decoded.text is None else decoded.text,
             decoded.reason,
             len(data) if decoded.reason else None,
             (decoded.encoding or "") if decoded.reason else "",
+            encoding=decoded.encoding,
         )
 
 
@@ -50,16 +52,16 @@ def _cut(file_range: FileRange) -> Iterator[RawDocument]:
         for offset, data, decoded in _decoded(byte_lines.split_lines(stream)):
             long = data if isinstance(data, byte_lines.Truncated) else None
             if gathered and (long or size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES):
-                yield _joined(file_range, first, gathered)
+                yield _joined(first, gathered)
                 gathered, size = [], 0
             if long:
-                yield _oversized(f"{file_range.ordinal:06d}-{offset}", long)
+                yield _oversized(f"#{offset}", long)
                 continue
             first = first if gathered else offset
             gathered.append((data, decoded))
             size += len(data)
         if gathered:
-            yield _joined(file_range, first, gathered)
+            yield _joined(first, gathered)
 
 
 def lines(file_range: FileRange) -> Iterator[RawDocument]:
@@ -81,17 +83,17 @@ def lines(file_range: FileRange) -> Iterator[RawDocument]:
                     gathered.append((data, decoded))
                     size += len(data)
                     if size >= CUT_BYTES // _GATHERED or len(gathered) == _MOST_LINES:
-                        yield _joined(file_range, first, gathered)
+                        yield _joined(first, gathered)
                         gathered, size = [], 0
                 continue
             if gathered:
-                yield _joined(file_range, first, gathered)
+                yield _joined(first, gathered)
                 gathered, size = [], 0
             if file_range.end is not None and offset >= file_range.end:
                 return
             owned = True
         if gathered:
-            yield _joined(file_range, first, gathered)
+            yield _joined(first, gathered)
 
 
 def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
@@ -102,25 +104,25 @@ def jsonl(file_range: FileRange) -> Iterator[RawDocument]:
         Unreadable: `MOST_UNREAD` lines in a row hold no text, as in a file of another form or a bomb.
     """
     unread = 0
+    fields = text_fields.names(file_range.text_field)
     with streams.open_decompressed(file_range.path) as stream:
         source = byte_lines.split_lines(stream, file_range.start, file_range.end)
         for batch in _batches(
             itertools.takewhile(lambda line: file_range.end is None or line[0] < file_range.end, source)
         ):
-            for document in _objects(file_range, batch):
+            for document in _objects(fields, batch):
                 unread = unread + 1 if document.reason else 0
                 yield document
                 if unread == MOST_UNREAD:
                     raise streams.Unreadable(
-                        f"{unread:,} lines in a row hold no text in '{file_range.text_field}'; the "
-                        f"rest is "
+                        f"{unread:,} lines in a row hold no text in {text_fields.shown(fields)}; the rest is "
                         f"not read"
                     )
 
 
-def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
+def _objects(fields: Fields, batch: list[tuple[int, bytes]]) -> Iterator[RawDocument]:
     for number, (offset, line) in enumerate(batch):
-        name = f"{file_range.ordinal:06d}-{offset}"
+        name = f"#{offset}"
         if isinstance(line, byte_lines.Truncated):
             yield _oversized(name, line)
             continue
@@ -139,30 +141,32 @@ def _objects(file_range: FileRange, batch: list[tuple[int, bytes]]) -> Iterator[
                     batch[number:], _decode_batch([data for _, data in batch[number:]]), strict=True
                 ):
                     if data.strip() or isinstance(data, byte_lines.Truncated):
-                        yield _object(file_range, f"{file_range.ordinal:06d}-{line_offset}", data, decoded)
+                        yield _object(fields, f"#{line_offset}", data, decoded)
                 return
-            yield _object(file_range, name, line, line.decode())
+            yield _object(fields, name, line, line.decode())
             continue
-        yield _found(file_range, name, row, line)
+        yield _found(fields, name, row, line)
 
 
-def _object(file_range: FileRange, name: str, data: bytes, decoded: str | None) -> RawDocument:
+def _object(fields: Fields, name: str, data: bytes, decoded: str | None) -> RawDocument:
     """A line that orjson does not take: other encodings, lone surrogates, NaN; or no JSON at all."""
     if isinstance(data, byte_lines.Truncated):
         return _oversized(name, data)
     if decoded is None:
         return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
     try:
-        return _found(file_range, name, json.loads(decoded), data)
+        return _found(fields, name, json.loads(decoded), data)
     except (ValueError, RecursionError):
         return RawDocument(name, decoded, "invalid_json")
 
 
-def _found(file_range: FileRange, name: str, row: Any, data: bytes) -> RawDocument:
-    value = row.get(file_range.text_field) if isinstance(row, dict) else None
+def _found(fields: Fields, name: str, row: Any, data: bytes) -> RawDocument:
+    value = row.get(fields[0]) if len(fields) == 1 and isinstance(row, dict) else None
     if not isinstance(value, str):
+        value = text_fields.text_of(row, fields)
+    if value is None:
         data = data.strip()
-        return RawDocument(name, shown(data), "no_text_field", len(data))
+        return RawDocument(name, shown(data), NO_TEXT_FIELD, len(data), text_fields.keys(row))
     return RawDocument(own_name(row.get("id"), name), value)
 
 
@@ -176,8 +180,8 @@ def own_name(own: Any, fallback: str) -> str:
     return name if 0 < len(name) <= 200 and name.isprintable() else fallback
 
 
-def _joined(file_range: FileRange, offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
-    name = f"{file_range.ordinal:06d}-{offset}"
+def _joined(offset: int, gathered: list[tuple[bytes, str | None]]) -> RawDocument:
+    name = f"#{offset}"
     if long := next((line for line, _ in gathered if isinstance(line, byte_lines.Truncated)), None):
         return _oversized(name, long)._replace(
             size=sum(getattr(line, "size", len(line)) for line, _ in gathered)

@@ -29,8 +29,15 @@ MAX_DOCUMENT_BYTES = 32 * 1000 * 1000
 # decompression bomb.
 MAX_EXPANSION = 250
 FREE_BYTES = 32 * 1000 * 1000  # that any file may unpack to
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+# "Skippable frames" may stand before those with data (RFC 8878, 3.1.2), of sixteen numbers, one of which
+# tells of a dictionary (IIPC, WARC-Zstandard 1.0).
+_SKIPPABLE = [bytes([number]) + b"\x2a\x4d\x18" for number in range(0x50, 0x60)]
+_DICTIONARY = b"\x5d\x2a\x4d\x18"
+_MAX_DICTIONARY = 32 * 1000 * 1000  # bytes
 _MAGIC = {
-    **{b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz", b"\x28\xb5\x2f\xfd": ".zst"},
+    **{b"\x1f\x8b\x08": ".gz", b"\xfd7zXZ\0": ".xz"},
+    **dict.fromkeys([_ZSTANDARD, *_SKIPPABLE], ".zst"),
     # The first block's mark, or that of the end where nothing is in it.
     **{b"BZh%d%s" % (level, mark): ".bz2" for level in range(1, 10) for mark in (b"1AY&SY", b"\x17rE8P\x90")},
 }
@@ -39,8 +46,8 @@ _MAGIC = {
 _FRAME_STEP = 1 << 10
 _READ = 1 << 18
 # Bytes of the text before that they may keep: `zstd --ultra -22`, `xz -9`.
-_ZSTANDARD_WINDOW, _XZ_MEMORY = 1 << 27, (1 << 26) + (1 << 20)
-_FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
+ZSTANDARD_WINDOW, _XZ_MEMORY = 1 << 27, (1 << 26) + (1 << 20)
+FAILURES = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
 class Unreadable(Exception):
@@ -116,7 +123,7 @@ def _explained(path: str) -> Iterator[None]:
         if paths.is_local(path) and not stat.S_ISREG(os.stat(path).st_mode):
             raise Unreadable("not a regular file")
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         raise Unreadable(f"{type(error).__name__}: {_plain(error)}") from None
 
 
@@ -205,9 +212,29 @@ class _Frames(FilledStream):
 
 
 def _zstandard(file: BinaryIO) -> _Frames:
-    return _Frames(
-        file, lambda: zstandard.ZstdDecompressor(max_window_size=_ZSTANDARD_WINDOW).decompressobj()
-    )
+    dictionary = _dictionary(file)
+    decompressor = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=ZSTANDARD_WINDOW)
+    return _Frames(file, decompressor.decompressobj)
+
+
+def _dictionary(file: BinaryIO) -> zstandard.ZstdCompressionDict | None:
+    """The dictionary that a file at its beginning begins with, itself packed perhaps; else it is left there.
+
+    https://iipc.github.io/warc-specifications/specifications/warc-zstd/
+    """
+    head = file.read(8)
+    if not head.startswith(_DICTIONARY):
+        file.seek(0)
+        return None
+    size = int.from_bytes(head[4:], "little")
+    if size > _MAX_DICTIONARY:
+        raise Unreadable(f"a dictionary of {size // 1_000_000} MB, over {_MAX_DICTIONARY // 1_000_000}")
+    data = file.read(size)
+    if data.startswith(_ZSTANDARD):
+        data = zstandard.ZstdDecompressor().stream_reader(data).read(_MAX_DICTIONARY + 1)
+        if len(data) > _MAX_DICTIONARY:
+            raise Unreadable(f"a dictionary of over {_MAX_DICTIONARY // 1_000_000} MB")
+    return zstandard.ZstdCompressionDict(data)
 
 
 def _xz(file: BinaryIO) -> _Frames:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import brotli
+import xxhash
+import zstandard
 from warcio.archiveiterator import ArchiveIterator
 from warcio.bufferedreaders import ChunkedDataReader
 from warcio.statusandheaders import StatusAndHeadersParser
@@ -21,11 +23,12 @@ from mobilebert.corpus.readers import multistream, streams
 from mobilebert.corpus.readers.document import OVERSIZED, RawDocument, extracted
 from mobilebert.corpus.readers.markup import decoded, main_text
 
-NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH = (
+NOT_A_PAGE, HTTP_STATUS, BROKEN_HTTP, WRONG_LENGTH, UNKNOWN_CODING = (
     "not_a_page",
     "http_status",
     "broken_http",
     "wrong_length",
+    "unknown_coding",
 )
 _MEDIA = {"text/html", "application/xhtml+xml"}
 
@@ -39,11 +42,10 @@ def warc(file_range: FileRange) -> Iterator[RawDocument]:
     archive.INC_RECORD = (
         ""  # warcio writes the rest of such a record to the terminal; its count of them is looked at below
     )
-    number = 0
     record = _next(archive, stream)
     while record is not None:
         stream.allow(None)
-        document = _found(record, f"{file_range.ordinal:06d}-{file_range.start}-{number}")
+        document = _found(record)
         while record.raw_stream.read(1 << 20):
             pass
         if record.raw_stream.limit > 0:
@@ -57,7 +59,6 @@ def warc(file_range: FileRange) -> Iterator[RawDocument]:
         yield document._replace(reason=WRONG_LENGTH) if archive.err_count > errors_before else document
         if failure:
             raise failure
-        number += 1
 
 
 def _next(archive: Any, stream: _Heads) -> Any:
@@ -73,12 +74,11 @@ def _next(archive: Any, stream: _Heads) -> Any:
     return record
 
 
-def _found(record: Any, fallback_name: str) -> RawDocument:
-    name = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")[
-        :200
-    ] or fallback_name
+def _found(record: Any) -> RawDocument:
+    head = "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers)
+    own = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")
     document = RawDocument(
-        name, "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers), size=record.length
+        own[:200] or f"#{xxhash.xxh3_64_hexdigest(head.encode())}", head, size=record.length
     )
     if record.rec_type not in {"response", "resource", "conversion"}:
         return document._replace(reason=NOT_A_PAGE)
@@ -102,6 +102,8 @@ def _found(record: Any, fallback_name: str) -> RawDocument:
         )
     except streams.Unreadable:
         raise
+    except _UnknownCoding as error:
+        return document._replace(reason=UNKNOWN_CODING, detail=str(error))
     except Exception as error:  # a head that is no HTTP, a body in another coding than it claims
         return document._replace(reason=BROKEN_HTTP, text=f"{document.text}\n{type(error).__name__}: {error}")
 
@@ -120,30 +122,61 @@ def _page(document: RawDocument, data: bytes) -> RawDocument:
     return extracted(_text(document, data), main_text)
 
 
+class _UnknownCoding(Exception):
+    """A content coding that no library here undoes."""
+
+
 def _body(record: Any, head: Any) -> bytes:
     """The body without its transfer and content codings; at most a byte more than a document may have."""
-    chunked = "chunked" in (head.get_header("Transfer-Encoding") or "").lower()
+    transfer = _codings(head, "Transfer-Encoding")
     # A crawler may have taken the codings away and left the headers: warcio reads on where there are no
     # chunks.
-    stream = ChunkedDataReader(record.raw_stream) if chunked else record.raw_stream
+    stream = ChunkedDataReader(record.raw_stream) if "chunked" in transfer else record.raw_stream
     data = b"".join(iter(lambda: stream.read(1 << 20), b""))
-    for coding in reversed((head.get_header("Content-Encoding") or "").lower().replace(" ", "").split(",")):
+    for coding in reversed([*_codings(head, "Content-Encoding"), *transfer]):
         data = _uncoded(data, coding)
     return data
 
 
+def _codings(head: Any, name: str) -> list[str]:
+    """The codings that a header names, in the order in which they were applied."""
+    return (head.get_header(name) or "").lower().replace(" ", "").split(",")
+
+
 def _uncoded(data: bytes, coding: str) -> bytes:
     most = streams.MAX_DOCUMENT_BYTES + 1
-    if coding in {"gzip", "x-gzip"} and data.startswith(b"\x1f\x8b"):
-        return zlib.decompressobj(31).decompress(data, most)
-    if coding == "deflate" and not data.lstrip().startswith(b"<"):
-        # In zlib's wrapping, as the standard says, or raw, as some servers do.
-        return zlib.decompressobj(15 if data[:1] == b"\x78" else -15).decompress(data, most)
-    if coding == "br" and not data.lstrip().startswith(b"<"):
+    if coding in {"", "identity", "none", "utf-8", "chunked"} or data.lstrip().startswith(b"<"):
+        return data  # that a page begins tells that the crawler undid the coding
+    if coding in {"gzip", "x-gzip"}:
+        return _gunzipped(data, most)
+    if coding == "deflate":
+        try:
+            return zlib.decompressobj().decompress(data, most)
+        except zlib.error:  # without zlib's wrapping, which the standard asks for and some servers leave out
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)
+    if coding == "br":
         return brotli.Decompressor().process(data, output_buffer_limit=most)
-    if coding in {"", "identity", "none", "gzip", "x-gzip", "deflate", "br", "utf-8"}:
+    if coding == "zstd":
+        decompressor = zstandard.ZstdDecompressor(max_window_size=streams.ZSTANDARD_WINDOW)
+        return decompressor.stream_reader(data, read_across_frames=True).read(most)
+    raise _UnknownCoding(f"Content-Encoding: {coding}")
+
+
+def _gunzipped(data: bytes, most: int) -> bytes:
+    """What all members hold (RFC 1952, 2.2), without what was cut off or comes after them, as browsers do."""
+    if not data.startswith(b"\x1f\x8b"):
         return data
-    raise ValueError(f"Content-Encoding: {coding}")
+    unpacked = b""
+    while data.startswith(b"\x1f\x8b") and len(unpacked) < most:
+        member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            unpacked += member.decompress(data, most - len(unpacked))
+        except zlib.error:
+            if not unpacked:
+                raise
+            break
+        data = member.unused_data
+    return unpacked
 
 
 class _Heads(io.RawIOBase):

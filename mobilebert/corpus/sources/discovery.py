@@ -18,10 +18,36 @@ from mobilebert.storage.paths import WILD, matcher
 
 REMOTE = ("https://", "http://", "gs://")  # fetched by a rule before they are listed
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".zip", ".7z", ".rar")
+# Files of other programs, and the command that makes text of one; {} is the suffix.
+_OFFICE = "soffice --headless --convert-to"
+CONVERTERS = {
+    **dict.fromkeys(
+        (".docx", ".odt", ".rtf", ".epub", ".fb2", ".tex", ".org"), "pandoc -t plain NAME{} -o NAME.txt"
+    ),
+    **dict.fromkeys((".doc", ".wps"), f"{_OFFICE} txt:Text NAME{{}}"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods", ".et"), f"{_OFFICE} csv NAME{{}}"),
+    **dict.fromkeys((".pptx", ".ppt", ".odp"), f"{_OFFICE} pdf NAME{{}} && pdftotext NAME.pdf"),
+    ".pdf": "pdftotext NAME{}",
+    ".djvu": "djvutxt NAME{} NAME.txt",
+    **dict.fromkeys((".mobi", ".azw", ".azw3", ".lit", ".chm"), "ebook-convert NAME{} NAME.txt"),
+    ".caj": "caj2pdf convert NAME{} -o NAME.pdf && pdftotext NAME.pdf",
+    **dict.fromkeys((".srt", ".vtt"), "grep -vE '^[0-9]+[[:space:]]*$|-->|^WEBVTT' NAME{} > NAME.txt"),
+    **dict.fromkeys(
+        (".ass", ".ssa"), "grep ^Dialogue NAME{} | cut -d, -f10- | sed 's/{{[^}}]*}}//g' > NAME.txt"
+    ),
+    **dict.fromkeys(
+        (".db", ".sqlite", ".sqlite3"), "sqlite3 -csv -header NAME{} 'SELECT * FROM TABLE' > NAME.csv"
+    ),
+    ".sql": "mysql DB < NAME{}; mysql -NrB DB -e \"SELECT JSON_OBJECT('text', COLUMN) FROM T\" > NAME.jsonl",
+}
+UNPACKERS = {
+    **dict.fromkeys((".tar", ".tgz", ".tbz2", ".txz"), "tar -xf NAME{}"),
+    **{".zip": "unzip NAME{}", ".7z": "7z x NAME{}", ".rar": "unrar x NAME{}"},
+}
 FORMATS = {
     **dict.fromkeys((".txt", ".text"), "text"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **{".csv": "csv", ".tsv": "tsv"},
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     **dict.fromkeys((".md", ".markdown"), "markdown"),
     **dict.fromkeys((".rst", ".rest"), "rst"),
@@ -30,6 +56,8 @@ FORMATS = {
     ".xml": "mediawiki",
 }
 _PART_OF_A_DUMP = re.compile(r"(?<=\.xml)-p\d+p\d+$")  # Wikimedia: ...-articles1.xml-p1p187712.bz2
+# What Spark, Hadoop and Delta leave beside the data.
+_MARKERS = re.compile(r"_(?:SUCCESS|metadata|common_metadata|temporary|delta_log|(?:committed|started)_.*)$")
 _FOLDER = "a folder; name it as a source, or its files with /**"
 
 
@@ -73,6 +101,15 @@ def find(pattern: str) -> Listed:
         each
         for each in below
         if fits.fullmatch(_path(each)) or (not isinstance(each, str) and each.unreadable)
+    )
+
+
+def base(pattern: str) -> str:
+    """The folder that the files of a file, folder or glob are named relative to."""
+    if os.path.isdir(pattern):
+        return pattern
+    return os.path.dirname(
+        pattern if os.path.lexists(pattern) else re.split(r"[*?\[]", pattern, maxsplit=1)[0]
     )
 
 
@@ -124,6 +161,8 @@ def _below(top: str) -> Iterator[str | Skipped]:
             path = os.path.join(folder, name)
             if name.startswith("."):
                 yield Skipped(path, "hidden", False)
+            elif _MARKERS.match(name):
+                yield Skipped(path, "a mark of the program that wrote the folder", False)
             elif not os.path.isdir(path):
                 yield _judged(path)
             elif os.path.islink(path):

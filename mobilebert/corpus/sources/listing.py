@@ -13,20 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.corpus.sources import discovery
-from mobilebert.corpus.sources.detect_format import Recognised, recognise, refused
+from mobilebert.corpus.sources.detect_format import Recognised, has_remedy, recognise, refused
 from mobilebert.corpus.sources.discovery import Listed, Skipped
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, Source
 from mobilebert.storage import artifacts, download
 
 _NAMED = 5  # files named in a message
+_MOST_REMEDIES = 12  # kinds of files that can be made readable, each a warning
 
 
 def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downloads: Sequence[Path]) -> None:
     """Write the `sources` artifact.
 
     sources.json is a file an entry, by source and path; skipped.json names all other files: {"source",
-    "path", "why", "unreadable"}, where `unreadable` tells what is broken from what is left out on purpose.
+    "name", "path", "why", "unreadable"}, where `unreadable` tells what is broken from what is left out on
+    purpose.
 
     Args:
         world: the small world, for a source `from: small_world`.
@@ -38,9 +40,9 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
     entries: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     for source in sources:
-        listed = _listed(source, world, downloads)
+        listed, base = _listed(source, world, downloads)
         left = list(listed.skipped)
-        readable = list(_entries(source, listed.files, left))
+        readable = list(_entries(source, listed.files, base, left))
         if not readable:
             raise UserError(
                 f"sources: nothing to read for {source.name} at {source.from_} (format: {source.format}); "
@@ -48,7 +50,9 @@ def list_sources(sources: Sequence[Source], out: Path, world: Path | None, downl
             )
         _tell(source, left)
         entries += readable
-        skipped += [{"source": source.name, **each._asdict()} for each in left]
+        skipped += [
+            {"source": source.name, "name": named(each.path, base), **each._asdict()} for each in left
+        ]
     entries.sort(key=lambda entry: (entry["source"], entry["path"]))
     skipped.sort(key=lambda entry: (entry["source"], entry["path"]))
     settings = {
@@ -97,40 +101,48 @@ def listing(files: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> Listed:
+def _listed(source: Source, world: Path | None, downloads: Sequence[Path]) -> tuple[Listed, str]:
+    """The files of a source, and the folder that they are named relative to."""
     location = source.from_
     if location == SMALL_WORLD:
         if world is None:
             raise UserError(
                 f"sources: {source.name} is the small world, and its folder was not given (--world)"
             )
-        return Listed(sorted(str(path) for path in (world / "documents").glob("*.jsonl")), [])
+        folder = world / "documents"
+        return Listed(sorted(str(path) for path in folder.glob("*.jsonl")), []), str(folder)
     if location.startswith(discovery.REMOTE):
-        folder = next((folder for folder in downloads if folder.name == source.name), None)
-        if folder is None:
+        fetched = next((folder for folder in downloads if folder.name == source.name), None)
+        if fetched is None:
             raise UserError(
                 f"sources: {source.name} is an address, and its download was not given (--downloads "
                 f".../{source.name})"
             )
         # Not all that lies there: Snakemake leaves a marker file of its own in every folder.
-        return Listed(sorted(str(folder / name) for name in artifacts.read(folder, "download").files), [])
+        names = artifacts.read(fetched, "download").files
+        return Listed(sorted(str(fetched / name) for name in names), []), str(fetched)
     if "://" in location:
         raise UserError(
             f"sources: {source.name} is at {location}; a file, folder, glob, https:// or gs:// address or "
             f"{SMALL_WORLD} is expected"
         )
-    return discovery.find(location)
+    return discovery.find(location), discovery.base(location)
 
 
-def _entries(source: Source, files: Iterable[str], left: list[Skipped]) -> Iterator[dict[str, Any]]:
+def _entries(
+    source: Source, files: Iterable[str], base: str, left: list[Skipped]
+) -> Iterator[dict[str, Any]]:
     """The entries of the files that can be read; the others are added to `left`."""
     for path in files:
         try:
+            if not os.stat(path).st_size:
+                left.append(Skipped(path, "empty", False))
+                continue
             detected = _format(source, path)
             if detected.format is None:
                 left.append(Skipped(path, detected.why, detected.unreadable))
             else:
-                yield _entry(source, path, detected.format)
+                yield _entry(source, path, base, detected.format)
         except OSError as error:
             left.append(Skipped(path, error.strerror or str(error)))
 
@@ -143,10 +155,11 @@ def _format(source: Source, path: str) -> Recognised:
     return recognise(path, source.text_field)
 
 
-def _entry(source: Source, path: str, format: str) -> dict[str, Any]:
+def _entry(source: Source, path: str, base: str, format: str) -> dict[str, Any]:
     return {
         "source": source.name,
         "path": path,
+        "name": named(path, base),
         "format": format,
         "text_field": source.text_field,
         "text_format": source.text_format,
@@ -156,11 +169,27 @@ def _entry(source: Source, path: str, format: str) -> dict[str, Any]:
     }
 
 
+def named(path: str, base: str) -> str:
+    """The name of a file in its source, which its documents are named by: its path from `base`, in characters
+    that can be printed.
+    """
+    name = Path(os.path.relpath(path, base or ".")).as_posix()
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in name
+    )
+
+
 def _tell(source: Source, left: Sequence[Skipped]) -> None:
     for each in left:
         if each.unreadable:
             logging.warning("source %s: cannot read %s: %s", source.name, each.path, each.why)
-    if counts := Counter(each.why for each in left if not each.unreadable):
+    counts = Counter(each.why for each in left if not each.unreadable)
+    for why in list(filter(has_remedy, counts))[:_MOST_REMEDIES]:
+        first = next(os.path.basename(each.path) for each in left if each.why == why)
+        rest = counts.pop(why) - 1
+        logging.warning("source %s: %s%s: %s", source.name, first, f" and {rest} more" if rest else "", why)
+    if counts:
         logging.info(
             "source %s: left out %d files (skipped.json names them): %s",
             source.name,
@@ -174,10 +203,12 @@ def _hint(left: Sequence[Skipped]) -> str:
         return "check the path"
     named = "".join(f"\n  {each.path}: {each.why}" for each in left[:_NAMED])
     counts = Counter(each.why for each in left)
-    return (
-        f"all {len(left)} files there were left out ({_most_common(counts)}); if they are text, set "
-        f"format{named}"
+    remedy = (
+        "set text_field"
+        if any("without a field" in why for why in counts)
+        else "if they are text, set format"
     )
+    return f"all {len(left)} files there were left out ({_most_common(counts)}); {remedy}{named}"
 
 
 def _most_common(counts: Counter[str]) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
+from isal import igzip, isal_zlib
 
 from mobilebert.errors import UserError
 from mobilebert.records.masking import Batch
@@ -29,6 +30,7 @@ PREDICTIONS = {
 LABEL = "next_sentence_labels"
 NAMES = SEQUENCE | PREDICTIONS | {LABEL: LABEL}
 AT_ONCE = 1024  # records
+_FRAMING = 8 + 4 + 4  # bytes of a record's length and of two checksums
 
 
 def write(path: Path, batches: Iterable[Batch]) -> int:
@@ -59,14 +61,16 @@ def _feature(name: str, values: list) -> tf.train.Feature:
     return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
 
 
-def widths(path: Path) -> tuple[int, int]:
-    """S and P of a file, from its first record.
+def widths(path: Path) -> tuple[int, int] | None:
+    """S and P of a file, from its first record; None if it has none.
 
     Raises:
         UserError: it is no file of classic BERT records.
     """
     try:
         first = next(iter(_dataset(path).take(1).as_numpy_iterator()), None)
+        if first is None and not _size(path):
+            return None
         features = tf.train.Example.FromString(first or b"").features.feature
     except tf.errors.OpError as error:
         raise UserError(
@@ -97,8 +101,11 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
         for name in PREDICTIONS
     }
     spec[LABEL] = tf.io.FixedLenFeature([1], tf.int64)
+    count = size = 0
     try:
         for examples in _dataset(path).batch(AT_ONCE):
+            count += len(examples)
+            size += int(tf.reduce_sum(tf.strings.length(examples))) + _FRAMING * len(examples)
             parsed = tf.io.parse_example(examples, spec)
             batch = {ours: parsed[name].numpy() for name, ours in NAMES.items()}
             yield batch | {LABEL: batch[LABEL][:, 0]}
@@ -108,6 +115,27 @@ def read(path: Path, sequence_length: int, predictions: int) -> Iterator[Batch]:
             f"predictions long as its first one is "
             f"({_said(error)})"
         ) from None
+    # TensorFlow takes a file that ends inside the head of a record for whole.
+    if size != (whole := _size(path)):
+        raise UserError(
+            f"{path}: ends inside record {count + 1}: {whole - size} bytes come after {count} whole records; "
+            f"copy the file again"
+        )
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file without its compression.
+
+    Raises:
+        UserError: it is compressed, and damaged.
+    """
+    if not _is_compressed(path):
+        return path.stat().st_size
+    try:
+        with igzip.open(path) as stream:
+            return sum(map(len, iter(lambda: stream.read(1 << 20), b"")))
+    except (OSError, EOFError, isal_zlib.error) as error:  # type: ignore[misc]  # a class, whatever its stub says
+        raise UserError(f"{path}: damaged ({error}); copy the file again") from None
 
 
 def _said(error: tf.errors.OpError) -> str:
@@ -116,6 +144,9 @@ def _said(error: tf.errors.OpError) -> str:
 
 
 def _dataset(path: Path) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(str(path), compression_type="GZIP" if _is_compressed(path) else "")
+
+
+def _is_compressed(path: Path) -> bool:
     with path.open("rb") as stream:
-        compressed = stream.read(2) == b"\x1f\x8b"
-    return tf.data.TFRecordDataset(str(path), compression_type="GZIP" if compressed else "")
+        return stream.read(2) == b"\x1f\x8b"

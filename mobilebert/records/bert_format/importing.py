@@ -20,6 +20,7 @@ from mobilebert.corpus.sources.listing import listing
 from mobilebert.errors import UserError
 from mobilebert.records import dataset, packing, shuffling
 from mobilebert.records.bert_format import classic, static
+from mobilebert.records.heldout import log_share
 from mobilebert.records.masking import Batch
 from mobilebert.records.record_format import RecordFormat
 from mobilebert.settings import Records
@@ -51,10 +52,10 @@ def write(pattern: str, tokenizer_folder: Path, out: Path, settings: Records, se
     """
     artifacts.read(tokenizer_folder, "tokenizer")
     tokenizer = tokenization.load(tokenizer_folder)
-    sources = _files(pattern)
-    predictions = _predictions(sources, settings.sequence_length)
+    listed = _files(pattern)
+    sources, predictions = _checked_files(listed, settings.sequence_length)
     record_format = static.format_of(settings.sequence_length, predictions, tokenizer.size)
-    shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, sources))}
+    shaping = {"records": settings.shaping(), "seed": seed, "listing": listing(map(str, listed))}
     with artifacts.writing(
         out, "records", settings=shaping, inputs={"tokenizer": tokenizer_folder}, versions=("isal", "xxhash")
     ) as writer:
@@ -99,17 +100,19 @@ def write(pattern: str, tokenizer_folder: Path, out: Path, settings: Records, se
         }
         writer.json(dataset.DESCRIPTION, body)
         writer.counts = dict(counts)
+    log_share(counts, settings.heldout_share)
     logging.info("records: %s", ", ".join(f"{name} {value}" for name, value in sorted(counts.items())))
     return counts
 
 
 def _files(pattern: str) -> list[Path]:
     listed = discovery.find(pattern)
-    if listed.skipped:
-        raise UserError(
-            f"{listed.skipped[0].path}: {listed.skipped[0].why}; records.from names a folder or glob of "
-            f"classic BERT records"
-        )
+    for each in listed.skipped:
+        if each.unreadable:
+            raise UserError(
+                f"{each.path}: {each.why}; records.from names a folder or glob of classic BERT records"
+            )
+        logging.info("records.from: left out %s: %s", each.path, each.why)
     if not listed.files:
         raise UserError(
             f"records.from: no file at {pattern}; name a folder or glob of classic BERT records (TFRecord "
@@ -118,9 +121,17 @@ def _files(pattern: str) -> list[Path]:
     return [Path(path) for path in listed.files]
 
 
-def _predictions(sources: Sequence[Path], sequence_length: int) -> int:
-    """P, the same in all files."""
-    widths = {path: classic.widths(path) for path in sources}
+def _checked_files(paths: Sequence[Path], sequence_length: int) -> tuple[list[Path], int]:
+    """The files that have records, and P, the same in all of them."""
+    widths: dict[Path, tuple[int, int]] = {}
+    for path in paths:
+        if (mine := classic.widths(path)) is None:
+            logging.warning("records.from: %s has no record", path)
+        else:
+            widths[path] = mine
+    if not widths:
+        raise UserError(f"records.from: none of the {len(paths)} files there has a record")
+    sources = list(widths)
     for path, (length, predictions) in widths.items():
         if length != sequence_length:
             raise UserError(
@@ -132,7 +143,7 @@ def _predictions(sources: Sequence[Path], sequence_length: int) -> int:
                 f"{path}: {predictions} predictions a record, but {sources[0]} has "
                 f"{widths[sources[0]][1]}; give files of one kind"
             )
-    return widths[sources[0]][1]
+    return sources, widths[sources[0]][1]
 
 
 def _checked(

@@ -87,7 +87,7 @@ def archive() -> list[bytes]:
         record("conversion", (PROSE * 3).encode(), "conversion", "text/plain"),
         record("response", response(b"\x89PNG", media="image/png"), "image"),
         record("response", response(page(0), status="404 Not Found"), "missing"),
-        record("response", response(page(0), "Content-Encoding: zstd"), "unknown-coding"),
+        record("response", response(b"\x1f\x9d compress", "Content-Encoding: compress"), "unknown-coding"),
         record("response", response(b"\x1f\x8b broken", "Content-Encoding: gzip"), "broken-coding"),
         record(
             "response",
@@ -119,7 +119,7 @@ REASONS = {
     "request": "not_a_page",
     "image": "not_a_page",
     "missing": "http_status",
-    "unknown-coding": "broken_http",
+    "unknown-coding": "unknown_coding",
     "broken-coding": "broken_http",
     "korean": "undecodable",
     "nothing": "empty",

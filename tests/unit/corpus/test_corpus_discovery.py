@@ -228,11 +228,11 @@ def test_a_table_without_a_suffix_is_recognised(tmp_path):
     [
         ("x.py", b"x = 1", "no format is known for .py"),
         ("x.po.gz", b"", "no format is known for .po"),
-        ("x.tar.gz", b"", "an archive of files; unpack it and name the folder"),
+        ("x.tar.gz", b"", r"an archive of files; unpack it \(tar -xf NAME.tar\) and name the folder"),
         ("x.zip", b"", "an archive of files"),
         ("x.parquet.gz", b"", "Parquet compressed as a whole"),
         ("x.xml", b"<?xml version='1.0'?><book/>", "XML, but no MediaWiki dump"),
-        ("x.json", b"[1, 2]", "JSON, but its first line is no object with a field text"),
+        ("x.json", b"[1, 2]", r"JSON without a field 'text' \(it has no fields, but 1\)"),
         ("x", gzip.compress(PROSE.encode() * 50)[:-30], "ends|end-of-stream"),
     ],
 )

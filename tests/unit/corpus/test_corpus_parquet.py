@@ -81,7 +81,7 @@ def test_bytes_of_a_table_are_decoded_or_refused_one_by_one(tmp_path):
     found = read(tmp_path / "x.parquet")
     assert [each.reason for each in found] == [None, None, "undecodable"]
     assert found[1].text == PROSE * 2
-    assert [each.name for each in found] == ["000000-0", "000000-1", "000000-2"]
+    assert [each.name for each in found] == ["x.parquet#0", "x.parquet#1", "x.parquet#2"]
 
 
 def test_texts_of_a_table_may_be_marked_up(tmp_path):
@@ -115,9 +115,9 @@ def test_a_table_with_two_columns_of_text_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "name"),
     [
-        (pa.array([2**31 - 1], pa.date32()), "000000-0"),  # no date of Python's
-        (pa.array([1], pa.timestamp("us", "Nowhere/At all")), "000000-0"),
-        (pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "000000-0"),
+        (pa.array([2**31 - 1], pa.date32()), "x.parquet#0"),  # no date of Python's
+        (pa.array([1], pa.timestamp("us", "Nowhere/At all")), "x.parquet#0"),
+        (pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]), "x.parquet#0"),
         (pa.Array.from_buffers(pa.string(), 1, pa.array([b"a\xff"]).buffers()), "a\\xff"),  # no UTF-8
         (pa.array(["a"]).dictionary_encode(), "a"),
         (pa.array([7], pa.uint8()), "7"),
@@ -133,7 +133,7 @@ def test_of_two_columns_of_ids_neither_names_a_text(tmp_path):
         pa.Table.from_arrays([pa.array([PROSE]), pa.array(["a"]), pa.array(["b"])], ["text", "id", "id"]),
         tmp_path / "x.parquet",
     )
-    assert [each.name for each in read(tmp_path / "x.parquet")] == ["000000-0"]
+    assert [each.name for each in read(tmp_path / "x.parquet")] == ["x.parquet#0"]
 
 
 @pytest.mark.parametrize("cut", [10, 500, -10])
@@ -148,9 +148,9 @@ def test_a_row_that_is_too_long_is_counted_and_those_after_it_are_read(tmp_path,
     monkeypatch.setattr(byte_lines, "MAX_LINE_BYTES", 30_000)
     pq.write_table(pa.table({"text": [PROSE, "字" * 10_001, "文" * 10_000]}), tmp_path / "x")
     assert read(tmp_path / "x") == [
-        document.RawDocument("000000-0", PROSE),
-        document.RawDocument("000000-1", "字" * 3333 + "\\xe5", document.OVERSIZED, 30_003),
-        document.RawDocument("000000-2", "文" * 10_000),
+        document.RawDocument("x#0", PROSE, encoding="utf-8"),
+        document.RawDocument("x#1", "字" * 3333 + "\\xe5", document.OVERSIZED, 30_003),
+        document.RawDocument("x#2", "文" * 10_000, encoding="utf-8"),
     ]
 
 

@@ -128,6 +128,8 @@ def test_block_size_changes_files_not_documents(tmp_path, tree):
     assert first == second
     names = [{(row["source"], row["text"]) for row in documents(tmp_path / out)} for out in ("one", "two")]
     assert names[0] == names[1]
+    tables = [(tmp_path / out / "files.tsv").read_text(encoding="utf-8") for out in ("one", "two")]
+    assert tables[0] == tables[1]
 
 
 def test_rejects_are_a_bounded_sample_or_all(tmp_path):
@@ -215,7 +217,7 @@ def test_a_file_that_cannot_be_read_stops_the_run_on_request(tmp_path, tree):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("", "x has no document at all"),
+        ("\n", "x has no document at all"),
         ('{"text": "短。"}\n', "nothing is left of 1 documents .*too_short 1"),
         ('{"title": "x"}', "no_text_field 1"),
     ],

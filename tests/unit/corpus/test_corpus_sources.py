@@ -58,6 +58,7 @@ def test_a_folder_gives_its_files_of_known_formats_in_order(tmp_path):
     assert entries[0] == {
         "source": "s",
         "path": str(folder / "a.md"),
+        "name": "a.md",
         "format": "markdown",
         "text_field": "text",
         "text_format": "plain",

@@ -185,6 +185,56 @@ def test_files_that_are_something_else_are_named(tmp_path: Path, tokenizer: Path
     refused(tmp_path, tokenizer, "no file at")
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("left", [1, 8, 11])
+def test_a_file_that_ends_inside_a_records_head_is_refused(
+    tmp_path: Path, tokenizer: Path, compressed: bool, left: int
+) -> None:
+    """Eight bytes of length and four of its checksum: TensorFlow takes what is less for the end."""
+    classic.write(tmp_path / "a", [batch(200)])
+    whole = (tmp_path / "a").read_bytes()
+    cut = whole[: _start(whole, 100) + left]
+    (tmp_path / "a").write_bytes(gzip.compress(cut) if compressed else cut)
+    refused(tmp_path, tokenizer, f"a: ends inside record 101: {left} bytes come after 100 whole records")
+
+
+def _start(data: bytes, record: int) -> int:
+    """Where a record begins."""
+    at = 0
+    for _ in range(record):
+        at += 16 + int.from_bytes(data[at : at + 8], "little")
+    return at
+
+
+def test_an_empty_shard_and_hidden_files_beside_good_ones_are_left_out(
+    tmp_path: Path, tokenizer: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "given"
+    folder.mkdir()
+    classic.write(folder / "0.tfrecord", [batch(200)])
+    (folder / "1.tfrecord").write_bytes(b"")
+    (folder / "2.tfrecord").write_bytes(gzip.compress(b""))
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "_SUCCESS").write_bytes(b"")
+    with caplog.at_level("INFO"):
+        importing.write(str(folder), tokenizer, tmp_path / "records", SETTINGS, 7)
+    records = RecordSet(tmp_path / "records")
+    assert records.train_count + records.heldout_count == 200
+    assert "1.tfrecord has no record" in caplog.text
+    assert ".DS_Store: hidden" in caplog.text
+
+
+def test_files_without_any_record_are_refused(tmp_path: Path, tokenizer: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    refused(tmp_path, tokenizer, "none of the 1 files there has a record")
+
+
+def test_a_compressed_file_that_is_cut_is_refused(tmp_path: Path, tokenizer: Path) -> None:
+    classic.write(tmp_path / "a", [batch(200)])
+    (tmp_path / "a").write_bytes(gzip.compress((tmp_path / "a").read_bytes())[:-200])
+    refused(tmp_path, tokenizer, "a: (damaged|ends inside)")
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A records artifact of pairs, written by hand."""
