@@ -81,6 +81,8 @@ def new() -> dict[str, Any]:
         "reasons": {},
         "lines": {},
         "masked": {},
+        "scripts": {},
+        "simplified": {"documents": 0, "characters": 0},
         "unreadable": [],
         "left_out": {},
     }
@@ -127,6 +129,14 @@ def count_masked(counts: dict[str, Any], masked: dict[str, int]) -> None:
         counts["masked"][kind] = counts["masked"].get(kind, 0) + number
 
 
+def count_script(counts: dict[str, Any], script: str, changed: int = 0) -> None:
+    """Count a document that the rules keep by its script, and the characters that simplifying changed."""
+    counts["scripts"][script] = counts["scripts"].get(script, 0) + 1
+    if changed:
+        counts["simplified"]["documents"] += 1
+        counts["simplified"]["characters"] += changed
+
+
 def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     """Add the counts of `other` to `into`."""
     for name in ("in", "out"):
@@ -135,6 +145,10 @@ def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
         _add(into["reasons"].setdefault(reason, _none()), entry["documents"], entry["bytes"])
     count_lines(into, {reason: (entry["lines"], entry["bytes"]) for reason, entry in other["lines"].items()})
     count_masked(into, other["masked"])
+    for script, documents in other["scripts"].items():
+        into["scripts"][script] = into["scripts"].get(script, 0) + documents
+    for unit, number in other["simplified"].items():
+        into["simplified"][unit] += number
     into["unreadable"] += other["unreadable"]
     for why, files in other["left_out"].items():
         into["left_out"][why] = into["left_out"].get(why, 0) + files

@@ -87,7 +87,7 @@ def collect(folder: str, shards: int, sources: Iterable[str], most: int | str) -
         files += [_file(stem, number) for number in range(summary["files"])]
         rejected += [f"{stem}.rejects"] if summary["rejects"] else []
     for entry in counts.values():
-        for name in ("reasons", "lines", "masked"):
+        for name in ("reasons", "lines", "masked", "scripts"):
             entry[name] = dict(sorted(entry[name].items()))
     if isinstance(most, str):
         return counts, files, rejected

@@ -114,6 +114,7 @@ def _corpus(run: Run) -> Section:
         Panel("From raw to kept", table=tables.funnel(run)),
         Panel("Why documents were dropped", table=tables.reasons(run)),
         Panel("Lines removed", table=tables.lines(run)),
+        Panel("Script of the documents that the rules keep", table=tables.scripts(run)),
         Panel("Sensitive data masked", table=tables.masked(run)),
         Panel("Files that could not be read", table=tables.unreadable(run)),
         Panel("Files left out", table=tables.left_out(run)),

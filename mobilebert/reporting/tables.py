@@ -8,6 +8,7 @@ from typing import Any
 from mobilebert.reporting.collect import Model, Run
 
 PARAMETERS, SIZE, LATENCY = "parameters", "TFLite (MB)", "latency (ms)"  # columns of the summary
+SCRIPTS = ("simplified", "traditional", "mixed", "neither")
 EXCERPT = 120  # characters of a rejected document that are shown
 
 
@@ -175,6 +176,22 @@ def masked(run: Run) -> Table:
         ["source", "kind", "#places"],
         [[name, kind, count(n)] for name, source in sources for kind, n in source.get("masked", {}).items()],
     )
+
+
+def scripts(run: Run) -> Table:
+    """Documents that the rules keep by script, and what simplifying changed, by source."""
+    rows = [
+        [
+            name,
+            *(count(source["scripts"].get(script, 0)) for script in SCRIPTS),
+            count(source["simplified"]["documents"]),
+            count(source["simplified"]["characters"]),
+        ]
+        for name, source in run.funnel.get("sources", {}).items()
+        if source.get("scripts")
+    ]
+    columns = [*(f"#{script}" for script in SCRIPTS), "#converted", "#characters changed"]
+    return table(["source", *columns], rows)
 
 
 def unreadable(run: Run) -> Table:

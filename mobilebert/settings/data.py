@@ -87,7 +87,11 @@ class Corpus(Section):
     """Cleaning and deduplication."""
 
     from_: MaybePathOrUrl = setting("Corpus folder of another run to use instead", None, alias="from")
-    simplify: bool = setting("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
+    script: Literal["keep", "simplify", "drop_traditional"] = setting(
+        "`simplify`: Traditional text in Simplified characters (OpenCC tw2s or hk2s), Simplified text as it "
+        "is; `drop_traditional`: documents in Traditional characters go",
+        "keep",
+    )
     mask_sensitive: bool = setting(
         "Put fixed forms in the place of phone numbers, identity card numbers and e-mail addresses", False
     )

@@ -202,7 +202,7 @@ def test_traditional_text_is_simplified_on_request(tmp_path):
         ),
         encoding="utf-8",
     )
-    run(tmp_path, ("x", path), simplify=True)
+    run(tmp_path, ("x", path), script="simplify")
     assert documents(tmp_path / "corpus")[0]["text"].startswith("在这个故事里，我们的主人公来到了")
 
 
