@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mobilebert.corpus import cleaning
-from mobilebert.corpus.dedup import block_store, minhash, near_duplicates
+from mobilebert.corpus.dedup import block_store, minhash, near_duplicates, verdicts
 from mobilebert.settings import Corpus
 from mobilebert.text.normalise import normalise
 
@@ -145,7 +145,7 @@ def judge(folder: Path, **settings: Any) -> Judgement:
     mix = Mix.read(folder)
     fates, alike = _deduplicated(mix.texts, Corpus.model_validate(settings))
     gone = _gone(mix.texts, alike)
-    assert set(gone) == set(np.flatnonzero(fates != near_duplicates.STAYS).tolist())
+    assert set(gone) == set(np.flatnonzero(fates != verdicts.STAYS).tolist())
     return mix.judge(gone)
 
 
@@ -197,9 +197,7 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
         context = cleaning.CleaningContext(settings, folder, 1 << 30)
         fates = np.concatenate(find(blocks, context))
         groups = block_store.Blocks(folder).partitions
-        alike = sorted(
-            pair for number in range(groups) for pair in near_duplicates.alike(number, groups, context)
-        )
+        alike = sorted(pair for number in range(groups) for pair in verdicts.alike(number, groups, context))
     return fates, [(first, second) for _, first, second in alike]
 
 
@@ -236,7 +234,7 @@ def decide(context: cleaning.CleaningContext) -> None:
     for step, count in steps:
         for number in range(count):
             step(number, context)
-    near_duplicates.decide(context)
+    verdicts.decide(context)
 
 
 def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.ndarray]:
@@ -249,5 +247,5 @@ def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.
         written.append((element, [cleaning._write(element, 0, gathered, context)]))
     block_store.write_blocks(context.folder, written, context.block_bytes)
     decide(context)
-    fates = near_duplicates.verdicts(0, sum(map(len, blocks)), context)
+    fates = verdicts.verdicts(0, sum(map(len, blocks)), context)["fate"]
     return np.split(fates, np.cumsum([len(texts) for texts in blocks])[:-1])

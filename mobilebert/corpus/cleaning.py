@@ -144,7 +144,7 @@ def _judged(
             ["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings
         )
         scripts = script.names(cleaned)
-        texts = _simplified(cleaned, scripts) if settings.script == "simplify" else cleaned
+        texts = list(map(script.simplify, cleaned, scripts)) if settings.script == "simplify" else cleaned
         documents = document.Documents(texts)
         reasons = filters.judge(documents, settings)
         for index, (raw_document, text) in enumerate(zip(batch, documents.texts, strict=True)):
@@ -197,10 +197,6 @@ def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list
             funnel.count_masked(counts, masked)
         cleaned.append(text)
     return cleaned
-
-
-def _simplified(texts: list[str], scripts: list[str]) -> list[str]:
-    return list(map(script.simplify, texts, scripts))
 
 
 def _write(element: int, block: int, gathered: _Gathered, context: CleaningContext) -> int:

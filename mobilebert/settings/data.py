@@ -87,6 +87,11 @@ class Corpus(Section):
     """Cleaning and deduplication."""
 
     from_: MaybePathOrUrl = setting("Corpus folder of another run to use instead", None, alias="from")
+    against: list[PathOrUrl] = setting(
+        "Finished corpus folders of other runs (local or `gs://`): documents that one of them has, exactly "
+        "or nearly, are dropped",
+        [],
+    )
     script: Literal["keep", "simplify", "drop_traditional"] = setting(
         "`simplify`: Traditional text in Simplified characters (OpenCC tw2s or hk2s), Simplified text as it "
         "is; `drop_traditional`: documents in Traditional characters go",

@@ -94,7 +94,7 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
     assert funnel["total"] == counts
 
     kept = documents(tmp_path / "corpus")
-    assert list(kept[0]) == ["id", "source", "text"]
+    assert list(kept[0]) == ["id", "source", "text", "exact_copies", "near_copies"]
     assert [row["id"] for row in kept[:5]] == [
         "n0",
         "n1",
