@@ -91,7 +91,8 @@ def clean_corpus(
     own_files = decontamination.digests(decontamination.files(own_names, None))
     own = sorted({file["sha256"] for file in own_files})
     shaping = shown | {"files": own}
-    inputs: dict[str, Path | str] = {"sources": sources} | ({"test_world": test_world} if test_world else {})
+    inputs: dict[str, Path | str] = {"sources": sources}
+    inputs |= {"test_world": test_world} if test_world else {}
     inputs |= {f"against_{number}": other for number, other in enumerate(settings.against)}
     mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
     with workdir.folder(out, where, mark) as folder:

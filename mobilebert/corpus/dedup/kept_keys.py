@@ -70,7 +70,8 @@ def keep(partition: int, context: CleaningContext) -> int:
             key, rows = keys["key"][rows != _NO_ROW], rows[rows != _NO_ROW]
             order = np.lexsort((rows, key))
             table = pa.Table.from_arrays([pa.array(key[order]), pa.array(rows[order])], schema=KEYS)
-            writer.write_table(table, _KEYS_AT_ONCE)
+            if len(table):  # a row group without rows has no smallest key
+                writer.write_table(table, _KEYS_AT_ONCE)
     return partition
 
 
