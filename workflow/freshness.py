@@ -23,7 +23,7 @@ from snakemake.io import local
 
 from mobilebert.storage.atomic import replacing
 from mobilebert.tokenization.importing import home
-from workflow.external_inputs import digests, existing
+from workflow.external_inputs import artifact_manifest, digests, existing
 from workflow.paths import MANIFEST, manifest_of
 
 REQUESTS = 16  # at once
@@ -59,8 +59,12 @@ class Freshness:
         if bucket:
             contents = remote_manifests(bucket, results)
         else:
-            paths = [*_manifests_below(results), *(manifest_of(folder) for folder in others if folder)]
+            paths = _manifests_below(results)
             contents = {path: content for path in paths if (content := _content(path)) is not None}
+        for folder in others:
+            # With a bucket, a path without address lies in it, too, and was read where it is the run's own.
+            if folder and (not bucket or "://" in folder) and (content := artifact_manifest(folder)):
+                contents[manifest_of(folder)] = content
         parsed = {path: parse(content) for path, content in contents.items()}
         self._manifests = {path: recorded for path, recorded in parsed.items() if recorded is not None}
         if not bucket:

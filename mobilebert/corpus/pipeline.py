@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import cleaning, decontamination, duplicates, funnel, plan, writing
+from mobilebert.corpus import against, cleaning, decontamination, duplicates, funnel, plan, writing
 from mobilebert.corpus.dedup import (
     block_store,
     kept_keys,
@@ -79,7 +79,7 @@ def clean_corpus(
         )
     if not all(map(paths.is_local, settings.against)):
         paths.use(where.pipeline_options)
-    other_corpora.require(settings.against, settings.near_duplicates)
+    against.require(settings.against, settings.near_duplicates)
     entries, skipped = plan.read_sources(sources)
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
@@ -227,7 +227,7 @@ def _write(
         for name, files in (
             ("", collected.documents),
             ("duplicates", collected.duplicates),
-            (kept_keys.FOLDER, keys),
+            (against.KEYS_FOLDER, keys),
         ):
             for number, path in enumerate(files):
                 paths.take(path, writer.path(name, f"part-{number:05d}.parquet"))

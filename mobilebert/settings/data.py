@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mobilebert.settings.buckets import check_bucket
 from mobilebert.settings.fields import (
     Count,
+    FolderOrUrl,
     MaybePathOrUrl,
     MaybeText,
     Name,
@@ -87,7 +88,7 @@ class Corpus(Section):
     """Cleaning and deduplication."""
 
     from_: MaybePathOrUrl = setting("Corpus folder of another run to use instead", None, alias="from")
-    against: list[PathOrUrl] = setting(
+    against: list[FolderOrUrl] = setting(
         "Finished corpus folders of other runs (local or `gs://`): documents that one of them has, exactly "
         "or nearly, are dropped",
         [],

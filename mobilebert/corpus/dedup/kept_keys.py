@@ -19,7 +19,6 @@ from mobilebert.corpus.dedup import block_store, near_duplicates
 from mobilebert.storage import paths
 
 KEYS = pa.schema([("key", pa.uint64()), ("row", pa.uint64())])
-FOLDER = "keys"
 _KEYS_AT_ONCE = 1 << 17  # a row group of KEYS
 _ROWS_AT_ONCE = 1 << 20  # of the file of rows, 8 MB
 _ROW = np.dtype("<u8")

@@ -17,10 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mobilebert.corpus.against import KEYS_FOLDER
 from mobilebert.corpus.cleaning import CleaningContext
 from mobilebert.corpus.dedup import block_store, near_duplicates, verdicts
-from mobilebert.corpus.dedup.kept_keys import FOLDER
-from mobilebert.errors import UserError
 from mobilebert.splitmix import mixed
 from mobilebert.storage import artifacts, paths
 
@@ -61,7 +60,7 @@ class _OtherCorpus:
         self.digest = hashlib.sha256(manifest).hexdigest()
         names = sorted(name for name in json.loads(manifest)["files"] if name.endswith(".parquet"))
         self._texts = [name for name in names if "/" not in name]
-        self._keys = [name for name in names if PurePosixPath(name).parent.name == FOLDER]
+        self._keys = [name for name in names if PurePosixPath(name).parent.name == KEYS_FOLDER]
         self._file = lru_cache(16)(lambda name: pq.ParquetFile(paths.opened(self._path(name))))
         self._columns = lru_cache(_ROW_GROUPS)(self._read)
         self._groups: list[tuple[str, int]] = []
@@ -99,49 +98,6 @@ class _OtherCorpus:
 
     def _path(self, name: str) -> str:
         return paths.join(self._folder, *name.split("/"))
-
-
-def check(folder: str, near: bool, manifest: bytes | None) -> str:
-    """What is wrong with a folder as another corpus, as a line that says what to do; empty if nothing is.
-
-    Args:
-        folder: as the setting has it.
-        near: whether near-duplicates are looked for.
-        manifest: its content; None where it is not there.
-    """
-    if manifest is None:
-        return (
-            f"corpus.against: {folder} has no manifest.json; name the finished folder `corpus` of another run"
-        )
-    try:
-        body = json.loads(manifest)
-        kind, files, settings = body["kind"], body["files"], body["settings"]["corpus"]
-        bands = settings["near_duplicates"]
-    except (ValueError, KeyError, TypeError):
-        kind, files, bands = None, {}, True
-    if kind != "corpus":
-        return f"corpus.against: {folder} is no corpus; name the finished folder `corpus` of another run"
-    if not any(name.startswith(f"{FOLDER}/") for name in files):
-        return f"corpus.against: {folder} has no keys, since an older version made it; make that corpus again"
-    if near and not bands:
-        return (
-            f"corpus.against: {folder} was made with corpus.near_duplicates: false, so it has keys of equal "
-            "texts alone; set that here too, or make it again with true"
-        )
-    return ""
-
-
-def read_manifest(folder: str) -> bytes | None:
-    """The content of a corpus's manifest; None if there is none."""
-    path = paths.join(folder, artifacts.MANIFEST)
-    return paths.read(path) if paths.exists(path) else None
-
-
-def require(folders: Sequence[str], near: bool) -> None:
-    """Raises: UserError: a folder is no finished corpus with keys."""
-    for folder in folders:
-        if why := check(folder, near, read_manifest(folder)):
-            raise UserError(why)
 
 
 def meet(partition: int, context: CleaningContext) -> int:

@@ -237,3 +237,6 @@ def test_an_unfinished_or_other_folder_is_refused_by_name(tmp_path):
         corpus(tmp_path, "new", {"b": prose(2)}, against=[str(tmp_path / "sources")])
     with pytest.raises(UserError, match=r"corpus\.against: .*near_duplicates: false"):
         corpus(tmp_path, "new", {"b": prose(2)}, against=[str(first)])
+    (first / "keys" / "part-00000.parquet").unlink()
+    with pytest.raises(UserError, match=r"keys/part-00000.parquet: missing"):
+        corpus(tmp_path, "new", {"b": prose(2)}, against=[str(first)], near_duplicates=False)
