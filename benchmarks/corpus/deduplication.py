@@ -69,12 +69,10 @@ class Judgement:
         return (
             "| change | dropped, or its original is |\n|---|---|\n"
             + "".join(rows)
-            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Of {self.groups:,} groups "
-            f"{self.lost} lost every text of "
-            f"their own label ({others}); in {self.lost_with_text_kept} of them the text itself stands in "
-            f"the document that was kept "
-            f"(at least {CONTAINED:.0%} of its 5-grams), so {self.lost - self.lost_with_text_kept} lost "
-            f"their text. "
+            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Texts lost: "
+            f"{self.lost - self.lost_with_text_kept} of {self.groups:,} groups. In {self.lost} no document "
+            f"of the group's own label stays ({others}); in {self.lost_with_text_kept} of these the one "
+            f"that stays for it holds at least {CONTAINED:.0%} of its text's 5-grams. "
             f"In {self.twins} groups ({self.twins / self.groups:.2%}) the original is, character for "
             f"character, that of another group: "
             "they keep a text only where a copy is missed.\n"

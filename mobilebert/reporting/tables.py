@@ -222,6 +222,43 @@ def rejects(run: Run) -> Table:
     return table(["reason", "because of", "source", "beginning"], rows)
 
 
+def largest_groups(run: Run) -> Table:
+    """The documents that the most others were dropped for as duplicates, and the sources of those."""
+    rows = [
+        [
+            group["source"],
+            group["id"],
+            count(group["exact"]),
+            count(group["near"]),
+            ", ".join(f"{source} {copies:,}" for source, copies in group["sources"].items()),
+            _excerpt(group["text"]),
+        ]
+        for group in run.funnel.get("largest_groups", [])
+    ]
+    columns = ["source", "document", "#exact copies", "#near copies", "sources of the copies", "beginning"]
+    return table(columns, rows)
+
+
+def task_texts(run: Run) -> Table:
+    """Examples of the dev files whose texts stand in the training files too, by task."""
+    rows = []
+    for artifact in run.artifacts:
+        if artifact.manifest.kind == "task" and "shared" in artifact.manifest.counts:
+            counts = artifact.manifest.counts
+            shared, dev = counts["shared"], counts["dev"]
+            rows.append(
+                [
+                    artifact.subfolder.split("/")[-1],
+                    count(dev["examples"]),
+                    count(shared["examples"]),
+                    count(shared.get("contexts")),
+                    count(dev.get("contexts")),
+                ]
+            )
+    columns = ["task", "#dev examples", "#also in train", "#their contexts in train", "#dev contexts"]
+    return table(columns, rows)
+
+
 def records(run: Run) -> Table:
     """Sequences written for training and held out."""
     description = run.records
