@@ -100,6 +100,8 @@ def clean_corpus(
         logging.info(
             "cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements)
         )
+        for number, other in enumerate(settings.against):
+            logging.info("against %s, whose manifest is %.12s", other, artifacts.digest(other))
         if tests:
             decontamination.write(tests, folder)
         others = [_upload_corpus(other, number, folder) for number, other in enumerate(settings.against)]
