@@ -24,9 +24,10 @@ _QUOTED = 0.1
 # Hong Kong writes these, Taiwan does not; beside them 著 stands only where Simplified text has it, too.
 _HONG_KONG = re.compile("[着衞]")
 # Words that keep their 著 and that OpenCC's table of them (1.4.2, TWVariantsRevPhrases) does not have, as it
-# writes them, unless 着 begins a word: 原著, 所著《…》, but 派出所着手.
+# writes them, unless 着 begins a word: 原著, 所著《…》, “，著有”, but 派出所着手.
 _KEPT = re.compile(
-    "(?<=[原土专拙遗卓])着(?![火急手想眼陆色迷装力重落])|(?<=所)着(?=[的《〈「『“])|(?<=见微知)着"
+    "(?<=[原土专拙遗卓])着(?![火急手想眼陆色迷装力重落])"
+    "|(?<=所)着(?=[的《〈「『“，。、；])|(?<=[，。、；])着(?=有)|(?<=见微知)着"
 )
 
 
