@@ -45,7 +45,7 @@ def is_artifact(folder: str) -> bool:
 
 
 def artifact_manifest(folder: str) -> bytes | None:
-    """The content of the manifest of another run's artifact, here or in a bucket; None if there is none.
+    """The content of the manifest of another run's artifact, here or in a bucket; None if none can be read.
 
     Raises:
         UserError: the bucket cannot be read.
@@ -56,8 +56,10 @@ def artifact_manifest(folder: str) -> bytes | None:
         needs, kept = "storage.objects.get", "nothing is lost"
         content = BucketStorage(folder, setting="corpus.against", needs=needs, kept=kept).read(MANIFEST)
         return content[0] if content else None
-    path = Path(folder, MANIFEST)
-    return path.read_bytes() if path.is_file() else None
+    try:
+        return Path(folder, MANIFEST).read_bytes()
+    except OSError:
+        return None
 
 
 def existing(path: str | None) -> list[str]:

@@ -17,12 +17,11 @@ def check(folder: str, near: bool, manifest: bytes | None) -> str:
     Args:
         folder: as the setting has it.
         near: whether near-duplicates are looked for.
-        manifest: its content; None where it is not there.
+        manifest: its content; None where it cannot be read.
     """
     if manifest is None:
-        return (
-            f"corpus.against: {folder} has no manifest.json; name the finished folder `corpus` of another run"
-        )
+        return f"corpus.against: {folder} has no manifest.json to read; name the finished folder `corpus` of another "
+            "run"
     try:
         body = json.loads(manifest)
         kind, files, settings = body["kind"], body["files"], body["settings"]["corpus"]

@@ -100,7 +100,7 @@ def clean_corpus(
         logging.info(
             "cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements)
         )
-        for number, other in enumerate(settings.against):
+        for other in settings.against:
             logging.info("against %s, whose manifest is %.12s", other, artifacts.digest(other))
         if tests:
             decontamination.write(tests, folder)
