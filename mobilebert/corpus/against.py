@@ -20,8 +20,10 @@ def check(folder: str, near: bool, manifest: bytes | None) -> str:
         manifest: its content; None where it cannot be read.
     """
     if manifest is None:
-        return f"corpus.against: {folder} has no manifest.json to read; name the finished folder `corpus` of another "
-            "run"
+        return (
+            f"corpus.against: {folder} has no manifest.json to read; name the finished folder `corpus` of "
+            "another run"
+        )
     try:
         body = json.loads(manifest)
         kind, files, settings = body["kind"], body["files"], body["settings"]["corpus"]
