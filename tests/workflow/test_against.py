@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from snakemake.exceptions import WorkflowError
 
+from tests.loopback_gcs import LoopbackGcs, Stored
 from tests.workflow.conftest import change, clone, planned, snakemake, stand_in_commands
+from workflow.freshness import Freshness
+from workflow.inputs import Inputs
 from workflow.settings import load
 
 
@@ -65,3 +70,30 @@ def test_a_missing_corpus_is_refused_in_the_dry_run(copied: Path, tmp_path: Path
     done = snakemake(copied, *arguments, check=False)
     assert done.returncode
     assert "corpus.against: results/other/corpus has no manifest.json" in done.stdout
+
+
+def test_a_corpus_in_a_bucket_is_looked_up_there_and_compared(tmp_path: Path, monkeypatch) -> None:
+    """It is no input of Snakemake's, which would want a plugin, but its manifest decides on reruns."""
+    monkeypatch.chdir(tmp_path)
+    body = json.loads(Path(other_corpus(tmp_path / "other"), "manifest.json").read_text("utf-8"))
+    with LoopbackGcs("bucket") as gcs:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.address)
+        config = {"corpus": {"against": ["gs://bucket/a/corpus"]}}
+        with pytest.raises(WorkflowError, match=r"corpus\.against: gs://bucket/a/corpus has no manifest\.json"):
+            load(config, [])
+        content = json.dumps(body).encode()
+        gcs.buckets["bucket"]["a/corpus/manifest.json"] = Stored(content, 1)
+        inputs = Inputs(load(config, [])).corpus
+        assert inputs.against() == []
+        made = {"settings": json.loads(inputs.manifest_settings()), "inputs": {}}
+        due = {}
+        for role, digest in (("same", hashlib.sha256(content).hexdigest()), ("other", "0" * 64)):
+            made["inputs"] = {"against_0": digest}
+            folder = tmp_path / "results" / role / "corpus"
+            folder.mkdir(parents=True)
+            (folder / "manifest.json").write_text(json.dumps(made), encoding="utf-8")
+            freshness = Freshness(f"results/{role}", ["gs://bucket/a/corpus"])
+            asked = freshness.due("corpus", inputs.manifest_settings, inputs.against_manifests)
+            due[role] = asked(SimpleNamespace(items=lambda: []))
+    assert due["same"] == []
+    assert due["other"] != []
