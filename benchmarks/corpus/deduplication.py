@@ -196,7 +196,7 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
         fates = np.concatenate(find(blocks, context))
         groups = block_store.Blocks(folder).partitions
         alike = sorted(pair for number in range(groups) for pair in verdicts.alike(number, groups, context))
-    return fates, [(first, second) for _, first, second in alike]
+    return fates, [(first, second) for _, first, second, _ in alike]
 
 
 def _gone(texts: list[str], alike: list[tuple[int, int]]) -> dict[int, int]:
