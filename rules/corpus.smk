@@ -95,11 +95,13 @@ rule clean_corpus:
         texts=INPUTS.sources.texts,
         test_world=INPUTS.corpus.test_world,
         test_files=INPUTS.corpus.test_files,
+        against=INPUTS.corpus.against,
         due=DUE(
             "corpus",
             INPUTS.corpus.manifest_settings,
             INPUTS.sources.list,
             INPUTS.corpus.test_world,
+            INPUTS.corpus.against_manifests,
         ),
     output:
         files=directory("<results>/corpus"),

@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import glob
 import math
+import os
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import get_args
 
+from mobilebert.corpus import against
 from mobilebert.distillation import compatibility, layer_matching, recipes
 from mobilebert.errors import UserError
 from mobilebert.models import configs
 from mobilebert.settings import SMALL_WORLD, Phase, Records, Settings, Student, TeacherShape
-from workflow.external_inputs import config_of
+from workflow import paths
+from workflow.external_inputs import artifact_manifest, config_of
 
 # What would make a shape's name that of another model: mini-scratch, mini-layer01, teacher-small.
 TAKEN = re.compile(r"^teacher-|-(?:scratch|tables|joint|layer[0-9]+)$")
@@ -106,6 +109,7 @@ def _lists(settings: Settings) -> Iterator[str]:
         "baselines": settings.baselines,
         "tasks": settings.tasks,
         "export.formats": settings.export.formats,
+        "corpus.against": settings.corpus.against,
     }
     for name, entries in listed.items():
         if len(set(entries)) < len(entries):
@@ -223,6 +227,11 @@ def _entries(settings: Settings) -> Iterator[str]:
     if words and not Path(words).is_file():
         yield f"records.user_dictionary: {words} is not there; name a text file with a word a line"
     yield from _records(settings.records.from_, settings)
+    for folder in settings.corpus.against:
+        if os.path.abspath(folder) == os.path.abspath(f"{paths.results(settings.run)}/corpus"):
+            yield f"corpus.against: {folder} is what this run makes; name the corpora of other runs"
+        elif why := against.check(folder, settings.corpus.near_duplicates, artifact_manifest(folder)):
+            yield why
     for name in ("corpus", "vocabulary"):
         path = getattr(settings, name).from_
         if path and not Path(path, "manifest.json").is_file():

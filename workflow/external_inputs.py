@@ -44,6 +44,24 @@ def is_artifact(folder: str) -> bool:
     return Path(folder, MANIFEST).is_file()
 
 
+def artifact_manifest(folder: str) -> bytes | None:
+    """The content of the manifest of another run's artifact, here or in a bucket; None if none can be read.
+
+    Raises:
+        UserError: the bucket cannot be read.
+    """
+    if folder.startswith("gs://"):
+        from mobilebert.storage.bucket import BucketStorage  # the client takes a second to import
+
+        needs, kept = "storage.objects.get", "nothing is lost"
+        content = BucketStorage(folder, setting="corpus.against", needs=needs, kept=kept).read(MANIFEST)
+        return content[0] if content else None
+    try:
+        return Path(folder, MANIFEST).read_bytes()
+    except OSError:
+        return None
+
+
 def existing(path: str | None) -> list[str]:
     """A path from the settings as an input, if it is there: a preset's dry run needs no teacher; the command
     says what is missing.

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from snakemake.io import local
 
 from mobilebert.storage.atomic import replacing
 from mobilebert.tokenization.importing import home
-from workflow.external_inputs import digests, existing
+from workflow.external_inputs import artifact_manifest, digests, existing
 from workflow.paths import MANIFEST, manifest_of
 
 REQUESTS = 16  # at once
@@ -44,7 +44,7 @@ class Recorded(NamedTuple):
 class Freshness:
     """The manifests of a run as they are when planning starts."""
 
-    def __init__(self, results: str, others: Iterable[str | None] = (), bucket: str | None = None) -> None:
+    def __init__(self, results: str, others: Sequence[str | None] = (), bucket: str | None = None) -> None:
         """Read every manifest below `results`, and those of the artifacts of other runs that this one is made
         from.
 
@@ -59,8 +59,12 @@ class Freshness:
         if bucket:
             contents = remote_manifests(bucket, results)
         else:
-            paths = [*_manifests_below(results), *(manifest_of(folder) for folder in others if folder)]
+            here = [manifest_of(folder) for folder in others if folder and "://" not in folder]
+            paths = [*_manifests_below(results), *here]
             contents = {path: content for path in paths if (content := _content(path)) is not None}
+        for folder in others:
+            if folder and "://" in folder and (content := artifact_manifest(folder)):
+                contents[manifest_of(folder)] = content
         parsed = {path: parse(content) for path, content in contents.items()}
         self._manifests = {path: recorded for path, recorded in parsed.items() if recorded is not None}
         if not bucket:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mobilebert.corpus import cleaning
-from mobilebert.corpus.dedup import block_store, minhash, near_duplicates
+from mobilebert.corpus.dedup import block_store, minhash, near_duplicates, verdicts
 from mobilebert.settings import Corpus
 from mobilebert.text.normalise import normalise
 
@@ -69,12 +69,10 @@ class Judgement:
         return (
             "| change | dropped, or its original is |\n|---|---|\n"
             + "".join(rows)
-            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Of {self.groups:,} groups "
-            f"{self.lost} lost every text of "
-            f"their own label ({others}); in {self.lost_with_text_kept} of them the text itself stands in "
-            f"the document that was kept "
-            f"(at least {CONTAINED:.0%} of its 5-grams), so {self.lost - self.lost_with_text_kept} lost "
-            f"their text. "
+            + f"\nRecall over what the gold calls duplicates: {self.recall:.4f}. Texts lost: "
+            f"{self.lost - self.lost_with_text_kept} of {self.groups:,} groups. In {self.lost} no document "
+            f"of the group's own label stays ({others}); in {self.lost_with_text_kept} of these the one "
+            f"that stays for it holds at least {CONTAINED:.0%} of its text's 5-grams. "
             f"In {self.twins} groups ({self.twins / self.groups:.2%}) the original is, character for "
             f"character, that of another group: "
             "they keep a text only where a copy is missed.\n"
@@ -145,7 +143,7 @@ def judge(folder: Path, **settings: Any) -> Judgement:
     mix = Mix.read(folder)
     fates, alike = _deduplicated(mix.texts, Corpus.model_validate(settings))
     gone = _gone(mix.texts, alike)
-    assert set(gone) == set(np.flatnonzero(fates != near_duplicates.STAYS).tolist())
+    assert set(gone) == set(np.flatnonzero(fates != verdicts.STAYS).tolist())
     return mix.judge(gone)
 
 
@@ -197,10 +195,8 @@ def _deduplicated(texts: list[str], settings: Corpus) -> tuple[np.ndarray, list[
         context = cleaning.CleaningContext(settings, folder, 1 << 30)
         fates = np.concatenate(find(blocks, context))
         groups = block_store.Blocks(folder).partitions
-        alike = sorted(
-            pair for number in range(groups) for pair in near_duplicates.alike(number, groups, context)
-        )
-    return fates, [(first, second) for _, first, second in alike]
+        alike = sorted(pair for number in range(groups) for pair in verdicts.alike(number, groups, context))
+    return fates, [(first, second) for _, first, second, _ in alike]
 
 
 def _gone(texts: list[str], alike: list[tuple[int, int]]) -> dict[int, int]:
@@ -236,7 +232,7 @@ def decide(context: cleaning.CleaningContext) -> None:
     for step, count in steps:
         for number in range(count):
             step(number, context)
-    near_duplicates.decide(context)
+    verdicts.decide(context)
 
 
 def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.ndarray]:
@@ -249,5 +245,5 @@ def find(blocks: list[list[str]], context: cleaning.CleaningContext) -> list[np.
         written.append((element, [cleaning._write(element, 0, gathered, context)]))
     block_store.write_blocks(context.folder, written, context.block_bytes)
     decide(context)
-    fates = near_duplicates.verdicts(0, sum(map(len, blocks)), context)
+    fates = verdicts.verdicts(0, sum(map(len, blocks)), context)["fate"]
     return np.split(fates, np.cumsum([len(texts) for texts in blocks])[:-1])

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from mobilebert.corpus.readers.document import RawDocument
 from mobilebert.errors import UserError
 from mobilebert.settings import Corpus
 from mobilebert.storage import paths
-from mobilebert.text import document, filters, lines, sensitive
+from mobilebert.text import document, filters, lines, script, sensitive
 from mobilebert.text.normalise import normalise_all
 from mobilebert.text.whatwg import REPLACEMENT
 
@@ -155,11 +154,12 @@ def _judged(
     """
     settings = context.settings
     for batch in _batches(_readable(file_range, counts, files, settings)):
-        documents = document.Documents(
-            _cleaned(
-                ["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings
-            )
+        cleaned = _cleaned(
+            ["" if raw_document.reason else raw_document.text for raw_document in batch], counts, settings
         )
+        scripts = script.names(cleaned)
+        texts = list(map(script.simplify, cleaned, scripts)) if settings.script == "simplify" else cleaned
+        documents = document.Documents(texts)
         reasons = filters.judge(documents, settings)
         cantonese = filters.is_cantonese(documents).tolist()
         for index, (raw_document, text) in enumerate(zip(batch, documents.texts, strict=True)):
@@ -168,6 +168,14 @@ def _judged(
                 tests = decontamination.test_texts(context.folder)
                 detail = tests.match(documents.wording_of(index), settings.max_contamination) or ""
                 reason = "contaminated" if detail else None
+            if (
+                reason is None
+                and scripts[index] == script.TRADITIONAL
+                and settings.script == "drop_traditional"
+            ):
+                reason = "traditional"
+            if reason in (None, "traditional"):
+                funnel.count_script(counts, scripts[index], script.changes(cleaned[index], text))
             size = _size(raw_document)
             funnel.count(counts, size, reason)
             if cantonese[index]:
@@ -205,7 +213,7 @@ def _cleaned(texts: list[str], counts: dict[str, Any], settings: Corpus) -> list
             funnel.count_replaced(counts, 1, lost)
         text, dropped = lines.clean(normalised, settings.max_line_repeats)
         funnel.count_lines(counts, dropped)
-        cleaned.append(_simplified(text) if settings.simplify else text)
+        cleaned.append(text)
     return cleaned
 
 
@@ -247,14 +255,3 @@ def _size(raw_document: RawDocument) -> int:
         if raw_document.size is None
         else raw_document.size
     )
-
-
-def _simplified(text: str) -> str:
-    return _converter().convert(text)
-
-
-@cache
-def _converter() -> Any:
-    from opencc import OpenCC
-
-    return OpenCC("t2s")

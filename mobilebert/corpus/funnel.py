@@ -83,6 +83,8 @@ def new() -> dict[str, Any]:
         "masked": {},
         "replaced": {"documents": 0, "characters": 0},
         "cantonese": _none(),
+        "scripts": {},
+        "simplified": {"documents": 0, "characters": 0},
         "unreadable": [],
         "left_out": {},
     }
@@ -142,6 +144,14 @@ def count_cantonese(counts: dict[str, Any], size: int) -> None:
     _add(counts["cantonese"], 1, size)
 
 
+def count_script(counts: dict[str, Any], script: str, changed: int = 0) -> None:
+    """Count a document that the rules keep by its script, and the characters that simplifying changed."""
+    counts["scripts"][script] = counts["scripts"].get(script, 0) + 1
+    if changed:
+        counts["simplified"]["documents"] += 1
+        counts["simplified"]["characters"] += changed
+
+
 def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     """Add the counts of `other` to `into`."""
     for name in ("in", "out"):
@@ -152,6 +162,10 @@ def merge(into: dict[str, Any], other: dict[str, Any]) -> None:
     count_masked(into, other["masked"])
     count_replaced(into, **other["replaced"])
     _add(into["cantonese"], other["cantonese"]["documents"], other["cantonese"]["bytes"])
+    for script, documents in other["scripts"].items():
+        into["scripts"][script] = into["scripts"].get(script, 0) + documents
+    for unit, number in other["simplified"].items():
+        into["simplified"][unit] += number
     into["unreadable"] += other["unreadable"]
     for why, files in other["left_out"].items():
         into["left_out"][why] = into["left_out"].get(why, 0) + files

@@ -15,8 +15,24 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import cleaning, decontamination, file_report, funnel, plan, writing
-from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
+from mobilebert.corpus import (
+    against,
+    cleaning,
+    decontamination,
+    duplicates,
+    file_report,
+    funnel,
+    plan,
+    writing,
+)
+from mobilebert.corpus.dedup import (
+    block_store,
+    kept_keys,
+    near_duplicates,
+    other_corpora,
+    paragraphs,
+    verdicts,
+)
 from mobilebert.corpus.sources import discovery
 from mobilebert.dataflow import running, workdir
 from mobilebert.dataflow.stages import Stage
@@ -62,14 +78,17 @@ def clean_corpus(
         test_world: the small world, where `corpus.decontaminate` names it.
 
     Raises:
-        UserError: a test file is missing, a source has no document, no document is left, or a file cannot be
-            read and `corpus.on_error` is `stop`.
+        UserError: a test file or another corpus is missing, a source has no document, no document is left, or
+            a file cannot be read and `corpus.on_error` is `stop`.
     """
     if settings.from_:
         raise UserError(
             f"corpus.from: {settings.from_} holds cleaned documents, so there is nothing to clean; leave "
             f"it empty to clean sources"
         )
+    if not all(map(paths.is_local, settings.against)):
+        paths.use(where.pipeline_options)
+    against.require(settings.against, settings.near_duplicates)
     entries, skipped = plan.read_sources(sources)
     broken = next((entry for entry in skipped if entry["unreadable"]), None)
     if broken and settings.on_error == "stop":
@@ -81,16 +100,23 @@ def clean_corpus(
     own_files = decontamination.digests(decontamination.files(own_names, None))
     own = sorted({file["sha256"] for file in own_files})
     shaping = shown | {"files": own}
-    inputs = {"sources": sources} | ({"test_world": test_world} if test_world else {})
+    inputs: dict[str, Path | str] = {"sources": sources}
+    inputs |= {"test_world": test_world} if test_world else {}
+    inputs |= {f"against_{number}": other for number, other in enumerate(settings.against)}
     mark = workdir.fingerprint(shaping | {"tests": decontamination.digests(tests)}, inputs, _VERSIONS)
     with workdir.folder(out, where, mark) as folder:
         elements = plan.elements(entries, int(settings.block_megabytes * 1e6))
         logging.info(
             "cleaning %d files (%.1f MB) in %d blocks", len(entries), _total(entries) / 1e6, len(elements)
         )
+        for other in settings.against:
+            logging.info("against %s, whose manifest is %.12s", other, artifacts.digest(other))
         if tests:
             decontamination.write(tests, folder)
-        job = cleaning.CleaningContext(settings, folder, int(settings.block_megabytes * 1e6))
+        others = [_upload_corpus(other, number, folder) for number, other in enumerate(settings.against)]
+        job = cleaning.CleaningContext(
+            settings.model_copy(update={"against": others}), folder, int(settings.block_megabytes * 1e6)
+        )
         running.run("clean-corpus", stages(_upload_inputs(elements, folder), job), folder, where, workers)
         collected = writing.collect(
             folder,
@@ -100,7 +126,7 @@ def clean_corpus(
         )
         files = writing.collect_files(folder, writing.shard_count(len(elements)))
         by_file = file_report.rows(entries, skipped, files)
-        _write(out, inputs, shaping, collected, skipped, by_file)
+        _write(out, inputs, shaping, collected, kept_keys.files(folder), skipped, by_file)
 
 
 def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Element]:
@@ -134,9 +160,17 @@ def _upload_inputs(elements: list[plan.Element], folder: str) -> list[plan.Eleme
     ]
 
 
+def _upload_corpus(corpus: str, number: int, folder: str) -> str:
+    """Another corpus where all workers see it, like `_upload_inputs`."""
+    if paths.is_local(folder) or not paths.is_local(corpus):
+        return str(Path(corpus).absolute()) if paths.is_local(corpus) else corpus
+    return paths.send_folder(Path(corpus), paths.join(folder, f"against-{number}"))
+
+
 def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) -> list[Stage]:
     """The stages from the elements of the sources to the shards of the corpus."""
     folder, count = context.folder, len(elements)  # the elements themselves travel with one function only
+    shard_count = writing.shard_count(count)
 
     def partitions(_: list[int]) -> Iterable[int]:
         return range(block_store.Blocks(folder).partitions)
@@ -146,12 +180,16 @@ def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) 
         return range(block_store.Blocks(folder).batches)
 
     def decided_batches(_: list[int]) -> Iterable[int]:
-        near_duplicates.decide(context)
+        verdicts.decide(context)
         return range(block_store.Blocks(folder).batches)
 
     def shards(_: list[int]) -> Iterable[int]:
-        near_duplicates.decide(context)
-        return range(writing.shard_count(count))
+        verdicts.decide(context)
+        return range(shard_count)
+
+    def written_partitions(_: list[int]) -> Iterable[int]:
+        kept_keys.write_rows(writing.stays_files(folder, shard_count), context)
+        return partitions([])
 
     made = [
         Stage(
@@ -161,6 +199,11 @@ def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) 
         Stage("Candidates", partitions, lambda partition: near_duplicates.candidates(partition, context)),
         Stage("Confirm", partitions, lambda group: near_duplicates.confirm(group, context)),
     ]
+    if context.settings.against:
+        made += [
+            Stage("MeetOthers", partitions, lambda partition: other_corpora.meet(partition, context)),
+            Stage("CompareOthers", partitions, lambda group: other_corpora.compare(group, context)),
+        ]
     if context.settings.max_paragraph_documents is not None:
         made += [
             Stage("CountParagraphs", decided_batches, lambda batch: paragraphs.count(batch, context)),
@@ -170,19 +213,24 @@ def stages(elements: Sequence[plan.Element], context: cleaning.CleaningContext) 
                 lambda partition: paragraphs.share(partition, context),
             ),
         ]
-    return [*made, Stage("Write", shards, lambda shard: writing.write_shard(shard, count, context))]
+    return [
+        *made,
+        Stage("Write", shards, lambda shard: writing.write_shard(shard, count, context)),
+        Stage("KeepKeys", written_partitions, lambda partition: kept_keys.keep(partition, context)),
+    ]
 
 
 def _write(
     out: Path,
-    inputs: dict[str, Path],
+    inputs: dict[str, Path | str],
     settings: dict[str, Any],
     collected: writing.Collected,
+    keys: list[str],
     skipped: list[dict[str, Any]],
     by_file: list[file_report.FileRow],
 ) -> None:
     """The artifact from what the shards left, after a look at whether there is anything in it."""
-    counts, shards, rejects = collected
+    counts, rejects = collected.counts, collected.rejects
     for entry in skipped:
         funnel.leave_out(
             counts.setdefault(entry["source"], funnel.new()), entry["path"], entry["why"], entry["unreadable"]
@@ -192,13 +240,19 @@ def _write(
     _check(report)
     page = file_report.page(report["sources"], settings["corpus"]["rejects_per_reason"])
     with artifacts.writing(out, "corpus", settings=settings, inputs=inputs, versions=_VERSIONS) as writer:
-        for number, path in enumerate(shards):
-            paths.take(path, writer.path(f"part-{number:05d}.parquet"))
+        for name, files in (
+            ("", collected.documents),
+            ("duplicates", collected.duplicates),
+            (against.KEYS_FOLDER, keys),
+        ):
+            for number, path in enumerate(files):
+                paths.take(path, writer.path(name, f"part-{number:05d}.parquet"))
         if isinstance(rejects, list):
             for number, path in enumerate(rejects):
                 paths.take(path, writer.path("rejects", f"part-{number:05d}.parquet"))
         elif rejects.num_rows:
             pq.write_table(rejects, writer.path("rejects", "part-00000.parquet"), compression="zstd")
+        report["largest_groups"] = duplicates.with_sources(collected.groups, writer.folder / "duplicates")
         report["examples"] = _examples(writer.folder / "rejects", set(report["total"]["reasons"]))
         text = json.dumps(report, ensure_ascii=False, indent=1) + "\n"
         writer.path("funnel.json").write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -14,92 +15,137 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mobilebert.corpus import file_counts, funnel
+from mobilebert.corpus import duplicates, file_counts, funnel
 from mobilebert.corpus.cleaning import REJECTS, CleaningContext, writing_rejects
-from mobilebert.corpus.dedup import block_store, near_duplicates, paragraphs
+from mobilebert.corpus.dedup import block_store, paragraphs, verdicts
 from mobilebert.storage import paths, row_groups
 
-DOCUMENTS = pa.schema([("id", pa.string()), ("source", pa.string()), ("text", pa.string())])
+DOCUMENTS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("text", pa.string()),
+        ("exact_copies", pa.uint32()),  # that were dropped for it
+        ("near_copies", pa.uint32()),
+    ]
+)
 ELEMENTS_PER_SHARD = 8
-# Counts by source; files of documents in order; the sample of rejects as a table, or its files when all are
-# kept.
-Collected = tuple[dict[str, dict[str, Any]], list[str], pa.Table | list[str]]
 Gone = dict[int, set[int]]  # of documents, by their place in a block, the numbers of the lines that go
-_SHARED = 3  # beside the fates that `duplicates` knows
+_SHARED = 100  # beside the fates that `verdicts` knows
 _REASONS = {
-    near_duplicates.EXACT: "exact_duplicate",
-    near_duplicates.NEAR: "near_duplicate",
+    verdicts.EXACT: "exact_duplicate",
+    verdicts.NEAR: "near_duplicate",
+    verdicts.OTHER: "in_other_corpus",
     _SHARED: "shared_paragraphs",
 }
 _PART_BYTES = 64_000_000  # of text; an element that is one large compressed file gives several parts
 
 
-def write_shard(shard: int, elements: int, context: CleaningContext) -> None:
-    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the
-    work folder.
+@dataclass(frozen=True)
+class Collected:
+    """What all parts left in the work folder: paths of files, in order, and counts by source.
 
-    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` (Parquet), and at last
-    `part-NNNNNN.json` ({"files": number of Parquet files, "rejects": number of rows, "sources": counts as in
-    funnel.json, "by_file": counts by file}).
+    `rejects` is the sample as a table, or the files of all; `groups` the largest groups of duplicates.
+    """
+
+    counts: dict[str, dict[str, Any]]
+    documents: list[str]
+    rejects: pa.Table | list[str]
+    duplicates: list[str]
+    groups: list[dict[str, Any]]
+
+
+@dataclass
+class _Outputs:
+    """What the documents of a part that go leave, and which ones stay."""
+
+    rejects: funnel.Rejects
+    duplicates: pq.ParquetWriter
+    names: duplicates.Names
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: file_counts.Files = field(default_factory=file_counts.Files)
+    duplicated: int = 0  # rows of `duplicates`
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    stays: list[np.ndarray] = field(default_factory=list)  # (D,) bool of each block
+
+
+def write_shard(shard: int, elements: int, context: CleaningContext) -> int:
+    """Write the documents of a part of all the `elements` that stay, and what became of the others, into the
+    work folder; returns the part's number.
+
+    `part-NNNNNN-NNNN.parquet` (a row group a block), `part-NNNNNN.rejects` and `part-NNNNNN.duplicates`
+    (Parquet), `part-NNNNNN.stays` (a byte a document), and at last `part-NNNNNN.json` ({"files": number of
+    Parquet files, "rejects" and "duplicates": number of rows, "groups": the largest ones, "sources": counts
+    as in funnel.json, "by_file": counts by file}).
     """
     stem = _stem(context.folder, shard)
     if paths.exists(f"{stem}.json"):
-        return  # by a run that was killed
+        return shard  # by a run that was killed
     mine = range(shard * ELEMENTS_PER_SHARD, min((shard + 1) * ELEMENTS_PER_SHARD, elements))
     blocks = block_store.Blocks(context.folder)
-    fates = near_duplicates.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
+    decided = verdicts.verdicts(blocks.before(mine.start), blocks.before(mine.stop), context)
     shared = _Shared(context)
-    counts: dict[str, dict[str, Any]] = {}
-    files = file_counts.Files()
     with (
         _ParquetFiles(stem) as writer,
         writing_rejects(f"{stem}.rejects", context.settings.rejects_per_reason) as rejects,
+        paths.writing(f"{stem}.duplicates") as stream,
+        pq.ParquetWriter(stream, duplicates.DUPLICATES, compression="zstd") as table,
     ):
+        outputs = _Outputs(rejects, table, duplicates.Names(context))
         for element in mine:
             summary = json.loads(paths.read(paths.join(context.folder, f"{element:06d}.json")))
             for source, source_counts in summary["sources"].items():
-                funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
-            files.merge(summary["files"])
+                funnel.merge(outputs.counts.setdefault(source, funnel.new()), source_counts)
+            outputs.files.merge(summary["files"])
             _add(paths.join(context.folder, f"{element:06d}.rejects"), rejects)
             for block, size in enumerate(summary["blocks"]):
-                writer.write(
-                    _kept(
-                        element,
-                        block,
-                        fates[:size],
-                        shared.of(element, block, size),
-                        counts,
-                        files,
-                        rejects,
-                        context,
-                    )
-                )
-                fates = fates[size:]
-    summary = {"files": writer.number, "rejects": rejects.written, "sources": counts, "by_file": files.counts}
+                gone = shared.of(element, block, size)
+                rows = _kept(element, block, decided[:size], gone, outputs, context)
+                writer.write(rows)
+                outputs.groups = duplicates.largest([*outputs.groups, *duplicates.groups(rows)])
+                decided = decided[size:]
+    paths.write(f"{stem}.stays", np.concatenate([np.zeros(0, bool), *outputs.stays]).tobytes())
+    summary = {
+        "files": writer.number,
+        "rejects": rejects.written,
+        "duplicates": outputs.duplicated,
+        "groups": outputs.groups,
+        "sources": outputs.counts,
+        "by_file": outputs.files.counts,
+    }
     paths.write(f"{stem}.json", json.dumps(summary, ensure_ascii=False).encode())
+    return shard
+
+
+def stays_files(folder: str, shards: int) -> list[str]:
+    """The files with a byte a document, whether it is in the corpus, in order."""
+    return [f"{_stem(folder, shard)}.stays" for shard in range(shards)]
 
 
 def collect(folder: str, shards: int, sources: Iterable[str], most: int | str) -> Collected:
     """What all parts left in the work folder."""
     counts = {source: funnel.new() for source in sources}
-    files, rejected = [], []
+    files, rejected, duplicated = [], [], []
+    groups: list[dict[str, Any]] = []
     for stem in (_stem(folder, shard) for shard in range(shards)):
         summary = json.loads(paths.read(f"{stem}.json"))
         for source, source_counts in summary["sources"].items():
             funnel.merge(counts.setdefault(source, funnel.new()), source_counts)
         files += [_file(stem, number) for number in range(summary["files"])]
         rejected += [f"{stem}.rejects"] if summary["rejects"] else []
+        duplicated += [f"{stem}.duplicates"] if summary["duplicates"] else []
+        groups = duplicates.largest([*groups, *summary["groups"]])
     for entry in counts.values():
-        for name in ("reasons", "lines", "masked"):
+        for name in ("reasons", "lines", "masked", "scripts"):
             entry[name] = dict(sorted(entry[name].items()))
     if isinstance(most, str):
-        return counts, files, rejected
+        return Collected(counts, files, rejected, duplicated, groups)
     sample: list[dict[str, Any]] = []
     rejects = funnel.Rejects(most, lambda rows: sample.extend(row._asdict() for row in rows))
     for path in rejected:
         _add(path, rejects)
     rejects.flush()
-    return counts, files, pa.Table.from_pylist(sample, REJECTS)
+    return Collected(counts, files, pa.Table.from_pylist(sample, REJECTS), duplicated, groups)
 
 
 def collect_files(folder: str, shards: int) -> file_counts.Files:
@@ -116,38 +162,45 @@ def shard_count(elements: int) -> int:
 
 
 def _kept(
-    element: int,
-    block: int,
-    fates: np.ndarray,
-    gone: Gone,
-    counts: dict[str, dict[str, Any]],
-    files: file_counts.Files,
-    rejects: funnel.Rejects,
-    context: CleaningContext,
+    element: int, block: int, decided: np.ndarray, gone: Gone, outputs: _Outputs, context: CleaningContext
 ) -> pa.Table:
-    """The rows of a block that stay, by the (D,) fates of its documents, without their paragraphs of `gone`;
-    the others are counted under their reason.
+    """The rows of a block that stay, by the (D,) VERDICT of its documents, without their paragraphs of
+    `gone`; the others are counted under their reason.
     """
     stored = block_store.read_block(context.folder, element, block)
     texts = block_store.read_texts(context.folder, element, block)
-    index = stored.index
+    index, fates = stored.index, decided["fate"]
     if gone:
-        index, texts, fates = _without(gone, stored, texts, fates, counts, context.settings.min_characters)
-    stays = fates == near_duplicates.STAYS
+        least = context.settings.min_characters
+        index, texts, fates = _without(gone, stored, texts, fates, outputs.counts, least)
+    stays = fates == verdicts.STAYS
+    outputs.stays.append(stays)
     for number, source in enumerate(stored.sources):
         sizes = index["size"][stays & (index["source"] == number)]
-        funnel.keep(counts[source], int(sizes.sum()), len(sizes))
+        funnel.keep(outputs.counts[source], int(sizes.sum()), len(sizes))
+    dropped: list[dict[str, Any]] = []
     for row in np.flatnonzero(~stays).tolist():
         entry, source, reason = index[row], stored.source(row), _REASONS[int(fates[row])]
-        funnel.drop(counts[source], int(entry["raw"]), reason)
-        files.drop(int(entry["file"]), reason)
+        funnel.drop(outputs.counts[source], int(entry["raw"]), reason)
+        outputs.files.drop(int(entry["file"]), reason)
         text = texts[int(entry["offset"]) : int(entry["offset"]) + int(entry["size"])].decode()
-        rejects.add(funnel.Reject(stored.names[row], source, reason, text))
+        detail = ""
+        if fates[row] != _SHARED:
+            dropped.append(
+                duplicates.described((stored.names[row], source, reason), decided[row], outputs.names)
+            )
+            detail = duplicates.detail(dropped[-1])
+        outputs.rejects.add(funnel.Reject(stored.names[row], source, reason, text, detail))
+    if dropped:
+        outputs.duplicates.write_table(pa.Table.from_pylist(dropped, duplicates.DUPLICATES))
+        outputs.duplicated += len(dropped)
     offsets = np.append(index["offset"], len(texts)).astype(np.int32)
     columns = [
         pa.array(stored.names, pa.string()),
         pa.array(stored.sources, pa.string()).take(pa.array(index["source"])),
         pa.StringArray.from_buffers(len(index), pa.py_buffer(offsets), pa.py_buffer(texts)),
+        pa.array(np.ascontiguousarray(decided["exact"])),
+        pa.array(np.ascontiguousarray(decided["near"])),
     ]
     return pa.Table.from_arrays(columns, schema=DOCUMENTS).filter(pa.array(stays))
 

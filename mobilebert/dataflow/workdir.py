@@ -24,7 +24,9 @@ _WHOSE = "fingerprint.txt"
 _DIGITS = 16
 
 
-def fingerprint(settings: Mapping[str, Any], inputs: Mapping[str, Path], versions: tuple[str, ...]) -> str:
+def fingerprint(
+    settings: Mapping[str, Any], inputs: Mapping[str, Path | str], versions: tuple[str, ...]
+) -> str:
     """SHA-256 of all that shapes what lies in a work folder: settings, the inputs' manifests, libraries, and
     this package's own code.
 

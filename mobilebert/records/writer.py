@@ -55,7 +55,7 @@ def write(
     files = tuple(artifacts.read(tokenizer_folder, "tokenizer").files)
     tokenizer = tokenization.load(tokenizer_folder)
     record_format = RecordFormat(settings.sequence_length, tokenizer.size)
-    simplified = cleaning.get("script") == "simplify" or bool(cleaning.get("simplify"))
+    simplified = cleaning.get("script") == "simplify"
     known = read_dictionary(dictionary, tokenizer.lowercase, simplified) if dictionary else ""
     shaping = {
         "records": settings.shaping(),

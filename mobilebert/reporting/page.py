@@ -106,7 +106,11 @@ def _scores(run: Run) -> Section:
         "Mean over the seeds; the spread is the sample standard deviation. Majority: always the most "
         "frequent answer of the training file."
     )
-    return Section("scores", "Task scores", [Panel(table=tables.scores(run))], note)
+    panels = [
+        Panel(table=tables.scores(run)),
+        Panel("Texts of dev that stand in train too", table=tables.task_texts(run)),
+    ]
+    return Section("scores", "Task scores", [panel for panel in panels if panel.rows], note)
 
 
 def _corpus(run: Run) -> Section:
@@ -114,10 +118,12 @@ def _corpus(run: Run) -> Section:
         Panel("From raw to kept", table=tables.funnel(run)),
         Panel("Why documents were dropped", table=tables.reasons(run)),
         Panel("Lines removed", table=tables.lines(run)),
+        Panel("Script of the documents that the rules keep", table=tables.scripts(run)),
         Panel("Sensitive data masked", table=tables.masked(run)),
         Panel("Files that could not be read", table=tables.unreadable(run)),
         Panel("Files left out", table=tables.left_out(run)),
         Panel("One dropped document for each reason", table=tables.rejects(run)),
+        Panel("Largest groups of duplicates", table=tables.largest_groups(run)),
         Panel("Records", table=tables.records(run)),
     ]
     shown = [panel for panel in panels if panel.rows]

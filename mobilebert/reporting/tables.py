@@ -8,6 +8,7 @@ from typing import Any
 from mobilebert.reporting.collect import Model, Run
 
 PARAMETERS, SIZE, LATENCY = "parameters", "TFLite (MB)", "latency (ms)"  # columns of the summary
+SCRIPTS = ("simplified", "traditional", "mixed", "neither")
 EXCERPT = 120  # characters of a rejected document that are shown
 
 
@@ -177,6 +178,22 @@ def masked(run: Run) -> Table:
     )
 
 
+def scripts(run: Run) -> Table:
+    """Documents that the rules keep by script, and what simplifying changed, by source."""
+    rows = [
+        [
+            name,
+            *(count(source["scripts"].get(script, 0)) for script in SCRIPTS),
+            count(source["simplified"]["documents"]),
+            count(source["simplified"]["characters"]),
+        ]
+        for name, source in run.funnel.get("sources", {}).items()
+        if source.get("scripts")
+    ]
+    columns = [*(f"#{script}" for script in SCRIPTS), "#converted", "#characters changed"]
+    return table(["source", *columns], rows)
+
+
 def unreadable(run: Run) -> Table:
     """Files that could not be read, by source."""
     sources = run.funnel.get("sources", {}).items()
@@ -203,6 +220,43 @@ def rejects(run: Run) -> Table:
         [row["reason"], row.get("detail") or "", row["source"], _excerpt(row["text"])] for row in run.rejects
     ]
     return table(["reason", "because of", "source", "beginning"], rows)
+
+
+def largest_groups(run: Run) -> Table:
+    """The documents that the most others were dropped for as duplicates, and the sources of those."""
+    rows = [
+        [
+            group["source"],
+            group["id"],
+            count(group["exact"]),
+            count(group["near"]),
+            ", ".join(f"{source} {copies:,}" for source, copies in group["sources"].items()),
+            _excerpt(group["text"]),
+        ]
+        for group in run.funnel.get("largest_groups", [])
+    ]
+    columns = ["source", "document", "#exact copies", "#near copies", "sources of the copies", "beginning"]
+    return table(columns, rows)
+
+
+def task_texts(run: Run) -> Table:
+    """Examples of the dev files whose texts stand in the training files too, by task."""
+    rows = []
+    for artifact in run.artifacts:
+        if artifact.manifest.kind == "task" and "shared" in artifact.manifest.counts:
+            counts = artifact.manifest.counts
+            shared, dev = counts["shared"], counts["dev"]
+            rows.append(
+                [
+                    artifact.subfolder.split("/")[-1],
+                    count(dev["examples"]),
+                    count(shared["examples"]),
+                    count(shared.get("contexts")),
+                    count(dev.get("contexts")),
+                ]
+            )
+    columns = ["task", "#dev examples", "#also in train", "#their contexts in train", "#dev contexts"]
+    return table(columns, rows)
 
 
 def records(run: Run) -> Table:

@@ -247,10 +247,10 @@ def own_shapes(text: str) -> dict[str, Any]:
 
 
 def without_paths(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections as JSON values, by name, as manifests show them: where a given student, another corpus or
+    """Sections as JSON values, by name, as manifests show them: where a given student, other corpora or
     test files lie is not part of what they are; their digests stand in the manifest instead.
     """
-    left_out = {"corpus": {"from", "decontaminate"}, "student": {"from"}}
+    left_out = {"corpus": {"from", "against", "decontaminate"}, "student": {"from"}}
     return {
         name: {key: one for key, one in value.items() if key not in left_out[name]}
         if name in left_out

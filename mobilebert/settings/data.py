@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from mobilebert.settings.buckets import check_bucket
 from mobilebert.settings.fields import (
     Count,
+    FolderOrUrl,
     MaybePathOrUrl,
     MaybeText,
     Name,
@@ -106,7 +107,16 @@ class Corpus(Section):
     """Cleaning and deduplication."""
 
     from_: MaybePathOrUrl = setting("Corpus folder of another run to use instead", None, alias="from")
-    simplify: bool = setting("Convert Traditional to Simplified Chinese (OpenCC t2s)", False)
+    against: list[FolderOrUrl] = setting(
+        "Finished corpus folders of other runs (local or `gs://`): documents that one of them has, exactly "
+        "or nearly, are dropped",
+        [],
+    )
+    script: Literal["keep", "simplify", "drop_traditional"] = setting(
+        "`simplify`: Traditional text in Simplified characters (OpenCC tw2s or hk2s), Simplified text as it "
+        "is; `drop_traditional`: documents in Traditional characters go",
+        "keep",
+    )
     cantonese: Literal["keep", "drop"] = setting(
         "Written Cantonese (嘅, 喺, 咗, 唔): `keep` it as Chinese, or `drop` it; it is counted either way",
         "keep",

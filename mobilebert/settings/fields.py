@@ -50,6 +50,7 @@ def absent(value: Any) -> Any:
 Number = Annotated[float, BeforeValidator(_not_boolean), Field(allow_inf_nan=False)]
 Count = Annotated[int, BeforeValidator(_whole)]
 PathOrUrl = Annotated[str, Field(min_length=1), AfterValidator(_path)]
+FolderOrUrl = Annotated[PathOrUrl, AfterValidator(lambda folder: folder.rstrip("/") or "/")]
 Name = Annotated[str, Field(pattern=NAME)]
 MaybePathOrUrl = Annotated[PathOrUrl | None, BeforeValidator(absent)]
 MaybeText = Annotated[str | None, BeforeValidator(absent)]

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from mobilebert.settings.fields import NAME
 
+# What took the place of settings that are gone.
+RENAMED = {
+    "corpus.simplify": "write corpus.script: simplify in the place of true, and nothing in the place of false"
+}
 MOST_SHOWN = 80  # characters of a value that a line shows
 EXPECTED = {
     "model_type": "settings in lines `name: value` below it are expected",
@@ -57,6 +61,8 @@ def _readable(problem: Any, model: type[BaseModel]) -> str:
     value, kind = problem["input"], problem["type"]
     if kind == "extra_forbidden":
         where = ".".join(name for name in (_dotted(problem["loc"][:-1]), str(problem["loc"][-1])) if name)
+        if where in RENAMED:
+            return f"{where}: no such setting any more; {RENAMED[where]}"
         return f"{where}: no such setting{_did_you_mean(problem['loc'], model)}"
     if value is None and kind in {"model_type", "list_type"}:
         return f"{where}: is empty; remove it or fill it"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mobilebert.errors import UserError
+from mobilebert.storage import paths
 from mobilebert.storage.atomic import canonical_json, write_atomically
 
 FORMAT = 1
@@ -166,9 +167,11 @@ def read(folder: Path | str, kind: str | None = None, *, verify: bool = True) ->
 
 
 def digest(folder: Path | str) -> str:
-    """SHA-256 of the manifest of a folder or a single file: it stands for the whole artifact in lineage
-    and fingerprints.
+    """SHA-256 of the manifest of a folder (anywhere) or a single file: it stands for the whole artifact in
+    lineage and fingerprints.
     """
+    if not paths.is_local(str(folder)):
+        return hashlib.sha256(paths.read(paths.join(str(folder), MANIFEST))).hexdigest()
     return hashlib.sha256(_manifest_bytes(Path(folder))).hexdigest()
 
 

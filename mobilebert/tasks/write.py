@@ -11,7 +11,8 @@ from typing import Any
 from mobilebert.errors import UserError
 from mobilebert.settings import SMALL_WORLD, TaskFiles
 from mobilebert.storage import artifacts
-from mobilebert.tasks.examples import Classification, Split
+from mobilebert.tasks import shared_texts
+from mobilebert.tasks.examples import Classification, Reading, Split
 from mobilebert.tasks.registry import TASKS, Task
 
 SPLITS = ("train", "dev")
@@ -49,16 +50,23 @@ def settings_of(
 
 
 def prepare(writer: artifacts.Writer, name: str, files: TaskFiles, world: Path | None) -> None:
-    """Read both files of the task and write them in our line form; counts go to the manifest."""
+    """Read both files of the task and write them in our line form; counts go to the manifest, those of texts
+    that the two share among them.
+    """
     task = find(name)
+    examples: dict[str, list[Classification] | list[Reading]] = {}
     for split in SPLITS:
         file = getattr(files, split)
         path = Path(file) if file != SMALL_WORLD else (world or Path()) / task.world[split]
         read = task.read(path, split, training=split == "train")
+        examples[split] = read.examples
         with writer.path(f"{split}.jsonl").open("w", encoding="utf-8", newline="\n") as stream:
             for example in read.examples:
                 stream.write(json.dumps(example.to_json(), ensure_ascii=False) + "\n")
         writer.counts[split] = dict(sorted(read.counts.items())) | _majority(read)
+    shared = shared_texts.count(examples["train"], examples["dev"])
+    shared_texts.warn(name, shared, len(examples["dev"]))
+    writer.counts["shared"] = shared
     body = {"name": task.name, "kind": task.kind, "labels": list(task.labels), "metrics": list(task.metrics)}
     writer.path("task.json").write_text(
         json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mobilebert.errors import UserError
-from mobilebert.text import characters
+from mobilebert.text import characters, script
 from mobilebert.text.normalise import normalise
 
 # A tag after a Latin word would be a second word: New York.
@@ -36,7 +34,7 @@ def read_dictionary(path: Path, lowercase: bool, simplified: bool) -> str:
     Args:
         path: UTF-8 text; empty lines are nothing.
         lowercase: the vocabulary is in small letters, so entries are too.
-        simplified: the corpus was converted to Simplified Chinese (OpenCC t2s), so entries are too.
+        simplified: the corpus was converted to Simplified Chinese, so the entries are, as one text.
 
     Raises:
         UserError: naming the file and the line that is no entry.
@@ -47,6 +45,8 @@ def read_dictionary(path: Path, lowercase: bool, simplified: bool) -> str:
         raise UserError(
             f"{path}: cannot be read as UTF-8 text ({error}); records.user_dictionary names a list of words"
         ) from None
+    if simplified:
+        text = script.simplify(text, script.names([text])[0])
     entries = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -58,7 +58,7 @@ def read_dictionary(path: Path, lowercase: bool, simplified: bool) -> str:
                 f"without spaces, a whole number over 0, letters"
             )
         raw = match["word"] or match["latin"]
-        word = normalise(_simplifier().convert(raw) if simplified else raw)
+        word = normalise(raw)
         if not word or " " in word:
             raise UserError(
                 f"{path}, line {number}: {raw!r} is {word!r} once text is cleaned (no control and no "
@@ -124,10 +124,3 @@ def _lower(text: str) -> str:
     lower = text.lower()
     # Only U+0130 becomes two characters.
     return lower if len(lower) == len(text) else text.replace("\u0130", "I").lower()
-
-
-@cache
-def _simplifier() -> Any:
-    from opencc import OpenCC  # loads its dictionaries
-
-    return OpenCC("t2s")

@@ -92,6 +92,7 @@ def main() -> None:
     out = Path(options["--out"][0])
     shaping = {name: values for name, values in options.items() if name not in OPERATION}
     words = [word for values in shaping.values() for word in values if len(word) < 200]
+    words += json.loads(options.get("--settings", ["{}"])[0]).get("corpus", {}).get("against", [])
     manifests = {word if word.endswith("manifest.json") else str(manifest_of(Path(word))) for word in words}
     inputs = {path: digest(path) for path in sorted(manifests) if Path(path).is_file()}
     text = json.dumps(

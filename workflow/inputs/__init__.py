@@ -82,5 +82,6 @@ class Inputs:
     @cached_property
     def freshness(self) -> Freshness:
         """What the manifests of this run say."""
-        others = (self.settings.corpus.from_, self.settings.vocabulary.from_, self.settings.records.from_)
+        corpus = self.settings.corpus
+        others = (corpus.from_, self.settings.vocabulary.from_, self.settings.records.from_, *corpus.against)
         return Freshness(paths.results(self.settings.run), others, self.bucket)

@@ -9,6 +9,7 @@ from snakemake.io import ancient
 
 from mobilebert.corpus.sources import discovery
 from mobilebert.settings import SMALL_WORLD, sections_of, without_paths
+from mobilebert.storage import paths as storage_paths
 from workflow import paths
 from workflow.external_inputs import digests, trackable
 from workflow.inputs.stage import StageInputs, to_text
@@ -28,6 +29,15 @@ class CorpusInputs(StageInputs):
         named = [name for name in self.settings.corpus.decontaminate if name != SMALL_WORLD]
         files = [file for name in named for file in discovery.find(name).files]
         return [ancient(file) for file in trackable(files)]
+
+    def against(self, wildcards: Any = None) -> list[str]:
+        """The other corpora whose documents must not be in this one, where they lie on this machine."""
+        local = filter(storage_paths.is_local, self.settings.corpus.against)
+        return [path for folder in local for path in paths.artifact(folder)]
+
+    def against_manifests(self, wildcards: Any = None) -> list[str]:
+        """The manifests of all of them, which decide on reruns."""
+        return [paths.manifest_of(folder) for folder in self.settings.corpus.against]
 
     def manifest_settings(self, wildcards: Any = None) -> str:
         """What the manifest must show: the settings, and the test files by digest instead of by path."""

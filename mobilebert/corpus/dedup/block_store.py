@@ -26,7 +26,7 @@ MAX_DOCUMENTS = 1 << _PLACE_BITS
 INDEX = np.dtype([("offset", "<u8"), ("size", "<u4"), ("raw", "<u8"), ("source", "<u2"), ("file", "<u4")])
 # A key of a document, by which equal and similar ones meet, and the rank of its text.
 KEY = np.dtype([("key", "<u8"), ("rank", "<u8"), ("document", "<u8")])
-OF_TEXT = np.uint64(1 << 63)  # set in the key of a whole text, not in those of its bands
+OF_TEXT = np.uint64(1)  # the bit that is set in the key of a whole text, not in those of its bands
 _LENGTH_BITS, _DIGEST_BITS = 24, 40
 # The keys of so many documents are held at once, 360 bytes of each: 24 MB, however short the documents are.
 TOGETHER = 1 << 16
@@ -138,6 +138,12 @@ def lengths(ranks: np.ndarray) -> np.ndarray:
     return ((1 << _LENGTH_BITS) - 1) - (ranks >> np.uint64(_DIGEST_BITS)).astype(np.int64)
 
 
+def partition_of(keys: np.ndarray, partitions: int) -> np.ndarray:
+    """(M,) uint64: the partition of each of (M,) keys; one has all keys from some number to some other."""
+    half = np.uint64(32)
+    return ((keys >> half) * np.uint64(partitions)) >> half
+
+
 def write_keys(folder: str, element: int, block: int, keys: np.ndarray) -> None:
     """Write the (M,) KEY entries of a block."""
     paths.write(f"{_stem(folder, element, block)}.keys", keys.tobytes())
@@ -239,6 +245,11 @@ class Blocks:
         """(N,) uint64: how many documents come before each of these, (N,) by number."""
         block = self._block[np.searchsorted(self._block["number"], numbers, side="right") - 1]
         return block["before"] + (numbers - block["number"])
+
+    def number(self, count: int) -> int:
+        """The number of a document of which so many come before: the inverse of `counted`."""
+        block = self._block[np.searchsorted(self._block["before"], np.uint64(count), side="right") - 1]
+        return int(block["number"]) + count - int(block["before"])
 
     def keys(self, batch: int) -> np.ndarray:
         """(M,) KEY: the entries of the blocks of a batch, in their order."""

@@ -20,7 +20,8 @@ import numpy as np
 import xxhash
 
 from mobilebert.corpus.cleaning import CleaningContext
-from mobilebert.corpus.dedup import block_store, near_duplicates
+from mobilebert.corpus.dedup import block_store
+from mobilebert.corpus.dedup.verdicts import STAYS, verdicts
 from mobilebert.storage import paths
 
 LEAST_BYTES = 30  # ten Han; shorter lines are headings, replies, verses, which many documents rightly share
@@ -105,14 +106,14 @@ def shared(batch: int, context: CleaningContext) -> dict[int, set[int]]:
 def _lines(batch: int, context: CleaningContext) -> Iterator[np.ndarray]:
     """(L,) _LINE of the documents of each block of a batch that stay."""
     numbers, first, end = block_store.Blocks(context.folder).batch(batch)
-    fates = near_duplicates.verdicts(first, end, context)
+    fates = verdicts(first, end, context)["fate"]
     for number in numbers:
         element, block, _ = block_store.position_of(number)
         index, texts = (
             block_store.read_index(context.folder, element, block),
             block_store.read_texts(context.folder, element, block),
         )
-        stays = np.flatnonzero(fates[: len(index)] == near_duplicates.STAYS)
+        stays = np.flatnonzero(fates[: len(index)] == STAYS)
         each = [texts[offset : offset + size] for offset, size, *_ in index[stays].tolist()]
         if each:
             made = hashes(b"\n".join(each))

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.corpus import deduplication
 from mobilebert.corpus.cleaning import CleaningContext
-from mobilebert.corpus.dedup import block_store, minhash, near_duplicates
+from mobilebert.corpus.dedup import block_store, minhash, near_duplicates, verdicts
 from mobilebert.settings import Corpus
 
 CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
@@ -83,10 +83,10 @@ def dropped(tmp_path, blocks: list[list[str]], **changes) -> dict[tuple[int, int
     folder = tempfile.mkdtemp(dir=tmp_path)
     fates = deduplication.find(blocks, CleaningContext(Corpus.model_validate(changes), folder, 1 << 20))
     return {
-        (element, place): fate == near_duplicates.EXACT
+        (element, place): fate == verdicts.EXACT
         for element, each in enumerate(fates)
         for place, fate in enumerate(each.tolist())
-        if fate != near_duplicates.STAYS
+        if fate != verdicts.STAYS
     }
 
 
@@ -156,7 +156,7 @@ def test_copies_of_one_text_do_not_fill_a_partition(tmp_path, monkeypatch):
     one = text(random.Random(14), 100)
     work = CleaningContext(Corpus(), str(tmp_path), 1 << 20)
     fates = deduplication.find([[one] * 50] * 20, work)
-    assert np.concatenate(fates).tolist() == [near_duplicates.STAYS] + [near_duplicates.EXACT] * 999
+    assert np.concatenate(fates).tolist() == [verdicts.STAYS] + [verdicts.EXACT] * 999
     blocks = block_store.Blocks(work.folder)
     assert blocks.batches == 10
     files = [str(tmp_path / f"keys-{batch:06d}") for batch in range(10)]
@@ -230,10 +230,14 @@ def test_a_key_that_all_share_takes_no_more_memory_the_more_there_are(tmp_path, 
     peaks = []
     for documents in (20_000, 100_000):
         work = variants(Path(tempfile.mkdtemp(dir=tmp_path)), documents)
-        tracemalloc.start()
-        near_duplicates.candidates(0, work)
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        traced = []
+        for _ in range(2):  # Python's table of strings may grow by 2 MB in one of them, wherever it stands
+            tracemalloc.start()
+            near_duplicates.candidates(0, work)
+            traced.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+            Path(work.folder, "pairs-000000").unlink()
+        peaks.append(min(traced))
     assert peaks[1] < 1.5 * peaks[0] < 3e6
 
 
@@ -289,9 +293,7 @@ def test_pairs_fall_into_all_groups_though_each_block_has_one_document(tmp_path)
     deduplication.find(blocks, work)
     groups = block_store.Blocks(work.folder).partitions
     assert groups > 4
-    assert all(
-        sum(1 for _ in near_duplicates.alike(group, groups, work)) in range(1, 20) for group in range(groups)
-    )
+    assert all(sum(1 for _ in verdicts.alike(group, groups, work)) in range(1, 20) for group in range(groups))
 
 
 def test_copies_of_a_text_that_goes_go_too(tmp_path):
@@ -307,7 +309,8 @@ def test_copies_of_a_text_that_goes_go_too(tmp_path):
 
 def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_path, monkeypatch):
     """Against the definition: by rank, each document that stays sends off those that it is alike to."""
-    monkeypatch.setattr(near_duplicates, "_READ_AHEAD", 5_000)
+    monkeypatch.setattr(verdicts, "_READ_AHEAD", 5_000)
+    monkeypatch.setattr(verdicts, "_DROPS", 1_000)
     random_ = np.random.default_rng(11)
     documents, most = 20_000, 1 << 40
     peaks = []
@@ -321,7 +324,7 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
         rank = random_.integers(0, most, documents)
         ends = random_.integers(0, documents, (count, 2))
         ends = ends[rank[ends[:, 0]] < rank[ends[:, 1]]]
-        pairs = np.zeros(len(ends), near_duplicates.PAIR)
+        pairs = np.zeros(len(ends), near_duplicates.ALIKE)
         pairs["rank"], pairs["first"], pairs["second"] = rank[ends[:, 0]], ends[:, 0], ends[:, 1]
         pairs.sort()
         for group in range(groups):
@@ -329,13 +332,13 @@ def test_the_verdict_holds_a_byte_a_document_however_many_pairs_there_are(tmp_pa
             (Path(folder) / f"copied-{group:06d}").write_bytes(b"")
             (Path(folder) / f"alike-{group:06d}").write_bytes(pairs[group::groups].tobytes())
         tracemalloc.start()
-        near_duplicates.decide(work)
+        verdicts.decide(work)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         stays = np.ones(documents, bool)
-        for _, first, second in pairs.tolist():
+        for _, first, second, _ in pairs.tolist():
             stays[second] &= not stays[first]
-        assert (stays == (near_duplicates.verdicts(0, documents, work) == near_duplicates.STAYS)).all()
+        assert (stays == (verdicts.verdicts(0, documents, work)["fate"] == verdicts.STAYS)).all()
     assert (
         peaks[1] < 1.5 * peaks[0] < 1e6
     )  # ten times the pairs; what else a process allocates meanwhile varies by a tenth

@@ -94,7 +94,7 @@ def test_documents_are_kept_dropped_and_counted(tmp_path, tree):
     assert funnel["total"] == counts
 
     kept = documents(tmp_path / "corpus")
-    assert list(kept[0]) == ["id", "source", "text"]
+    assert list(kept[0]) == ["id", "source", "text", "exact_copies", "near_copies"]
     assert [row["id"] for row in kept[:5]] == [
         "n0",
         "n1",
@@ -204,7 +204,7 @@ def test_traditional_text_is_simplified_on_request(tmp_path):
         ),
         encoding="utf-8",
     )
-    run(tmp_path, ("x", path), simplify=True)
+    run(tmp_path, ("x", path), script="simplify")
     assert documents(tmp_path / "corpus")[0]["text"].startswith("在这个故事里，我们的主人公来到了")
 
 

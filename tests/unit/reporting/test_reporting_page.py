@@ -115,6 +115,36 @@ def test_models_of_other_settings_are_not_shown(results: Path) -> None:
     assert "cmrc2018" not in html
 
 
+def test_the_corpus_tells_scripts_and_the_largest_groups_of_duplicates(results: Path) -> None:
+    path = results / "corpus" / "funnel.json"
+    body = json.loads(path.read_text("utf-8"))
+    scripts = {"traditional": 3, "simplified": 1200}
+    body["sources"]["news"] |= {"scripts": scripts, "simplified": {"documents": 3, "characters": 4567}}
+    group = {
+        "id": "a.txt#3",
+        "source": "news",
+        "exact": 1200,
+        "near": 5,
+        "text": "开头\n<b>",
+        "sources": {"web": 1205},
+    }
+    body["largest_groups"] = [group]
+    with artifacts.writing(results / "corpus", "corpus") as corpus:
+        corpus.json("funnel.json", body)
+    run = collect(results)
+    assert tables.scripts(run).rows == [["news", "1,200", "3", "0", "0", "3", "4,567"]]
+    assert tables.largest_groups(run).rows == [["news", "a.txt#3", "1,200", "5", "web 1,205", "开头 <b>"]]
+    assert "Largest groups of duplicates" in page.render("测试", run, SETTINGS)
+
+
+def test_the_report_tells_what_a_task_s_files_share(results: Path) -> None:
+    with artifacts.writing(results / "tasks" / "cmrc2018", "task") as task:
+        task.counts.update({"dev": {"examples": 30, "contexts": 9}, "shared": {"examples": 2, "contexts": 4}})
+    run = collect(results)
+    assert tables.task_texts(run).rows == [["cmrc2018", "30", "2", "4", "9"]]
+    assert "Texts of dev that stand in train too" in page.render("测试", run, SETTINGS)
+
+
 def test_the_corpus_tells_what_was_masked_and_which_test_file_a_reject_has_text_of(results: Path) -> None:
     run = collect(results)
     assert tables.masked(run).rows == [["news", "phone", "1,234"]]
