@@ -219,9 +219,9 @@ def test_a_users_words_are_simplified_where_the_corpus_was(tmp_path: Path, token
     (tmp_path / "words.txt").write_text("河的北岸開\n", encoding="utf-8")
     texts = [text.replace("河的北岸", "河的北岸开") for text in documents(300)]
     starts = []
-    for simplify in (False, True):
-        source = corpus(tmp_path / f"corpus-{simplify}", texts, simplify=simplify)
-        out = tmp_path / f"records-{simplify}"
+    for script in ("keep", "simplify"):
+        source = corpus(tmp_path / f"corpus-{script}", texts, script=script)
+        out = tmp_path / f"records-{script}"
         writer.write(source, tokenizer, out, SETTINGS, 20, 1, dictionary=tmp_path / "words.txt")
         rows, of = stored(RecordSet(out), "train"), tokenization.load(tokenizer).tokens.index("北")
         starts.append((rows[(rows & 0x7FFF) == of] >= 0x8000).mean())
