@@ -8,7 +8,7 @@ if SETTINGS.vocabulary.kind == "learned":
             corpus=INPUTS.corpus.folder,
             due=DUE(
                 "tokenizer",
-                section(SETTINGS, "vocabulary", "seed"),
+                INPUTS.vocabulary.learning_settings,
                 INPUTS.corpus.folder,
             ),
         output:
@@ -27,7 +27,7 @@ if SETTINGS.vocabulary.kind == "learned":
             attempt=jobs.attempt,
             runtime="1d",
         params:
-            settings=section(SETTINGS, "vocabulary", "seed"),
+            settings=INPUTS.vocabulary.learning_settings,
         message:
             "Learning the vocabulary from the corpus"
         shell:

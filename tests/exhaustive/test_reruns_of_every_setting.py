@@ -24,6 +24,13 @@ from tests.workflow.test_reruns import (
 )
 
 CHANGES = [
+    (["corpus", "script"], "simplify", CORPUS | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (["corpus", "cantonese"], "drop", CORPUS | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
+    (
+        ["vocabulary", "lowercase"],
+        False,
+        CORPUS - {"clean_corpus"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT,
+    ),
     (["vocabulary", "size"], 3000, CORPUS - {"clean_corpus"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["records", "shards"], 5, {"write_records"} | TEACHER | TRANSFER | STUDENT | AFTER_STUDENT),
     (["teacher", "min_head_lift"], 0.01, {"export_teacher"} | TRANSFER | STUDENT | AFTER_STUDENT),

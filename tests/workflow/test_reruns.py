@@ -50,6 +50,10 @@ def test_a_finished_run_has_nothing_to_do(finished: Path) -> None:
     assert planned(finished, "all") == {}
 
 
+def test_the_casing_that_a_learned_vocabulary_has_anyhow_is_only_reported(finished: Path) -> None:
+    assert set(planned(finished, "all", "--config", "vocabulary={lowercase: true}")) == REPORT
+
+
 def test_comments_and_another_order_of_keys_rerun_nothing(finished: Path, tmp_path: Path) -> None:
     settings = yaml.safe_load((finished / "config.yaml").read_text("utf-8"))
     text = "# a comment\n" + yaml.safe_dump(_reversed(settings), sort_keys=False, allow_unicode=True)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from mobilebert.settings import sections_of
 from workflow import paths
 from workflow.external_inputs import existing
 from workflow.inputs.stage import StageInputs, to_text
 
 
 class VocabularyInputs(StageInputs):
-    """Of `import_vocabulary`; and the tokenizer for those that read it."""
+    """Of `learn_vocabulary` and `import_vocabulary`; and the tokenizer for those that read it."""
+
+    def learning_settings(self, wildcards: Any = None) -> str:
+        """What shapes a learned vocabulary, with the casing that `auto` stands for."""
+        body = sections_of(self.settings, "vocabulary", "seed")
+        body["vocabulary"]["lowercase"] = self.settings.vocabulary.learns_lowercase
+        return to_text(body)
 
     def source_path(self, wildcards: Any = None) -> str:
         """Where the vocabulary comes from, whether it is there or not."""
