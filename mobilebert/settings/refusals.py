@@ -13,6 +13,7 @@ from mobilebert.settings.fields import NAME
 RENAMED = {
     "corpus.simplify": "write corpus.script: simplify in the place of true, and nothing in the place of false"
 }
+BRANCHES = {"bool", "int", "str", "float"}  # pydantic's own names for branches of a union
 MOST_SHOWN = 80  # characters of a value that a line shows
 EXPECTED = {
     "model_type": "settings in lines `name: value` below it are expected",
@@ -94,7 +95,12 @@ def _mistyped(value: Any, message: str) -> str:
 def _dotted(location: tuple[str | int, ...]) -> str:
     text = ""
     for segment in location:
-        if (isinstance(segment, str) and not segment.isidentifier()) or segment in {"int", "str", "float"}:
+        if (isinstance(segment, str) and not segment.isidentifier()) or segment in {
+            "bool",
+            "int",
+            "str",
+            "float",
+        }:
             continue  # pydantic's own name for a branch of a union
         text += f"[{segment}]" if isinstance(segment, int) else f".{segment}" if text else str(segment)
     return text

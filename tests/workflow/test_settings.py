@@ -77,6 +77,7 @@ def test_one_readable_line_for_each_wrong_setting(config: dict[str, Any], line: 
         ),
         ({"vocabulary": {"kind": "teacher"}}, ["vocabulary.kind"]),
         ({"vocabulary": {"kind": "file"}}, ["vocabulary.path"]),
+        ({"vocabulary": {"lowercase": "maybe"}}, ["vocabulary.lowercase"]),
         ({"records": {"sequence_length": 16}}, ["masking.max_predictions"]),
         ({"student": {"from": "somewhere"}}, ["student.from"]),
         (
