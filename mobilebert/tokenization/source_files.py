@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from mobilebert.errors import UserError
 from mobilebert.tokenization import google
+from mobilebert.tokenization.huggingface import NAMES
 from mobilebert.tokenization.tokenizer import SPECIAL
 
 CONFIG, DESCRIBED, ADDED = "tokenizer_config.json", "tokenizer.json", "added_tokens.json"
@@ -124,10 +125,10 @@ def with_added(
             words.append(content)
     if words:
         raise UserError(
-            f"{folder}: the added tokens {listed(words)} have several characters; transformers looks for "
-            f"them before all other rules, which is not reproduced here. To go on with their characters read "
-            f"one by one, leave a vocab.txt that has them as its last lines, and take {ADDED}, {DESCRIBED} "
-            f"and {CONFIG} away"
+            f"{folder}: the added tokens {listed(words)} are no single Han characters or marks; transformers "
+            f"looks for them before all other rules, which is not reproduced here. To go on with their "
+            f"characters read one by one, leave a vocab.txt that has them as its last lines, and take "
+            f"{ADDED}, {DESCRIBED} and {CONFIG} away"
         )
     if marks:
         logging.warning(
@@ -235,6 +236,10 @@ def _refuse(
         "clean_text: false (control characters stay)": normalizer.get("clean_text") in (None, True),
     }
     odd = [flag for flag, usual in flags.items() if not usual]
+    for key, token in NAMES.items():
+        named = configured.get(key) or token
+        named = named.get("content") if isinstance(named, dict) else named
+        odd += [f"{key}: {named} ({token} is BERT's)"] if named != token else []
     if odd:
         raise UserError(
             f"{source}: its tokenizer is set to {'; '.join(odd)}, which is not reproduced here; give a "

@@ -141,7 +141,20 @@ def test_added_words_of_several_characters_are_refused_by_name(tmp_path: Path, l
     else:
         added = {"鼽": len(TOKENS), "新冠": len(TOKENS) + 1}
         (source / layout).write_text(json.dumps(added), encoding="utf-8")
-    with pytest.raises(UserError, match="the added tokens 新冠 have several characters"):
+    with pytest.raises(UserError, match="the added tokens 新冠 are no single Han characters"):
+        imported(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("token", ["[unused1]", {"content": "[unused1]", "__type": "AddedToken"}])
+def test_another_unknown_token_is_refused_by_name(tmp_path: Path, token: Any) -> None:
+    with pytest.raises(UserError, match=r"unk_token: \[unused1\] \(\[UNK\] is BERT's\)"):
+        imported(folder_of(tmp_path, unk_token=token), tmp_path / "out")
+
+
+def test_an_added_letter_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    source = folder_of(tmp_path)
+    (source / "added_tokens.json").write_text(json.dumps({"ñ": len(TOKENS)}), encoding="utf-8")
+    with pytest.raises(UserError, match="the added tokens ñ are no single Han characters or marks"):
         imported(source, tmp_path / "out")
 
 

@@ -40,8 +40,8 @@ def fitted(model: Model, entries: int, source: Path) -> Model:
     if not is_padding(entries, rows):
         raise UserError(
             f"{source}: its tokenizer has {entries} entries, its configuration says vocab_size {rows}; they "
-            f"must be equal, or the table padded to a multiple of {SMALLEST_MULTIPLE}; is the vocabulary "
-            f"whole, and this model's?"
+            f"must be equal, or the table padded to the next multiple of {SMALLEST_MULTIPLE}, 16, 32, ... "
+            f"{LARGEST_MULTIPLE}; is the vocabulary whole, and this model's?"
         )
     config = dataclasses.replace(model.config, vocab_size=entries)
     values = {
