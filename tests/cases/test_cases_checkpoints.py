@@ -241,6 +241,20 @@ def test_slots_of_any_optimizer_are_left_behind_and_counted(
         np.testing.assert_array_equal(model.variables_by_name[name].numpy(), variable.numpy())
 
 
+@pytest.mark.parametrize("scope", ["student/", "model/tower_0/"])
+def test_a_scope_around_a_tf1_model_is_taken_off(scope: str, tmp_path: Path) -> None:
+    plain = imported(original(tmp_path / "plain" / "source"))
+
+    def wrap(values: dict[str, Any]) -> dict[str, Any]:
+        slots = {f"{name}/BERTAdam": value for name, value in values.items()}
+        teacher = {f"teacher/{name}": value for name, value in values.items()}
+        return teacher | {f"{scope}{name}": value for name, value in (values | slots).items()}
+
+    model = imported(original(tmp_path / "scoped" / "source", wrap))
+    for key, variable in plain.variables_by_name.items():
+        np.testing.assert_array_equal(model.variables_by_name[key].numpy(), variable.numpy())
+
+
 @pytest.mark.parametrize("name", ["bert [v1] 中文", "a*b?", "[ab]", r"back\slash"])
 def test_a_tf1_checkpoint_is_read_from_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
     plain = imported(original(tmp_path / "plain" / "source"))

@@ -16,7 +16,7 @@ import math
 import re
 import tempfile
 import weakref
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,7 @@ COMPONENTS = {
     "norms of the transfer losses": r"hidden_distill_\d+/",
     "ELECTRA's generator and discriminator heads": r"generator/|(generator|discriminator)_predictions/",
 }
+ANCHOR = r"(|.*/)(?:bert|electra)/embeddings/position_embeddings"  # in every model
 TYPES = {tf.float64: "F64", tf.float32: "F32", tf.float16: "F16", tf.bfloat16: "BF16"}
 # transformers' name -> TF1's, and whether one is the other's transpose: what does not follow the rule of
 # `original`.
@@ -174,10 +175,11 @@ def describe(prefix: Path) -> Description:
     """
     prefix, files = _whole(prefix)
     reader = _reader(prefix)
-    types = reader.get_variable_to_dtype_map()
+    types, sizes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
+    names = unscoped(sizes)
     counted: dict[str, ComponentSize] = {MODEL: ComponentSize(0, 0)}
-    for name, shape in reader.get_variable_to_shape_map().items():
-        component, size = component_of(name, types), math.prod(shape) * types[name].size
+    for spelled, name in names.items():
+        component, size = component_of(spelled, names), math.prod(sizes[name]) * types[name].size
         known = counted.get(component, ComponentSize(0, 0))
         counted[component] = ComponentSize(known.variables + 1, known.bytes + size)
     return Description(prefix, files, counted)
@@ -196,6 +198,18 @@ def component_of(name: str, variables: Container[str] = ()) -> str:
     )
     slot = component == MODEL and any(name[: match.start()] in variables for match in re.finditer("/", name))
     return "optimizer slots" if slot else component
+
+
+def unscoped(names: Iterable[str]) -> dict[str, str]:
+    """A checkpoint's variables by their names in the original code, without the scope that another program
+    built the model in (`student/bert/embeddings/...`).
+    """
+    every = list(names)
+    anchors = [
+        match for name in every if (match := re.fullmatch(ANCHOR, name)) and not match[1].endswith("teacher/")
+    ]
+    scope = anchors[0][1] if len(anchors) == 1 else ""
+    return {name.removeprefix(scope): name for name in every}
 
 
 def original(name: str, config: ModelConfig) -> tuple[str, bool]:
@@ -228,17 +242,18 @@ class _Tf1Checkpoint(Checkpoint):
         super().__init__(prefix, {}, config.name)
         self._shape = model_config
         reader = _reader(prefix)
-        types = reader.get_variable_to_dtype_map()
+        types, shapes = reader.get_variable_to_dtype_map(), reader.get_variable_to_shape_map()
         _check_size(prefix, reader)
+        stored_names = unscoped(shapes)
         known = parameters.specification(model_config) | parameters.carried(model_config)
         named = {original(name, model_config): name for name in [*known, *EXCEPTIONS]}
         by_name = {spelled: (name, turned) for (spelled, turned), name in named.items()}
-        for spelled, sizes in reader.get_variable_to_shape_map().items():
-            if component_of(spelled, types) == MODEL:
+        for spelled, own in stored_names.items():
+            if component_of(spelled, stored_names) == MODEL:
                 name, turned = by_name.get(spelled, (spelled, False))
-                stored = tuple(sizes[::-1] if turned else sizes)
-                dtype = TYPES.get(types[spelled], types[spelled].name)
-                self.entries[name] = Entry(prefix, dtype, stored, partial(_variable, reader, spelled, turned))
+                shape = tuple(shapes[own][::-1] if turned else shapes[own])
+                dtype = TYPES.get(types[own], types[own].name)
+                self.entries[name] = Entry(prefix, dtype, shape, partial(_variable, reader, own, turned))
 
     def spell(self, name: str, shape: tuple[int, ...]) -> tuple[str, list[int]]:
         spelled, turned = original(name, self._shape) if "/" not in name else (name, False)
