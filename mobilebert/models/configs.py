@@ -73,11 +73,6 @@ class ModelConfig:
         return self.hidden_size
 
     @property
-    def head_size(self) -> int:
-        """Width of one attention head."""
-        return self.inner_size // self.num_attention_heads
-
-    @property
     def embedding_width(self) -> int:
         """Width of the word table."""
         return self.hidden_size

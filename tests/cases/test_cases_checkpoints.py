@@ -317,6 +317,13 @@ def test_weights_under_another_name_are_named_with_what_to_do(name: str, advice:
         imported(folder)
 
 
+def test_the_folders_of_a_training_are_named_where_their_parent_was_given(tmp_path: Path) -> None:
+    for step in (100, 200):
+        written(transformers.BertForMaskedLM(BERT), tmp_path / "source" / f"checkpoint-{step}")
+    with pytest.raises(UserError, match=r"in it lie checkpoint-100, checkpoint-200: name one of them"):
+        imported(tmp_path / "source")
+
+
 def test_a_file_that_is_not_read_beside_another_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -89,10 +89,11 @@ def kind_of(source: Path) -> str:
         return "tf1"
     if any((source / name).is_file() for name in (tensor_files.CONFIG, tensor_files.ADAPTER)):
         return "transformers"  # without weights: reading it says so
+    inner = sorted({path.parent.name for name in tensor_files.FILES for path in source.glob(f"*/{name}")})
+    hint = f"; in it lie {', '.join(inner)}: name one of them" if inner else ""
     raise UserError(
         f"{source}: neither a transformers directory (config.json, model.safetensors or pytorch_model.bin, "
-        f"tokenizer files) nor a TF1 "
-        f"checkpoint; {tf1_files.EXPECTED}"
+        f"tokenizer files) nor a TF1 checkpoint; {tf1_files.EXPECTED}{hint}"
     )
 
 
