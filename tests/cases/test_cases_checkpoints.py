@@ -168,6 +168,15 @@ def test_a_tied_table_is_read_under_any_of_its_names(
     assert_holds(imported(folder), network)
 
 
+@pytest.mark.parametrize("copy", ["decoder.weight", "decoder.bias"])
+def test_a_tied_tensor_that_differs_from_its_other_name_is_refused(copy: str, tmp_path: Path) -> None:
+    network = transformers.BertForMaskedLM(BERT)
+    tensors = network.state_dict()
+    tensors[f"cls.predictions.{copy}"] = tensors[f"cls.predictions.{copy}"] + 1
+    with pytest.raises(UserError, match=rf"cls\.predictions\.{copy} differs from .* tied"):
+        imported(written(network, tmp_path / "source", tensors))
+
+
 def padded(kind: str, rows: int) -> Any:
     made, config = KINDS[kind]
     torch.manual_seed(3)

@@ -301,11 +301,10 @@ def _check(checkpoint: Checkpoint, wanted: Tensors, carried: Tensors, config: Mo
 
 def _check_tied(checkpoint: Checkpoint, values: Mapping[str, np.ndarray], config: ModelConfig) -> None:
     table = f"{config.model_type}.embeddings.word_embeddings.weight"
-    for name in TIED:
-        if name in checkpoint.entries and not np.array_equal(checkpoint.array(name), values[table]):
-            raise UserError(
-                f"{checkpoint.where}: {name} differs from {table}; only tied embeddings are known here"
-            )
+    for name, copy in [*ALIASES.items(), *((table, tied) for tied in TIED)]:
+        stored = name in values and copy in checkpoint.entries
+        if stored and not np.array_equal(checkpoint.array(copy), values[name]):
+            raise UserError(f"{checkpoint.where}: {copy} differs from {name}; only tied ones are known here")
 
 
 def _problems(checkpoint: Checkpoint, wanted: Tensors) -> list[str]:

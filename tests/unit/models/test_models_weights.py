@@ -192,7 +192,7 @@ def with_nan(tensors: dict[str, np.ndarray]) -> None:
         (
             swap_in("cls.predictions.decoder.weight", np.zeros((97, 128), np.float32)),
             {},
-            "only tied embeddings",
+            "only tied ones",
         ),
         (
             swap_in("embeddings.LayerNorm.beta", np.zeros(128, np.float32)),
