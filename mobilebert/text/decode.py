@@ -126,6 +126,11 @@ def wide_encoding(head: bytes) -> str | None:
     return decoded.encoding if decoded and decoded.encoding in _WIDE else None
 
 
+def is_wide(encoding: str) -> bool:
+    """Whether an encoding has two bytes or four for each character."""
+    return encoding in _WIDE
+
+
 def _with_nul_bytes(data: bytes) -> Decoded:
     """UTF-16 or UTF-32 without a mark; or another encoding with stray NUL bytes, or a tail of them as a file
     system leaves it after a crash, which are left out.

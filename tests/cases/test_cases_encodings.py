@@ -204,3 +204,45 @@ def test_an_article_of_a_dump_with_a_bad_byte_is_read(clean, tmp_path):
     found = clean(tmp_path / "a.xml")
     assert "画下来" in found.texts["7"]
     assert found.texts["7"].count(BAD) == 1
+
+
+def rows_of(name: str) -> str:
+    """Nine rows as a file of that name has them, each with an indentation and a price."""
+    texts = [f"　　第{n}篇。{HANS.replace(chr(10), '')}一张画要€三十。" for n in range(9)]
+    if name.endswith(".csv"):
+        return "text,id\n" + "".join(f'"{text}",{n}\n' for n, text in enumerate(texts))
+    indent = 1 if name == "indented.json" else None
+    return json.dumps([{"text": text} for text in texts], ensure_ascii=False, indent=indent)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "indented.json"])
+def test_tables_and_arrays_in_gbk_are_read_as_browsers_read_it(clean, tmp_path, name):
+    data = rows_of(name).encode("gb18030")
+    spaces, euro = "　".encode("gb18030"), "€".encode("gb18030")
+    (tmp_path / name).write_bytes(data.replace(spaces, b"\xa3\xa0").replace(euro, b"\x80"))
+    found = clean(tmp_path / name, LOOSE | {"near_duplicates": False})
+    assert len(found.texts) == 9
+    assert found.texts[next(iter(found.texts))] == f"第0篇。{HANS.replace(chr(10), '')}一张画要€三十。"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("name", ["a.csv", "a.json", "indented.json"])
+def test_a_bad_byte_costs_a_table_or_an_array_one_character(clean, tmp_path, name, encoding):
+    data = rows_of(name).encode(encoding)
+    at = data.index("画家".encode(encoding)) + 1
+    (tmp_path / name).write_bytes(data[:at] + b"\xff" + data[at:])
+    found = clean(tmp_path / name, LOOSE)
+    assert len(found.texts) == 9
+    assert found.funnel["total"]["replaced"] == {"documents": 1, "characters": 1}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+def test_a_table_or_an_array_in_two_encodings_is_left_out_with_both_named(clean, tmp_path, name):
+    (tmp_path / "good.txt").write_text(HANS, encoding="utf-8")
+    data = rows_of("indented.json" if name == "a.json" else name)
+    half = data.index("第5篇")
+    (tmp_path / name).write_bytes(data[:half].encode() + data[half:].encode("gb18030"))
+    found = clean(tmp_path)
+    assert found.text == HANS.strip()
+    (entry,) = found.funnel["total"]["unreadable"]
+    assert "two encodings (utf-8+gb18030)" in entry["why"]

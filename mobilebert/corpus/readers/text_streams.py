@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, TextIO
 
 from mobilebert.corpus.readers import streams
-from mobilebert.text import decode
+from mobilebert.text import decode, whatwg
 
 HEAD = 1 << 18  # bytes that an encoding is judged by
 _MOST_BROKEN = 20  # of so many characters beyond ASCII one may be broken in UTF-8
+_CHUNK, _LONGEST = 1 << 16, 1 << 20  # bytes that are decoded at once
 _TAIL = 4  # bytes of the longest character, cut perhaps
 
 
@@ -35,10 +36,15 @@ def open_text(path: str) -> Iterator[Text]:
         encoding = encoding_of(head)
         if encoding is None:
             raise streams.Unreadable("its encoding is not clear; write it as UTF-8")
+        if "+" in encoding:
+            raise streams.Unreadable(f"it is in two encodings ({encoding}); write all of it as UTF-8")
         head = head.removeprefix("\ufeff".encode(encoding, "ignore"))
-        joined = io.BufferedReader(_Joined(head, failure, stream), 1 << 16)
-        text = io.TextIOWrapper(joined, encoding, "replace", newline="")
-        yield Text(text, encoding)
+        joined = io.BufferedReader(_Joined(head, failure, stream), _CHUNK)
+        if decode.is_wide(encoding):
+            yield Text(io.TextIOWrapper(joined, encoding, "replace", newline=""), encoding)
+            return
+        mended = io.BufferedReader(_Mended(joined, encoding), _CHUNK)
+        yield Text(io.TextIOWrapper(mended, "utf-8", newline=""), encoding)
 
 
 def encoding_of(head: bytes) -> str | None:
@@ -76,4 +82,25 @@ class _Joined(streams.FilledStream):
         head, self._head = self._head, b""
         if not head and self._failure:
             raise self._failure
-        return head or self._stream.read(1 << 16)
+        return head or self._stream.read(_CHUNK)
+
+
+class _Mended(streams.FilledStream):
+    """A stream in `encoding` as sound UTF-8: bad bytes are read as in files of text (`whatwg`)."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._encoding = encoding
+        self._pending = b""
+
+    def _next(self) -> bytes:
+        end = 0
+        while not end and (data := self._stream.read(_CHUNK)):
+            self._pending += data
+            # Line ends and marks of quotation are no bytes of longer characters, and what is out of step is
+            # in step again after them.
+            end = max(self._pending.rfind(b"\n"), self._pending.rfind(b'"')) + 1
+            end = end or (len(self._pending) if len(self._pending) > _LONGEST else 0)
+        data, self._pending = self._pending[: end or None], self._pending[end:] if end else b""
+        text = whatwg.decode(data, self._encoding)
+        return whatwg.resynchronise(text, data, self._encoding).encode("utf-8", "replace")
