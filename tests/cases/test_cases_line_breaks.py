@@ -27,3 +27,11 @@ def test_spaces_stay_between_words_and_none_come_beside_han_and_marks(tmp_path, 
     path = tmp_path / f"page.{suffix}"
     path.write_text(WRITTEN[suffix].format(wrapped), encoding="utf-8")
     assert clean(path).text == MIXED
+
+
+def test_text_of_a_pdf_has_its_paragraphs_back_across_pages(tmp_path, clean):
+    paragraphs = [f"第{number}次去的时候，{SENTENCE * 3}" for number in "一二三"]
+    pages = ["\n".join(textwrap.wrap(text, 30, initial_indent="    ")) for text in paragraphs]
+    path = tmp_path / "report.txt"
+    path.write_text("\n\n\f".join(pages).replace("\n", "\r\n"), encoding="utf-8", newline="")
+    assert clean(path, {"max_repeated_share": 1, "max_phrase_share": 1}).text == "\n".join(paragraphs)

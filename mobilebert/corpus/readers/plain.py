@@ -13,6 +13,7 @@ from mobilebert.corpus.plan import FileRange
 from mobilebert.corpus.readers import byte_lines, streams, text_fields
 from mobilebert.corpus.readers.document import NO_TEXT_FIELD, OVERSIZED, RawDocument, shown
 from mobilebert.text import decode
+from mobilebert.text.soft_breaks import join_cut_lines
 
 _BATCH_BYTES = 1 << 20  # lines whose encoding is judged together
 _MOST_LINES = 100_000  # held at once, however short they are: a line takes 200 bytes and more
@@ -27,17 +28,20 @@ Fields = tuple[str, ...]
 
 
 def text(file_range: FileRange) -> Iterator[RawDocument]:
-    """The whole file is one document (several, if it is over `CUT_BYTES`); an empty file has none."""
+    """The whole file is one document (several, if it is over `CUT_BYTES`) in which lines cut at a width are
+    joined; an empty file has none.
+    """
     with streams.open_decompressed(file_range.path) as stream:
         data = stream.read(CUT_BYTES + 1)
     if len(data) > CUT_BYTES:
         del data
-        yield from _cut(file_range)
+        for document in _cut(file_range):
+            yield document if document.reason else document._replace(text=join_cut_lines(document.text))
     elif data:
         decoded = decode.decode(data)
         yield RawDocument(
             "",
-            shown(data) if decoded.text is None else decoded.text,
+            shown(data) if decoded.text is None else join_cut_lines(decoded.text),
             decoded.reason,
             len(data) if decoded.reason else None,
             (decoded.encoding or "") if decoded.reason else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mobilebert.text.soft_breaks import cut_at_a_width, join_lines
+from mobilebert.text.soft_breaks import cut_at_a_width, join_cut_lines, join_lines
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,18 @@ def test_lines_of_one_width_are_cut_but_before_empty_and_indented_ones():
 )
 def test_lines_that_end_where_their_author_ended_them_stay(lines):
     assert not any(cut_at_a_width(lines))
+
+
+def test_a_wider_heading_or_table_hides_no_width():
+    lines = [LINE, LINE[:33], LINE[3:36], LINE[7:40], "到了。"]
+    assert cut_at_a_width(lines) == [False, True, True, True, False]
+
+
+def test_an_address_ends_its_line():
+    address = "网址：https://example.cn/" + "a" * 42
+    assert cut_at_a_width([address, LINE[:33], LINE[3:36], LINE[7:40], "到了。"])[0] is False
+
+
+def test_a_text_without_lines_of_one_width_stays_as_it_is():
+    text = "床前明月光，\r\n疑是地上霜。\r\n举头望明月，\r\n低头思故乡。"
+    assert join_cut_lines(text) is text
