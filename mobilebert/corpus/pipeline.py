@@ -309,7 +309,7 @@ def _check(report: dict[str, Any]) -> None:
         raise UserError(
             f"corpus: nothing is left of {_documents_read(report['total'])} documents (dropped: "
             f"{_reasons(report['total'])}); "
-            "check the format of the sources, or loosen the rule that drops most"
+            "check the sources and corpus.against, or loosen the rule that drops most"
         )
 
 

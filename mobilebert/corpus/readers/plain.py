@@ -149,7 +149,7 @@ def _objects(fields: Fields, batch: list[tuple[int, bytes]]) -> Iterator[RawDocu
                 return
             yield _object(fields, name, line, line.decode())
             continue
-        yield _found(fields, name, row, line)
+        yield _row_document(fields, name, row, line)
 
 
 def _object(fields: Fields, name: str, data: bytes, decoded: str | None) -> RawDocument:
@@ -159,12 +159,12 @@ def _object(fields: Fields, name: str, data: bytes, decoded: str | None) -> RawD
     if decoded is None:
         return RawDocument(name, shown(data), decode.UNDECODABLE, len(data))
     try:
-        return _found(fields, name, json.loads(decoded), data)
+        return _row_document(fields, name, json.loads(decoded), data)
     except (ValueError, RecursionError):
         return RawDocument(name, decoded, "invalid_json")
 
 
-def _found(fields: Fields, name: str, row: Any, data: bytes) -> RawDocument:
+def _row_document(fields: Fields, name: str, row: Any, data: bytes) -> RawDocument:
     value = row.get(fields[0]) if len(fields) == 1 and isinstance(row, dict) else None
     if not isinstance(value, str):
         value = text_fields.text_of(row, fields)

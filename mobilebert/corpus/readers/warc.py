@@ -45,7 +45,7 @@ def warc(file_range: FileRange) -> Iterator[RawDocument]:
     record = _next(archive, stream)
     while record is not None:
         stream.allow(None)
-        document = _found(record)
+        document = _record_document(record)
         while record.raw_stream.read(1 << 20):
             pass
         if record.raw_stream.limit > 0:
@@ -74,7 +74,7 @@ def _next(archive: Any, stream: _Heads) -> Any:
     return record
 
 
-def _found(record: Any) -> RawDocument:
+def _record_document(record: Any) -> RawDocument:
     head = "\n".join(f"{key}: {value}" for key, value in record.rec_headers.headers)
     own = (record.rec_headers.get_header("WARC-Record-ID") or "").strip("<>").removeprefix("urn:uuid:")
     document = RawDocument(
