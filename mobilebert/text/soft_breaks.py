@@ -88,7 +88,7 @@ def _count_near(counts: Counter[int], width: int) -> int:
 
 
 def _columns(text: str) -> int:
-    return len(text) if text.isascii() else sum(2 if width in "WF" else 1 for width in map(_width, text))
+    return len(text.encode("gb18030", "replace"))  # as bulletin boards count: a byte a column
 
 
 def _joint(match: re.Match[str]) -> str:
