@@ -4,33 +4,16 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from pathlib import Path
 
 import brotli
 import pytest
 
 from mobilebert.corpus import plan
-from mobilebert.corpus.readers import document, streams
+from mobilebert.corpus.readers import streams
 from mobilebert.corpus.readers.by_format import documents
+from tests.unit.corpus.test_corpus_readers import read
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
-
-
-def read(path: Path, format: str, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
-    entry = {
-        "source": "s",
-        "path": str(path),
-        "format": format,
-        "text_field": "text",
-        "size": path.stat().st_size,
-        **more,
-    }
-    return [
-        found
-        for element in plan.elements([entry], block_bytes)
-        for piece in element.ranges
-        for found in documents(piece)
-    ]
 
 
 def page(number: int, encoding: str = "utf-8") -> bytes:

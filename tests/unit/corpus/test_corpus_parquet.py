@@ -15,25 +15,13 @@ from mobilebert.corpus import plan
 from mobilebert.corpus.readers import byte_lines, document, parquet, streams
 from mobilebert.corpus.readers.by_format import documents
 from mobilebert.storage import row_groups
+from tests.unit.corpus.test_corpus_readers import read as read_file
 
 PROSE = "在这个故事里，我们的主人公来到了一座没有名字的城市。他说这里的人都很好，后来他就不想走了。"
 
 
-def read(path: Path, block_bytes: int = 1 << 30, **more) -> list[document.RawDocument]:
-    entry = {
-        "source": "s",
-        "path": str(path),
-        "format": "parquet",
-        "text_field": "text",
-        "size": path.stat().st_size,
-        **more,
-    }
-    return [
-        found
-        for element in plan.elements([entry], block_bytes)
-        for piece in element.ranges
-        for found in documents(piece)
-    ]
+def read(path: Path, block_bytes: int = 1 << 30, **more: object) -> list[document.RawDocument]:
+    return read_file(path, "parquet", block_bytes, **more)
 
 
 def draw_texts(rows: int, size: int = 300) -> list[str]:

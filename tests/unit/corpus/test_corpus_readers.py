@@ -20,13 +20,14 @@ PROSE = "在这个故事里，我们的主人公来到了一座没有名字的�
 COMPRESS = {"": bytes, ".bz2": bz2.compress, ".gz": gzip.compress}
 
 
-def read(path: Path, format: str, block_bytes: int = 1 << 30, text_field: str = "text") -> list:
+def read(path: Path, format: str, block_bytes: int = 1 << 30, **more: object) -> list[RawDocument]:
     entry = {
         "source": "s",
         "path": str(path),
         "format": format,
-        "text_field": text_field,
+        "text_field": "text",
         "size": path.stat().st_size,
+        **more,
     }
     return [
         found
